@@ -1,0 +1,45 @@
+"""mechgrok: mechanistic interpretability of grokking.
+
+Trains or loads small hooked networks on modular and other algorithmic tasks, and says which algorithm they
+learned, when, and how sure we are. Every public name is an attribute of this module. Names that need
+TransformerLens are imported on first use, so that `import mechgrok` stays light.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "mechgrok.errors": (
+        "ActivationError",
+        "CheckpointError",
+        "ConfigError",
+        "MechgrokError",
+        "TaskError",
+        "UndefinedMetricError",
+    ),
+    "mechgrok.config": ("ModelConfig", "TrainConfig"),
+    "mechgrok.algebra": ("Basis", "Block", "FourierBasis", "Group", "cyclic_group", "fourier_basis"),
+    "mechgrok.tasks": ("Frame", "Split", "Task", "modular_task", "task_from_spec"),
+    "mechgrok.activations": ("ActivationGrid", "cache_grid", "grid_from_tensors", "infer_task"),
+    "mechgrok.analysis.frequencies": ("KeyFrequencies", "find_key_frequencies"),
+    "mechgrok.analysis.neurons": ("NeuronFrequencies", "neuron_frequencies"),
+    "mechgrok.analysis.losses": ("accuracy", "excluded_loss", "full_loss", "restricted_loss"),
+    "mechgrok.models.transformer": ("HookedTransformer",),
+    "mechgrok.models.constructed": ("cosine_network",),
+    "mechgrok.training.networks": ("build_model",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'mechgrok' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,218 @@
+"""Orthonormal real bases of the functions on a finite group, in labelled blocks.
+
+A block is a set of rows that belongs together because the group mixes only these rows: the cosine
+and the sine of one frequency on a cyclic group, the matrix entries of one irreducible representation
+in general. Analyses speak to the interface `Basis` alone; a cyclic group has a fast path through the FFT.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechgrok.algebra.groups import Group, cyclic_group
+from mechgrok.errors import ConfigError
+
+Label = int | str
+COMPONENTS = ("cos", "sin", "both")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of a basis under one label.
+
+    `components` names the rows one by one: ("cos", "sin"), or ("cos",) for a block of a single row.
+    """
+
+    label: Label
+    start: int
+    components: tuple[str, ...]
+
+    @property
+    def rows(self) -> slice:
+        """The rows of the block in the basis."""
+        return slice(self.start, self.start + len(self.components))
+
+    def __len__(self) -> int:
+        return len(self.components)
+
+
+class Basis(ABC):
+    """An orthonormal real basis of the functions on a group; rows are basis functions.
+
+    The first block is the constant function and is called *trivial*: it is no frequency, is never a
+    key, and is left out of `labels`.
+    """
+
+    def __init__(self, group: Group, blocks: tuple[Block, ...], what: str) -> None:
+        self.group = group
+        self.blocks = blocks
+        self.what = what
+        """What a label is called in tables and messages: "frequency" or "irrep"."""
+        self._by_label = {block.label: block for block in blocks}
+
+    @property
+    def order(self) -> int:
+        """The number of group elements, which is the number of rows."""
+        return self.group.order
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels of the non-trivial blocks."""
+        return tuple(block.label for block in self.blocks[1:])
+
+    @property
+    @abstractmethod
+    def matrix(self) -> Float[Tensor, "row order"]:
+        """The basis functions as rows, in float64."""
+
+    @abstractmethod
+    def character(self, label: Label) -> Float[Tensor, " order"]:
+        """The character of a block as a function on the group, scaled to unit norm, in float64."""
+
+    def transform(self, x: Tensor, dim: int) -> Tensor:
+        """Coefficients of x along `dim`, whose length must be the order of the group; same shape as x."""
+        return self._contract(self.matrix, x, dim)
+
+    def inverse(self, coefficients: Tensor, dim: int) -> Tensor:
+        """The functions with the given coefficients along `dim`: undoes `transform`."""
+        return self._contract(self.matrix.T, coefficients, dim)
+
+    def block(self, label: Label) -> Block:
+        """The non-trivial block with this label.
+
+        Raises:
+            ConfigError: there is none; the text lists what there is.
+        """
+        found = self._by_label.get(label)
+        if found is None or found is self.blocks[0]:
+            raise ConfigError(
+                f"{label!r} is not a {self.what} of {self.group.name}; allowed: {self._allowed()}"
+            )
+        return found
+
+    def check_labels(self, labels: Iterable[Label]) -> tuple[Label, ...]:
+        """The labels in the order of the basis and without repetition.
+
+        Raises:
+            ConfigError: one of them names no block.
+        """
+        wanted = {self.block(label).label for label in labels}
+        return tuple(label for label in self.labels if label in wanted)
+
+    def rows_of(self, labels: Iterable[Label], component: str = "both") -> list[int]:
+        """Row numbers of the blocks with the given labels, in order.
+
+        Args:
+            component: "cos" or "sin" for these rows alone, "both" for whole blocks.
+
+        Raises:
+            ConfigError: an unknown label, or a component that is none of the three.
+        """
+        if component not in COMPONENTS:
+            raise ConfigError(f"component must be one of {', '.join(COMPONENTS)}; got {component!r}")
+        return [
+            block.start + offset
+            for block in map(self.block, self.check_labels(labels))
+            for offset, name in enumerate(block.components)
+            if component in (name, "both")
+        ]
+
+    def power(self, x: Tensor, dim: int) -> Tensor:
+        """Squared norm of x in each block along `dim`; that axis then counts blocks, the trivial first."""
+        squares = self.transform(x, dim).square().movedim(dim, 0)
+        sums = squares.new_zeros(len(self.blocks), *squares.shape[1:])
+        return sums.index_add_(0, self._block_of_row, squares).movedim(0, dim)
+
+    def project(self, x: Tensor, labels: Iterable[Label], dim: int, component: str = "both") -> Tensor:
+        """The part of x that lies in the given blocks along `dim`; same shape as x."""
+        rows = torch.tensor(self.rows_of(labels, component), dtype=torch.long)
+        mask = torch.zeros(self.order, dtype=x.dtype).index_fill_(0, rows, 1)
+        shape = [1] * x.ndim
+        shape[dim] = self.order
+        return self.inverse(self.transform(x, dim) * mask.view(shape), dim)
+
+    @cached_property
+    def _block_of_row(self) -> Tensor:
+        return torch.tensor([i for i, block in enumerate(self.blocks) for _ in range(len(block))])
+
+    def _contract(self, matrix: Tensor, x: Tensor, dim: int) -> Tensor:
+        self._check_length(x, dim)
+        return torch.tensordot(matrix.to(x.dtype), x, dims=([1], [dim])).movedim(0, dim)
+
+    def _check_length(self, x: Tensor, dim: int) -> None:
+        if x.shape[dim] != self.order:
+            raise ConfigError(
+                f"axis {dim} of a tensor of shape {tuple(x.shape)} must have length {self.order}, "
+                f"the order of {self.group.name}"
+            )
+
+    def _allowed(self) -> str:
+        return ", ".join(map(str, self.labels))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.group.name})"
+
+
+class FourierBasis(Basis):
+    """Cosines and sines on Z_n, orthonormal, through the FFT.
+
+    Rows: constant, cos 1, sin 1, cos 2, sin 2, ..., with w_k = 2 pi k / n. The frequencies k and n-k
+    are one. An even n ends with the single row cos(pi x), the alternating function, as block n/2.
+
+    >>> basis = FourierBasis(6)
+    >>> basis.labels
+    (1, 2, 3)
+    >>> [block.components for block in basis.blocks]
+    [('cos',), ('cos', 'sin'), ('cos', 'sin'), ('cos',)]
+    """
+
+    def __init__(self, n: int) -> None:
+        pairs = [Block(k, 2 * k - 1, ("cos", "sin")) for k in range(1, (n + 1) // 2)]
+        alternating = [Block(n // 2, n - 1, ("cos",))] if n % 2 == 0 else []
+        super().__init__(cyclic_group(n), (Block(0, 0, ("cos",)), *pairs, *alternating), what="frequency")
+
+    @cached_property
+    def matrix(self) -> Float[Tensor, "row order"]:
+        return self.transform(torch.eye(self.order, dtype=torch.float64), dim=0)
+
+    def character(self, label: Label) -> Float[Tensor, " order"]:
+        return self.matrix[self.block(label).start]
+
+    def transform(self, x: Tensor, dim: int) -> Tensor:
+        self._check_length(x, dim)
+        spectrum = torch.fft.rfft(x.movedim(dim, 0), dim=0, norm="ortho")
+        # Under norm="ortho" a real frequency pair carries half of its energy in the bin k and half in
+        # the bin n-k that rfft leaves out, hence the factor sqrt(2); constant and alternating have no twin.
+        out = torch.empty_like(x.movedim(dim, 0))
+        pairs = (self.order - 1) // 2
+        out[0] = spectrum[0].real
+        out[1 : 2 * pairs + 1 : 2] = spectrum[1 : pairs + 1].real * math.sqrt(2)
+        out[2 : 2 * pairs + 2 : 2] = spectrum[1 : pairs + 1].imag * -math.sqrt(2)
+        if self.order % 2 == 0:
+            out[-1] = spectrum[-1].real
+        return out.movedim(0, dim)
+
+    def inverse(self, coefficients: Tensor, dim: int) -> Tensor:
+        self._check_length(coefficients, dim)
+        rows = coefficients.movedim(dim, 0)
+        pairs = (self.order - 1) // 2
+        cos, sin = rows[1 : 2 * pairs + 1 : 2], rows[2 : 2 * pairs + 2 : 2]
+        bins = [rows[:1] + 0j, torch.complex(cos, -sin) / math.sqrt(2)]
+        if self.order % 2 == 0:
+            bins.append(rows[-1:] + 0j)
+        return torch.fft.irfft(torch.cat(bins), n=self.order, dim=0, norm="ortho").movedim(0, dim)
+
+    def _allowed(self) -> str:
+        return f"1..{self.order // 2}"
+
+
+@lru_cache(maxsize=64)
+def fourier_basis(n: int) -> FourierBasis:
+    """The Fourier basis of Z_n; one object per n."""
+    return FourierBasis(n)

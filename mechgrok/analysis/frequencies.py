@@ -1,0 +1,155 @@
+"""Which frequencies, or other blocks of the task's basis, a network uses."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.algebra.bases import Label
+from mechgrok.analysis.neurons import neuron_frequencies
+from mechgrok.analysis.projections import character_power
+from mechgrok.errors import ConfigError
+from mechgrok.models.protocol import HookedModel, neuron_logit_map, token_embedding
+
+Method = Literal["logits", "neurons", "embedding"]
+
+OF_STRONGEST: dict[Method, float] = {"logits": 0.01, "neurons": 0.01, "embedding": 0.1}
+"""A key has at least this fraction of the strongest block's share."""
+OF_NOISE = 25
+"""Logits: a key has at least this many times the power that white noise would have along its direction."""
+MAJORITY = 0.5
+"""Neurons: one speaks for a block that explains at least this fraction of its variance."""
+
+
+@dataclass(frozen=True, eq=False)
+class KeyFrequencies:
+    """The key frequencies of a network, with the evidence; iterates over the frequencies.
+
+    Attributes:
+        frequencies: labels of the key blocks in the order of the basis; on Z_p the k in 1..floor(p/2).
+        labels: labels of all non-trivial blocks.
+        power: [blocks], share of the power in each block, in the order of `labels`; what it is a share of
+            depends on the method.
+        threshold: the share that a key needs.
+        method, rule: how they were found, in a word and in a sentence.
+    """
+
+    frequencies: tuple[Label, ...]
+    labels: tuple[Label, ...]
+    power: Float[Tensor, " blocks"]
+    threshold: float
+    method: Method
+    rule: str
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self.frequencies)
+
+    def __len__(self) -> int:
+        return len(self.frequencies)
+
+    def __contains__(self, label: object) -> bool:
+        return label in self.frequencies
+
+    @property
+    def explained(self) -> float:
+        """Share of the power that the keys have together."""
+        return sum(self.share(label) for label in self.frequencies)
+
+    def share(self, label: Label) -> float:
+        """Share of the power of one block."""
+        return self.power[self.labels.index(label)].item()
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{label}: {self.share(label):.1%}" for label in self.frequencies)
+        return f"KeyFrequencies({shares or 'none'}; by {self.method})"
+
+
+def find_key_frequencies(source: ActivationGrid | HookedModel, method: Method = "logits") -> KeyFrequencies:
+    """The blocks of the task's basis, on Z_p the frequencies, that a network uses.
+
+    The default asks the logits, because what the network uses must arrive there. Embeddings hold residue
+    that nothing reads, and neurons may be few, impure or unread.
+
+    Args:
+        source: a network or a grid.
+        method: what to measure the power in.
+            "logits": the share of the variance of the logits, centred over the classes and over the inputs,
+            that lies along chi(a∘b∘c^-1) of a block; on Z_p cos(w_k(a+b-c)).
+            "neurons": the share of the variance that the last hidden layer writes to the logits,
+            counting for a block the neurons of which it explains at least half.
+            "embedding": the share of the token embedding's variance over the tokens.
+
+    Returns:
+        A block is a key if its share is at least 1% of the strongest block's (10% for the embedding); for
+        the logits it must also stand out from white noise by a factor of 25. No key at all is a possible
+        answer: nothing stands out. A flat spectrum, as a lookup table has it, makes every block a key.
+
+    Raises:
+        ConfigError: unknown method.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> find_key_frequencies(cosine_network(11, {2: 5.0, 5: 3.0})).frequencies
+    (2, 5)
+    """
+    if method not in _SHARES:
+        raise ConfigError(f"method must be one of {', '.join(_SHARES)}; got {method!r}")
+    grid = as_grid(source)
+    basis = grid.task.frame.basis
+    shares, noise, quantity = _SHARES[method](grid)
+    threshold = max(OF_STRONGEST[method] * shares.max().item(), 1e-12)
+    # For a tiny group noise covers all of the space, and a single block may be all that there is.
+    floor = (OF_NOISE * noise).clamp(max=0.25)
+    keys = [
+        label
+        for label, share, lowest in zip(basis.labels, shares.tolist(), floor.tolist(), strict=True)
+        if share >= max(threshold, lowest)
+    ]
+    return KeyFrequencies(
+        frequencies=tuple(keys),
+        labels=basis.labels,
+        power=shares,
+        threshold=threshold,
+        method=method,
+        rule=f"share of {quantity} at least {OF_STRONGEST[method]:.0%} of the strongest"
+        + (f" and {OF_NOISE} x white noise" if noise.any() else ""),
+    )
+
+
+def _logit_shares(grid: ActivationGrid) -> tuple[Tensor, Tensor, str]:
+    frame = grid.task.frame
+    logits = grid.logits.double()[frame.covers(grid.task.n_inputs)]
+    centred = logits - logits.mean(1, keepdim=True)
+    total = (centred - centred.mean(0)).square().sum()
+    shares = character_power(grid.logits.double(), frame) / total.clamp(min=1e-300)
+    noise = 1 / (len(logits) * (logits.shape[1] - 1))
+    return shares, torch.full_like(shares, noise), "logit variance along chi(a∘b∘c^-1)"
+
+
+def _neuron_shares(grid: ActivationGrid) -> tuple[Tensor, Tensor, str]:
+    tuned = neuron_frequencies(grid, threshold=MAJORITY)
+    weight = tuned.power.sum(1)
+    if grid.source is not None:
+        readout = neuron_logit_map(grid.source, grid.task.n_classes).double()
+        weight = weight * (readout - readout.mean(1, keepdim=True)).square().sum(1)
+    votes = torch.zeros(len(tuned.labels), dtype=weight.dtype)
+    votes.index_add_(0, tuned.frequency[tuned.decided] - 1, weight[tuned.decided])
+    shares = votes / weight.sum().clamp(min=1e-300)
+    return shares, torch.zeros_like(shares), "what neurons tuned to it write to the logits"
+
+
+def _embedding_shares(grid: ActivationGrid) -> tuple[Tensor, Tensor, str]:
+    frame = grid.task.frame
+    embedding = token_embedding(grid.model)[frame.tokens].double()
+    power = frame.basis.power(embedding, dim=0).sum(1)[1:]
+    return power / power.sum().clamp(min=1e-300), torch.zeros_like(power), "embedding variance"
+
+
+_SHARES: dict[Method, Callable[[ActivationGrid], tuple[Tensor, Tensor, str]]] = {
+    "logits": _logit_shares,
+    "neurons": _neuron_shares,
+    "embedding": _embedding_shares,
+}

@@ -1,0 +1,105 @@
+"""Which frequency each neuron is tuned to, and how purely."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.algebra.bases import Basis, Label
+from mechgrok.models.protocol import HookedModel
+
+PURITY = 0.85
+"""Explained share of its variance from which a neuron belongs to its frequency (Nanda et al. 2023)."""
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronFrequencies:
+    """The frequency of each neuron of the last hidden layer.
+
+    Attributes:
+        frequency: [d_mlp], index of the best block; read it through `labels` or `label_of`, and only where
+            `alive`. On Z_p it is the frequency k itself.
+        fve: [d_mlp], the fraction of the neuron's variance over the inputs that this block explains, 0..1;
+            0 for a dead neuron.
+        alive: [d_mlp], false for a neuron whose activation does not vary over the inputs.
+        decided: [d_mlp], alive and fve >= threshold.
+        power: [d_mlp, blocks], variance in each non-trivial block, in the order of `labels`.
+    """
+
+    frequency: Int[Tensor, " d_mlp"]
+    fve: Float[Tensor, " d_mlp"]
+    alive: Bool[Tensor, " d_mlp"]
+    decided: Bool[Tensor, " d_mlp"]
+    power: Float[Tensor, "d_mlp blocks"]
+    labels: tuple[Label, ...]
+    threshold: float
+
+    @property
+    def clusters(self) -> dict[Label, int]:
+        """How many decided neurons each block has, largest cluster first; empty blocks are left out."""
+        counts = Counter(self.labels[i] for i in (self.frequency[self.decided] - 1).tolist())
+        return dict(counts.most_common())
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{label}: {n}" for label, n in self.clusters.items())
+        return f"NeuronFrequencies({int(self.decided.sum())} of {len(self.fve)} decided; {sizes})"
+
+
+def neuron_frequencies(
+    source: ActivationGrid | HookedModel, *, threshold: float = PURITY
+) -> NeuronFrequencies:
+    """Assign each neuron of the last hidden layer to the block that explains most of its variance.
+
+    For frequency k that is the part in the span of {1, cos w_k a, sin w_k a} x {1, cos w_k b, sin w_k b}
+    without the constant: 8 of the p^2 directions.
+
+    Args:
+        source: a network or a grid with the neurons cached.
+        threshold: fraction of variance from which a neuron is `decided`, in 0..1. A description, no test of
+            use: neurons of several frequencies fall below it, and the network uses them all the same.
+
+    Source: Nanda et al. 2023, section 4.2 and released notebook.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> neuron_frequencies(cosine_network(11, {3: 1.0}), threshold=0.75).clusters
+    {3: 25}
+    """
+    grid = as_grid(source)
+    frame = grid.task.frame
+    power, total = block_power(frame.square(grid.neurons.double()), frame.basis)
+    scale = grid.neurons.double().square().mean(0) * frame.order**2
+    # Rounding in the network leaves a constant neuron with a variance of about 1e-14 of its square.
+    alive = total > 1e-10 * scale.clamp(min=1e-300)
+    fve = torch.where(alive[:, None], power / total.clamp(min=1e-300)[:, None], 0)
+    best = fve.max(dim=1)
+    return NeuronFrequencies(
+        frequency=best.indices + 1,
+        fve=best.values,
+        alive=alive,
+        decided=alive & (best.values >= threshold),
+        power=power,
+        labels=frame.basis.labels,
+        threshold=threshold,
+    )
+
+
+def block_power(
+    x: Float[Tensor, "order order features"], basis: Basis
+) -> tuple[Float[Tensor, "features blocks"], Float[Tensor, " features"]]:
+    """Squared norm of functions of two group elements within each block, and in total, without the constant.
+
+    A block counts its functions of x alone, of y alone, and the products of the two.
+    """
+    first = basis.transform(basis.transform(x, 0), 1).square()
+    of_block = torch.tensor([i for i, block in enumerate(basis.blocks) for _ in range(len(block))])
+    rows, columns, products = (torch.zeros(len(basis.blocks), x.shape[2], dtype=x.dtype) for _ in range(3))
+    rows.index_add_(0, of_block, first[:, 0])
+    columns.index_add_(0, of_block, first[0])
+    for i, block in enumerate(basis.blocks):
+        products[i] = first[block.rows, block.rows].sum(dim=(0, 1))
+    power = (rows + columns + products)[1:]
+    total = first.sum(dim=(0, 1)) - first[0, 0]
+    return power.T, total

@@ -1,0 +1,73 @@
+"""Projections of functions of the inputs onto blocks of the task's basis.
+
+Both go through the table of means per answer, [order, ...], so that nothing of size inputs x inputs is
+ever formed: on a group every answer has equally many inputs and the projection of the table is the
+projection of the function.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechgrok.algebra.bases import Label
+from mechgrok.tasks import Frame
+
+
+def project_on_product(
+    x: Float[Tensor, "inputs *rest"], frame: Frame, labels: Iterable[Label]
+) -> Float[Tensor, "inputs *rest"]:
+    """The part of x that depends on a∘b alone and lies in the given blocks.
+
+    On Z_p these are the directions cos(w_k(a+b)) and sin(w_k(a+b)) of Nanda et al. 2023, one pair for each
+    trailing index of x on its own. Inputs outside the frame get 0.
+    """
+    rows = frame.basis.matrix[frame.basis.rows_of(labels)].to(x.dtype)
+    means = frame.mean_by_result(x)
+    counts = frame.counts.to(x.dtype)
+    flat = means.flatten(1)
+    if (counts == counts[0]).all():
+        coefficients = rows @ flat
+    else:
+        # Unequal numbers of inputs per answer (polynomials): the basis functions are not orthogonal
+        # as functions of the inputs, and the projection solves the weighted normal equations.
+        gram = (rows * counts) @ rows.T
+        coefficients = torch.linalg.pinv(gram, hermitian=True) @ ((rows * counts) @ flat)
+    return frame.spread_by_result((rows.T @ coefficients).view_as(means), len(x))
+
+
+def project_on_characters(
+    logits: Float[Tensor, "inputs classes"], frame: Frame, labels: Iterable[Label]
+) -> Float[Tensor, "inputs classes"]:
+    """The part of the logits along the single direction chi(a∘b∘c^-1) of each given block.
+
+    On Z_p this is cos(w_k(a+b-c)), one coefficient per frequency. Classes and inputs outside the frame get 0.
+    """
+    labels = frame.basis.check_labels(labels)
+    directions = torch.stack([frame.basis.character(label) for label in labels]).to(logits.dtype)
+    profile = directions.T @ (directions @ mean_by_quotient(logits, frame))
+    table = torch.zeros(frame.order, logits.shape[1], dtype=logits.dtype)
+    table[:, frame.classes] = profile[_quotients(frame)]
+    return frame.spread_by_result(table, len(logits))
+
+
+def mean_by_quotient(logits: Float[Tensor, "inputs classes"], frame: Frame) -> Float[Tensor, " order"]:
+    """Mean logit over all inputs and classes with the same a∘b∘c^-1."""
+    table = frame.mean_by_result(logits)[:, frame.classes] * frame.counts.to(logits.dtype)[:, None]
+    sums = logits.new_zeros(frame.order).index_add_(0, _quotients(frame).flatten(), table.flatten())
+    return sums / frame.counts.sum()
+
+
+def character_power(logits: Float[Tensor, "inputs classes"], frame: Frame) -> Float[Tensor, " blocks"]:
+    """Squared norm of the logits along chi(a∘b∘c^-1) for each non-trivial block, in basis order."""
+    profile = mean_by_quotient(logits, frame)
+    directions = torch.stack([frame.basis.character(label) for label in frame.basis.labels])
+    # Each of the `order` values of the character occurs once for every input.
+    return (directions.to(logits.dtype) @ profile).square() * frame.counts.sum()
+
+
+def _quotients(frame: Frame) -> Tensor:
+    """[order, order], the element s∘c^-1 for an answer s and a class c."""
+    group = frame.basis.group
+    return group.table[:, group.inverses]

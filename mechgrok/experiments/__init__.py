@@ -1,0 +1,1 @@
+"""Protocols that train several networks: the published studies, from public names."""

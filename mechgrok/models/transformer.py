@@ -1,0 +1,241 @@
+"""HookedTransformer: the small transformer of the grokking papers, with TransformerLens's names."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from einops import einsum
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from transformer_lens import HookedRootModule
+from transformer_lens.hook_points import HookPoint
+
+from mechgrok.config import Activation, ModelConfig
+from mechgrok.errors import ConfigError
+from mechgrok.models.init import initialise
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "gelu": functional.gelu,
+    "square": torch.square,
+}
+
+
+def _parameter(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(shape))
+
+
+class Embed(nn.Module):
+    """Token embedding."""
+
+    def __init__(self, cfg: ModelConfig) -> None:
+        super().__init__()
+        self.W_E = _parameter(cfg.d_vocab, cfg.d_model)
+
+    def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
+        return self.W_E[tokens]
+
+
+class PosEmbed(nn.Module):
+    """Learned positional embedding."""
+
+    def __init__(self, cfg: ModelConfig) -> None:
+        super().__init__()
+        self.W_pos = _parameter(cfg.n_ctx, cfg.d_model)
+
+    def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
+        return self.W_pos[: tokens.shape[1]].expand(len(tokens), -1, -1)
+
+
+class LayerNorm(nn.Module):
+    """LayerNorm over d_model."""
+
+    def __init__(self, cfg: ModelConfig, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.w, self.b, self.eps = _parameter(cfg.d_model), _parameter(cfg.d_model), eps
+        self.hook_scale, self.hook_normalized = HookPoint(), HookPoint()
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
+        x = x - x.mean(-1, keepdim=True)
+        scale = self.hook_scale((x.square().mean(-1, keepdim=True) + self.eps).sqrt())
+        return self.hook_normalized(x / scale) * self.w + self.b
+
+
+class Attention(nn.Module):
+    """Multi-head attention, with the attention rate of Zhong et al. 2023."""
+
+    def __init__(self, cfg: ModelConfig) -> None:
+        super().__init__()
+        self.cfg = cfg
+        for name in ("Q", "K", "V"):
+            setattr(self, f"W_{name}", _parameter(cfg.n_heads, cfg.d_model, cfg.d_head))
+            setattr(self, f"b_{name}", _parameter(cfg.n_heads, cfg.d_head) if cfg.attn_bias else None)
+        self.W_O = _parameter(cfg.n_heads, cfg.d_head, cfg.d_model)
+        self.b_O = _parameter(cfg.d_model) if cfg.attn_bias else None
+        self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()
+        self.hook_attn_scores, self.hook_pattern, self.hook_z = HookPoint(), HookPoint(), HookPoint()
+
+    def forward(
+        self, x: Float[Tensor, "batch pos d_model"], queries: slice
+    ) -> Float[Tensor, "batch query d_model"]:
+        """Attend from the given positions to all positions that they may see."""
+        q = self.hook_q(self._heads(x[:, queries], "Q"))
+        k = self.hook_k(self._heads(x, "K"))
+        v = self.hook_v(self._heads(x, "V"))
+        scores = einsum(q, k, "b q h e, b k h e -> b h q k") / math.sqrt(self.cfg.d_head)
+        if self.cfg.attention_dir == "causal":
+            n = x.shape[1]
+            future = torch.ones(n, n, dtype=torch.bool, device=x.device).triu(1)[queries]
+            scores = scores.masked_fill(future, -torch.inf)
+        pattern = self.hook_attn_scores(scores).softmax(dim=-1)
+        rate = self.cfg.attention_rate
+        pattern = self.hook_pattern(pattern if rate == 1 else rate * pattern + (1 - rate))
+        z = self.hook_z(einsum(pattern, v, "b h q k, b k h e -> b q h e"))
+        out = einsum(z, self.W_O, "b q h e, h e d -> b q d")
+        return out if self.b_O is None else out + self.b_O
+
+    def _heads(self, x: Tensor, name: str) -> Tensor:
+        out = einsum(x, getattr(self, f"W_{name}"), "b s d, h d e -> b s h e")
+        bias = getattr(self, f"b_{name}")
+        return out if bias is None else out + bias
+
+
+class MLP(nn.Module):
+    """One hidden layer."""
+
+    def __init__(self, cfg: ModelConfig) -> None:
+        super().__init__()
+        self.W_in, self.W_out = _parameter(cfg.d_model, cfg.d_mlp), _parameter(cfg.d_mlp, cfg.d_model)
+        self.b_in = _parameter(cfg.d_mlp) if cfg.mlp_bias else None
+        self.b_out = _parameter(cfg.d_model) if cfg.mlp_bias else None
+        self.act = ACTIVATIONS[cfg.act_fn]
+        self.hook_pre, self.hook_post = HookPoint(), HookPoint()
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
+        pre = x @ self.W_in
+        pre = self.hook_pre(pre if self.b_in is None else pre + self.b_in)
+        out = self.hook_post(self.act(pre)) @ self.W_out
+        return out if self.b_out is None else out + self.b_out
+
+
+class Block(nn.Module):
+    """Attention, then the MLP, each added to the residual stream."""
+
+    def __init__(self, cfg: ModelConfig) -> None:
+        super().__init__()
+        normalised = cfg.normalization == "LN"
+        self.ln1 = LayerNorm(cfg) if normalised else nn.Identity()
+        self.attn = Attention(cfg)
+        self.hook_resid_pre, self.hook_attn_out, self.hook_resid_post = (HookPoint() for _ in range(3))
+        if not cfg.attn_only:
+            self.ln2 = LayerNorm(cfg) if normalised else nn.Identity()
+            self.mlp = MLP(cfg)
+            self.hook_resid_mid, self.hook_mlp_out = HookPoint(), HookPoint()
+        else:
+            self.mlp = None
+
+    def forward(
+        self, x: Float[Tensor, "batch pos d_model"], queries: slice
+    ) -> Float[Tensor, "batch query d_model"]:
+        x = self.hook_resid_pre(x)
+        attended = self.hook_attn_out(self.attn(self.ln1(x), queries))
+        x = x[:, queries] + attended
+        if self.mlp is not None:
+            x = self.hook_resid_mid(x)
+            x = x + self.hook_mlp_out(self.mlp(self.ln2(x)))
+        return self.hook_resid_post(x)
+
+
+class Unembed(nn.Module):
+    """Read-out of the residual stream as logits."""
+
+    def __init__(self, cfg: ModelConfig) -> None:
+        super().__init__()
+        self.W_U = _parameter(cfg.d_model, cfg.d_vocab_out)
+        self.b_U = _parameter(cfg.d_vocab_out) if cfg.unembed_bias else None
+        self.hook_out = HookPoint()
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_vocab_out"]:
+        logits = x @ self.W_U
+        return self.hook_out(logits if self.b_U is None else logits + self.b_U)
+
+
+class HookedTransformer(HookedRootModule):
+    """A transformer with TransformerLens's parameter names, shapes and hook names.
+
+    Differs from the class of that name in TransformerLens up to 3.x by what the papers need: biases can
+    be absent, the attention rate, the papers' initial weights, no positions, and a forward pass
+    that computes the last layer at the read-out position alone.
+
+    Args:
+        cfg: the architecture; d_vocab, d_vocab_out and n_ctx must be set.
+        seed: of the initial weights; None leaves all weights 0, to be loaded.
+
+    Raises:
+        ConfigError: a size is still open.
+
+    >>> from mechgrok.config import ModelConfig
+    >>> model = HookedTransformer(ModelConfig(d_vocab=8, d_vocab_out=7, n_ctx=3, d_model=16), seed=0)
+    >>> tokens = torch.tensor([[2, 3, 7]])
+    >>> model(tokens).shape, model(tokens, readout_only=True).shape
+    (torch.Size([1, 3, 7]), torch.Size([1, 1, 7]))
+    """
+
+    can_read_out_only = True
+
+    def __init__(self, cfg: ModelConfig, seed: int | None = None) -> None:
+        super().__init__()
+        open_sizes = [n for n in ("d_vocab", "d_vocab_out", "n_ctx") if not getattr(cfg, n)]
+        if open_sizes:
+            raise ConfigError(
+                f"a network needs {', '.join(open_sizes)}; set them, or build it for a task with "
+                "mechgrok.build_model(task, config)"
+            )
+        self.cfg = cfg
+        self.task: object | None = None
+        """The task that the network was trained on, where that is known; only a hint for `cache_grid`."""
+        self.layout: str = "a mechgrok network"
+        """What the file that the network was read from was taken for."""
+        self.embed = Embed(cfg)
+        self.hook_embed = HookPoint()
+        if cfg.positions == "learned":
+            self.pos_embed = PosEmbed(cfg)
+            self.hook_pos_embed = HookPoint()
+        self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.n_layers))
+        self.ln_final = LayerNorm(cfg) if cfg.normalization == "LN" else nn.Identity()
+        self.unembed = Unembed(cfg)
+        self.setup()
+        if seed is not None:
+            initialise(self, cfg, seed)
+
+    def forward(
+        self, tokens: Int[Tensor, "batch pos"], *, readout_only: bool = False
+    ) -> Float[Tensor, "batch _ d_vocab_out"]:
+        """Logits at all positions, or, with `readout_only`, at the last one alone (a length of 1).
+
+        With `readout_only` the last layer's queries, MLP and everything after are computed, and passed
+        to hooks, for that position only.
+        """
+        x = self.hook_embed(self.embed(tokens))
+        if self.cfg.positions == "learned":
+            x = x + self.hook_pos_embed(self.pos_embed(tokens))
+        for block in self.blocks:
+            last = block is self.blocks[-1]
+            x = block(x, slice(-1, None) if last and readout_only else slice(None))
+        return self.unembed(self.ln_final(x))
+
+    def __getattr__(self, name: str) -> Any:
+        # W_E, W_U, b_U and, stacked over the layers, W_Q ... b_out, as TransformerLens has them.
+        if name in _SINGLE:
+            return getattr(getattr(self, _SINGLE[name]), name)
+        if name in _STACKED:
+            return torch.stack([getattr(getattr(b, _STACKED[name]), name) for b in self.blocks])
+        return super().__getattr__(name)
+
+
+_SINGLE = {"W_E": "embed", "W_pos": "pos_embed", "W_U": "unembed", "b_U": "unembed"}
+_STACKED = dict.fromkeys(("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O"), "attn") | dict.fromkeys(
+    ("W_in", "W_out", "b_in", "b_out"), "mlp"
+)
