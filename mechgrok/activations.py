@@ -203,12 +203,9 @@ def infer_task(model: HookedModel) -> Task:
             found[operation] = (grid.logits.argmax(1) == grid.labels).double().mean().item()
             if found[operation] >= 0.9:
                 return grid.task
-    best = (
-        f"; the closest is {max(found, key=found.__getitem__)} mod {p} with {max(found.values()):.1%} right answers"
-        if found
-        else ""
-    )
-    raise TaskError(f"cannot infer what the network computes{best}. Say so with task=modular_task(...)")
+    closest = max(found, key=found.__getitem__, default=None)
+    hint = f"; the closest is {closest} mod {p} with {found[closest]:.1%} right answers" if closest else ""
+    raise TaskError(f"cannot infer what the network computes{hint}. Say so with task=modular_task(...)")
 
 
 def _run(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid:

@@ -4,12 +4,14 @@ Every class here is frozen, refuses unknown keys, and goes to JSON and back unch
 from others are properties, never fields, so that they cannot disagree.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mechgrok.errors import ConfigError
+
+
+C = TypeVar("C", bound="Config")
 
 
 class Config(BaseModel):
@@ -23,20 +25,11 @@ class Config(BaseModel):
         except ValidationError as error:
             raise ConfigError(_explain(type(self), error)) from None
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Build from the plain values that `to_json` gave.
-
-        Raises:
-            ConfigError: a key is unknown, missing, or its value is not allowed.
-        """
-        return cls(**values)
-
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Plain JSON values, from which `type(self)(**values)` builds the same configuration."""
         return self.model_dump(mode="json")
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self: C, **changes: Any) -> C:
         """A copy with some fields changed, validated like a new one."""
         return type(self)(**{**self.model_dump(), **changes})
 
@@ -104,7 +97,7 @@ class ModelConfig(Config):
     init: InitScheme = "nanda"
 
     @model_validator(mode="after")
-    def _fill_in(self) -> Self:
+    def _fill_in(self) -> "ModelConfig":
         # The class is frozen; filling in what 0 stands for is part of building it.
         object.__setattr__(self, "d_head", self.d_head or max(self.d_model // self.n_heads, 1))
         object.__setattr__(self, "d_mlp", 0 if self.attn_only else self.d_mlp or 4 * self.d_model)

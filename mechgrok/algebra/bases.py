@@ -143,7 +143,7 @@ class Basis(ABC):
 
     def _contract(self, matrix: Tensor, x: Tensor, dim: int) -> Tensor:
         self._check_length(x, dim)
-        return torch.tensordot(matrix.to(x.dtype), x, dims=([1], [dim])).movedim(0, dim)
+        return torch.tensordot(matrix.to(x.dtype), x.movedim(dim, 0), dims=1).movedim(0, dim)
 
     def _check_length(self, x: Tensor, dim: int) -> None:
         if x.shape[dim] != self.order:

@@ -115,7 +115,7 @@ def _is_own(tensors: Tensors, header: Header) -> bool:
 
 
 def _from_own(tensors: Tensors, header: Header) -> tuple[ModelConfig, dict[str, Tensor]]:
-    return ModelConfig.from_json(json.loads(header[CONFIG_KEY])), dict(tensors)
+    return ModelConfig(**json.loads(header[CONFIG_KEY])), dict(tensors)
 
 
 def _has_shape(tensors: Tensors, name: str, ndim: int) -> bool:

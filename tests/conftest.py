@@ -1,0 +1,32 @@
+"""Fixtures for all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def peer_data() -> Path:
+    """Folder with networks that others trained; required where MECHGROK_REQUIRE_PEER_DATA is 1."""
+    folder = Path(os.environ.get("MECHGROK_PEER_DATA", REPOSITORY / "../shared/peer-data")).resolve()
+    if not folder.is_dir():
+        reason = f"no networks of other people at {folder} (set MECHGROK_PEER_DATA)"
+        if os.environ.get("MECHGROK_REQUIRE_PEER_DATA") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _leave_torch_as_it_was():
+    """No test may change the global state of torch for the next one."""
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    grad = torch.is_grad_enabled()
+    yield
+    assert torch.get_default_dtype() == dtype
+    assert torch.is_grad_enabled() == grad
+    torch.set_num_threads(threads)
