@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mechgrok.errors import ActivationError, TaskError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel, check_hook_names, neuron_hook, run_at_readout
+from mechgrok.models.protocol import Hook, HookedModel, check_hook_names, neuron_hook, run_at_readout
 from mechgrok.tasks import Task, modular_task
 
 CHUNK_BYTES = 64 * 2**20
@@ -265,3 +265,10 @@ def run_from_site(
 
         logits.append(run_at_readout(grid.model, tokens, [(site, replace)]).cpu()[:, : grid.task.n_classes])
     return torch.cat(logits)
+
+
+def logits_under(grid: ActivationGrid, hooks: Sequence[Hook]) -> Float[Tensor, "inputs classes"]:
+    """Logits of the grid's network on all inputs under the given hooks."""
+    batches = grid.task.tokens.split(_chunk_length(grid.model, grid.task))
+    logits = [run_at_readout(grid.model, tokens, hooks).cpu() for tokens in batches]
+    return torch.cat(logits)[:, : grid.task.n_classes]

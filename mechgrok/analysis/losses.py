@@ -51,7 +51,7 @@ def full_loss(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"
     0.269
     """
     grid = as_grid(source)
-    return _mean_loss(grid.logits, grid, mask)
+    return mean_loss(grid.logits, grid, mask)
 
 
 def accuracy(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"] | None = None) -> float:
@@ -65,8 +65,7 @@ def accuracy(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"]
     1.0
     """
     grid = as_grid(source)
-    chosen = grid.selection(mask)
-    return (grid.logits.argmax(1) == grid.labels)[chosen].double().mean().item()
+    return mean_accuracy(grid.logits, grid, mask)
 
 
 def restricted_loss(
@@ -184,9 +183,20 @@ def _loss_from(grid: ActivationGrid, x: Tensor, site: str, mask: Tensor | None) 
     """Mean loss if the activation at the site were x, over the chosen inputs that lie in the frame."""
     inside = grid.selection(mask) & grid.task.frame.covers(len(x))
     logits = x if site == "logits" else run_from_site(grid, site, x)
-    return _mean_loss(logits, grid, inside)
+    return mean_loss(logits, grid, inside)
 
 
-def _mean_loss(logits: Tensor, grid: ActivationGrid, mask: Tensor | None) -> float:
+def mean_loss(
+    logits: Float[Tensor, "inputs classes"], grid: ActivationGrid, mask: Bool[Tensor, " inputs"] | None
+) -> float:
+    """Cross-entropy of other logits on the inputs of a grid, over a mask."""
     chosen = grid.selection(mask)
     return cross_entropy(logits[chosen], grid.labels[chosen]).mean().item()
+
+
+def mean_accuracy(
+    logits: Float[Tensor, "inputs classes"], grid: ActivationGrid, mask: Bool[Tensor, " inputs"] | None
+) -> float:
+    """Share of right answers of other logits on the inputs of a grid, over a mask."""
+    chosen = grid.selection(mask)
+    return (logits.argmax(1) == grid.labels)[chosen].double().mean().item()

@@ -1,0 +1,166 @@
+"""Removing or isolating the cosine or sine circuit of some frequencies, as hooks."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from mechgrok.activations import ActivationGrid, as_grid, logits_under
+from mechgrok.algebra.bases import Label
+from mechgrok.analysis.losses import check_keys, mean_accuracy, mean_loss
+from mechgrok.errors import ConfigError, UndefinedMetricError
+from mechgrok.models.protocol import Hook, HookedModel, neuron_hook, neuron_logit_map, token_embedding
+
+Component = Literal["cos", "sin", "both"]
+Site = Literal["embed", "neurons", "logits"]
+Edit = Callable[[Tensor], Tensor]
+
+LOGITS_HOOK = "unembed.hook_out"
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """The effect of an ablation.
+
+    Attributes:
+        loss, accuracy: after the ablation; loss in nats, accuracy in 0..1.
+        loss_before, accuracy_before: of the network as it is, over the same inputs.
+        hooks: the ablation as hooks: `model.run_with_hooks(tokens, fwd_hooks=ablation.hooks)` runs it on any
+            batch. Empty at the logits of a network that has no hook there (TransformerLens 3).
+        keys, component, site, keep: what was done.
+    """
+
+    loss: float
+    accuracy: float
+    loss_before: float
+    accuracy_before: float
+    hooks: list[Hook]
+    keys: tuple[Label, ...]
+    component: Component
+    site: Site
+    keep: bool
+
+    def __repr__(self) -> str:
+        what = f"{'keep' if self.keep else 'remove'} {self.component} of {list(self.keys)} at {self.site}"
+        return (
+            f"Ablation({what}: loss {self.loss_before:.3g} -> {self.loss:.3g}, "
+            f"accuracy {self.accuracy_before:.1%} -> {self.accuracy:.1%})"
+        )
+
+
+def ablate(
+    source: ActivationGrid | HookedModel,
+    keys: Iterable[Label],
+    component: Component = "both",
+    site: Site = "embed",
+    *,
+    keep: bool = False,
+    mask: Bool[Tensor, " inputs"] | None = None,
+) -> Ablation:
+    """Remove the cosine, the sine or both of some frequencies somewhere in the network, or all but these.
+
+    The mean over the inputs stays at every site, so that nothing but the frequency is taken away.
+
+    Args:
+        keys: labels of the blocks.
+        component: which rows of the blocks; "both" for whole blocks.
+        site: "embed" edits the token embedding as a function of the token. "neurons" projects the activations
+            of the last hidden layer on the directions that write cos(w_k c) or sin(w_k c) to the logits, the
+            columns of W_L in the basis. "logits" edits the logits as functions of the class c.
+        keep: False removes the components; True removes everything else.
+        mask: inputs to evaluate on; None takes all.
+
+    Raises:
+        ConfigError: a key, component or site that does not exist.
+        UndefinedMetricError: no keys, or blocks without such a component (the sine of k = p/2).
+
+    Source: Nanda et al. 2023, section 4.4.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> ablation = ablate(cosine_network(7, {2: 9.0}), [2], site="neurons")
+    >>> round(ablation.loss_before, 2), round(ablation.loss, 2)
+    (0.07, 1.95)
+    """
+    if site not in _EDITS:
+        raise ConfigError(f"site must be one of {', '.join(_EDITS)}; got {site!r}")
+    grid = as_grid(source)
+    labels = check_keys(grid, keys)
+    basis = grid.task.frame.basis
+    rows = basis.rows_of(labels, component)
+    if not rows:
+        raise UndefinedMetricError(f"{basis.what} {labels} of {basis} has no {component}: nothing to ablate")
+    name, edit = _EDITS[site](grid, basis.matrix[rows], keep)
+
+    def hook_function(activation: Tensor, hook: Any) -> Tensor:
+        return edit(activation)
+
+    hooks: list[Hook] = [(name, hook_function)] if name in grid.model.hook_dict else []
+    logits = logits_under(grid, hooks) if hooks else edit(grid.logits)
+    return Ablation(
+        loss=mean_loss(logits, grid, mask),
+        accuracy=mean_accuracy(logits, grid, mask),
+        loss_before=mean_loss(grid.logits, grid, mask),
+        accuracy_before=mean_accuracy(grid.logits, grid, mask),
+        hooks=hooks,
+        keys=labels,
+        component=component,
+        site=site,
+        keep=keep,
+    )
+
+
+def _edit_embedding(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str, Edit]:
+    tokens = grid.task.frame.tokens
+    embedding = token_embedding(grid.model)
+    symbols = embedding[tokens].double()
+    chosen = rows.T @ (rows @ symbols)
+    change = torch.zeros_like(embedding)
+    change[tokens] = (symbols.mean(0) + chosen - symbols if keep else -chosen).to(embedding)
+
+    def edit(x: Tensor) -> Tensor:
+        # A hook sees embeddings, not tokens: the token is the one whose embedding this is.
+        flat = x.reshape(-1, x.shape[-1])
+        token = torch.cdist(flat.double(), embedding.to(x.device).double()).argmin(dim=1)
+        return x + change.to(x)[token].view_as(x)
+
+    return "hook_embed", edit
+
+
+def _edit_neurons(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str, Edit]:
+    readout = neuron_logit_map(grid.model, grid.task.n_classes)[:, grid.task.frame.classes].double()
+    left, strength, _ = torch.linalg.svd(readout @ rows.T, full_matrices=False)
+    directions = left[:, strength > 1e-9 * strength.max()]
+    return neuron_hook(grid.model), _along(directions, grid.neurons.double().mean(0), keep)
+
+
+def _edit_logits(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str, Edit]:
+    directions = torch.zeros(grid.task.n_classes, len(rows), dtype=rows.dtype)
+    directions[grid.task.frame.classes] = rows.T
+    edit_classes = _along(directions, grid.logits.double().mean(0), keep)
+
+    def edit(logits: Tensor) -> Tensor:
+        classes, others = logits[..., : grid.task.n_classes], logits[..., grid.task.n_classes :]
+        return torch.cat([edit_classes(classes), others], dim=-1)
+
+    return LOGITS_HOOK, edit
+
+
+def _along(directions: Tensor, mean: Tensor, keep: bool) -> Edit:
+    """Keep or remove what varies along orthonormal directions [features, n]."""
+
+    def edit(x: Tensor) -> Tensor:
+        d, centre = directions.to(x), mean.to(x)
+        along = ((x - centre) @ d) @ d.T
+        return centre + along if keep else x - along
+
+    return edit
+
+
+_EDITS: dict[Site, Callable[[ActivationGrid, Tensor, bool], tuple[str, Edit]]] = {
+    "embed": _edit_embedding,
+    "neurons": _edit_neurons,
+    "logits": _edit_logits,
+}

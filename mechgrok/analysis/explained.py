@@ -1,0 +1,71 @@
+"""How much of the logits the key frequencies explain."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.algebra.bases import Label
+from mechgrok.analysis.losses import check_keys
+from mechgrok.analysis.projections import character_power
+from mechgrok.errors import ConfigError, UndefinedMetricError
+from mechgrok.models.protocol import HookedModel
+
+Centre = Literal["class", "double", "none"]
+
+
+@dataclass(frozen=True)
+class LogitFVE:
+    """Fraction of the variance of the logits that the key blocks explain, each and together.
+
+    Attributes:
+        fraction: of all keys together, 0..1; also `float(result)`.
+        per_key: of each key alone; they add up to `fraction`.
+        centre: what the variance is measured around, which changes the number a lot.
+    """
+
+    fraction: float
+    per_key: dict[Label, float]
+    centre: Centre
+
+    def __float__(self) -> float:
+        return self.fraction
+
+
+def logit_fve(
+    source: ActivationGrid | HookedModel, keys: Iterable[Label], *, centre: Centre = "class"
+) -> LogitFVE:
+    """Fraction of logit variance along chi(a∘b∘c^-1) of the keys, on Z_p along cos(w_k(a+b-c)).
+
+    Args:
+        centre: "class" subtracts from the logits of each input their mean over the classes, which no loss
+            can see; "double" subtracts the mean over the inputs as well; "none" takes the raw squares. One
+            and the same network can give 0.02 raw, 0.79 and 0.88.
+
+    Raises:
+        ConfigError: a key or a centring that does not exist.
+        UndefinedMetricError: no keys; logits that do not vary.
+
+    Source: Nanda et al. 2023, section 4.3 (95% there); Chughtai et al. 2023 ("percent logits explained").
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> round(float(logit_fve(cosine_network(7, {1: 3.0, 2: 4.0}), [2])), 3)
+    0.64
+    """
+    grid = as_grid(source)
+    labels = check_keys(grid, keys)
+    frame = grid.task.frame
+    logits = grid.logits.double()
+    inside = logits[frame.covers(len(logits))]
+    if centre in ("class", "double"):
+        inside = inside - inside.mean(1, keepdim=True)
+    elif centre != "none":
+        raise ConfigError(f"centre must be class, double or none; got {centre!r}")
+    if centre == "double":
+        inside = inside - inside.mean(0)
+    total = inside.square().sum().item()
+    if total == 0:
+        raise UndefinedMetricError("the logits do not vary, so there is no variance to explain")
+    power = dict(zip(frame.basis.labels, character_power(logits, frame).tolist(), strict=True))
+    per_key = {label: power[label] / total for label in labels}
+    return LogitFVE(sum(per_key.values()), per_key, centre)

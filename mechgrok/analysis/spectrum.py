@@ -1,0 +1,158 @@
+"""How sparse, and how balanced between cosine and sine, the spectrum of a weight matrix is."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.algebra import Basis, fourier_basis
+from mechgrok.errors import ConfigError, UndefinedMetricError
+from mechgrok.models.protocol import HookedModel, neuron_logit_map, token_embedding
+
+Matrix = Literal["W_E", "W_L"]
+Weights = Float[Tensor, "order features"] | ActivationGrid | HookedModel
+
+ABSENT = 1e-6
+"""A component below this fraction of the largest one is rounding of float32 weights, not signal."""
+
+
+def weight_spectrum(
+    source: Weights, *, matrix: Matrix = "W_E", basis: Basis | None = None
+) -> tuple[Float[Tensor, " row"], Basis]:
+    """Norm of a weight matrix in each row of the basis, over the other axis; and the basis.
+
+    Args:
+        source: a tensor [order, features] whose first axis runs over the group, or a network or grid.
+        matrix: of a network, "W_E", the token embedding, or "W_L" = W_out @ W_U, the neuron-logit map.
+        basis: default the natural one of the network's task; for a tensor the Fourier basis of its length.
+
+    Raises:
+        UndefinedMetricError: the matrix is constant along the group.
+        ConfigError: an unknown matrix, a length that is not the order of the group.
+    """
+    if isinstance(source, Tensor):
+        weights, basis = source, basis or fourier_basis(len(source))
+    else:
+        grid = as_grid(source, names=[])
+        frame = grid.task.frame
+        basis = basis or frame.basis
+        if matrix == "W_E":
+            weights = token_embedding(grid.model)[frame.tokens]
+        elif matrix == "W_L":
+            weights = neuron_logit_map(grid.model, grid.task.n_classes).T[frame.classes]
+        else:
+            raise ConfigError(f"matrix must be W_E or W_L, got {matrix!r}")
+    norms = basis.transform(weights.detach().double(), dim=0).norm(dim=1)
+    if not norms[1:].any():
+        raise UndefinedMetricError("the weights are the same for all symbols: there is no spectrum")
+    return norms, basis
+
+
+def frequency_norms(
+    source: Weights, *, matrix: Matrix = "W_E", basis: Basis | None = None
+) -> Float[Tensor, " blocks"]:
+    """Norm of a weight matrix in each non-trivial block; arguments and errors as in `weight_spectrum`.
+
+    >>> import math
+    >>> angles = 2 * math.pi * torch.arange(7) / 7
+    >>> frequency_norms(torch.stack([angles.cos(), angles.sin()], 1)).round(decimals=3).tolist()
+    [2.646, 0.0, 0.0]
+    """
+    norms, basis = weight_spectrum(source, matrix=matrix, basis=basis)
+    return torch.stack([norms[block.rows].norm() for block in basis.blocks[1:]])
+
+
+def gini(norms: Float[Tensor, " n"]) -> float:
+    """Gini coefficient of non-negative numbers: 0 where all are equal, 1 - 1/n where one has everything.
+
+    With c sorted in ascending order, sum_i (2i - n - 1) c_i / (n sum_i c_i). Nanda et al. 2023 (section 5.1)
+    follow it for the norms of W_E and W_L in the Fourier basis; their vector is not stated, ours is one norm
+    per frequency: `gini(frequency_norms(model))`.
+
+    Raises:
+        UndefinedMetricError: a negative number, or all are 0.
+
+    >>> gini(torch.tensor([0.0, 0.0, 0.0, 2.0]))
+    0.75
+    """
+    c = norms.double().sort().values
+    if len(c) == 0 or (c < 0).any() or not c.any():
+        raise UndefinedMetricError(
+            f"Gini needs non-negative numbers that are not all 0, got {norms.tolist()}"
+        )
+    i = torch.arange(1, len(c) + 1)
+    return (((2 * i - len(c) - 1) * c).sum() / (len(c) * c.sum())).item()
+
+
+def fourier_frequency_density(
+    source: Weights, eta: float = 0.5, *, matrix: Matrix = "W_E", basis: Basis | None = None
+) -> float:
+    """FFD: the fraction of Fourier components whose norm exceeds eta times the largest; low is sparse.
+
+    Cosines and sines are each compared with the largest of their own family. All components but the constant
+    count: 2 floor(p/2) for odd p; for even p the alternating row counts as a cosine and makes p - 1.
+
+    Args:
+        eta: threshold in (0, 1).
+
+    Returns:
+        A fraction in 0..1: 1/floor(p/2) for a single frequency of odd p, 1 for a flat spectrum.
+
+    Raises:
+        UndefinedMetricError: weights without a spectrum; a basis without cosines and sines.
+
+    Source: Furuta et al. 2024 (arXiv 2402.16726), section 4.
+
+    >>> import math
+    >>> angles = 2 * math.pi * torch.arange(7) / 7
+    >>> round(fourier_frequency_density(torch.stack([angles.cos(), angles.sin()], 1)), 3)
+    0.333
+    """
+    if not 0 < eta < 1:
+        raise ConfigError(f"eta is a fraction of the largest norm and must lie in (0, 1), got {eta}")
+    norms, basis = weight_spectrum(source, matrix=matrix, basis=basis)
+    families = [norms[rows] for name in ("cos", "sin") if (rows := _rows(basis, name))]
+    floor = ABSENT * norms[1:].max()
+    dense = sum(int(((f > eta * f.max()) & (f > floor)).sum()) for f in families)
+    return dense / sum(len(f) for f in families)
+
+
+def fourier_coefficient_ratio(
+    source: Weights, *, matrix: Matrix = "W_E", basis: Basis | None = None
+) -> float:
+    """FCR: how evenly cosine and sine share each frequency; 1 is even, 0 is all cosine or all sine.
+
+    Mean over frequencies of min(|cos|/|sin|, |sin|/|cos|), norms not squared. Left out, because the ratio has
+    no value there: frequencies in which the matrix has neither, and the alternating row of even p, which has
+    no sine.
+
+    Raises:
+        UndefinedMetricError: no frequency is left; a basis without cosines and sines.
+
+    Source: Furuta et al. 2024 (arXiv 2402.16726), section 4.
+
+    >>> import math
+    >>> round(fourier_coefficient_ratio((2 * math.pi * torch.arange(7) / 7).cos()[:, None]), 6)
+    0.0
+    """
+    norms, basis = weight_spectrum(source, matrix=matrix, basis=basis)
+    _rows(basis, "cos")
+    pairs = torch.stack([norms[block.rows] for block in basis.blocks[1:] if len(block) == 2] or [norms[:0]])
+    present = pairs[pairs.amax(1) > ABSENT * norms[1:].max()] if pairs.numel() else pairs
+    if not present.numel():
+        raise UndefinedMetricError("no frequency has both a cosine and a sine, so there is no ratio")
+    return (present.amin(1) / present.amax(1)).mean().item()
+
+
+def sum_squared_weights(model: HookedModel) -> float:
+    """Sum of the squares of all parameters, biases and special tokens included (Nanda et al. 2023, 5.2)."""
+    return sum(weight.detach().double().square().sum().item() for _, weight in model.named_parameters())
+
+
+def _rows(basis: Basis, component: Literal["cos", "sin"]) -> list[int]:
+    names = {name for block in basis.blocks for name in block.components}
+    if not names <= {"cos", "sin"}:
+        raise UndefinedMetricError(f"{basis} has no cosines and sines to compare")
+    return basis.rows_of(basis.labels, component)

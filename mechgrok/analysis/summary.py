@@ -1,0 +1,210 @@
+"""One network, all that the toolkit has to say about it, and the verdict in plain words."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.algebra.bases import Label
+from mechgrok.analysis.ablation import Ablation, Site, ablate
+from mechgrok.analysis.explained import LogitFVE, logit_fve
+from mechgrok.analysis.frequencies import KeyFrequencies, find_key_frequencies
+from mechgrok.analysis.losses import accuracy, excluded_loss, full_loss, restricted_loss
+from mechgrok.analysis.neurons import NeuronFrequencies, neuron_frequencies
+from mechgrok.analysis.spectrum import (
+    fourier_coefficient_ratio,
+    fourier_frequency_density,
+    frequency_norms,
+    gini,
+    sum_squared_weights,
+)
+from mechgrok.errors import ActivationError, UndefinedMetricError
+from mechgrok.models.protocol import HookedModel
+from mechgrok.tasks import Split
+
+T = TypeVar("T")
+
+GENERALISED = 0.99
+"""Accuracy over all inputs from which a network counts as having learned the task."""
+ABLATED_SITES: tuple[Site, ...] = ("embed", "neurons", "logits")
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """Everything about one network on one task; `values` for programs, `verdict` for people.
+
+    Attributes:
+        task, layout: what it computes, and what its file was taken for.
+        keys, neurons, fve: the results behind the numbers; None where there are no keys or no neurons.
+        ablations: of all keys together, both components, at each site; removed, then kept.
+        values: all numbers by name. Losses in nats; `_train` and `_test` only with a split. A number that is
+            undefined for this network is absent.
+    """
+
+    task: str
+    answer: str
+    layout: str
+    keys: KeyFrequencies
+    neurons: NeuronFrequencies | None
+    fve: LogitFVE | None
+    ablations: tuple[Ablation, ...]
+    values: dict[str, Any]
+
+    @property
+    def generalised(self) -> bool:
+        """Whether the network gives the right answer almost everywhere."""
+        return self.values["accuracy_all"] >= GENERALISED
+
+    @property
+    def verdict(self) -> str:
+        """What the network does, in a few sentences."""
+        return _verdict(self)
+
+
+def summarize(
+    source: ActivationGrid | HookedModel,
+    split: Split | None = None,
+    keys: Iterable[Label] | KeyFrequencies | None = None,
+) -> Summary:
+    """Run all analyses of a network and gather them.
+
+    Args:
+        source: a network or a grid with the neurons cached.
+        split: the inputs it was trained on, for the train and test losses; the excluded loss is then taken
+            over the train inputs, otherwise over all.
+        keys: None finds them.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> summary = summarize(cosine_network(11, {3: 9.0, 5: 9.0}))
+    >>> summary.keys.frequencies, round(summary.values["accuracy_all"], 2)
+    ((3, 5), 1.0)
+    """
+    grid = as_grid(source)
+    found = keys if isinstance(keys, KeyFrequencies) else find_key_frequencies(grid)
+    labels = found.frequencies if keys is None else tuple(keys)
+    values: dict[str, Any] = {"task": grid.task.name, "n_classes": grid.task.n_classes}
+    values |= _losses(grid, split)
+    neurons = _or_none(lambda: neuron_frequencies(grid))
+    fve = _or_none(lambda: logit_fve(grid, labels))
+    values["key_frequencies"] = list(labels)
+    values |= _of_keys(grid, split, labels) if labels else {}
+    values |= _of_weights(grid)
+    if neurons is not None:
+        values["neurons"] = len(neurons.fve)
+        values["neurons_decided"] = int(neurons.decided.sum())
+        values["neuron_clusters"] = neurons.clusters
+    return Summary(
+        task=grid.task.name,
+        answer=grid.task.frame.answer,
+        layout=getattr(grid.source, "layout", type(grid.source).__name__),
+        keys=found,
+        neurons=neurons,
+        fve=fve,
+        ablations=_ablations(grid, labels),
+        values=values,
+    )
+
+
+def _losses(grid: ActivationGrid, split: Split | None) -> dict[str, float]:
+    masks = {"all": None} | ({"train": split.train, "test": split.test} if split else {})
+    masks = {name: mask for name, mask in masks.items() if mask is None or mask.any()}
+    return {f"accuracy_{name}": accuracy(grid, mask) for name, mask in masks.items()} | {
+        f"loss_{name}": full_loss(grid, mask) for name, mask in masks.items()
+    }
+
+
+def _of_keys(grid: ActivationGrid, split: Split | None, keys: tuple[Label, ...]) -> dict[str, Any]:
+    where, train = ("train", split.train) if split else ("all", None)
+    return {
+        "restricted_loss_all": restricted_loss(grid, keys),
+        "restricted_loss_all_without_mean": restricted_loss(grid, keys, keep_mean=False),
+        "restricted_loss_all_character_space": restricted_loss(grid, keys, space="character"),
+        f"excluded_loss_{where}": excluded_loss(grid, keys, train),
+        f"excluded_loss_{where}_per_key": {k: excluded_loss(grid, [k], train) for k in keys},
+        f"excluded_loss_{where}_character_space": excluded_loss(grid, keys, train, space="character"),
+        "logit_fve_class_centred": logit_fve(grid, keys).fraction,
+        "logit_fve_double_centred": logit_fve(grid, keys, centre="double").fraction,
+        "logit_fve_per_key": logit_fve(grid, keys).per_key,
+    }
+
+
+def _ablations(grid: ActivationGrid, keys: tuple[Label, ...]) -> tuple[Ablation, ...]:
+    done = [
+        _or_none(lambda site=site, keep=keep: ablate(grid, keys, site=site, keep=keep))
+        for site in ABLATED_SITES
+        for keep in (False, True)
+    ]
+    return tuple(ablation for ablation in done if ablation is not None)
+
+
+def _of_weights(grid: ActivationGrid) -> dict[str, float]:
+    if grid.source is None:
+        return {}
+    model = grid.source
+    measures = {
+        "gini_W_E": lambda: gini(frequency_norms(grid)),
+        "gini_W_L": lambda: gini(frequency_norms(grid, matrix="W_L")),
+        "fourier_frequency_density_W_E": lambda: fourier_frequency_density(grid),
+        "fourier_coefficient_ratio_W_E": lambda: fourier_coefficient_ratio(grid),
+        "sum_squared_weights": lambda: sum_squared_weights(model),
+    }
+    values = {name: _or_none(measure) for name, measure in measures.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _or_none(measure: Callable[[], T]) -> T | None:
+    """The value of a measure, or None where this network has none (no neurons, no keys, no spectrum)."""
+    try:
+        return measure()
+    except (ActivationError, UndefinedMetricError):
+        return None
+
+
+def _verdict(summary: Summary) -> str:
+    values = summary.values
+    if not summary.generalised:
+        return (
+            f"The network has not learned {summary.answer}: it answers {values['accuracy_all']:.1%} of all "
+            "inputs correctly. Its algorithm is undetermined."
+        )
+    if not summary.keys.frequencies:
+        return (
+            f"The network computes {summary.answer} with {values['accuracy_all']:.2%} accuracy, but no block "
+            "of the task's basis stands out in its logits. Its algorithm is undetermined."
+        )
+    return " ".join([_what(summary), _evidence(summary), *_killed(summary)])
+
+
+def _what(summary: Summary) -> str:
+    keys = ", ".join(str(key) for key in summary.keys)
+    many = "the key frequencies" if len(summary.keys) > 1 else "the key frequency"
+    share = summary.values["logit_fve_class_centred"]
+    return (
+        f"The network computes {summary.answer} with {summary.values['accuracy_all']:.2%} accuracy, "
+        f"by {many} {keys}, which explain {share:.1%} of its logits."
+    )
+
+
+def _evidence(summary: Summary) -> str:
+    values = summary.values
+    where = "train" if "excluded_loss_train" in values else "all"
+    return (
+        f"What they compute alone has a loss of {values['restricted_loss_all']:.2g} nats over all inputs "
+        f"(the whole network: {values['loss_all']:.2g}); without them the loss on the {where} inputs is "
+        f"{values[f'excluded_loss_{where}']:.3g} (guessing: {math.log(values['n_classes']):.2f})."
+    )
+
+
+def _killed(summary: Summary) -> list[str]:
+    removed = [ablation for ablation in summary.ablations if not ablation.keep]
+    if not removed:
+        return []
+    worst = min(removed, key=lambda ablation: ablation.accuracy)
+    return [
+        f"Removing them from the {_PLACES[worst.site]} kills it: accuracy falls from "
+        f"{worst.accuracy_before:.1%} to {worst.accuracy:.1%}."
+    ]
+
+
+_PLACES: dict[Site, str] = {"embed": "embedding", "neurons": "neurons", "logits": "logits"}
