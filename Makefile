@@ -1,0 +1,43 @@
+# Every target sets itself up: a virtual environment in .venv, made anew when the dependencies change.
+PYTHON ?= python3
+VENV = .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+READY_TL3 = .venv-tl3/.ready
+CHECKED = --jaxtyping-packages=mechgrok,beartype.beartype
+
+.PHONY: demo test slow lint interop bench docs clean
+
+demo: $(READY)
+	$(BIN)/mechgrok demo
+
+test: $(READY)
+	$(BIN)/python -m pytest $(CHECKED) -m "not slow"
+
+slow: $(READY)
+	$(BIN)/python -m pytest $(CHECKED) -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+# The same tests of interoperability under the last TransformerLens that has a HookedTransformer.
+interop: $(READY_TL3)
+	.venv-tl3/bin/python -m pytest tests/interop
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group dev
+	touch $@
+
+$(READY_TL3): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-tl3
+	.venv-tl3/bin/python -m pip install --quiet --upgrade pip
+	.venv-tl3/bin/python -m pip install --quiet -c constraints.txt "transformer-lens==3.9.*" -e . --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-tl3 .pytest_cache .ruff_cache .hypothesis .import_linter_cache docs/_build demo

@@ -1,0 +1,181 @@
+"""The command line: train, analyse, and the demonstration that does both."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from mechgrok.activations import cache_grid
+from mechgrok.analysis.summary import Summary, summarize
+from mechgrok.errors import MechgrokError
+from mechgrok.loading import load_model
+from mechgrok.report import write_report
+from mechgrok.runs import CONFIG, Run, load_run
+from mechgrok.tasks import modular_task
+from mechgrok.training.trainer import train as train_network
+
+FAILED, INTERRUPTED = 1, 130
+
+Rule = Literal["shuffle", "randperm", "unordered"]
+
+
+def demo(out: Path = Path("demo"), seed: int = 0, p: int = 113) -> None:
+    """Train a network on a+b mod p until it groks, reverse-engineer it, and write a report.
+
+    Prints the verdict in plain words and writes OUT/report.html, which opens in any browser. Run again,
+    it goes on where it was stopped.
+
+    Args:
+        out: folder for the run and the report.
+        seed: seed of the initial weights and of the split.
+        p: the modulus.
+    """
+    run = train_network(modular_task("add", p), "fast", seed=seed, out=out / "run")
+    _report(run, out / "report.html")
+
+
+def train(
+    operation: Positional[str],
+    p: Positional[int] = 113,
+    *,
+    out: Path,
+    recipe: str = "fast",
+    seed: int = 0,
+    steps: int | None = None,
+    fraction: float | None = None,
+    lr: float | None = None,
+    weight_decay: float | None = None,
+    checkpoint_every: int | None = None,
+) -> None:
+    """Train a network on one operation and analyse it.
+
+    The same command with the same folder goes on with an interrupted run.
+
+    Args:
+        operation: add, sub, mul, div, or an expression such as "x^2+x*y+y^2".
+        p: the modulus.
+        out: folder for the run.
+        recipe: named configuration to start from.
+        seed: seed of the initial weights and of the split.
+        steps: the most steps to take; by default the recipe's.
+        fraction: share of the inputs to train on.
+        lr: learning rate.
+        weight_decay: decoupled weight decay.
+        checkpoint_every: steps between checkpoints.
+    """
+    options = {
+        "fraction": fraction,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "checkpoint_every": checkpoint_every,
+    }
+    changes: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    run = train_network(modular_task(operation, p), recipe, seed=seed, steps=steps, out=out, **changes)
+    _print(_summary_of(run))
+
+
+def analyze(
+    path: Positional[Path],
+    *,
+    step: int | None = None,
+    task: str | None = None,
+    p: int | None = None,
+    fraction: float | None = None,
+    rule: Rule = "shuffle",
+    seed: int = 0,
+    layout: str | None = None,
+    report: Path | None = None,
+    as_json: Annotated[bool, arg(name="json")] = False,
+) -> None:
+    """Reverse-engineer a network: a run folder, or a file of anybody's in a layout that is known.
+
+    Args:
+        path: folder of a run, or a .safetensors, .pt or .pth file.
+        step: checkpoint of a run; by default the newest.
+        task: the operation, where it is not stored and cannot be inferred; needs --p.
+        p: the modulus, with --task.
+        fraction: share of the inputs that a file was trained on, for its train and test losses.
+        rule: how the train inputs were drawn, with --fraction.
+        seed: seed of the split, with --fraction.
+        layout: how the tensors are laid out; by default detected.
+        report: also write an HTML page with the figures to this file.
+        as_json: print the numbers as JSON and nothing else.
+    """
+    if (path / CONFIG).is_file():
+        run = load_run(path)
+        grid, split, history = run.grid(step), run.split, run.history
+    else:
+        named = modular_task(task, p) if task and p else None
+        grid = cache_grid(load_model(path, step, named, layout=layout))
+        split = grid.task.split(fraction, seed, rule) if fraction else None
+        history = None
+    summary = summarize(grid, split)
+    if as_json:
+        print(json.dumps({**summary.values, "layout": summary.layout, "verdict": summary.verdict}, indent=2))
+    else:
+        _print(summary)
+    if report is not None:
+        write_report(report, grid, summary, history=history)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; exit code 0, 1 for an explained error, 2 for wrong usage, 130 for Ctrl-C."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            {"demo": demo, "train": train, "analyze": analyze},
+            prog="mechgrok",
+            description="Mechanistic interpretability of grokking.",
+            args=arguments,
+        )
+    except MechgrokError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        return FAILED
+    except KeyboardInterrupt as interrupt:
+        Console(stderr=True).print(str(interrupt) or "interrupted", highlight=False)
+        return INTERRUPTED
+    return 0
+
+
+def _report(run: Run, file: Path) -> None:
+    grid = run.grid()
+    summary = summarize(grid, run.split)
+    _print(summary)
+    write_report(file, grid, summary, history=run.history)
+    Console().print(f"\nReport: {file.resolve()}", highlight=False, soft_wrap=True)
+
+
+def _summary_of(run: Run) -> Summary:
+    return summarize(run.grid(), run.split)
+
+
+def _print(summary: Summary) -> None:
+    console = Console()
+    console.print(_table(summary))
+    console.print(f"\n{summary.verdict}", highlight=False)
+
+
+def _table(summary: Summary) -> Table:
+    table = Table(title=f"{summary.task}: {summary.layout}", title_justify="left", show_header=False)
+    for name, value in summary.values.items():
+        table.add_row(name.replace("_", " "), _cell(value))
+    return table
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case float():
+            return f"{value:.6g}"
+        case dict():
+            return "  ".join(f"{key}: {_cell(item)}" for key, item in value.items())
+        case list():
+            return ", ".join(map(str, value))
+    return str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

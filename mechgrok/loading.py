@@ -1,0 +1,45 @@
+"""One way to open a network, whatever it is stored as."""
+
+from pathlib import Path
+
+from mechgrok.config import ModelConfig
+from mechgrok.errors import CheckpointError
+from mechgrok.models.files import read_model
+from mechgrok.models.transformer import HookedTransformer
+from mechgrok.runs import load_run
+from mechgrok.tasks import Task
+
+
+def load_model(
+    path: str | Path,
+    step: int | None = None,
+    task: Task | None = None,
+    config: ModelConfig | None = None,
+    *,
+    layout: str | None = None,
+) -> HookedTransformer:
+    """The network in a run folder or in a file, ours or other people's.
+
+    Args:
+        path: folder of a run, or a .safetensors, .pt or .pth file with named tensors.
+        step: of a run, the checkpoint; None takes the newest.
+        task: what the network computes, where that is not stored with it and cannot be inferred.
+        config: overrides the architecture that the tensors suggest, for what shapes cannot tell.
+        layout: how the tensors are named and laid out; None detects it.
+
+    Returns:
+        The network; `model.layout` says what the file was taken for.
+
+    Raises:
+        CheckpointError: nothing there, or nothing that can be read; the text says why.
+    """
+    path = Path(path)
+    if path.is_dir():
+        model = load_run(path).model(step)
+    elif step is not None:
+        raise CheckpointError(f"step={step} needs the folder of a run; {path} is a file or missing")
+    else:
+        model = read_model(path, layout=layout, config=config)
+    if task is not None:
+        model.task = task
+    return model

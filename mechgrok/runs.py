@@ -1,0 +1,214 @@
+"""Run: one training on disk. Configuration, split, history and checkpoints in a folder.
+
+    config.json                          what the run follows from
+    split.safetensors                    mask of the train inputs
+    history.jsonl                        one row for each evaluation
+    checkpoints/step_00000000.safetensors
+    state.safetensors                    weights and optimiser at the newest checkpoint, to go on from
+
+Files appear whole or not at all, except that history.jsonl grows line by line; a reader drops a last line
+that was cut off.
+"""
+
+import json
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mechgrok.activations import ActivationGrid, cache_grid
+from mechgrok.config import Config, RunConfig
+from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.models.files import read_model, read_tensors, write_model
+from mechgrok.models.transformer import HookedTransformer
+from mechgrok.storage import write_json, write_tensors, write_text
+from mechgrok.tasks import Split, Task, task_from_spec
+
+CONFIG, SPLIT, HISTORY, STATE, CHECKPOINTS = (
+    "config.json",
+    "split.safetensors",
+    "history.jsonl",
+    "state.safetensors",
+    "checkpoints",
+)
+ROOM = 64 * 2**20
+"""Bytes that must be free on the disk before a training starts."""
+
+HistoryRow = dict[str, int | float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training on disk: finished, interrupted or under way."""
+
+    path: Path
+    config: RunConfig
+
+    @cached_property
+    def task(self) -> Task:
+        """What was learned, written down as the network read it."""
+        task = task_from_spec(self.config.task)
+        sequence = self.config.train.sequence
+        return task.with_sequence(*sequence) if sequence and task.sequence is None else task
+
+    @cached_property
+    def split(self) -> Split:
+        """The inputs that were trained on."""
+        tensors, header = read_tensors(self.path / SPLIT)
+        rule: Any = header["rule"]
+        return Split(tensors["train"], float(header["fraction"]), int(header["seed"]), rule)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps with a checkpoint, in ascending order."""
+        return tuple(sorted(int(p.stem[5:]) for p in (self.path / CHECKPOINTS).glob("step_*.safetensors")))
+
+    @property
+    def history(self) -> list[HistoryRow]:
+        """One row for each evaluation, by name: step, loss and accuracy on train and test, squared weights.
+
+        Losses in nats; test values are None where everything was trained on.
+        """
+        path = self.path / HISTORY
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def model(self, step: int | None = None) -> HookedTransformer:
+        """The network at a checkpoint, the newest for None.
+
+        Raises:
+            CheckpointError: there is no checkpoint at this step; the text names the nearest.
+        """
+        steps = self.steps
+        if not steps:
+            raise CheckpointError(f"{self.path} has no checkpoint yet")
+        step = steps[-1] if step is None else step
+        if step not in steps:
+            nearest = min(steps, key=lambda s: abs(s - step))
+            raise CheckpointError(
+                f"{self.path} has no checkpoint at step {step}; it has {len(steps)} from {steps[0]} to "
+                f"{steps[-1]}, the nearest is {nearest}"
+            )
+        model = read_model(self.checkpoint(step))
+        model.task = self.task
+        return model
+
+    def grid(self, step: int | None = None, names: list[str] | None = None) -> ActivationGrid:
+        """Activations of the network at a checkpoint over all inputs."""
+        return cache_grid(self.model(step), self.task, names)
+
+    def checkpoint(self, step: int) -> Path:
+        """File of the checkpoint at a step, whether it exists or not."""
+        return self.path / CHECKPOINTS / f"step_{step:08d}.safetensors"
+
+    def write_checkpoint(self, step: int, model: HookedTransformer) -> None:
+        """Keep the weights at a step."""
+        write_model(model, self.checkpoint(step))
+
+    def write_state(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Keep all that is needed to go on from a step."""
+        write_tensors(self.path / STATE, tensors, {"step": str(step)})
+
+    def read_state(self) -> tuple[int, dict[str, Tensor]] | None:
+        """The step to go on from and its tensors; None for a run that has none yet."""
+        if not (self.path / STATE).exists():
+            return None
+        tensors, header = read_tensors(self.path / STATE)
+        return int(header["step"]), tensors
+
+    def append_history(self, row: HistoryRow) -> None:
+        """Add the row of one evaluation."""
+        try:
+            with (self.path / HISTORY).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise CheckpointError(f"cannot write {self.path / HISTORY}: {error}") from error
+
+    def forget_after(self, step: int) -> None:
+        """Drop history and checkpoints of later steps, which a resumed run will make again."""
+        kept = [row for row in self.history if (row["step"] or 0) <= step]
+        write_text(self.path / HISTORY, "".join(json.dumps(row) + "\n" for row in kept))
+        for later in self.steps:
+            if later > step:
+                self.checkpoint(later).unlink()
+
+
+def create_run(path: str | Path | None, config: RunConfig, split: Split) -> Run:
+    """A new run in a folder, or the one that is already there with the same configuration.
+
+    Args:
+        path: the folder; None takes a temporary one, which lives as long as the run object.
+
+    Raises:
+        ConfigError: the folder holds another run, or something else.
+        CheckpointError: the folder cannot be written, or the disk is nearly full.
+    """
+    if path is None:
+        run = create_run(tempfile.mkdtemp(prefix="mechgrok-"), config, split)
+        weakref.finalize(run, shutil.rmtree, run.path, ignore_errors=True)
+        return run
+    path = Path(path)
+    if (path / CONFIG).exists():
+        run = load_run(path)
+        _check_same(run, config, split)
+        return run
+    if path.is_dir() and any(path.iterdir()):
+        raise ConfigError(f"{path} is not empty and holds no run; choose another folder")
+    write_tensors(
+        path / SPLIT,
+        {"train": split.train},
+        {"fraction": str(split.fraction), "seed": str(split.seed), "rule": split.rule},
+    )
+    free = shutil.disk_usage(path).free
+    if free < ROOM:
+        raise CheckpointError(
+            f"only {free / 2**20:.0f} MiB are free at {path}, a training needs {ROOM / 2**20:.0f} MiB or more"
+        )
+    write_json(path / CONFIG, config.to_json())
+    return Run(path, config)
+
+
+def load_run(path: str | Path) -> Run:
+    """Open a run.
+
+    Raises:
+        CheckpointError: there is no run in the folder, or its configuration is damaged.
+    """
+    path = Path(path)
+    file = path / CONFIG
+    if not file.is_file():
+        raise CheckpointError(f"{path} holds no run: there is no {CONFIG} in it")
+    try:
+        return Run(path, RunConfig(**json.loads(file.read_text(encoding="utf-8"))))
+    except (json.JSONDecodeError, UnicodeDecodeError, ConfigError, TypeError) as error:
+        raise CheckpointError(f"{file} is damaged or of another version: {error}") from None
+
+
+def _check_same(run: Run, config: RunConfig, split: Split) -> None:
+    differing = differences(run.config, config)
+    if differing:
+        raise ConfigError(
+            f"{run.path} holds a run with another configuration ({'; '.join(differing)}); "
+            "choose another folder, or delete this one"
+        )
+    if not torch.equal(run.split.train, split.train):
+        raise ConfigError(f"{run.path} holds a run with another split; choose another folder")
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """The fields in which two configurations differ, with both values."""
+    found = []
+    for name in type(old).model_fields:
+        a, b = getattr(old, name), getattr(new, name)
+        if isinstance(a, Config) and type(a) is type(b):
+            found += differences(a, b)
+        elif a != b:
+            found.append(f"{name} is {a!r} there and {b!r} here")
+    return found

@@ -1,0 +1,42 @@
+"""At which steps a training keeps its weights."""
+
+import math
+from collections.abc import Sequence
+
+from mechgrok.config import TrainConfig
+from mechgrok.runs import HistoryRow
+
+FACTOR = 1.5
+"""Change of the test loss since the last checkpoint that makes an adaptive schedule keep another one."""
+
+
+def checkpoint_due(
+    step: int, kept: Sequence[int], history: Sequence[HistoryRow], config: TrainConfig
+) -> bool:
+    """Whether the weights at this step are to be kept.
+
+    Depends on what is on disk alone (the checkpoints kept so far and the history), so that a resumed training
+    keeps the same ones.
+
+    >>> [s for s in range(60) if checkpoint_due(s, [], [], TrainConfig(checkpoints="logarithmic"))]
+    [0, 1, 2, 5, 10, 20, 50]
+    """
+    if config.checkpoints == "logarithmic":
+        return step == 0 or step == _leading_digit(step) * 10 ** int(math.log10(step))
+    if step % config.checkpoint_every == 0:
+        return True
+    return config.checkpoints == "adaptive" and _changed(step, kept, history)
+
+
+def _leading_digit(step: int) -> int:
+    first = int(str(step)[0])
+    return first if first in (1, 2, 5) else 0
+
+
+def _changed(step: int, kept: Sequence[int], history: Sequence[HistoryRow]) -> bool:
+    losses = {row["step"]: row["loss_test"] for row in history}
+    now = losses.get(step)
+    before = next((losses[s] for s in reversed(kept) if s < step and s in losses), None)
+    if not now or not before:
+        return False
+    return abs(math.log(now / before)) > math.log(FACTOR)

@@ -1,0 +1,49 @@
+"""When a training may end: the network has grokked, and nothing changes any more."""
+
+from collections.abc import Sequence
+
+from mechgrok.config import TrainConfig
+from mechgrok.runs import HistoryRow
+
+TEST_ACCURACY = 0.999
+"""Test accuracy that a settled network holds throughout the window."""
+NORM_CHANGE = 0.01
+"""Relative change of the sum of squared weights over the window that counts as none."""
+SHORTEST, LONGEST = 50, 2000
+
+
+def window(config: TrainConfig) -> int:
+    """Steps over which nothing may change: the time constant of weight decay, 1 / (lr * decay).
+
+    It is the time in which the decay would take away what the gradient no longer maintains, bounded to
+    50..2000 steps.
+    """
+    decay = config.lr * config.weight_decay
+    return LONGEST if decay == 0 else round(min(max(1 / decay, SHORTEST), LONGEST))
+
+
+def settled(history: Sequence[HistoryRow], config: TrainConfig) -> bool:
+    """Whether the network has grokked and come to rest.
+
+    True if over the last window the test accuracy was at least 99.9% at every evaluation, and the sum of
+    squared weights has changed by less than 1%. Never true for a run without test inputs.
+
+    >>> rows = [dict(step=s, accuracy_test=1.0, sum_squared_weights=5.0) for s in range(0, 400, 100)]
+    >>> settled(rows, TrainConfig(lr=1e-2)), settled(rows[:1], TrainConfig(lr=1e-2))
+    (True, False)
+    """
+    if not history:
+        return False
+    start = _number(history[-1]["step"]) - window(config)
+    recent = [row for row in history if _number(row["step"]) >= start]
+    if start < _number(history[0]["step"]):
+        return False
+    if any(_number(row["accuracy_test"]) < TEST_ACCURACY for row in recent):
+        return False
+    first, last = (_number(row["sum_squared_weights"]) for row in (recent[0], recent[-1]))
+    return abs(last - first) <= NORM_CHANGE * first
+
+
+def _number(value: int | float | None) -> int | float:
+    """Undefined counts as below every threshold."""
+    return float("-inf") if value is None else value
