@@ -11,15 +11,16 @@ from mechgrok.config import ModelConfig, RunConfig, TrainConfig
 from mechgrok.errors import ConfigError
 from mechgrok.runs import HistoryRow, Run, create_run
 from mechgrok.tasks import Split, Task
+from mechgrok.training.batches import MiniBatchStep
 from mechgrok.training.display import Report, progress_bar
 from mechgrok.training.interrupts import deferred_interrupt
 from mechgrok.training.networks import build_model
-from mechgrok.training.objectives import make_objective
+from mechgrok.training.objectives import Objective, make_objective
 from mechgrok.training.optimizers import STATE_SEPARATOR, Updater
 from mechgrok.training.recipes import find_recipe
 from mechgrok.training.schedules import checkpoint_due
 from mechgrok.training.settling import settled
-from mechgrok.training.step import make_step, prepare_process
+from mechgrok.training.step import AutogradStep, TrainingStep, make_step, prepare_process
 
 
 def train(
@@ -97,7 +98,7 @@ class Training:
         self._restore()
         self.history = run.history
         self.kept = list(run.steps)
-        self.gradients = make_step(self.model, run.task, run.split.train, make_objective(self.config))
+        self.gradients = self._make_gradients()
 
     @property
     def finished(self) -> bool:
@@ -128,6 +129,13 @@ class Training:
                 self.gradients()
                 self.updater(self.step)
                 self.step += 1
+
+    def _make_gradients(self) -> TrainingStep:
+        run, objective = self.run, _objective(self.config)
+        if self.config.batch_size:
+            step = AutogradStep(self.model, run.task, run.split.train, objective)
+            return MiniBatchStep(step, self.config.batch_size, run.config.seed, self.step)
+        return make_step(self.model, run.task, run.split.train, objective)
 
     def _at_end(self) -> bool:
         if self.step >= self.config.steps:
@@ -177,6 +185,12 @@ class Training:
         if weights:
             self.model.load_state_dict(weights)
         self.updater.load({k: t for k, t in tensors.items() if not k.startswith("weight")})
+
+
+def _objective(config: TrainConfig) -> Objective:
+    return make_objective(
+        config.objective, dtype=config.loss_dtype, naive=config.naive_loss, scale=config.loss_scale
+    )
 
 
 def _mean(values: Tensor, mask: Tensor) -> float | None:

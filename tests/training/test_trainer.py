@@ -1,0 +1,205 @@
+"""Training: what it writes, how it resumes, how it stops. Small networks, real runs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+import mechgrok as mg
+from mechgrok.runs import load_run
+
+SMALL = mg.ModelConfig(d_model=16, n_heads=2)
+TASK = mg.modular_task("add", 7)
+
+
+def train(out=None, **changes):
+    options = {
+        "model": SMALL,
+        "steps": 30,
+        "fraction": 0.6,
+        "checkpoint_every": 10,
+        "progress": False,
+        **changes,
+    }
+    return mg.train(TASK, out=out, **options)
+
+
+def weights(run, step=None):
+    return dict(run.model(step).named_parameters())
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_has_its_checkpoints_and_its_history(tmp_path):
+    run = train(tmp_path / "run", eval_every=5)
+    assert run.steps == (0, 10, 20, 30)
+    assert [row["step"] for row in run.history] == list(range(0, 31, 5))
+    first, last = run.history[0], run.history[-1]
+    assert last["loss_train"] < first["loss_train"]
+    grid = run.grid()
+    assert last["loss_train"] == pytest.approx(mg.full_loss(grid, run.split.train), rel=1e-4)
+    assert last["loss_test"] == pytest.approx(mg.full_loss(grid, run.split.test), rel=1e-4)
+    assert last["accuracy_test"] == pytest.approx(mg.accuracy(grid, run.split.test))
+    assert last["sum_squared_weights"] == pytest.approx(mg.sum_squared_weights(run.model()))
+
+
+def test_the_same_seed_gives_the_same_run_and_another_one_does_not():
+    assert same(weights(train(seed=1)), weights(train(seed=1)))
+    assert not same(weights(train(seed=1)), weights(train(seed=2)))
+
+
+def test_an_update_is_torchs_adamw_on_the_mean_cross_entropy():
+    run = train(steps=3, warmup=2, checkpoint_every=1, weight_decay=0.5, lr=1e-2)
+    model = mg.build_model(run.task, SMALL, seed=0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, betas=(0.9, 0.98), weight_decay=0.5)
+    tokens, labels = run.task.tokens[run.split.train], run.task.labels[run.split.train]
+    for step in range(3):
+        optimizer.param_groups[0]["lr"] = 1e-2 * min(step / 2, 1)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(tokens)[:, -1].double(), labels).backward()
+        optimizer.step()
+    for name, weight in model.named_parameters():
+        assert torch.allclose(weight, weights(run)[name], atol=2e-5), name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"optimizer": "muon"},
+        {"gradient": "grokfast_ma", "grokfast_window": 4},
+        {"decay_towards": "init"},
+        {"batch_size": 8},
+        {"model": mg.ModelConfig(d_model=16, n_heads=2, n_layers=2, normalization="LN")},
+    ],
+    ids=["plain", "muon", "grokfast", "to init", "batches", "two layers"],
+)
+def test_a_resumed_run_is_the_uninterrupted_one(options, tmp_path, monkeypatch):
+    whole = train(**options)
+    updates = {"left": 17}
+
+    def interrupt_after_some(self, step, _call=mg.training.optimizers.Updater.__call__):
+        updates["left"] -= 1
+        if updates["left"] == 0:
+            signal.raise_signal(signal.SIGINT)
+        _call(self, step)
+
+    monkeypatch.setattr("mechgrok.training.optimizers.Updater.__call__", interrupt_after_some)
+    with pytest.raises(KeyboardInterrupt, match="stopped at step 17; the same call goes on from"):
+        train(tmp_path / "run", **options)
+    resumed = train(tmp_path / "run", **options)
+    assert resumed.steps == whole.steps
+    assert resumed.history == whole.history
+    assert all(same(weights(resumed, step), weights(whole, step)) for step in whole.steps)
+
+
+def test_ctrl_c_works_as_before_after_a_training():
+    before = signal.getsignal(signal.SIGINT)
+    train(steps=2)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+TRAINING = """
+import sys, torch
+torch.set_num_threads(1)
+import mechgrok as mg
+mg.train(mg.modular_task("add", 7), out=sys.argv[1], model=mg.ModelConfig(d_model=16, n_heads=2), steps=4000,
+         fraction=0.6, checkpoint_every=50, stop_when_settled=False, progress=False)
+"""
+
+
+@pytest.mark.parametrize("progress_at_kill", [1, 7, 23])
+def test_a_killed_process_loses_only_the_steps_since_its_last_checkpoint(progress_at_kill, tmp_path):
+    path = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-c", TRAINING, str(path)])
+    checkpoints = path / "checkpoints"
+    deadline = time.monotonic() + 120
+    while len(list(checkpoints.glob("step_*"))) < progress_at_kill and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    killed = load_run(path)
+    reached = killed.steps[-1]
+    assert reached >= 50 * (progress_at_kill - 1)
+    assert killed.model().W_E.isfinite().all()
+
+    end = reached + 150
+    options = {"stop_when_settled": False, "checkpoint_every": 50, "steps": 4000}
+    whole = train(**{**options, "steps": end})
+    training = mg.training.trainer.Training(killed)
+    assert training.step in (reached, reached - 50)
+    while training.step < end:
+        training.gradients()
+        training.updater(training.step)
+        training.step += 1
+    resumed = dict(training.model.named_parameters())
+    assert all(torch.equal(resumed[name], weight) for name, weight in weights(whole, end).items())
+
+
+def test_a_finished_run_is_opened_and_not_trained_again(tmp_path, monkeypatch):
+    run = train(tmp_path / "run")
+    monkeypatch.setattr("mechgrok.training.trainer.Training.go", lambda *args: pytest.fail("trained again"))
+    assert train(tmp_path / "run").steps == run.steps
+
+
+def test_a_network_that_grokked_stops_by_itself():
+    run = mg.train(mg.modular_task("add", 11), fraction=0.9, model=SMALL, seed=0, steps=3000, progress=False)
+    assert run.steps[-1] < 3000
+    assert run.history[-1]["accuracy_test"] >= 0.999
+
+
+def test_everything_trained_on_has_no_test_values():
+    row = train(fraction=1.0).history[-1]
+    assert row["loss_test"] is None
+    assert row["accuracy_test"] is None
+
+
+def test_zero_steps_keep_the_initial_network():
+    run = train(steps=0)
+    assert run.steps == (0,)
+    assert same(weights(run), dict(mg.build_model(run.task, SMALL, seed=0).named_parameters()))
+
+
+def test_a_given_split_is_used_and_stored():
+    split = TASK.split(0.3, seed=9, rule="unordered")
+    run = train(split=split)
+    assert torch.equal(run.split.train, split.train)
+    assert run.split.rule == "unordered"
+
+
+def test_recipes_and_their_changes():
+    run = mg.train(TASK, "nanda", lr=5e-3, steps=2, progress=False)
+    assert run.config.train.recipe == "nanda"
+    assert run.config.train.lr == 5e-3
+    assert run.model().cfg.d_vocab_out == 8, "the papers' networks have a logit for the = too"
+    with pytest.raises(mg.ConfigError, match="unknown recipe 'nada'; allowed: fast, nanda"):
+        train(recipe="nada")
+    with pytest.raises(mg.ConfigError, match="unknown key 'lerning_rate'; allowed: recipe, fraction"):
+        train(lerning_rate=1)
+    with pytest.raises(mg.ConfigError, match="lr: Input should be greater than 0, got -1"):
+        train(lr=-1.0)
+
+
+def test_divergence_is_an_error():
+    with pytest.raises(mg.ConfigError, match="the training diverged: the loss is not finite at step"):
+        train(optimizer="sgd", lr=1e30, warmup=0)
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("mechgrok.training.trainer.Training.go", lambda *args: pytest.fail("trained"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(mg.CheckpointError, match="cannot write"):
+        train(tmp_path / "file" / "run")
+
+
+def test_the_progress_bar_goes_to_standard_error(capsys):
+    train(progress=True)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "step 30/30" in printed.err
