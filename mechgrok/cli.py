@@ -12,10 +12,18 @@ from tyro.conf import Positional, arg
 
 from mechgrok.activations import cache_grid
 from mechgrok.analysis.summary import Summary, summarize
-from mechgrok.errors import MechgrokError
+from mechgrok.errors import ConfigError, MechgrokError
+from mechgrok.experiments.reproduction import (
+    Outcome,
+    find_reproduction,
+    recorded_outcome,
+    reproductions,
+    run_reproduction,
+)
 from mechgrok.loading import load_model
 from mechgrok.report import write_report
 from mechgrok.runs import CONFIG, Run, load_run
+from mechgrok.storage import write_json
 from mechgrok.tasks import modular_task
 from mechgrok.training.trainer import train as train_network
 
@@ -123,14 +131,44 @@ def analyze(
         write_report(report, grid, summary, history=history)
 
 
+def reproduce(
+    name: Positional[str | None] = None,
+    *,
+    full: bool = False,
+    show: Annotated[bool, arg(name="list")] = False,
+    as_json: Annotated[str | None, arg(name="json", metavar="FILE")] = None,
+) -> int:
+    """Run a published result again, and compare the numbers; exit code 0 only if every row holds.
+
+    Args:
+        name: which; --list shows all.
+        full: the paper's size instead of one that fits two cores.
+        show: show all reproductions with their source, cost and last recorded outcome.
+        as_json: write the outcome to this file; with --list, print the list as JSON.
+    """
+    if show:
+        return _list_reproductions(as_json is not None)
+    if name is None:
+        raise ConfigError(f"which reproduction? One of {', '.join(reproductions())}; --list tells more")
+    found = find_reproduction(name)
+    Console(stderr=True).print(
+        f"{found.claim}\n{found.source}; {found.cost} at the quick size.", highlight=False
+    )
+    outcome = run_reproduction(found, full=full)
+    Console().print(_outcome_table(outcome))
+    if as_json is not None:
+        write_json(Path(as_json), outcome.to_json())
+    return 0 if outcome.holds else FAILED
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; exit code 0, 1 for an explained error, 2 for wrong usage, 130 for Ctrl-C."""
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            {"demo": demo, "train": train, "analyze": analyze},
+        code = tyro.extras.subcommand_cli_from_dict(
+            {"demo": demo, "train": train, "analyze": analyze, "reproduce": reproduce},
             prog="mechgrok",
             description="Mechanistic interpretability of grokking.",
-            args=arguments,
+            args=_with_value_for_json(sys.argv[1:] if arguments is None else arguments),
         )
     except MechgrokError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)
@@ -138,7 +176,58 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         Console(stderr=True).print(str(interrupt) or "interrupted", highlight=False)
         return INTERRUPTED
+    return code or 0
+
+
+def _with_value_for_json(arguments: list[str]) -> list[str]:
+    """`reproduce --list --json` needs no file; the parser wants a value all the same."""
+    if arguments[:1] == ["reproduce"] and "--list" in arguments:
+        arguments = [piece for a in arguments for piece in ([a, "-"] if a == "--json" else [a])]
+    return arguments
+
+
+def _list_reproductions(as_json: bool) -> int:
+    records = {name: recorded_outcome(name) for name in reproductions()}
+    if as_json:
+        listed = [
+            {
+                "name": r.name,
+                "source": r.source,
+                "claim": r.claim,
+                "cost": r.cost,
+                "holds": (records[r.name] or {}).get("holds"),
+            }
+            for r in reproductions().values()
+        ]
+        print(json.dumps(listed, indent=2))
+        return 0
+    table = Table("name", "source", "cost", "last recorded", title="Reproductions", title_justify="left")
+    for r in reproductions().values():
+        table.add_row(r.name, r.source, r.cost, _recorded(records[r.name]))
+    Console().print(table)
     return 0
+
+
+def _recorded(record: dict[str, Any] | None) -> str:
+    if record is None:
+        return "never"
+    return "holds" if record["holds"] else "does not hold"
+
+
+def _outcome_table(outcome: Outcome) -> Table:
+    title = f"{outcome.name}: {'holds' if outcome.holds else 'does not hold'} ({outcome.seconds:.0f} s)"
+    table = Table("quantity", "published", "measured", "bounds", "", title=title, title_justify="left")
+    for row in outcome.rows:
+        bounds = f"{_or_blank(row.low)} .. {_or_blank(row.high)}"
+        measured = "never" if row.measured is None else f"{row.measured:.4g}"
+        table.add_row(
+            row.quantity, _or_blank(row.published), measured, bounds, "holds" if row.holds else "FAILS"
+        )
+    return table
+
+
+def _or_blank(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def _report(run: Run, file: Path) -> None:

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mechgrok.errors import ConfigError
 
-
 C = TypeVar("C", bound="Config")
 
 
@@ -57,6 +56,7 @@ Rate = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
 InitScheme = Literal["nanda", "pizza", "furuta", "tl"]
+MLPInit = Literal["pizza", "fan_in", "xavier"]
 Activation = Literal["relu", "gelu", "square"]
 
 
@@ -103,6 +103,12 @@ class ModelConfig(Config):
         object.__setattr__(self, "d_mlp", 0 if self.attn_only else self.d_mlp or 4 * self.d_model)
         return self
 
+    def replace(self, **changes: Any) -> "ModelConfig":
+        """As for every configuration; a d_head and d_mlp that followed from d_model follow the new one."""
+        followed = {"d_head": self.d_model // self.n_heads, "d_mlp": 4 * self.d_model}
+        reopened = {name: 0 for name, size in followed.items() if getattr(self, name) == size}
+        return super().replace(**{**reopened, **changes})
+
     def for_sizes(self, *, d_vocab: int, n_classes: int, n_ctx: int) -> "ModelConfig":
         """The same architecture with the sizes of a task; sizes that were given explicitly stay."""
         d_vocab_out = d_vocab if self.output == "vocabulary" else n_classes
@@ -110,20 +116,114 @@ class ModelConfig(Config):
         return self.replace(**{name: size for name, size in sizes.items() if not getattr(self, name)})
 
 
+class MLPConfig(Config):
+    """Architecture of a `HookedMLP`, a feed-forward network on two operands.
+
+    The defaults are Model alpha of Zhong et al. 2023. Beta has n_layers=2; gamma has n_layers=2 and
+    bias_per_operand=True; delta has combine="concat" and d_embed=128; alpha' has embeddings="separate".
+
+    Attributes:
+        d_vocab, d_vocab_out: 0 until a task fills them in (`for_sizes`).
+        inputs: with "one_hot" there is no factor between token and neuron: the embedding has the width of
+            the hidden layer and is added up there. The first layer of a network on one-hot vectors is that.
+        embeddings: "shared" by both operands, or "separate".
+        combine: how the embeddings of the operands meet, as their sum or side by side.
+        d_embed: width of one operand's embedding; d_mlp for one-hot inputs, whatever is given.
+        d_mlp, n_layers: width and number of the hidden layers.
+        bias_per_operand: the first bias counts once for each operand, as where one linear layer is applied
+            to each operand before they are added.
+        readout: "direct", one matrix from the last hidden layer to the logits; "factored" through d_embed
+            dimensions, W_out @ W_U; "tied" the same with the transposed embedding as W_U.
+        init: scheme for the initial weights; see `mechgrok.models.init`.
+    """
+
+    kind: Literal["mlp"] = "mlp"
+    d_vocab: OpenSize = 0
+    d_vocab_out: OpenSize = 0
+    inputs: Literal["embedding", "one_hot"] = "embedding"
+    embeddings: Literal["shared", "separate"] = "shared"
+    combine: Literal["sum", "concat"] = "sum"
+    d_embed: OpenSize = 256
+    d_mlp: Size = 256
+    n_layers: Size = 1
+    act_fn: Activation = "relu"
+    mlp_bias: bool = True
+    bias_per_operand: bool = False
+    readout: Literal["direct", "factored", "tied"] = "direct"
+    unembed_bias: bool = False
+    init: MLPInit = "pizza"
+
+    @model_validator(mode="after")
+    def _fill_in(self) -> "MLPConfig":
+        if self.inputs == "one_hot" and self.combine == "concat":
+            raise ValueError("one-hot inputs side by side are embeddings='separate' with combine='sum'")
+        if self.readout == "tied" and self.embeddings == "separate":
+            raise ValueError("readout='tied' needs one embedding to be tied to: embeddings='shared'")
+        if self.bias_per_operand and not (self.mlp_bias and self.combine == "sum"):
+            raise ValueError("bias_per_operand needs mlp_bias=True and combine='sum'")
+        object.__setattr__(self, "d_embed", self.d_mlp if self.inputs == "one_hot" else self.d_embed or 256)
+        return self
+
+    @property
+    def n_ctx(self) -> int:
+        """The number of tokens it reads: the two operands."""
+        return 2
+
+    @property
+    def d_model(self) -> int:
+        """Width of the token embedding, under TransformerLens's name."""
+        return self.d_embed
+
+    def for_sizes(self, *, d_vocab: int, n_classes: int, n_ctx: int = 2) -> "MLPConfig":
+        """The same architecture with the sizes of a task; sizes that were given explicitly stay.
+
+        Raises:
+            ConfigError: the task has other than two tokens.
+        """
+        if n_ctx != self.n_ctx:
+            raise ConfigError(
+                f"an MLP reads the two operands, the task has {n_ctx} tokens; write it down with "
+                "task.with_sequence('a', 'b')"
+            )
+        sizes = {"d_vocab": d_vocab, "d_vocab_out": n_classes}
+        return self.replace(**{name: size for name, size in sizes.items() if not getattr(self, name)})
+
+
+NetworkConfig = ModelConfig | MLPConfig
+"""The architecture of any network of ours; `kind` tells them apart."""
+
+
 class TrainConfig(Config):
-    """How a network is trained. One step is one optimiser update on the whole training set.
+    """How a network is trained. One step is one optimiser update.
 
     Attributes:
         recipe: name under which the configuration is known; for tables and messages.
         fraction, split_rule: the training set, see `mechgrok.tasks.make_split`.
         sequence: what the network reads, where the task leaves it open.
+        model: the architecture; its sizes come from the task.
+        objective: "cross_entropy", "mse" on one-hot targets, or "stablemax" (Prieto et al. 2025).
+        loss_dtype: precision of the training loss. float64 and float32 are exact for small losses; the
+            precision itself is studied with `naive_loss`.
+        naive_loss: takes log_softmax in `loss_dtype` as it comes, rounding included: a softmax that reaches 1
+            gives a loss and a gradient of exactly 0 (softmax collapse).
+        loss_scale: factor on the loss; some papers divide by the number of classes.
+        batch_size: examples per step; 0 for the whole training set.
+        optimizer: "adamw"; "adam" with the decay added to the gradient; "sgd"; "muon" for the matrices, with
+            AdamW for embeddings, unembedding and vectors.
+        decay_towards: "zero", or "init" for the distance to the initial weights.
+        gradient: what happens to gradients before the optimiser: nothing, the slow component amplified
+            ("grokfast_ema", "grokfast_ma", Lee et al. 2024), or the component along the weights removed
+            ("orthograd", Prieto et al. 2025).
         warmup: steps of linear warm-up; the multiplier of step i is min(i / warmup, 1), so that the very
             first step of a warm-up changes nothing, as in the papers' code.
         steps: the most steps to take.
         stop_when_settled: end early, once the network has grokked and no longer changes; see
             `mechgrok.training.settling`.
+        stop_test_loss: end early, once the test loss is below this.
         eval_every: steps between two evaluations on the train and the test inputs.
-        checkpoint_every: steps between two checkpoints; the first and the last state are always kept.
+        checkpoints: when to keep the weights. "regular": every `checkpoint_every` steps. "logarithmic": at
+            1, 2, 5, 10, 20, 50, ... "adaptive": regular, and whenever the test loss has changed by a factor
+            of 1.5 since the last one. The first and the last state are always kept.
     """
 
     recipe: str = "custom"
@@ -131,12 +231,41 @@ class TrainConfig(Config):
     split_rule: Literal["shuffle", "randperm", "unordered"] = "shuffle"
     sequence: tuple[str, ...] | None = None
     model: ModelConfig = ModelConfig()
+    objective: Literal["cross_entropy", "mse", "stablemax"] = "cross_entropy"
+    loss_dtype: Literal["float64", "float32", "float16"] = "float32"
+    naive_loss: bool = False
+    loss_scale: Positive = 1.0
+    batch_size: Count = 0
+    optimizer: Literal["adamw", "adam", "sgd", "muon"] = "adamw"
     lr: Positive = 1e-3
     weight_decay: NonNegative = 1.0
-    betas: tuple[float, float] = (0.9, 0.98)
+    decay_towards: Literal["zero", "init"] = "zero"
+    betas: tuple[Rate, Rate] = (0.9, 0.98)
+    momentum: Rate = 0.0
     eps: Positive = 1e-8
+    gradient: Literal["plain", "grokfast_ema", "grokfast_ma", "orthograd"] = "plain"
+    grokfast_alpha: Rate = 0.98
+    grokfast_lambda: NonNegative = 2.0
+    grokfast_window: Size = 100
     warmup: Count = 10
     steps: Count = 10_000
     stop_when_settled: bool = True
+    stop_test_loss: NonNegative = 0.0
     eval_every: Size = 10
+    checkpoints: Literal["regular", "logarithmic", "adaptive"] = "regular"
     checkpoint_every: Size = 100
+
+
+class RunConfig(Config):
+    """All that a run follows from, as stored with it.
+
+    Attributes:
+        task: the task's own `spec`.
+        train: how it is trained, the network included.
+        seed: of the initial weights, and of the split unless one was given.
+    """
+
+    version: Literal[1] = 1
+    task: dict[str, Any]
+    train: TrainConfig
+    seed: int

@@ -140,8 +140,12 @@ class Training:
     def _at_end(self) -> bool:
         if self.step >= self.config.steps:
             return True
-        at_evaluation = bool(self.history) and self.history[-1]["step"] == self.step
-        return self.config.stop_when_settled and at_evaluation and settled(self.history, self.config)
+        if not self.history or self.history[-1]["step"] != self.step:
+            return False
+        test_loss = self.history[-1]["loss_test"]
+        if test_loss is not None and test_loss < self.config.stop_test_loss:
+            return True
+        return self.config.stop_when_settled and settled(self.history, self.config)
 
     def _evaluate(self, report: Report) -> None:
         if not self.history or (self.history[-1]["step"] or 0) < self.step:
