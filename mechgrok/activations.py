@@ -63,6 +63,9 @@ class ActivationGrid:
     @cached_property
     def neurons(self) -> Float[Tensor, "inputs d_mlp"]:
         """Activations of the last hidden layer."""
+        given = [name for name in self.activations if name.endswith("mlp.hook_post")]
+        if self.source is None and given:
+            return self[given[-1]]
         return self[neuron_hook(self.model)]
 
     @property
@@ -118,6 +121,9 @@ def cache_grid(
             names = [neuron_hook(model)]
         except ActivationError:
             names = []
+    if isinstance(names, str):
+        raise ActivationError(f"names is a list of hook names; write [{names!r}]")
+    names = tuple(dict.fromkeys(names))
     check_hook_names(model, names)
     task = fit_task(model, task or getattr(model, "task", None) or infer_task(model))
     return _run(model, task, names)
@@ -142,11 +148,11 @@ def grid_from_tensors(
     for name, tensor in {"logits": logits, **activations}.items():
         if len(tensor) != task.n_inputs:
             raise ActivationError(f"{name} has {len(tensor)} rows, {task.name} has {task.n_inputs} inputs")
+        if not tensor.isfinite().all():
+            raise ActivationError(f"{name} of {task.name} has values that are NaN or infinite")
     if logits.shape[1] < task.n_classes:
         raise ActivationError(f"there are {logits.shape[1]} logits, {task.name} has {task.n_classes} classes")
-    grid = ActivationGrid(task, None, logits[:, : task.n_classes], MappingProxyType(activations))
-    _check_finite(grid)
-    return grid
+    return ActivationGrid(task, None, logits[:, : task.n_classes], MappingProxyType(activations))
 
 
 def as_grid(source: "ActivationGrid | HookedModel", names: Sequence[str] | None = None) -> ActivationGrid:
@@ -168,8 +174,10 @@ def fit_task(model: HookedModel, task: Task) -> Task:
         TaskError: vocabulary, context or number of answers do not fit.
     """
     cfg = model.cfg
-    if task.sequence is None and cfg.n_ctx == 2:
-        task = task.with_sequence("a", "b")
+    if task.sequence is None:
+        fitting = [slots for p, slots in _readings(cfg) if p == task.n_symbols]
+        slots = fitting[0] if fitting else ("a", "b") if cfg.n_ctx == 2 else task.slots
+        task = task if slots == task.slots else task.with_sequence(*slots)
     problems = []
     if task.d_vocab > cfg.d_vocab:
         problems.append(f"needs {task.d_vocab} tokens, the network knows {cfg.d_vocab}")
@@ -188,43 +196,63 @@ def fit_task(model: HookedModel, task: Task) -> Task:
 def infer_task(model: HookedModel) -> Task:
     """The elementary operation mod p that a generalised network computes, from its sizes and answers.
 
-    The modulus is the vocabulary, less the "=" where the network reads three tokens; the operation is the
-    one of add, sub, mul, div that at least 90% of the answers agree with.
+    The modulus is the vocabulary, less the "=" where the network reads three tokens, or half of that where
+    the second operand has tokens of its own; the operation is the one of add, sub, mul, div that at least 90%
+    of the answers agree with.
 
     Raises:
         TaskError: no operation reaches 90%.
     """
-    sequence = ("a", "b") if model.cfg.n_ctx == 2 else ("a", "b", "=")
-    p = model.cfg.d_vocab - (len(sequence) - 2)
     found: dict[str, float] = {}
-    if p >= 2 and _d_vocab_out(model.cfg) >= p and model.cfg.n_ctx >= len(sequence):
+    for p, sequence in _readings(model.cfg):
         for operation in INFERRED_OPERATIONS:
             grid = _run(model, modular_task(operation, p, sequence=sequence), [])
-            found[operation] = (grid.logits.argmax(1) == grid.labels).double().mean().item()
-            if found[operation] >= 0.9:
+            share = (grid.logits.argmax(1) == grid.labels).double().mean().item()
+            if share >= 0.9:
                 return grid.task
+            found[f"{operation} mod {p}"] = share
     closest = max(found, key=found.__getitem__, default=None)
-    hint = f"; the closest is {closest} mod {p} with {found[closest]:.1%} right answers" if closest else ""
+    hint = f"; the closest is {closest} with {found[closest]:.1%} right answers" if closest else ""
     raise TaskError(f"cannot infer what the network computes{hint}. Say so with task=modular_task(...)")
 
 
+def _readings(cfg: Any) -> list[tuple[int, tuple[str, ...]]]:
+    """The moduli that the sizes of a network allow, each with the sequence that it then reads."""
+    special = () if cfg.n_ctx == 2 else ("=",)
+    n_operand_tokens = cfg.d_vocab - len(special)
+    readings = [(n_operand_tokens, ("a", "b", *special))]
+    if n_operand_tokens % 2 == 0:
+        readings.append((n_operand_tokens // 2, ("a", "b'", *special)))
+    return [(p, slots) for p, slots in readings if 2 <= p <= _d_vocab_out(cfg) and cfg.n_ctx >= len(slots)]
+
+
 def _run(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid:
-    parts: dict[str, list[Tensor]] = {name: [] for name in names}
+    latest: dict[str, Tensor] = {}
 
     def keep(activation: Tensor, hook: Any, name: str) -> None:
-        attention = name.endswith(("hook_pattern", "hook_attn_scores"))
-        at_readout = activation[..., -1, :] if attention else activation[:, -1]
-        parts[name].append(at_readout.detach().cpu())
+        # TransformerLens 3 runs the hooks of a LayerNorm three times in a pass, for queries, keys and values.
+        latest[name] = activation[_at_readout(name)].detach().cpu()
 
     hooks = [(name, partial(keep, name=name)) for name in names]
-    logits = [
-        run_at_readout(model, tokens, hooks).cpu()[:, : task.n_classes]
-        for tokens in task.tokens.split(_chunk_length(model, task))
-    ]
+    logits: list[Tensor] = []
+    parts: dict[str, list[Tensor]] = {name: [] for name in names}
+    for tokens in task.tokens.split(_chunk_length(model, task)):
+        logits.append(run_at_readout(model, tokens, hooks).cpu()[:, : task.n_classes])
+        silent = [name for name in names if name not in latest]
+        if silent:
+            raise ActivationError(f"the network never runs its hooks {', '.join(silent)}; leave them out")
+        for name in names:
+            parts[name].append(latest.pop(name))
     cached = MappingProxyType({name: torch.cat(chunks) for name, chunks in parts.items()})
     grid = ActivationGrid(task, model, torch.cat(logits), cached)
     _check_finite(grid)
     return grid
+
+
+def _at_readout(name: str) -> tuple[Any, ...]:
+    """Index of the read-out position: attention is [batch, head, query, key], others [batch, pos, ...]."""
+    attention = name.endswith(("hook_pattern", "hook_attn_scores"))
+    return (..., -1, slice(None)) if attention else (slice(None), -1)
 
 
 def _chunk_length(model: HookedModel, task: Task) -> int:
@@ -241,8 +269,7 @@ def _d_vocab_out(cfg: Any) -> int:
 def _check_finite(grid: ActivationGrid) -> None:
     bad = ~grid.logits.isfinite().all(dim=1)
     if bad.any():
-        weights = grid.source.named_parameters() if grid.source else ()
-        broken = [name for name, weight in weights if not weight.isfinite().all()]
+        broken = [name for name, weight in grid.model.named_parameters() if not weight.isfinite().all()]
         where = f"; not finite are the weights {', '.join(broken)}" if broken else ""
         raise ActivationError(
             f"the logits are NaN or infinite for {int(bad.sum())} of {len(bad)} inputs of "
@@ -260,7 +287,7 @@ def run_from_site(
 
         def replace(activation: Tensor, hook: Any, replacement: Tensor = replacement) -> Tensor:
             activation = activation.clone()
-            activation[:, -1] = replacement.to(activation)
+            activation[_at_readout(site)] = replacement.to(activation)
             return activation
 
         logits.append(run_at_readout(grid.model, tokens, [(site, replace)]).cpu()[:, : grid.task.n_classes])

@@ -54,6 +54,8 @@ def _replace(path: Path, write: Callable[[str], object]) -> None:
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except Exception as error:
+        raise CheckpointError(f"cannot write {path}: {error}") from error
+    finally:
+        # Also after Ctrl-C; once renamed, the name is gone.
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise CheckpointError(f"cannot write {path}: {error}") from error

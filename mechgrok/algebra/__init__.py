@@ -1,6 +1,35 @@
 """Finite groups and orthonormal real bases of the functions on them."""
 
-from mechgrok.algebra.bases import Basis, Block, FourierBasis, fourier_basis
-from mechgrok.algebra.groups import Group, cyclic_group
+from mechgrok.algebra.bases import Basis, Block, FourierBasis, IrrepBasis, fourier_basis, irrep_basis
+from mechgrok.algebra.families import (
+    alternating_group,
+    cyclic_group,
+    dihedral_group,
+    direct_product,
+    named_group,
+    symmetric_group,
+    units,
+    units_group,
+)
+from mechgrok.algebra.groups import Group
+from mechgrok.algebra.irreps import Irrep, real_irreps
 
-__all__ = ["Basis", "Block", "FourierBasis", "Group", "cyclic_group", "fourier_basis"]
+__all__ = [
+    "Basis",
+    "Block",
+    "FourierBasis",
+    "Group",
+    "Irrep",
+    "IrrepBasis",
+    "alternating_group",
+    "cyclic_group",
+    "dihedral_group",
+    "direct_product",
+    "fourier_basis",
+    "irrep_basis",
+    "named_group",
+    "real_irreps",
+    "symmetric_group",
+    "units",
+    "units_group",
+]

@@ -15,10 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.algebra.groups import Group, cyclic_group
+from mechgrok.algebra.families import cyclic_group
+from mechgrok.algebra.groups import Group
+from mechgrok.algebra.irrep_names import Label
+from mechgrok.algebra.irreps import Irrep, real_irreps
 from mechgrok.errors import ConfigError
 
-Label = int | str
 COMPONENTS = ("cos", "sin", "both")
 
 
@@ -91,8 +93,9 @@ class Basis(ABC):
         """
         found = self._by_label.get(label)
         if found is None or found is self.blocks[0]:
+            article = "an" if self.what[0] in "aeiou" else "a"
             raise ConfigError(
-                f"{label!r} is not a {self.what} of {self.group.name}; allowed: {self._allowed()}"
+                f"{label!r} is not {article} {self.what} of {self.group.name}; allowed: {self._allowed()}"
             )
         return found
 
@@ -142,10 +145,12 @@ class Basis(ABC):
         return torch.tensor([i for i, block in enumerate(self.blocks) for _ in range(len(block))])
 
     def _contract(self, matrix: Tensor, x: Tensor, dim: int) -> Tensor:
-        self._check_length(x, dim)
+        self._check(x, dim)
         return torch.tensordot(matrix.to(x.dtype), x.movedim(dim, 0), dims=1).movedim(0, dim)
 
-    def _check_length(self, x: Tensor, dim: int) -> None:
+    def _check(self, x: Tensor, dim: int) -> None:
+        if not x.is_floating_point():
+            raise ConfigError(f"a function on {self.group.name} must be a tensor of floats, got {x.dtype}")
         if x.shape[dim] != self.order:
             raise ConfigError(
                 f"axis {dim} of a tensor of shape {tuple(x.shape)} must have length {self.order}, "
@@ -185,7 +190,7 @@ class FourierBasis(Basis):
         return self.matrix[self.block(label).start]
 
     def transform(self, x: Tensor, dim: int) -> Tensor:
-        self._check_length(x, dim)
+        self._check(x, dim)
         spectrum = torch.fft.rfft(x.movedim(dim, 0), dim=0, norm="ortho")
         # Under norm="ortho" a real frequency pair carries half of its energy in the bin k and half in
         # the bin n-k that rfft leaves out, hence the factor sqrt(2); constant and alternating have no twin.
@@ -199,7 +204,7 @@ class FourierBasis(Basis):
         return out.movedim(0, dim)
 
     def inverse(self, coefficients: Tensor, dim: int) -> Tensor:
-        self._check_length(coefficients, dim)
+        self._check(coefficients, dim)
         rows = coefficients.movedim(dim, 0)
         pairs = (self.order - 1) // 2
         cos, sin = rows[1 : 2 * pairs + 1 : 2], rows[2 : 2 * pairs + 2 : 2]
@@ -216,3 +221,51 @@ class FourierBasis(Basis):
 def fourier_basis(n: int) -> FourierBasis:
     """The Fourier basis of Z_n; one object per n."""
     return FourierBasis(n)
+
+
+class IrrepBasis(Basis):
+    """The matrix entries of all real irreps of any finite group, orthonormal.
+
+    The rows of a block are the independent entries of one irrep, d^2 of them where it is of real type, named
+    by row and column: "11", "12", .... On a cyclic group the blocks span the same functions as those of
+    `FourierBasis`, under the same labels.
+
+    Raises:
+        TaskError: the table is not that of a group.
+
+    >>> from mechgrok.algebra import symmetric_group
+    >>> basis = IrrepBasis(symmetric_group(3))
+    >>> basis.labels, [len(block) for block in basis.blocks]
+    (('sign', 'standard'), [1, 1, 4])
+    """
+
+    def __init__(self, group: Group) -> None:
+        self.irreps = real_irreps(group)
+        blocks, start = [], 0
+        for irrep in self.irreps:
+            blocks.append(Block(irrep.label, start, irrep.components))
+            start += len(irrep.components)
+        super().__init__(group, tuple(blocks), what="irrep")
+        self._matrix = torch.cat([irrep.functions for irrep in self.irreps])
+
+    @property
+    def matrix(self) -> Float[Tensor, "row order"]:
+        return self._matrix
+
+    def irrep(self, label: Label) -> Irrep:
+        """The irrep behind a block.
+
+        Raises:
+            ConfigError: there is no non-trivial irrep with this label.
+        """
+        return self.irreps[self.blocks.index(self.block(label))]
+
+    def character(self, label: Label) -> Float[Tensor, " order"]:
+        character = self.irrep(label).character
+        return character / character.norm()
+
+
+@lru_cache(maxsize=16)
+def irrep_basis(group: Group) -> IrrepBasis:
+    """The irrep basis of a group; one object per `Group` object."""
+    return IrrepBasis(group)

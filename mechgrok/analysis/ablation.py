@@ -29,7 +29,7 @@ class Ablation:
         loss, accuracy: after the ablation; loss in nats, accuracy in 0..1.
         loss_before, accuracy_before: of the network as it is, over the same inputs.
         hooks: the ablation as hooks: `model.run_with_hooks(tokens, fwd_hooks=ablation.hooks)` runs it on any
-            batch. Empty at the logits of a network that has no hook there (TransformerLens 3).
+            batch. Empty at the logits of a network that has no hook there.
         keys, component, site, keep: what was done.
     """
 
@@ -132,7 +132,7 @@ def _edit_embedding(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str
 def _edit_neurons(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str, Edit]:
     readout = neuron_logit_map(grid.model, grid.task.n_classes)[:, grid.task.frame.classes].double()
     left, strength, _ = torch.linalg.svd(readout @ rows.T, full_matrices=False)
-    directions = left[:, strength > 1e-9 * strength.max()]
+    directions = left[:, strength > 1e-9 * readout.norm()]
     return neuron_hook(grid.model), _along(directions, grid.neurons.double().mean(0), keep)
 
 

@@ -100,14 +100,10 @@ def find_key_frequencies(source: ActivationGrid | HookedModel, method: Method = 
     grid = as_grid(source)
     basis = grid.task.frame.basis
     shares, noise, quantity = _SHARES[method](grid)
-    threshold = max(OF_STRONGEST[method] * shares.max().item(), 1e-12)
     # For a tiny group noise covers all of the space, and a single block may be all that there is.
-    floor = (OF_NOISE * noise).clamp(max=0.25)
-    keys = [
-        label
-        for label, share, lowest in zip(basis.labels, shares.tolist(), floor.tolist(), strict=True)
-        if share >= max(threshold, lowest)
-    ]
+    floor = min(OF_NOISE * noise, 0.25)
+    threshold = max(OF_STRONGEST[method] * shares.max().item(), floor, 1e-12)
+    keys = [label for label, share in zip(basis.labels, shares.tolist(), strict=True) if share >= threshold]
     return KeyFrequencies(
         frequencies=tuple(keys),
         labels=basis.labels,
@@ -115,21 +111,21 @@ def find_key_frequencies(source: ActivationGrid | HookedModel, method: Method = 
         threshold=threshold,
         method=method,
         rule=f"share of {quantity} at least {OF_STRONGEST[method]:.0%} of the strongest"
-        + (f" and {OF_NOISE} x white noise" if noise.any() else ""),
+        + (f" and {OF_NOISE} x white noise" if noise else ""),
     )
 
 
-def _logit_shares(grid: ActivationGrid) -> tuple[Tensor, Tensor, str]:
+def _logit_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     frame = grid.task.frame
     logits = grid.logits.double()[frame.covers(grid.task.n_inputs)]
     centred = logits - logits.mean(1, keepdim=True)
     total = (centred - centred.mean(0)).square().sum()
-    shares = character_power(grid.logits.double(), frame) / total.clamp(min=1e-300)
+    shares = _fraction(character_power(grid.logits.double(), frame), total, grid.logits)
     noise = 1 / (len(logits) * (logits.shape[1] - 1))
-    return shares, torch.full_like(shares, noise), "logit variance along chi(a∘b∘c^-1)"
+    return shares, noise, "logit variance along chi(a∘b∘c^-1)"
 
 
-def _neuron_shares(grid: ActivationGrid) -> tuple[Tensor, Tensor, str]:
+def _neuron_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     tuned = neuron_frequencies(grid, threshold=MAJORITY)
     weight = tuned.power.sum(1)
     if grid.source is not None:
@@ -138,17 +134,23 @@ def _neuron_shares(grid: ActivationGrid) -> tuple[Tensor, Tensor, str]:
     votes = torch.zeros(len(tuned.labels), dtype=weight.dtype)
     votes.index_add_(0, tuned.frequency[tuned.decided] - 1, weight[tuned.decided])
     shares = votes / weight.sum().clamp(min=1e-300)
-    return shares, torch.zeros_like(shares), "what neurons tuned to it write to the logits"
+    return shares, 0.0, "what neurons tuned to it write to the logits"
 
 
-def _embedding_shares(grid: ActivationGrid) -> tuple[Tensor, Tensor, str]:
+def _embedding_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     frame = grid.task.frame
-    embedding = token_embedding(grid.model)[frame.tokens].double()
-    power = frame.basis.power(embedding, dim=0).sum(1)[1:]
-    return power / power.sum().clamp(min=1e-300), torch.zeros_like(power), "embedding variance"
+    embedding = token_embedding(grid.model)[frame.tokens]
+    power = frame.basis.power(embedding.double(), dim=0).sum(1)[1:]
+    return _fraction(power, power.sum(), embedding), 0.0, "embedding variance"
 
 
-_SHARES: dict[Method, Callable[[ActivationGrid], tuple[Tensor, Tensor, str]]] = {
+def _fraction(power: Tensor, total: Tensor, x: Tensor) -> Tensor:
+    """Power as shares of the total; all 0 where x does not vary, and the total is nothing but its rounding."""
+    rounding = (10 * torch.finfo(x.dtype).eps) ** 2 * x.double().square().sum()
+    return power / total if total > rounding else torch.zeros_like(power)
+
+
+_SHARES: dict[Method, Callable[[ActivationGrid], tuple[Tensor, float, str]]] = {
     "logits": _logit_shares,
     "neurons": _neuron_shares,
     "embedding": _embedding_shares,

@@ -26,12 +26,14 @@ def project_on_product(
     rows = frame.basis.matrix[frame.basis.rows_of(labels)].to(x.dtype)
     means = frame.mean_by_result(x)
     counts = frame.counts.to(x.dtype)
-    flat = means.flatten(1)
+    flat = means.reshape(frame.order, -1)
     if (counts == counts[0]).all():
         coefficients = rows @ flat
     else:
-        # Unequal numbers of inputs per answer (polynomials): the basis functions are not orthogonal
-        # as functions of the inputs, and the projection solves the weighted normal equations.
+        # Unequal numbers of inputs per answer (polynomials): as functions of the inputs the basis functions are
+        # neither orthogonal nor of mean zero. They are centred, so that the mean stays out of the
+        # projection, which solves the weighted normal equations.
+        rows = rows - (rows @ counts)[:, None] / counts.sum()
         gram = (rows * counts) @ rows.T
         coefficients = torch.linalg.pinv(gram, hermitian=True) @ ((rows * counts) @ flat)
     return frame.spread_by_result((rows.T @ coefficients).view_as(means), len(x))

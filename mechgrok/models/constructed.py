@@ -10,6 +10,7 @@ from mechgrok.algebra import fourier_basis
 from mechgrok.config import ModelConfig
 from mechgrok.errors import ConfigError
 from mechgrok.models.transformer import HookedTransformer
+from mechgrok.tasks import modular_task
 
 PHASES = 5
 """Phases per operand; from 5 on every unwanted term of the squares sums to zero."""
@@ -72,4 +73,5 @@ def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHAS
         amplitude = gain * amplitudes[frequencies[i]]
         weights["blocks.0.mlp.W_out"][j, answers] = amplitude * (angles[:, i] + f + g).cos()
     network.load_state_dict(weights)
+    network.task = modular_task("add", p, sequence=("a", "b"))
     return network

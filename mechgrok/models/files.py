@@ -10,10 +10,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from mechgrok.config import ModelConfig
+from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError
-from mechgrok.models.layouts import CONFIG_KEY, model_from_tensors
-from mechgrok.models.transformer import HookedTransformer
+from mechgrok.models.layouts import CONFIG_KEY, SETTINGS_KEY, model_from_tensors
+from mechgrok.models.networks import Network
 from mechgrok.storage import write_tensors
 
 PICKLES = (".pt", ".pth")
@@ -37,18 +37,22 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     raise CheckpointError(f"{path.name} is none of .safetensors, .pt, .pth; no other format is read")
 
 
-def read_model(
-    path: Path, *, layout: str | None = None, config: ModelConfig | None = None
-) -> HookedTransformer:
-    """The network in one file; arguments and errors as in `model_from_tensors` and `read_tensors`."""
+def read_model(path: Path, *, layout: str | None = None, config: NetworkConfig | None = None) -> Network:
+    """The network in one file; arguments and errors as in `model_from_tensors` and `read_tensors`.
+
+    Where the header holds no configuration of its author, the JSON file beside it counts: config_X.json for
+    model_X.pt, and config_X.json or X.json for X.pt.
+    """
     tensors, header = read_tensors(path)
+    if SETTINGS_KEY not in header and CONFIG_KEY not in header:
+        header = header | _settings_beside(path)
     try:
         return model_from_tensors(tensors, header, layout=layout, config=config)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
 
 
-def write_model(model: HookedTransformer, path: Path) -> None:
+def write_model(model: Network, path: Path) -> None:
     """Write a network as one safetensors file with its configuration in the header, atomically.
 
     Raises:
@@ -56,6 +60,24 @@ def write_model(model: HookedTransformer, path: Path) -> None:
     """
     tensors = {name: p.detach().cpu() for name, p in model.named_parameters()}
     write_tensors(path, tensors, {CONFIG_KEY: json.dumps(model.cfg.to_json())})
+
+
+def _settings_beside(path: Path) -> dict[str, str]:
+    name = path.stem
+    for candidate in (f"config_{name.removeprefix('model_')}.json", f"config_{name}.json", f"{name}.json"):
+        beside = path.with_name(candidate)
+        if beside.is_file():
+            return {SETTINGS_KEY: _read_text(beside)}
+    return {}
+
+
+def _read_text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+        json.loads(text)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged or no JSON: {error}") from None
+    return text
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -76,7 +98,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             "it was not opened. "
             "Ask its author for a state dict, torch.save(model.state_dict(), ...), or for safetensors"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # damaged bytes make the unpickler stumble over anything
         raise CheckpointError(f"{path} is truncated, damaged or no torch file: {error}") from None
     return _state_dict(loaded, path)
 
@@ -88,7 +110,7 @@ def _state_dict(loaded: Any, path: Path) -> dict[str, Tensor]:
             if isinstance(loaded.get(key), Mapping):
                 loaded = loaded[key]
                 break
-        if loaded and all(isinstance(value, Tensor) for value in loaded.values()):
+        if loaded and all(isinstance(k, str) and isinstance(t, Tensor) for k, t in loaded.items()):
             return dict(loaded)
         what = f"a mapping with the keys {', '.join(map(str, list(loaded)[:8]))}"
     else:

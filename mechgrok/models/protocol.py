@@ -16,13 +16,23 @@ from mechgrok.errors import ActivationError
 
 Hook = tuple[str, Callable[..., Any]]
 
+_SWITCHES = {
+    "hook_result": "use_attn_result",
+    "hook_attn_in": "use_attn_in",
+    "hook_mlp_in": "use_hook_mlp_in",
+    **dict.fromkeys(("hook_q_input", "hook_k_input", "hook_v_input"), "use_split_qkv_input"),
+}
+"""Options of TransformerLens without which a hook exists but never runs, by the last part of its name."""
+
 
 @runtime_checkable
 class HookedModel(Protocol):
     """A network with TransformerLens hooks."""
 
     cfg: Any
-    hook_dict: Mapping[str, Any]
+
+    @property
+    def hook_dict(self) -> Mapping[str, Any]: ...
 
     def run_with_hooks(self, *args: Any, fwd_hooks: Any = ..., **kwargs: Any) -> Any: ...
 
@@ -30,10 +40,11 @@ class HookedModel(Protocol):
 
 
 def check_hook_names(model: HookedModel, names: Sequence[str]) -> None:
-    """Refuse a name that the network has no hook for; TransformerLens alone ignores some of these.
+    """Refuse a hook that cannot give what its name says; TransformerLens alone is silent about some of these.
 
     Raises:
-        ActivationError: a name is unknown; the text lists the closest ones.
+        ActivationError: a name is unknown, and the text lists the closest ones; the hook is switched off; the
+            network passes something else to it.
     """
     from difflib import get_close_matches
 
@@ -42,6 +53,22 @@ def check_hook_names(model: HookedModel, names: Sequence[str]) -> None:
             near = get_close_matches(name, model.hook_dict, n=3, cutoff=0.4)
             known = near or sorted(model.hook_dict)
             raise ActivationError(f"the network has no hook {name!r}; did you mean {', '.join(known)}?")
+        switch = _SWITCHES.get(name.rsplit(".", 1)[-1])
+        if switch and not getattr(model.cfg, switch, False):
+            raise ActivationError(
+                f"the hook {name!r} is switched off; model.set_{switch}(True) turns it on, if the network can"
+            )
+        if name.endswith("hook_attn_scores") and _reports_pattern_as_scores(model, name):
+            raise ActivationError(
+                f"this network passes the attention pattern to {name!r}, not the scores before the softmax; "
+                "take hook_pattern, or multiply hook_q and hook_k"
+            )
+
+
+def _reports_pattern_as_scores(model: Any, name: str) -> bool:
+    """Whether this is a `TransformerBridge` around an attention that computes its softmax out of sight."""
+    attention = model.blocks[int(name.split(".")[1])].attn
+    return getattr(getattr(attention, "original_component", None), "accepts_pattern_fn", False)
 
 
 def neuron_hook(model: HookedModel) -> str:
@@ -96,9 +123,14 @@ def device_of(model: HookedModel) -> torch.device:
 @contextmanager
 def evaluation_mode(model: Any) -> Iterator[None]:
     """Dropout and the like off for a while."""
+    # Each part on its own: somebody may have frozen some of them in evaluation mode.
+    modes = [(module, module.training) for module in model.modules()]
     was_training = model.training
     model.eval()
     try:
         yield
     finally:
+        # A TransformerBridge keeps its original network outside of its modules; only train() gets there.
         model.train(was_training)
+        for module, mode in modes:
+            module.training = mode

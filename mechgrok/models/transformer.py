@@ -231,7 +231,10 @@ class HookedTransformer(HookedRootModule):
         if name in _SINGLE:
             return getattr(getattr(self, _SINGLE[name]), name)
         if name in _STACKED:
-            return torch.stack([getattr(getattr(b, _STACKED[name]), name) for b in self.blocks])
+            parts = [getattr(block, _STACKED[name]) for block in self.blocks]
+            if any(getattr(part, name, None) is None for part in parts):
+                raise AttributeError(f"the network has no {name}; it was built without")
+            return torch.stack([getattr(part, name) for part in parts])
         return super().__getattr__(name)
 
 

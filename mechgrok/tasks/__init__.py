@@ -1,16 +1,41 @@
 """What is learned: input grids, labels, splits, and the group that each task lives in."""
 
+from collections.abc import Callable
 from typing import Any
 
 from mechgrok.errors import TaskError
-from mechgrok.tasks.frames import Frame
+from mechgrok.tasks.controls import random_labels
+from mechgrok.tasks.frames import Frame, build_frame
+from mechgrok.tasks.groups import group_task, sn_task
 from mechgrok.tasks.modular import modular_task
 from mechgrok.tasks.splits import Split, SplitRule, make_split
 from mechgrok.tasks.task import Task
 
-__all__ = ["Frame", "Split", "SplitRule", "Task", "make_split", "modular_task", "task_from_spec"]
+__all__ = [
+    "Frame",
+    "Split",
+    "SplitRule",
+    "Task",
+    "build_frame",
+    "group_task",
+    "make_split",
+    "modular_task",
+    "random_labels",
+    "sn_task",
+    "task_from_spec",
+]
 
-_KINDS = {"modular": modular_task}
+
+def _random_labels(task: dict[str, Any], seed: int, sequence: list[str] | None = None) -> Task:
+    control = random_labels(task_from_spec(task), seed)
+    return control if sequence is None else control.with_sequence(*sequence)
+
+
+_KINDS: dict[str, Callable[..., Task]] = {
+    "modular": modular_task,
+    "group": group_task,
+    "random_labels": _random_labels,
+}
 
 
 def task_from_spec(spec: dict[str, Any]) -> Task:

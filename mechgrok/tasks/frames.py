@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechgrok.algebra import Basis
+from mechgrok.errors import TaskError
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,3 +68,38 @@ class Frame:
         out = values.new_zeros(n_inputs, *values.shape[1:])
         out[self.rows.flatten()] = values[self.results.flatten()]
         return out
+
+
+def build_frame(
+    basis: Basis,
+    elements: Int[Tensor, " order"],
+    operands: Int[Tensor, "inputs 2"],
+    labels: Int[Tensor, " inputs"],
+    answer: str,
+) -> Frame:
+    """The frame in which the token and the class elements[i] are the group element i.
+
+    Raises:
+        TaskError: a pair of elements is no input, or has an answer that is no element.
+    """
+    size = 1 + int(max(operands.max(), labels.max(), elements.max()))
+    row_of_pair = torch.full((size, size), -1)
+    row_of_pair[operands[:, 0], operands[:, 1]] = torch.arange(len(operands))
+    rows = row_of_pair[elements][:, elements]
+    if (rows < 0).any():
+        a, b = elements[(rows < 0).nonzero()[0]].tolist()
+        raise TaskError(
+            f"{answer!r} has no answer for some pairs, such as a={a}, b={b}, so {basis} does not contain all "
+            "of its inputs and its logits cannot be analysed in this basis"
+        )
+    element_of = torch.full((size,), -1)
+    element_of[elements] = torch.arange(len(elements))
+    results = element_of[labels[rows]]
+    if (results < 0).any():
+        x, y = (results < 0).nonzero()[0].tolist()
+        a, b, c = int(elements[x]), int(elements[y]), int(labels[rows[x, y]])
+        raise TaskError(
+            f"the answer {c} of {answer!r} for a={a}, b={b} is no element of {basis}, "
+            "so the task cannot be analysed in this basis"
+        )
+    return Frame(basis, rows, results, classes=elements, tokens=elements, answer=answer)

@@ -2,33 +2,38 @@
 
 from collections.abc import Sequence
 from math import gcd
+from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechgrok.algebra import fourier_basis
+from mechgrok.algebra import Basis, fourier_basis, irrep_basis, units, units_group
 from mechgrok.errors import TaskError
-from mechgrok.tasks.frames import Frame
-from mechgrok.tasks.polynomials import parse_polynomial
+from mechgrok.tasks.frames import Frame, build_frame
+from mechgrok.tasks.operations import parse_operation
 from mechgrok.tasks.task import Task
 
 NAMED = {"add": "a+b", "sub": "a-b", "mul": "a*b", "div": "a/b"}
 
 
-def modular_task(operation: str, p: int, *, sequence: Sequence[str] | None = None) -> Task:
+def modular_task(
+    operation: str, p: int, *, sequence: Sequence[str] | None = None, specials: Sequence[str] = ()
+) -> Task:
     """A binary operation mod p, over all pairs of operands.
 
     Args:
         operation: "add", "sub", "mul", "div", or an expression in a, b (or x, y) such as
-            "x^2+x*y+y^2"; `/` divides mod p, and inputs without an answer are left out of the grid.
+            "x^2+x*y+y^2" or "x/y if y odd else x-y"; `/` divides mod p, and inputs without an answer are left
+            out of the grid.
         p: the modulus, at least 2; prime or not.
-        sequence: what the network reads; default a b =.
+        sequence: what the network reads; default a b =. Operation tokens are named in it: ("a", "+", "b").
+        specials: special symbols with fixed tokens, see `Task`.
 
     Returns:
-        A task with p symbols and p classes. Its frame is Z_p with the additive Fourier basis;
-        for "mul" and "div" the units mod p in the order of the discrete logarithm, where p has a
-        primitive root.
+        A task with p symbols and p classes. Its frame is Z_p with the additive Fourier basis; for products
+        and quotients of powers ("mul", "div", "x*y^2") the units mod p, in the order of the discrete
+        logarithm, or, where p has no primitive root, in the basis of the irreps of the group of units.
 
     Raises:
         TaskError: p < 2, an expression that does not parse, no input with an answer.
@@ -40,51 +45,43 @@ def modular_task(operation: str, p: int, *, sequence: Sequence[str] | None = Non
     if p < 2:
         raise TaskError(f"the modulus p must be at least 2, got {p}")
     expression = NAMED.get(operation, operation)
+    parsed = parse_operation(expression)
     a, b = torch.arange(p).repeat_interleave(p), torch.arange(p).repeat(p)
-    labels, exists = parse_polynomial(expression).evaluate(a, b, p)
+    values, exists = parsed.evaluate(a, b, p)
     if not exists.any():
         raise TaskError(f"{expression!r} has no value mod {p} for any pair of operands")
-    operands = torch.stack([a, b], dim=1)[exists]
-    row_of_pair = torch.full((p, p), -1)
-    row_of_pair[operands[:, 0], operands[:, 1]] = torch.arange(len(operands))
-    answers = torch.full((p, p), -1)
-    answers[operands[:, 0], operands[:, 1]] = labels[exists]
+    operands, labels = torch.stack([a, b], dim=1)[exists], values[exists]
 
-    spec = {"kind": "modular", "operation": operation, "p": p}
+    def make_frame() -> Frame:
+        basis, elements = _natural_basis(parsed.is_monomial, p)
+        return build_frame(basis, elements, operands, labels, expression)
+
+    spec: dict[str, Any] = {"kind": "modular", "operation": operation, "p": p}
+    if sequence is not None:
+        spec["sequence"] = list(sequence)
+    if specials:
+        spec["specials"] = list(specials)
     return Task(
         name=f"{operation}{p}" if operation in NAMED else f"{expression.replace(' ', '')} mod {p}",
-        spec=spec if sequence is None else {**spec, "sequence": list(sequence)},
+        spec=spec,
         n_symbols=p,
         n_classes=p,
         operands=operands,
-        labels=labels[exists],
-        make_frame=lambda: _frame(expression, row_of_pair, answers),
+        labels=labels,
+        make_frame=make_frame,
         sequence=None if sequence is None else tuple(sequence),
+        specials=tuple(specials),
     )
 
 
-def _frame(expression: str, row_of_pair: Tensor, answers: Tensor) -> Frame:
-    p = len(answers)
-    multiplicative = expression in (NAMED["mul"], NAMED["div"])
-    elements = powers_of_primitive_root(p) if multiplicative else torch.arange(p)
-    if elements is None:
-        elements = torch.arange(p)
-    rows = row_of_pair[elements][:, elements]
-    if (rows < 0).any():
-        raise TaskError(
-            f"{expression!r} mod {p} has no answer for some pairs, so no group contains all of its inputs; "
-            "its logits cannot be analysed in a basis"
-        )
-    element_of = torch.full((p,), -1)
-    element_of[elements] = torch.arange(len(elements))
-    return Frame(
-        basis=fourier_basis(len(elements)),
-        rows=rows,
-        results=element_of[answers[elements][:, elements]],
-        classes=elements,
-        tokens=elements,
-        answer=expression,
-    )
+def _natural_basis(multiplicative: bool, p: int) -> tuple[Basis, Int[Tensor, " order"]]:
+    """The basis in which an operation is a product of group elements, and the residue of each element."""
+    if not multiplicative or p == 2:
+        return fourier_basis(p), torch.arange(p)
+    powers = powers_of_primitive_root(p)
+    if powers is None:
+        return irrep_basis(units_group(p)), units(p)
+    return fourier_basis(len(powers)), powers
 
 
 def powers_of_primitive_root(p: int) -> Int[Tensor, " units"] | None:

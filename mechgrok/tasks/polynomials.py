@@ -8,6 +8,7 @@ import ast
 import re
 from dataclasses import dataclass
 from math import gcd
+from typing import TypeGuard
 
 import torch
 from jaxtyping import Bool, Int
@@ -38,6 +39,16 @@ class Polynomial:
         """Values in 0..p-1, and where they exist: false where a divisor has no inverse mod p."""
         return _Evaluation(a % p, b % p, p).of(self.tree)
 
+    @property
+    def is_monomial(self) -> bool:
+        """Whether only products and quotients of powers of the operands occur, as in a*b or a^2/b."""
+        allowed = (ast.Name, ast.Load, ast.BinOp, ast.Mult, ast.Div, ast.Pow, ast.Constant)
+        exponents = {node.right for node in ast.walk(self.tree) if _is_power(node)}
+        return all(
+            isinstance(node, allowed) and (not isinstance(node, ast.Constant) or node in exponents)
+            for node in ast.walk(self.tree)
+        )
+
 
 def parse_polynomial(text: str) -> Polynomial:
     """Parse an expression; `^` and `**` are powers, and `2a`, `ab`, `a(b+1)` are products.
@@ -59,13 +70,16 @@ def parse_polynomial(text: str) -> Polynomial:
 def _with_explicit_products(text: str) -> str:
     """Python source of the same expression: powers as `**`, products written out."""
     tokens = [piece for token in _tokens(text) for piece in _letters(token, text)]
+    if not {"a", "b"}.isdisjoint(tokens) and not {"x", "y"}.isdisjoint(tokens):
+        raise TaskError(f"{text!r}: a and x are one operand, b and y the other; use a, b or x, y, not both")
     out: list[str] = []
     for token in tokens:
         starts_factor = token == "(" or token.isalnum()
         if out and starts_factor and (out[-1] == ")" or out[-1].isalnum()):
             out.append("*")
         out.append("**" if token == "^" else token)
-    return "".join(out)
+    # Blanks keep "/ /" and "* *" two operators, which no expression has side by side.
+    return " ".join(out)
 
 
 def _tokens(text: str) -> list[str]:
@@ -74,8 +88,9 @@ def _tokens(text: str) -> list[str]:
     while position < len(stripped):
         match = _TOKEN.match(stripped, position)
         if match is None:
+            unexpected = stripped[position:].lstrip()[0]
             raise TaskError(
-                f"{text!r}: unexpected {stripped[position]!r}; allowed are the operands a, b (or x, y), "
+                f"{text!r}: unexpected {unexpected!r}; allowed are the operands a, b (or x, y), "
                 "integers, + - * / ^ and parentheses"
             )
         tokens.append(match.group(1))
@@ -99,10 +114,14 @@ def _check(node: ast.AST, text: str) -> None:
     allowed = (ast.BinOp, ast.UnaryOp, ast.Name, ast.Constant, ast.expr_context, ast.operator, ast.unaryop)
     if not isinstance(node, allowed):
         raise TaskError(f"{text!r}: {type(node).__name__} is not part of a polynomial")
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+    if _is_power(node):
         exponent = node.right
         if not (isinstance(exponent, ast.Constant) and isinstance(exponent.value, int)):
             raise TaskError(f"{text!r}: an exponent must be a non-negative integer")
+
+
+def _is_power(node: ast.AST) -> TypeGuard[ast.BinOp]:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
 
 
 @dataclass

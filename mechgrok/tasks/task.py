@@ -9,11 +9,14 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from mechgrok.algebra import Basis
 from mechgrok.errors import TaskError
-from mechgrok.tasks.frames import Frame
+from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.splits import Split, SplitRule, make_split
 
-OPERANDS = {"a": 0, "b": 1}
+OPERANDS = {"a": 0, "b": 1, "b'": 1}
+"""Slots of a sequence that hold an operand; b' writes b with tokens of its own, n_symbols + b."""
+OWN_TOKENS = "b'"
 DEFAULT_SEQUENCE = ("a", "b", "=")
 
 
@@ -29,8 +32,12 @@ class Task:
         operands: [n_inputs, 2], all inputs in lexicographic order; row a*p + b on a full grid.
         labels: [n_inputs], the right answer of each input.
         sequence: what the network reads, in order: "a", "b", and special symbols such as "=", which
-            get the tokens n_symbols, n_symbols + 1, ... in order of appearance. The answer is read at
-            the last position. None means that nobody has decided: `("a", "b", "=")`.
+            get the tokens n_symbols, n_symbols + 1, ... in order of appearance. "b'" in place of "b" gives
+            the second operand a vocabulary of its own, the tokens n_symbols + b; special symbols come after
+            it. The answer is read at the last position. None means that nobody has decided:
+            `("a", "b", "=")`.
+        specials: special symbols that get the first of these tokens in this order, read or not, so that
+            several tasks of one network agree on them.
         frame: the inputs and labels in the task's own group.
     """
 
@@ -42,11 +49,14 @@ class Task:
     labels: Int[Tensor, " inputs"]
     make_frame: Callable[[], Frame]
     sequence: tuple[str, ...] | None = None
+    specials: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        missing = [slot for slot in OPERANDS if slot not in self.slots]
-        if missing:
-            raise TaskError(f"the sequence {self.slots} must contain the operands 'a' and 'b'")
+        if sorted(OPERANDS[slot] for slot in set(self.slots) & OPERANDS.keys()) != [0, 1]:
+            raise TaskError(
+                f"the sequence {self.slots} must contain the operands 'a' and 'b' "
+                "(or \"b'\", for a second operand with tokens of its own)"
+            )
 
     @property
     def n_inputs(self) -> int:
@@ -60,14 +70,24 @@ class Task:
 
     @cached_property
     def special_tokens(self) -> dict[str, int]:
-        """Token of each special symbol of the sequence."""
-        specials = [slot for slot in dict.fromkeys(self.slots) if slot not in OPERANDS]
-        return {slot: self.n_symbols + i for i, slot in enumerate(specials)}
+        """Token of each special symbol."""
+        specials = [slot for slot in dict.fromkeys((*self.specials, *self.slots)) if slot not in OPERANDS]
+        return {slot: self._operand_tokens + i for i, slot in enumerate(specials)}
 
     @property
     def d_vocab(self) -> int:
         """Number of tokens, special ones included."""
-        return self.n_symbols + len(self.special_tokens)
+        return self._operand_tokens + len(self.special_tokens)
+
+    @property
+    def operand_positions(self) -> tuple[int, int]:
+        """Where the sequence holds the first operand and where the second, the first time each."""
+        second = OWN_TOKENS if OWN_TOKENS in self.slots else "b"
+        return self.slots.index("a"), self.slots.index(second)
+
+    @property
+    def _operand_tokens(self) -> int:
+        return self.n_symbols * (2 if OWN_TOKENS in self.slots else 1)
 
     @property
     def n_ctx(self) -> int:
@@ -78,7 +98,7 @@ class Task:
     def tokens(self) -> Int[Tensor, "inputs n_ctx"]:
         """What the network reads, for all inputs."""
         columns = [
-            self.operands[:, OPERANDS[slot]]
+            self.operands[:, OPERANDS[slot]] + (self.n_symbols if slot == OWN_TOKENS else 0)
             if slot in OPERANDS
             else torch.full((self.n_inputs,), self.special_tokens[slot])
             for slot in self.slots
@@ -97,6 +117,34 @@ class Task:
     def with_sequence(self, *slots: str) -> "Task":
         """The same operation, written down differently: `task.with_sequence("a", "b")` drops the "="."""
         return replace(self, sequence=slots, spec={**self.spec, "sequence": list(slots)})
+
+    def in_basis(self, basis: Basis, elements: Int[Tensor, " order"] | None = None) -> "Task":
+        """The same task, analysed in another basis than its own; only analyses see the difference.
+
+        `spec` does not record it. Multiplication in the basis of addition:
+        `task.in_basis(fourier_basis(task.n_symbols))`.
+
+        Args:
+            elements: the token that stands for each element of the basis's group; default the tokens as they
+                are numbered.
+
+        Raises:
+            TaskError: `elements` does not name one token for each element of the basis, or is missing where
+                the orders differ; when the frame is first used, a pair of elements that is no input, or
+                has an answer outside.
+        """
+        tokens = torch.arange(self.n_symbols) if elements is None else elements
+        if len(tokens) != basis.order or len(tokens.unique()) != basis.order:
+            raise TaskError(
+                f"{basis} has {basis.order} elements, but {len(tokens.unique())} tokens stand for them; "
+                f"name one token for each with elements=..., or take a basis of order {self.n_symbols}"
+            )
+        if not 0 <= int(tokens.min()) <= int(tokens.max()) < self.n_symbols:
+            raise TaskError(f"elements must be tokens in 0..{self.n_symbols - 1}, got {tokens.tolist()}")
+        return replace(
+            self,
+            make_frame=lambda: build_frame(basis, tokens, self.operands, self.labels, self.name),
+        )
 
     def __repr__(self) -> str:
         return (

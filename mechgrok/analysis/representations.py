@@ -1,0 +1,277 @@
+"""What a network that composes group elements makes of the irreps: the measures of Chughtai et al. 2023.
+
+On Z_p the irreps are the frequencies, so everything here holds for modular arithmetic as well.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import sqrt
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.algebra import Basis
+from mechgrok.algebra.bases import Label
+from mechgrok.analysis.frequencies import find_key_frequencies
+from mechgrok.analysis.losses import check_keys, mean_loss
+from mechgrok.analysis.projections import mean_by_quotient, project_on_product
+from mechgrok.analysis.spectrum import Matrix, Weights, weight_spectrum
+from mechgrok.errors import UndefinedMetricError
+from mechgrok.models.protocol import HookedModel, neuron_hook, neuron_logit_map, token_embedding
+
+SIMILAR = 0.005
+"""Similarity from which Chughtai et al. 2023 call an irrep a key (released code)."""
+
+Fractions = dict[Label, float]
+
+
+@dataclass(frozen=True)
+class HiddenFractions:
+    """Shares of the variance of the last hidden layer over the inputs, per non-trivial irrep, 0..1.
+
+    Attributes:
+        first, second: what functions rho_ij(a) of the first operand alone explain; rho_ij(b) of the second.
+        product: what functions rho_ij(a∘b) explain.
+    """
+
+    first: Fractions
+    second: Fractions
+    product: Fractions
+
+
+@dataclass(frozen=True)
+class RepresentationMeasures:
+    """How much each irrep is used, from the embedding to the logits, and what the key irreps alone achieve.
+
+    Attributes:
+        keys: the key irreps.
+        similarity: cosine between the logits, centred over the classes, and chi(a∘b∘c^-1), -1..1.
+        embedding, embedding_second: shares of the squared norm of the embedding of the first and the second
+            operand, "trivial" included; see `operand_maps`.
+        unembedding: the same of W_L = W_out @ W_U.
+        hidden: shares of the variance of the last hidden layer.
+        restricted_loss, excluded_loss: see `neuron_losses`; the second is None without train inputs.
+    """
+
+    keys: tuple[Label, ...]
+    similarity: Fractions
+    embedding: Fractions
+    embedding_second: Fractions
+    unembedding: Fractions
+    hidden: HiddenFractions
+    restricted_loss: float
+    excluded_loss: float | None
+
+    @property
+    def logits_explained(self) -> float:
+        """Fraction of the logits' variance over the classes along the characters of all irreps, 0..1."""
+        return sum(similarity**2 for similarity in self.similarity.values())
+
+    def rows(self) -> list[dict[str, float | Label]]:
+        """One row per irrep, for a table."""
+        return [
+            {
+                "irrep": label,
+                "key": label in self.keys,
+                "similarity": self.similarity[label],
+                "embedding": self.embedding[label],
+                "embedding_second": self.embedding_second[label],
+                "unembedding": self.unembedding[label],
+                "hidden_first": self.hidden.first[label],
+                "hidden_second": self.hidden.second[label],
+                "hidden_product": self.hidden.product[label],
+            }
+            for label in self.similarity
+        ]
+
+    def __repr__(self) -> str:
+        used = ", ".join(f"{key}: {self.similarity[key]:.3f}" for key in self.keys)
+        return f"RepresentationMeasures({used}; {self.logits_explained:.1%} of the logits explained)"
+
+
+def representation_measures(
+    source: ActivationGrid | HookedModel,
+    keys: Iterable[Label] | None = None,
+    train: Bool[Tensor, " inputs"] | None = None,
+) -> RepresentationMeasures:
+    """All measures of this module for one network.
+
+    Args:
+        source: a network, or the grid of one with its neurons cached.
+        keys: the key irreps; default those that `find_key_frequencies` finds.
+        train: mask of the train inputs, for the excluded loss.
+
+    Raises:
+        UndefinedMetricError: no key irreps, or logits that do not vary.
+        ActivationError: a grid without its network.
+
+    Source: Chughtai et al. 2023 (arXiv 2302.03025), sections 5 and 6 and released code.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> representation_measures(cosine_network(7, {1: 3.0, 2: 4.0}))
+    RepresentationMeasures(1: 0.600, 2: 0.800; 100.0% of the logits explained)
+    """
+    grid = as_grid(source)
+    labels = check_keys(grid, find_key_frequencies(grid) if keys is None else keys)
+    restricted, excluded = neuron_losses(grid, labels, train)
+    frame = grid.task.frame
+    first, second = (
+        weight_fractions(weights[frame.tokens], basis=frame.basis) for weights in operand_maps(grid.model)
+    )
+    return RepresentationMeasures(
+        keys=labels,
+        similarity=character_similarity(grid),
+        embedding=first,
+        embedding_second=second,
+        unembedding=weight_fractions(grid, matrix="W_L"),
+        hidden=hidden_fractions(grid),
+        restricted_loss=restricted,
+        excluded_loss=excluded,
+    )
+
+
+def operand_maps(model: HookedModel) -> tuple[Float[Tensor, "d_vocab d"], Float[Tensor, "d_vocab d"]]:
+    """What the tokens of each operand are turned into before anything non-linear; on the CPU.
+
+    For an MLP what they add to its first hidden layer, for a transformer the token embedding, twice.
+    """
+    own = getattr(model, "operand_maps", None)
+    if own is None:
+        return token_embedding(model), token_embedding(model)
+    first, second = own()
+    return first.detach().cpu(), second.detach().cpu()
+
+
+def character_similarity(source: ActivationGrid | HookedModel) -> Fractions:
+    """Cosine between the logits, centred over the classes, and chi(a∘b∘c^-1), per non-trivial irrep.
+
+    The squares add up to the fraction of the logits explained.
+
+    Raises:
+        UndefinedMetricError: the logits do not vary over the classes.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> similarity = character_similarity(cosine_network(7, {1: 3.0, 2: 4.0}))
+    >>> {k: round(s, 6) + 0 for k, s in similarity.items()}
+    {1: 0.6, 2: 0.8, 3: 0.0}
+    """
+    grid = as_grid(source)
+    frame = grid.task.frame
+    logits = grid.logits.double()
+    inside = logits[frame.covers(len(logits))]
+    norm = (inside - inside.mean(dim=1, keepdim=True)).norm().item()
+    if norm == 0:
+        raise UndefinedMetricError("the logits do not vary over the classes, so they resemble no character")
+    profile = mean_by_quotient(logits, frame)
+    # Each value of a character occurs once for every input.
+    scale = sqrt(frame.counts.sum().item()) / norm
+    return {label: (frame.basis.character(label) @ profile).item() * scale for label in frame.basis.labels}
+
+
+def key_irreps(source: ActivationGrid | HookedModel, threshold: float = SIMILAR) -> tuple[Label, ...]:
+    """The irreps whose similarity exceeds a threshold: the rule of Chughtai et al. 2023 (released code).
+
+    More generous than `find_key_frequencies`, which asks for 1% of the strongest irrep's power: at the
+    threshold of 0.005 an irrep explains 0.0025% of the logits.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> key_irreps(cosine_network(7, {1: 0.05, 2: 4.0}))
+    (1, 2)
+    """
+    return tuple(label for label, s in character_similarity(source).items() if s > threshold)
+
+
+def weight_fractions(source: Weights, *, matrix: Matrix = "W_E", basis: Basis | None = None) -> Fractions:
+    """Share of the squared norm of a weight matrix in each irrep, the trivial one included; they add up to 1.
+
+    Args and errors as in `weight_spectrum`.
+
+    >>> import torch
+    >>> angles = 2 * torch.pi * torch.arange(7) / 7
+    >>> fractions = weight_fractions(torch.stack([3 * angles.cos(), 4 * (2 * angles).sin()], dim=1))
+    >>> {k: round(share, 6) for k, share in fractions.items()}
+    {'trivial': 0.0, 1: 0.36, 2: 0.64, 3: 0.0}
+    """
+    norms, basis = weight_spectrum(source, matrix=matrix, basis=basis)
+    shares = [(norms[block.rows].norm() / norms.norm()).square().item() for block in basis.blocks]
+    return dict(zip(("trivial", *basis.labels), shares, strict=True))
+
+
+def hidden_fractions(source: ActivationGrid | HookedModel, *, site: str | None = None) -> HiddenFractions:
+    """Shares of the variance of a hidden layer that the irreps of a, of b and of a∘b explain.
+
+    On an operation other than a product of group elements a∘b stands for its answer.
+
+    Args:
+        site: name of the hook; default the neurons of the last hidden layer.
+
+    Raises:
+        UndefinedMetricError: the activations do not vary; the answers are not equally frequent.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> shares = hidden_fractions(cosine_network(7, {1: 1.0}))
+    >>> round(shares.product[1], 3), round(shares.first[1], 3)
+    (0.4, 0.0)
+    """
+    grid = as_grid(source, names=None if site is None else [site])
+    hidden = (grid.neurons if site is None else grid[site]).double()
+    frame = grid.task.frame
+    if not (frame.counts == frame.counts[0]).all():
+        raise UndefinedMetricError(
+            f"the answers of {grid.task.name} are not equally frequent, so functions of the answer, of a and "
+            "of b overlap and have no shares of their own"
+        )
+    square = frame.square(hidden)
+    total = (square - square.mean(dim=(0, 1))).square().sum()
+    if total == 0:
+        raise UndefinedMetricError("the activations do not vary over the inputs, so nothing explains them")
+
+    def shares(means: Float[Tensor, "order features"]) -> Fractions:
+        power = frame.basis.power(means, dim=0).sum(dim=1)[1:] * frame.order / total
+        return dict(zip(frame.basis.labels, power.tolist(), strict=True))
+
+    return HiddenFractions(
+        first=shares(square.mean(dim=1)),
+        second=shares(square.mean(dim=0)),
+        product=shares(frame.mean_by_result(hidden)),
+    )
+
+
+def neuron_losses(
+    source: ActivationGrid | HookedModel,
+    keys: Iterable[Label],
+    train: Bool[Tensor, " inputs"] | None = None,
+) -> tuple[float, float | None]:
+    """Restricted and excluded loss at the neurons: of what they write to the logits, and nothing else.
+
+    The activations of the last hidden layer are projected on the functions of a∘b in the key irreps; that
+    part (restricted, over all inputs) or the rest (excluded, over the train inputs) goes through
+    W_L = W_out @ W_U to the logits. Unlike `restricted_loss(..., site=hook)`, which runs the network on, this
+    leaves out what reaches the logits past the neurons, the mean and all biases.
+
+    Returns:
+        Restricted and excluded loss in nats; None for the second without train inputs.
+
+    Raises:
+        UndefinedMetricError: no keys; a train mask that selects nothing.
+        ActivationError: a grid without its network.
+
+    Source: Chughtai et al. 2023, section 5 and released code (total_hidden_restricted_loss and the like).
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> restricted, _ = neuron_losses(cosine_network(7, {2: 5.0}), [2])
+    >>> round(restricted, 3)
+    0.269
+    """
+    grid = as_grid(source)
+    frame = grid.task.frame
+    labels = check_keys(grid, keys)
+    hidden = grid[neuron_hook(grid.model)].double()
+    readout = neuron_logit_map(grid.model, grid.task.n_classes).double()
+    kept = project_on_product(hidden, frame, labels)
+    inside = frame.covers(len(hidden))
+    restricted = mean_loss(kept @ readout, grid, inside)
+    if train is None:
+        return restricted, None
+    return restricted, mean_loss((hidden - kept) @ readout, grid, grid.selection(train) & inside)

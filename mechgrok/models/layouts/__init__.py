@@ -1,0 +1,136 @@
+"""Other people's weight files: which layout they are in, and the same network as ours.
+
+A layout is detected from the names and shapes of the tensors alone; the author's configuration is only asked
+for what shapes cannot tell (an attention rate, say). What our networks cannot represent is refused.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from mechgrok.config import NetworkConfig
+from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.models.layouts.mlps import MLPS
+from mechgrok.models.layouts.source import (
+    SETTINGS_KEY,
+    Converted,
+    Header,
+    Layout,
+    RefusedError,
+    Source,
+    Tensors,
+    settings_of,
+)
+from mechgrok.models.layouts.torch_attention import TORCH_ATTENTION
+from mechgrok.models.layouts.transformers import CONFIG_KEY, TRANSFORMERS
+from mechgrok.models.networks import Network, make_network
+
+__all__ = ["CONFIG_KEY", "LAYOUTS", "SETTINGS_KEY", "Layout", "model_from_tensors"]
+
+BUFFERS = ("mask", "IGNORE")
+"""Buffers that old versions of TransformerLens and the papers' code save with the weights."""
+
+LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (*TRANSFORMERS, *TORCH_ATTENTION, *MLPS)}
+"""All layouts by name, in the order in which they are tried."""
+
+
+def model_from_tensors(
+    tensors: Tensors,
+    header: Header | None = None,
+    *,
+    layout: str | None = None,
+    config: NetworkConfig | None = None,
+) -> Network:
+    """The network in a set of named tensors, whoever wrote them.
+
+    Args:
+        header: text metadata of the file; under "config" the author's own configuration as JSON.
+        layout: name of the layout; None detects it.
+        config: the fields that were set in it override what the tensors suggest, for what they cannot tell
+            (activation function, attention direction and rate, number of heads).
+
+    Returns:
+        The network; `model.layout` says what the tensors were taken for.
+
+    Raises:
+        CheckpointError: no layout fits, the tensors are not those of the layout, or our networks cannot
+            represent what it stores.
+    """
+    known = {} if config is None else {name: getattr(config, name) for name in config.model_fields_set}
+    kept = {name: tensor for name, tensor in tensors.items() if not _is_buffer(name)}
+    source = Source(kept, header or {}, settings_of(header or {}), known)
+    found = _choose(source, layout)
+    converted = _convert(found, source)
+    model = make_network(_with_known(converted.config, config, known, found))
+    _load_exactly(model, converted.state, found)
+    model.layout = found.what
+    model.task = converted.task
+    return model
+
+
+def _choose(source: Source, layout: str | None) -> Layout:
+    if layout is not None and layout not in LAYOUTS:
+        raise ConfigError(f"unknown layout {layout!r}; allowed: {', '.join(LAYOUTS)}")
+    candidates = [LAYOUTS[layout]] if layout else list(LAYOUTS.values())
+    for candidate in candidates:
+        if candidate.detect(source):
+            return candidate
+    names = ", ".join(f"{name} {tuple(t.shape)}" for name, t in list(source.tensors.items())[:6])
+    raise CheckpointError(
+        f"the tensors are in no layout that is known ({', '.join(c.name for c in candidates)}); they are "
+        f"{names}, ... "
+        "Build the network yourself and pass it to cache_grid(model, task)"
+    )
+
+
+def _convert(layout: Layout, source: Source) -> Converted:
+    try:
+        return layout.convert(source)
+    except RefusedError as reason:
+        problem = str(reason)
+    except KeyError as error:
+        problem = f"{error.args[0]} is missing"
+    except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        problem = f"its configuration or the shapes of its tensors are wrong: {error}"
+    raise CheckpointError(f"the file looks like {layout.what}, but {problem}")
+
+
+def _with_known(
+    inferred: NetworkConfig, config: NetworkConfig | None, known: Mapping[str, object], layout: Layout
+) -> NetworkConfig:
+    """The inferred architecture, overridden where the caller knows better."""
+    if config is None:
+        return inferred
+    if type(config) is not type(inferred):
+        raise ConfigError(
+            f"the file looks like {layout.what}, which is described by a {type(inferred).__name__}; "
+            f"config is a {type(config).__name__}"
+        )
+    open_sizes = ("d_vocab", "d_vocab_out", "n_ctx")
+    return inferred.replace(**{k: v for k, v in known.items() if v or k not in open_sizes})
+
+
+def _load_exactly(model: Network, state: Tensors, layout: Layout) -> None:
+    """Every parameter from the file, every tensor of the file used, all shapes equal."""
+    expected = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    given = {name: tuple(t.shape) for name, t in state.items()}
+    problems = [f"{n} is missing" for n in expected.keys() - given.keys()]
+    problems += [f"{n} {given[n]} is not part of the network" for n in given.keys() - expected.keys()]
+    problems += [
+        f"{n} has shape {given[n]}, expected {expected[n]}"
+        for n in expected.keys() & given.keys()
+        if expected[n] != given[n]
+    ]
+    if problems:
+        raise CheckpointError(
+            f"the file looks like {layout.what}, but {'; '.join(sorted(problems)[:5])}. "
+            "Name another layout with layout=..., or the architecture with config=..."
+        )
+    if all(tensor.dtype == torch.float64 for tensor in state.values()):
+        model.double()
+    model.load_state_dict(dict(state))
+
+
+def _is_buffer(name: str) -> bool:
+    return name.rsplit(".", 1)[-1] in BUFFERS

@@ -1,0 +1,115 @@
+"""Our networks as objects of TransformerLens itself, of whichever version is installed."""
+
+import warnings
+from functools import partial
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mechgrok.errors import ConfigError
+from mechgrok.models.protocol import device_of
+from mechgrok.models.transformer import HookedTransformer
+
+ACTIVATIONS = ("relu", "gelu")
+"""Activation functions that TransformerLens knows too, under the same name."""
+
+
+def to_transformer_lens(model: HookedTransformer) -> Any:
+    """The same network as an object of the installed TransformerLens, with its own copy of the weights.
+
+    That is a `TransformerBridge` of native architecture from TransformerLens 4 on, and a
+    `transformer_lens.HookedTransformer` before. Both need all biases and positions: what our network does
+    without becomes zeros. An attention rate other than 1 becomes a permanent hook on every `hook_pattern`;
+    it is no weight, so a state dict saved from there is without it, and weight processing that folds value
+    biases does not know it.
+
+    Returns:
+        The network, in the precision, on the device and in the training mode of `model`.
+
+    Raises:
+        ConfigError: the activation function has no counterpart.
+
+    >>> from mechgrok.config import ModelConfig
+    >>> model = HookedTransformer(ModelConfig(d_vocab=8, d_vocab_out=7, n_ctx=3, d_model=16), seed=0)
+    >>> native = to_transformer_lens(model)
+    >>> tokens = torch.tensor([[2, 3, 7]])
+    >>> torch.allclose(native(tokens), model(tokens), atol=1e-5)
+    True
+    """
+    cfg = model.cfg
+    if cfg.act_fn not in ACTIVATIONS:
+        raise ConfigError(
+            f"TransformerLens does not know the activation function {cfg.act_fn!r}; of ours it knows "
+            f"{', '.join(ACTIVATIONS)}. The analyses accept the network as it is"
+        )
+    build = _bridge if _major_version() >= 4 else _hooked_transformer
+    # Both draw initial weights, some even if told not to.
+    with torch.random.fork_rng(devices=[]):
+        native = build(_settings(model), _full_state(model))
+    if cfg.attention_rate != 1:
+        for layer in range(cfg.n_layers):
+            hook = partial(_apply_rate, rate=cfg.attention_rate)
+            native.add_perma_hook(f"blocks.{layer}.attn.hook_pattern", hook)
+    native.task = model.task
+    return native.train(model.training)
+
+
+def _major_version() -> int:
+    return int(version("transformer-lens").partition(".")[0])
+
+
+def _bridge(settings: dict[str, Any], state: dict[str, Tensor]) -> Any:
+    from transformer_lens.config import TransformerBridgeConfig
+    from transformer_lens.model_bridge.sources.native import boot
+    from transformer_lens.utilities.tl_checkpoint_conversion import convert_tl_checkpoint
+
+    native = boot(TransformerBridgeConfig(**settings), device=settings["device"], dtype=settings["dtype"])
+    native.load_state_dict(convert_tl_checkpoint(state, native.cfg))
+    return native
+
+
+def _hooked_transformer(settings: dict[str, Any], state: dict[str, Tensor]) -> Any:
+    # Seen from version 4 these classes do not exist, hence no types.
+    library: Any = import_module("transformer_lens")
+    with warnings.catch_warnings():
+        # Whoever asks for the native class of this version need not hear that the next one has another.
+        warnings.filterwarnings("ignore", "HookedTransformer is deprecated", DeprecationWarning)
+        native = library.HookedTransformer(library.HookedTransformerConfig(**settings))
+    buffers = {name: buffer for name, buffer in native.state_dict().items() if name not in state}
+    native.load_state_dict(state | buffers)
+    return native
+
+
+def _settings(model: HookedTransformer) -> dict[str, Any]:
+    """What the configurations of both versions call by the same names."""
+    cfg = model.cfg
+    same = ("d_vocab", "d_vocab_out", "n_ctx", "n_layers", "d_model", "n_heads", "d_head", "act_fn")
+    return {name: getattr(cfg, name) for name in same} | {
+        "d_mlp": cfg.d_mlp or None,
+        "attn_only": cfg.attn_only,
+        "attention_dir": cfg.attention_dir,
+        "normalization_type": cfg.normalization,
+        "init_weights": False,
+        "dtype": model.W_E.dtype,
+        "device": str(device_of(model)),
+    }
+
+
+def _full_state(model: HookedTransformer) -> dict[str, Tensor]:
+    """The weights under TransformerLens's names, with zeros for those that our network does without."""
+    cfg = model.cfg
+    shapes = {"pos_embed.W_pos": (cfg.n_ctx, cfg.d_model), "unembed.b_U": (cfg.d_vocab_out,)}
+    for layer in range(cfg.n_layers):
+        attn, mlp = f"blocks.{layer}.attn", f"blocks.{layer}.mlp"
+        shapes |= dict.fromkeys((f"{attn}.b_Q", f"{attn}.b_K", f"{attn}.b_V"), (cfg.n_heads, cfg.d_head))
+        shapes[f"{attn}.b_O"] = (cfg.d_model,)
+        if not cfg.attn_only:
+            shapes |= {f"{mlp}.b_in": (cfg.d_mlp,), f"{mlp}.b_out": (cfg.d_model,)}
+    return {name: model.W_E.new_zeros(shape) for name, shape in shapes.items()} | model.state_dict()
+
+
+def _apply_rate(pattern: Tensor, hook: Any, *, rate: float) -> Tensor:
+    return rate * pattern + (1 - rate)

@@ -1,0 +1,32 @@
+"""Controls: tasks from which nothing can be generalised."""
+
+from dataclasses import replace
+
+import torch
+
+from mechgrok.tasks.frames import Frame, build_frame
+from mechgrok.tasks.task import Task
+
+
+def random_labels(task: Task, seed: int = 0) -> Task:
+    """The inputs of a task with its labels shuffled among them, once and for all: pure memorisation.
+
+    Answers keep their frequencies; the same seed gives the same labels on every machine. The frame is that of
+    the task, with the shuffled answers; where an answer has no place in it, as a 0 among products, using the
+    frame raises.
+
+    >>> from mechgrok.tasks import modular_task
+    >>> control = random_labels(modular_task("add", 5), seed=1)
+    >>> control.labels.bincount().tolist(), control.name
+    ([5, 5, 5, 5, 5], 'add5 random labels 1')
+    """
+    order = torch.randperm(task.n_inputs, generator=torch.Generator().manual_seed(seed))
+    labels = task.labels[order]
+    name = f"{task.name} random labels {seed}"
+
+    def make_frame() -> Frame:
+        frame = task.frame
+        return build_frame(frame.basis, frame.tokens, task.operands, labels, name)
+
+    spec = {"kind": "random_labels", "task": task.spec, "seed": seed}
+    return replace(task, name=name, spec=spec, labels=labels, make_frame=make_frame)

@@ -1,0 +1,137 @@
+"""Our networks as TransformerLens's own: the same function, the same hooks, the same weights."""
+
+import copy
+
+import pytest
+import torch
+from natives import IS_4, KINDS, as_native, planted_network, random_network
+
+import mechgrok as mg
+from mechgrok.models.protocol import run_at_readout
+from mechgrok.models.transformer_lens import to_transformer_lens
+
+ARCHITECTURES = {
+    "nanda": {},
+    "no positions, no biases": {"positions": "none", "mlp_bias": False},
+    "all biases": {"attn_bias": True, "unembed_bias": True},
+    "two layers with LayerNorm": {"n_layers": 2, "normalization": "LN", "attn_bias": True},
+    "attention only": {"n_layers": 2, "attn_only": True},
+    "bidirectional, odd sizes, gelu": {
+        "attention_dir": "bidirectional", "n_heads": 3, "d_head": 5, "d_mlp": 24, "act_fn": "gelu"
+    },
+    "every token is an answer": {"output": "vocabulary", "d_vocab_out": 8},
+    "attention rate": {"attention_rate": 0.25, "n_layers": 2},
+    "pizza": {"attention_rate": 0.0, "attention_dir": "bidirectional"},
+}  # fmt: skip
+TOKENS = torch.cartesian_prod(torch.arange(7), torch.arange(7), torch.tensor([7]))
+
+
+@pytest.fixture(params=ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
+def model(request):
+    return random_network(**request.param)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+def test_same_logits_at_all_positions(model, kind, dtype, tolerance):
+    model = model.to(dtype)
+    native = as_native(model, kind)
+    logits = native(TOKENS)
+    assert logits.dtype == dtype
+    assert logits.std() > 0.1
+    torch.testing.assert_close(logits, model(TOKENS), rtol=tolerance, atol=tolerance)
+
+
+def test_same_activations_at_every_hook_of_ours(model, kind):
+    native = as_native(model, kind)
+    ours = [name for name in model.hook_dict if not (IS_4 and name.endswith("hook_attn_scores"))]
+    task = mg.modular_task("add", 7)
+    expected, grid = mg.cache_grid(model, task, ours), mg.cache_grid(native, task, ours)
+    for name in ours:
+        torch.testing.assert_close(grid[name], expected[name], rtol=1e-12, atol=1e-12)
+
+
+def test_same_weights_under_the_same_properties(model, kind):
+    native = as_native(model, kind)
+    for name in (
+        "W_E",
+        "W_U",
+        "W_Q",
+        "W_K",
+        "W_V",
+        "W_O",
+        *(() if model.cfg.attn_only else ("W_in", "W_out")),
+    ):
+        assert torch.equal(getattr(native, name), getattr(model, name)), name
+
+
+def test_the_sizes_are_in_the_configuration(model, kind):
+    cfg = as_native(model, kind).cfg
+    for name in ("d_vocab", "d_vocab_out", "n_ctx", "n_layers", "d_model", "n_heads", "d_head"):
+        assert getattr(cfg, name) == getattr(model.cfg, name)
+    assert model.cfg.attn_only or cfg.d_mlp == model.cfg.d_mlp
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.5, 0.0])
+def test_the_attention_rate_is_a_permanent_hook(rate, kind):
+    model = planted_network(rate)
+    native = as_native(model, kind)
+    native.reset_hooks()
+    torch.testing.assert_close(native(TOKENS[:, :2]), planted_network(1.0)(TOKENS[:, :2]))
+    pattern = mg.cache_grid(native, names=["blocks.0.attn.hook_pattern"])["blocks.0.attn.hook_pattern"]
+    assert pattern.unique().tolist() == pytest.approx([rate / 2 + 1 - rate])
+
+
+def test_the_copy_shares_nothing_with_the_original():
+    model = random_network()
+    before = copy.deepcopy(model.state_dict())
+    native = to_transformer_lens(model)
+    with torch.no_grad():
+        for parameter in native.parameters():
+            parameter.add_(1)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+def test_mode_task_and_random_numbers_stay_as_they_are():
+    model = random_network().eval()
+    model.task = mg.modular_task("sub", 7)
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    native = to_transformer_lens(model)
+    assert torch.equal(torch.rand(4), expected)
+    assert not native.training
+    assert to_transformer_lens(model.train()).training
+    assert mg.cache_grid(native).task is model.task
+
+
+def test_the_device_stays_and_inputs_follow():
+    """On the device "meta", which every machine has."""
+    native = to_transformer_lens(random_network(attention_rate=0.5).to("meta"))
+    assert {parameter.device.type for parameter in native.parameters()} == {"meta"}
+    assert run_at_readout(native, TOKENS).device.type == "meta"
+
+
+def test_an_activation_function_that_they_lack_is_refused():
+    with pytest.raises(mg.ConfigError, match=r"activation function 'square'; of ours it knows relu, gelu\."):
+        to_transformer_lens(random_network(act_fn="square"))
+
+
+def test_our_state_dict_loads_there(model):
+    native = to_transformer_lens(random_network(seed=1, **model.cfg.model_dump()))
+    assert not torch.allclose(native(TOKENS), model(TOKENS))
+    outcome = native.load_state_dict(_their_names(model.state_dict(), native.cfg), strict=False)
+    assert outcome.unexpected_keys == []
+    torch.testing.assert_close(native(TOKENS), model(TOKENS))
+
+
+def _their_names(state, cfg):
+    if not IS_4:
+        return state
+    from transformer_lens.utilities.tl_checkpoint_conversion import convert_tl_checkpoint
+
+    return convert_tl_checkpoint(state, cfg)

@@ -1,0 +1,128 @@
+"""Frames: every operation, seen in the group where it is the group product."""
+
+import re
+from math import gcd
+
+import pytest
+import torch
+
+from mechgrok.algebra import fourier_basis
+from mechgrok.errors import TaskError
+from mechgrok.tasks import modular_task
+
+PRIMES = (3, 5, 53, 59, 97, 113)
+
+
+def assert_group_product(frame, inverse: bool) -> None:
+    group = frame.basis.group
+    second = group.inverses if inverse else torch.arange(group.order)
+    assert torch.equal(frame.results, group.table[:, second])
+
+
+@pytest.mark.parametrize("p", [2, 3, 10, 96, 97])
+@pytest.mark.parametrize("operation", ["add", "sub"])
+def test_addition_is_the_identity_map(operation, p):
+    task = modular_task(operation, p)
+    frame = task.frame
+    assert frame.order == p
+    assert frame.rows.tolist() == [[a * p + b for b in range(p)] for a in range(p)]
+    assert frame.classes.tolist() == frame.tokens.tolist() == list(range(p))
+    assert torch.equal(frame.results.flatten(), task.labels)
+    assert_group_product(frame, inverse=operation == "sub")
+    assert frame.covers(task.n_inputs).all()
+    assert frame.counts.tolist() == [p] * p
+
+
+@pytest.mark.parametrize("p", [*PRIMES, 4, 9, 10, 18, 8, 15, 16])
+@pytest.mark.parametrize("operation", ["mul", "div"])
+def test_products_and_quotients_are_the_product_of_the_units(operation, p):
+    task = modular_task(operation, p)
+    frame = task.frame
+    units = [u for u in range(p) if gcd(u, p) == 1]
+    assert frame.order == len(units)
+    assert sorted(frame.classes.tolist()) == units
+    assert torch.equal(frame.classes, frame.tokens)
+    assert_group_product(frame, inverse=operation == "div")
+    # Row, operands, label and result say the same.
+    a, b = task.operands[frame.rows.flatten()].T
+    assert torch.equal(a, frame.tokens.repeat_interleave(frame.order))
+    assert torch.equal(b, frame.tokens.repeat(frame.order))
+    assert torch.equal(task.labels[frame.rows.flatten()], frame.classes[frame.results.flatten()])
+
+
+@pytest.mark.parametrize(
+    ("operation", "same"), [("x*y", "mul"), ("ba", "mul"), ("x/y", "div"), ("a-b", "sub")]
+)
+def test_the_frame_follows_the_operation_not_its_spelling(operation, same):
+    frame, expected = modular_task(operation, 11).frame, modular_task(same, 11).frame
+    assert frame.order == expected.order
+    assert torch.equal(frame.rows, expected.rows)
+    assert torch.equal(frame.results, expected.results)
+
+
+@pytest.mark.parametrize("p", [3, 10, 53])
+def test_inputs_with_a_zero_lie_outside_of_a_product_frame(p):
+    task = modular_task("mul", p)
+    covered = task.frame.covers(task.n_inputs).tolist()
+    assert covered == [gcd(a, p) == 1 and gcd(b, p) == 1 for a in range(p) for b in range(p)]
+
+
+@pytest.mark.parametrize("p", [3, 5, 97, 9, 10])
+def test_a_primitive_root_turns_products_into_sums_of_logarithms(p):
+    frame = modular_task("mul", p).frame
+    exponents = torch.arange(frame.order)
+    assert frame.basis is fourier_basis(frame.order)
+    assert torch.equal(frame.results, (exponents[:, None] + exponents) % frame.order)
+    assert frame.tokens[0] == 1
+
+
+@pytest.mark.parametrize(("operation", "p"), [("a/b+1", 7), ("1/(a+b)", 5)])
+def test_operations_that_leave_gaps_in_their_group_are_refused(operation, p):
+    task = modular_task(operation, p)
+    with pytest.raises(TaskError, match=f"{re.escape(operation)}.*has no answer for some pairs"):
+        _ = task.frame
+
+
+def test_polynomials_live_on_all_residues_with_uneven_answers():
+    p = 7
+    frame = modular_task("x^2+y^2", p).frame
+    counts = [sum((a * a + b * b) % p == c for a in range(p) for b in range(p)) for c in range(p)]
+    assert frame.counts.tolist() == counts
+    assert len(set(counts)) > 1
+    assert frame.answer == "x^2+y^2"
+
+
+@pytest.mark.parametrize("operation", ["add", "mul", "x^2+y^2"])
+@pytest.mark.parametrize("rest", [(), (2,), (2, 3)])
+def test_means_by_result_against_a_loop(operation, rest):
+    task = modular_task(operation, 7)
+    frame = task.frame
+    x = torch.randn(task.n_inputs, *rest, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    sums, counts = torch.zeros(frame.order, *rest, dtype=torch.float64), torch.zeros(frame.order)
+    for row, result in zip(frame.rows.flatten().tolist(), frame.results.flatten().tolist(), strict=True):
+        sums[result] += x[row]
+        counts[result] += 1
+    means = frame.mean_by_result(x)
+    torch.testing.assert_close(means, sums / counts.view(-1, *[1] * len(rest)).clamp(min=1).double())
+    spread = frame.spread_by_result(means, task.n_inputs)
+    assert spread.shape == x.shape
+    for row, label in enumerate(task.labels.tolist()):
+        inside = frame.covers(task.n_inputs)[row]
+        element = frame.classes.tolist().index(label) if inside else None
+        expected = means[element] if inside else torch.zeros(rest, dtype=torch.float64)
+        torch.testing.assert_close(spread[row], expected)
+
+
+def test_answers_that_never_occur_have_mean_zero():
+    task = modular_task("x^2+0*y", 7)
+    frame = task.frame
+    means = frame.mean_by_result(torch.ones(task.n_inputs, 1))
+    assert means.flatten().tolist() == [1, 1, 1, 0, 1, 0, 0]
+    assert frame.counts.tolist() == [7, 14, 14, 0, 14, 0, 0]
+
+
+def test_square_lays_values_out_over_both_elements():
+    task = modular_task("mul", 5)
+    square = task.frame.square(task.labels.double())
+    units = task.frame.tokens.tolist()
+    assert square.tolist() == [[a * b % 5 for b in units] for a in units]
