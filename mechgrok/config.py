@@ -230,7 +230,7 @@ class TrainConfig(Config):
     fraction: Fraction = 0.3
     split_rule: Literal["shuffle", "randperm", "unordered"] = "shuffle"
     sequence: tuple[str, ...] | None = None
-    model: ModelConfig = ModelConfig()
+    model: Annotated[NetworkConfig, Field(discriminator="kind")] = ModelConfig()
     objective: Literal["cross_entropy", "mse", "stablemax"] = "cross_entropy"
     loss_dtype: Literal["float64", "float32", "float16"] = "float32"
     naive_loss: bool = False

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from mechgrok.config import ModelConfig
+from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError
 from mechgrok.models.files import read_model
-from mechgrok.models.transformer import HookedTransformer
+from mechgrok.models.networks import Network
 from mechgrok.runs import load_run
 from mechgrok.tasks import Task
 
@@ -14,17 +14,17 @@ def load_model(
     path: str | Path,
     step: int | None = None,
     task: Task | None = None,
-    config: ModelConfig | None = None,
+    config: NetworkConfig | None = None,
     *,
     layout: str | None = None,
-) -> HookedTransformer:
+) -> Network:
     """The network in a run folder or in a file, ours or other people's.
 
     Args:
         path: folder of a run, or a .safetensors, .pt or .pth file with named tensors.
         step: of a run, the checkpoint; None takes the newest.
         task: what the network computes, where that is not stored with it and cannot be inferred.
-        config: overrides the architecture that the tensors suggest, for what shapes cannot tell.
+        config: the fields that are set in it override what the tensors suggest, for what shapes cannot tell.
         layout: how the tensors are named and laid out; None detects it.
 
     Returns:

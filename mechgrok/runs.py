@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, cache_grid
-from mechgrok.config import Config, RunConfig
+from mechgrok.config import Config, MLPConfig, RunConfig
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.files import read_model, read_tensors, write_model
-from mechgrok.models.transformer import HookedTransformer
+from mechgrok.models.networks import Network
 from mechgrok.storage import write_json, write_tensors, write_text
 from mechgrok.tasks import Split, Task, task_from_spec
 
@@ -56,6 +56,8 @@ class Run:
         """What was learned, written down as the network read it."""
         task = task_from_spec(self.config.task)
         sequence = self.config.train.sequence
+        if sequence is None and isinstance(self.config.train.model, MLPConfig):
+            sequence = ("a", "b")  # all that an MLP reads
         return task.with_sequence(*sequence) if sequence and task.sequence is None else task
 
     @cached_property
@@ -80,7 +82,7 @@ class Run:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
-    def model(self, step: int | None = None) -> HookedTransformer:
+    def model(self, step: int | None = None) -> Network:
         """The network at a checkpoint, the newest for None.
 
         Raises:
@@ -108,7 +110,7 @@ class Run:
         """File of the checkpoint at a step, whether it exists or not."""
         return self.path / CHECKPOINTS / f"step_{step:08d}.safetensors"
 
-    def write_checkpoint(self, step: int, model: HookedTransformer) -> None:
+    def write_checkpoint(self, step: int, model: Network) -> None:
         """Keep the weights at a step."""
         write_model(model, self.checkpoint(step))
 

@@ -27,7 +27,66 @@ NANDA = TrainConfig(
 )
 """Nanda et al. 2023, main experiment: the loss runs over the logit of "=" too."""
 
-RECIPES: dict[str, TrainConfig] = {config.recipe: config for config in (FAST, NANDA)}
+PIZZA = TrainConfig(
+    recipe="pizza",
+    model=ModelConfig(attention_dir="bidirectional", attention_rate=0.0, init="pizza"),
+    sequence=("a", "b"),
+    fraction=0.8,
+    split_rule="randperm",
+    lr=1e-3,
+    weight_decay=2.0,
+    steps=20_000,
+    loss_dtype="float64",
+)
+"""Zhong et al. 2023, Model A: attention rate 0, two tokens, p = 59, no "="."""
+
+CLOCK = PIZZA.replace(recipe="clock", model=PIZZA.model.replace(attention_rate=1.0))
+"""Zhong et al. 2023, Model B: the same with full attention."""
+
+FURUTA = TrainConfig(
+    recipe="furuta",
+    model=ModelConfig(output="vocabulary", positions="none", mlp_bias=False, init="furuta"),
+    sequence=("a", "op", "b"),
+    lr=1e-3,
+    weight_decay=1.0,
+    warmup=0,
+    steps=100_000,
+    loss_dtype="float64",
+)
+"""Furuta et al. 2024: the operator between the operands, no positions, no biases, no warm-up; p = 97."""
+
+POWER = TrainConfig(
+    recipe="power",
+    model=ModelConfig(
+        n_layers=2, normalization="LN", attn_bias=True, unembed_bias=False, output="vocabulary", init="tl"
+    ),
+    sequence=("a", "op", "b", "="),
+    fraction=0.5,
+    lr=1e-3,
+    weight_decay=1.0,
+    batch_size=512,
+    steps=100_000,
+)
+"""Power et al. 2022: two layers, batches of 512. Ours has LayerNorm before each part and learned positions,
+where theirs has it after each block and sinusoids, and only the answer is predicted."""
+
+CHUGHTAI = TrainConfig(
+    recipe="chughtai",
+    model=ModelConfig(attn_bias=True, unembed_bias=True, init="tl"),
+    sequence=("a", "b", "="),
+    fraction=0.6,
+    split_rule="randperm",
+    lr=1e-3,
+    weight_decay=1.0,
+    warmup=0,
+    steps=50_000,
+    loss_dtype="float64",
+)
+"""Chughtai et al. 2023, the transformer for S5: TransformerLens's own network, biases included."""
+
+RECIPES: dict[str, TrainConfig] = {
+    config.recipe: config for config in (FAST, NANDA, PIZZA, CLOCK, FURUTA, POWER, CHUGHTAI)
+}
 
 
 def find_recipe(recipe: str | TrainConfig) -> TrainConfig:

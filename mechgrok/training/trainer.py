@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mechgrok.analysis.losses import cross_entropy
 from mechgrok.analysis.spectrum import sum_squared_weights
-from mechgrok.config import ModelConfig, RunConfig, TrainConfig
+from mechgrok.config import NetworkConfig, RunConfig, TrainConfig
 from mechgrok.errors import ConfigError
 from mechgrok.runs import HistoryRow, Run, create_run
 from mechgrok.tasks import Split, Task
@@ -27,7 +27,7 @@ def train(
     task: Task,
     recipe: str | TrainConfig = "fast",
     *,
-    model: ModelConfig | None = None,
+    model: NetworkConfig | None = None,
     seed: int = 0,
     steps: int | None = None,
     out: str | Path | None = None,

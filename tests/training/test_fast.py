@@ -1,0 +1,262 @@
+"""The hand-written step against autograd in float64: gradients, losses, logits, over shapes, options and states."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mechgrok import ModelConfig, build_model, modular_task
+from mechgrok.errors import ConfigError, TaskError
+from mechgrok.models.transformer import HookedTransformer
+from mechgrok.tasks import Task
+from mechgrok.training.fast import FastStep
+from mechgrok.training.objectives import CrossEntropy, make_objective
+from mechgrok.training.step import AutogradStep, make_step, prepare_process
+
+RELATIVE = 1e-5
+SEQUENCES = [
+    ("a", "b", "="),
+    ("a", "b"),
+    ("b", "a"),
+    ("a", "+", "b", "="),
+    ("=", "b", "a", "b"),
+    ("a", "=", "b"),
+]
+
+
+def _reference(model: HookedTransformer, task: Task, mask: Tensor) -> tuple[float, dict[str, Tensor]]:
+    """The usual loop in float64: all positions forward, log_softmax at the last, backward."""
+    twin = copy.deepcopy(model).double()
+    log_p = functional.log_softmax(twin(task.tokens[mask])[:, -1], dim=-1)
+    loss = -log_p.gather(1, task.labels[mask][:, None]).mean()
+    loss.backward()
+    return loss.item(), {name: weight.grad for name, weight in twin.named_parameters()}
+
+
+def _assert_same_gradients(
+    model: HookedTransformer, expected: dict[str, Tensor], relative: float = RELATIVE
+) -> None:
+    # b_K has no gradient but for rounding: it shifts all scores alike. The floor is for gradients like it.
+    total = torch.stack([g.norm() for g in expected.values()]).norm()
+    for name, weight in model.named_parameters():
+        error, size = (weight.grad - expected[name]).norm(), expected[name].norm()
+        assert error <= relative * size + 1e-12 * total, f"{name}: {error / size:.1e}"
+
+
+def _randomise(model: HookedTransformer, seed: int, scale: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.mul_(scale)
+            if "b_" in name:
+                weight.copy_(0.3 * torch.randn(weight.shape, generator=generator))
+
+
+CONFIGS = st.builds(
+    ModelConfig,
+    d_model=st.sampled_from([8, 12, 33]),
+    n_heads=st.sampled_from([1, 2, 3]),
+    d_head=st.sampled_from([0, 5]),
+    d_mlp=st.sampled_from([0, 7, 40]),
+    attn_only=st.booleans(),
+    act_fn=st.sampled_from(["relu", "gelu", "square"]),
+    attention_dir=st.sampled_from(["causal", "bidirectional"]),
+    attention_rate=st.sampled_from([0.0, 0.3, 1.0]),
+    positions=st.sampled_from(["learned", "none"]),
+    output=st.sampled_from(["classes", "vocabulary"]),
+    attn_bias=st.booleans(),
+    mlp_bias=st.booleans(),
+    unembed_bias=st.booleans(),
+)
+
+
+@given(
+    config=CONFIGS,
+    operation=st.sampled_from(["add", "div", "x^2+x*y+y^2"]),
+    p=st.integers(4, 12),
+    sequence=st.sampled_from(SEQUENCES),
+    fraction=st.floats(0.2, 0.9),
+    seed=st.integers(0, 99),
+    scale=st.sampled_from([0.5, 1.0, 2.0]),
+    chunk_rows=st.sampled_from([1, 7, None]),
+    folded=st.sampled_from([True, False, None]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+@settings(max_examples=120, deadline=None)
+def test_gradients_and_losses_are_autograds(
+    config, operation, p, sequence, fraction, seed, scale, chunk_rows, folded, dtype
+):
+    task = modular_task(operation, p, sequence=sequence)
+    model = build_model(task, config, seed=seed).to(dtype)
+    _randomise(model, seed, scale)
+    mask = task.split(fraction, seed=seed).train
+    step = FastStep(model, task, mask, CrossEntropy(dtype), chunk_rows=chunk_rows, folded=folded)
+    loss = step()
+    expected_loss, expected = _reference(model, task, mask)
+    assert loss.dtype == torch.float64
+    assert loss.item() == pytest.approx(expected_loss, rel=RELATIVE)
+    _assert_same_gradients(model, expected, RELATIVE if dtype == torch.float32 else 1e-10)
+
+
+@pytest.fixture(scope="module")
+def memorised() -> tuple[HookedTransformer, Task, Tensor]:
+    """A network that fits its train inputs evenly, its logits then scaled up to a loss of about 1e-9.
+
+    Evenly, by squared error, since the precision of a loss is the absolute one of the logits: in float32 a part in
+    1e5 where they are about 25, but no more where most of them have to be 80 for the hardest input to be 25.
+    """
+    task = modular_task("add", 11)
+    model = build_model(task, ModelConfig(d_model=32), seed=0)
+    mask = task.split(0.5, seed=0).train
+    step = make_step(model, task, mask, make_objective("mse"))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
+    for _ in range(400):
+        step()
+        optimizer.step()
+    step = make_step(model, task, mask, CrossEntropy())
+    with torch.no_grad():
+        while step() > 2e-9:
+            model.unembed.W_U.mul_(1.02)
+    return model, task, mask
+
+
+@pytest.mark.parametrize("folded", [True, False])
+def test_memorised_state_is_as_exact(memorised, folded):
+    model, task, mask = memorised
+    loss = FastStep(model, task, mask, CrossEntropy(), folded=folded)()
+    expected_loss, expected = _reference(model, task, mask)
+    assert 1e-10 < expected_loss < 2e-9
+    assert loss.item() == pytest.approx(expected_loss, rel=RELATIVE)
+    _assert_same_gradients(model, expected)
+
+
+@pytest.mark.parametrize("name", ["mse", "stablemax"])
+def test_other_objectives_go_through(name):
+    task = modular_task("sub", 7)
+    mask = task.split(0.5).train
+    fast, slow = (build_model(task, ModelConfig(d_model=16), seed=3).double() for _ in range(2))
+    losses = [
+        make(model, task, mask, make_objective(name, scale=0.5))()
+        for make, model in ((FastStep, fast), (AutogradStep, slow))
+    ]
+    torch.testing.assert_close(losses[0], losses[1])
+    _assert_same_gradients(fast, {n: w.grad for n, w in slow.named_parameters()}, 1e-10)
+
+
+def test_training_by_hand_is_training_by_autograd():
+    task = modular_task("add", 7, sequence=("a", "b"))
+    mask = task.split(0.6).train
+    weights = []
+    for make in (FastStep, AutogradStep):
+        model = build_model(task, ModelConfig(d_model=16, attn_bias=True), seed=1).double()
+        step = make(model, task, mask, CrossEntropy(torch.float64))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+        for _ in range(30):
+            optimizer.zero_grad()
+            step()
+            optimizer.step()
+        weights.append(nn.utils.parameters_to_vector(model.parameters()))
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("make", [FastStep, AutogradStep])
+def test_gradients_are_overwritten_and_of_the_present_weights(make):
+    task = modular_task("add", 5)
+    model = build_model(task, ModelConfig(d_model=12), seed=0)
+    mask = task.split(0.5).train
+    step = make(model, task, mask, CrossEntropy())
+    for weight in model.parameters():
+        weight.grad = torch.full_like(weight, torch.nan)
+    step()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(1.5)
+            weight.grad.fill_(1e6)
+    step()
+    _assert_same_gradients(model, _reference(model, task, mask)[1])
+
+
+def test_unused_tokens_and_positions_get_zero_gradient():
+    task = modular_task("add", 5, sequence=("a", "b"))
+    model = HookedTransformer(ModelConfig(d_vocab=9, d_vocab_out=6, n_ctx=4, d_model=12), seed=0)
+    mask = task.split(0.5).train
+    FastStep(model, task, mask, CrossEntropy())()
+    assert model.embed.W_E.grad[5:].count_nonzero() == 0
+    assert model.pos_embed.W_pos.grad[2:].count_nonzero() == 0
+    _assert_same_gradients(model, _reference(model, task, mask)[1])
+
+
+def test_key_bias_gets_exactly_zero():
+    task = modular_task("add", 7)
+    model = build_model(task, ModelConfig(d_model=16, attn_bias=True), seed=0)
+    FastStep(model, task, task.split(0.5).train, CrossEntropy())()
+    assert model.blocks[0].attn.b_K.grad.count_nonzero() == 0
+    assert model.blocks[0].attn.b_Q.grad.count_nonzero() > 0
+
+
+@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("attn_only", [True, False])
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_logits_are_the_networks(folded, attn_only, rate):
+    task = modular_task("mul", 7)
+    config = ModelConfig(d_model=16, attn_only=attn_only, attention_rate=rate, unembed_bias=True)
+    model = build_model(task, config, seed=0)
+    _randomise(model, 0, 1.0)
+    step = FastStep(model, task, task.split(0.5).train, CrossEntropy(), chunk_rows=10, folded=folded)
+    expected = model(task.tokens)[:, -1].detach()
+    torch.testing.assert_close(step.logits(), expected)
+    rows = torch.tensor([48, 3, 3, 20])
+    torch.testing.assert_close(step.logits(rows), expected[rows])
+    assert not step.logits().requires_grad
+
+
+@pytest.mark.parametrize("config", [ModelConfig(n_layers=2), ModelConfig(normalization="LN")])
+def test_other_architectures_go_through_autograd(config):
+    task = modular_task("add", 5)
+    model = build_model(task, config.replace(d_model=16, d_head=4, d_mlp=20), seed=0)
+    assert not FastStep.supports(model)
+    mask = task.split(0.5).train
+    step = make_step(model, task, mask, CrossEntropy())
+    assert step.kind == "autograd"
+    expected_loss, expected = _reference(model, task, mask)
+    assert step().item() == pytest.approx(expected_loss, rel=RELATIVE)
+    _assert_same_gradients(model, expected)
+    torch.testing.assert_close(step.logits(torch.tensor([7, 1])), model(task.tokens[[7, 1]])[:, -1].detach())
+
+
+def test_a_network_that_is_intervened_on_goes_through_autograd():
+    model = build_model(modular_task("add", 5), ModelConfig(d_model=16), seed=0)
+    assert FastStep.supports(model)
+    model.add_hook("blocks.0.mlp.hook_post", lambda activation, hook: 0 * activation)
+    assert not FastStep.supports(model)
+    model.reset_hooks()
+    assert FastStep.supports(model)
+    model.embed.W_E.requires_grad_(False)
+    assert not FastStep.supports(model)
+    assert not FastStep.supports(nn.Linear(2, 2))
+
+
+def test_make_step_takes_the_fast_one_and_checks_the_door():
+    task = modular_task("add", 5)
+    model = build_model(task, ModelConfig(d_model=16), seed=0)
+    mask = task.split(0.5).train
+    assert make_step(model, task, mask, CrossEntropy()).kind == "fast"
+    with pytest.raises(ConfigError, match="one boolean for each of the 25 inputs"):
+        make_step(model, task, mask[:7], CrossEntropy())
+    with pytest.raises(ConfigError, match="selecting 0"):
+        make_step(model, task, torch.zeros_like(mask), CrossEntropy())
+    with pytest.raises(TaskError, match="needs 8 tokens"):
+        make_step(model, modular_task("add", 7), modular_task("add", 7).split(0.5).train, CrossEntropy())
+
+
+def test_subnormals_are_flushed_after_preparing_the_process():
+    if not prepare_process():
+        pytest.skip("this processor cannot flush subnormal floats")
+    try:
+        assert (torch.full((4,), 1e-38) * 1e-2).count_nonzero() == 0
+    finally:
+        torch.set_flush_denormal(False)
