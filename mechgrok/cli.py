@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional, arg
 
@@ -171,10 +172,10 @@ def main(arguments: list[str] | None = None) -> int:
             args=_with_value_for_json(sys.argv[1:] if arguments is None else arguments),
         )
     except MechgrokError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         return FAILED
     except KeyboardInterrupt as interrupt:
-        Console(stderr=True).print(str(interrupt) or "interrupted", highlight=False)
+        Console(stderr=True).print(escape(str(interrupt)) or "interrupted", highlight=False)
         return INTERRUPTED
     return code or 0
 
@@ -226,7 +227,7 @@ def _outcome_table(outcome: Outcome) -> Table:
     return table
 
 
-def _or_blank(value: float | None) -> str:
+def _or_blank(value: int | float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 

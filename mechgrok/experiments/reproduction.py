@@ -10,9 +10,11 @@ from typing import Any
 
 from mechgrok.errors import ConfigError
 
+Number = int | float
+
 RECORDS = Path(__file__).parent / "records"
 """Outcomes that were recorded, one JSON file for each reproduction."""
-PROTOCOLS = ("nanda2023",)
+PROTOCOLS = ("grokfast2024", "nanda2023", "prieto2025")
 """Modules of this package whose protocols are registered."""
 
 
@@ -28,10 +30,10 @@ class Row:
     """
 
     quantity: str
-    published: float | None
-    measured: float | None
-    low: float | None = None
-    high: float | None = None
+    published: Number | None
+    measured: Number | None
+    low: Number | None = None
+    high: Number | None = None
 
     @property
     def holds(self) -> bool:

@@ -1,0 +1,107 @@
+"""The registry of reproductions and its rows; the protocols themselves are run apart."""
+
+import json
+
+import pytest
+
+import mechgrok as mg
+from mechgrok import cli
+from mechgrok.experiments import reproduction as module
+from mechgrok.experiments.milestones import first_step, median_step
+from mechgrok.experiments.reproduction import (
+    Row,
+    find_reproduction,
+    reproduction,
+    reproductions,
+    run_reproduction,
+)
+
+
+@pytest.fixture
+def invented(monkeypatch):
+    """A registered reproduction with one row of a given measured value."""
+    monkeypatch.setattr(module, "_REGISTRY", dict(reproductions()))
+    measured = {"value": 5.0}
+
+    @reproduction("invented", source="Nobody 2000", claim="Five.", cost="nothing")
+    def protocol(full):
+        yield Row("five", 5, measured["value"], 4, 6)
+        yield Row("size", None, 2.0 if full else 1.0, 1)
+
+    return measured
+
+
+@pytest.mark.parametrize(
+    ("measured", "low", "high", "holds"),
+    [
+        (5.0, 5, 5, True),
+        (4.9, 5, None, False),
+        (5.1, None, 5, False),
+        (5.1, None, None, True),
+        (None, None, None, False),
+    ],
+)
+def test_a_row_holds_within_its_bounds(measured, low, high, holds):
+    assert Row("quantity", 5, measured, low, high).holds is holds
+
+
+def test_an_outcome_holds_if_all_rows_do(invented):
+    assert run_reproduction(find_reproduction("invented")).holds
+    invented["value"] = 7.0
+    assert not run_reproduction(find_reproduction("invented")).holds
+
+
+def test_names_are_unique_and_known(invented):
+    with pytest.raises(mg.ConfigError, match="there already is a reproduction 'invented'"):
+        reproduction("invented", source="", claim="", cost="")(lambda full: [])
+    with pytest.raises(mg.ConfigError, match=r"unknown reproduction 'x'; allowed: .*invented"):
+        find_reproduction("x")
+
+
+def test_every_protocol_has_a_source_a_claim_and_a_cost():
+    for found in reproductions().values():
+        assert found.source
+        assert found.claim.endswith(".")
+        assert found.cost
+
+
+def test_the_command_prints_writes_and_judges(invented, tmp_path, capsys):
+    file = tmp_path / "outcome.json"
+    assert cli.main(["reproduce", "invented", "--full", "--json", str(file)]) == 0
+    stored = json.loads(file.read_text())
+    assert stored["holds"]
+    assert stored["full"]
+    assert stored["rows"][1]["measured"] == 2.0
+    assert "invented: holds" in capsys.readouterr().out
+    invented["value"] = 7.0
+    assert cli.main(["reproduce", "invented"]) == 1
+    assert "FAILS" in capsys.readouterr().out
+
+
+def test_the_list_as_json(invented, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "RECORDS", tmp_path)
+    (tmp_path / "invented.json").write_text(json.dumps({"holds": True}))
+    assert cli.main(["reproduce", "--list", "--json"]) == 0
+    listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert listed["invented"]["source"] == "Nobody 2000"
+    assert listed["invented"]["holds"] is True
+    assert listed["nanda2023-mainline"]["holds"] is None
+    assert cli.main(["reproduce", "--list"]) == 0
+    assert "invented" in capsys.readouterr().out
+
+
+def test_no_name_is_an_error(capsys):
+    assert cli.main(["reproduce"]) == 1
+    assert "which reproduction? One of" in capsys.readouterr().err
+
+
+def test_first_step():
+    history = [{"step": s, "loss_test": loss} for s, loss in ((0, None), (10, 5.0), (20, 0.5), (30, 0.7))]
+    assert first_step(history, "loss_test", below=0.6) == 20
+    assert first_step(history, "loss_test", above=5.0) == 10
+    assert first_step(history, "loss_test", below=0.1) is None
+
+
+def test_a_median_counts_never_as_latest():
+    assert median_step([10.0, None, 30.0]) == 30
+    assert median_step([None, None, 30.0]) is None

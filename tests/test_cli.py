@@ -1,0 +1,98 @@
+"""The command line: what it prints, its exit codes, its help."""
+
+import json
+
+import pytest
+
+import mechgrok as mg
+from mechgrok import cli
+from mechgrok.models.files import write_model
+
+TRAIN = ["train", "add", "7", "--steps", "20", "--fraction", "0.6"]
+
+
+@pytest.fixture
+def planted(tmp_path):
+    file = tmp_path / "planted.safetensors"
+    write_model(mg.cosine_network(11, {2: 20.0, 4: 20.0}), file)
+    return file
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["train"], ["analyze"], ["reproduce"]])
+def test_help_explains_every_command(command, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([*command, "--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    assert "usage: mechgrok" in text
+    for option in {"train": ["--out", "--recipe"], "analyze": ["--json", "--task"]}.get("".join(command), []):
+        assert option in text
+
+
+def test_wrong_usage_exits_with_2(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["train", "add", "7", "--stpes", "3", "--out", "x"])
+    assert exit_.value.code == 2
+    assert "stpes" in capsys.readouterr().err
+
+
+def test_analyze_prints_numbers_and_verdict(planted, capsys):
+    assert cli.main(["analyze", str(planted)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "key frequencies │ 2, 4" in printed
+    assert "The network computes a+b" in printed
+
+
+def test_analyze_as_json(planted, capsys):
+    assert cli.main(["analyze", str(planted), "--json", "--fraction", "0.5", "--seed", "3"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["key_frequencies"] == [2, 4]
+    assert values["logit_fve_class_centred"] == pytest.approx(1)
+    assert {"loss_train", "loss_test", "verdict", "layout"} <= values.keys()
+
+
+def test_analyze_writes_a_report(planted, tmp_path, capsys):
+    file = tmp_path / "report.html"
+    assert cli.main(["analyze", str(planted), "--report", str(file)]) == 0
+    assert "key frequencies" in file.read_text(encoding="utf-8")
+
+
+def test_errors_are_explained_and_exit_with_1(tmp_path, capsys):
+    assert cli.main(["analyze", str(tmp_path / "nothing.pt")]) == 1
+    assert "there is no file" in capsys.readouterr().err
+    assert cli.main(["train", "x^z", "7", "--out", str(tmp_path / "run")]) == 1
+    assert "unknown symbol 'z'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_text_of_errors_is_not_taken_for_markup(tmp_path, capsys):
+    assert cli.main(["analyze", str(tmp_path / "[bold]x[/bold].pt")]) == 1
+    assert "[bold]x[/bold].pt" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_train_writes_a_run_and_goes_on_with_it(tmp_path, capsys):
+    out = ["--out", str(tmp_path / "run")]
+    assert cli.main([*TRAIN, *out]) == 0
+    assert "has not learned a+b" in " ".join(capsys.readouterr().out.split())
+    assert mg.load_run(tmp_path / "run").steps[-1] == 20
+    assert cli.main([*TRAIN, *out]) == 0
+    assert cli.main([*TRAIN, *out, "--lr", "0.5"]) == 1
+    assert "lr is 0.01 there and 0.5 here" in " ".join(capsys.readouterr().err.split())
+    assert cli.main(["analyze", str(tmp_path / "run"), "--step", "0", "--json"]) == 0
+
+
+def test_ctrl_c_exits_with_130(monkeypatch, tmp_path, capsys):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt("stopped at step 5; the same call goes on")
+
+    monkeypatch.setattr(cli, "train_network", interrupt)
+    assert cli.main([*TRAIN, "--out", str(tmp_path / "run")]) == 130
+    assert "stopped at step 5" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_demonstration_groks_and_reports(tmp_path, capsys):
+    assert cli.main(["demo", "--out", str(tmp_path)]) == 0
+    assert "kills it" in " ".join(capsys.readouterr().out.split())
+    assert mg.load_run(tmp_path / "run").history[-1]["accuracy_test"] >= 0.999
+    assert (tmp_path / "report.html").stat().st_size > 1e6
