@@ -94,6 +94,7 @@ def block_power(
     A block counts its functions of x alone, of y alone, and the products of the two.
     """
     first = basis.transform(basis.transform(x, 0), 1).square()
+    first[0, 0] = 0  # before summing: a large mean would swallow the variance
     of_block = torch.tensor([i for i, block in enumerate(basis.blocks) for _ in range(len(block))])
     rows, columns, products = (torch.zeros(len(basis.blocks), x.shape[2], dtype=x.dtype) for _ in range(3))
     rows.index_add_(0, of_block, first[:, 0])
@@ -101,5 +102,4 @@ def block_power(
     for i, block in enumerate(basis.blocks):
         products[i] = first[block.rows, block.rows].sum(dim=(0, 1))
     power = (rows + columns + products)[1:]
-    total = first.sum(dim=(0, 1)) - first[0, 0]
-    return power.T, total
+    return power.T, first.sum(dim=(0, 1))

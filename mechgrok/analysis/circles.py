@@ -1,0 +1,187 @@
+"""One circle of the embedding on its own: what the network computes from it, and which formula that is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import pi
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechgrok.activations import ActivationGrid, as_grid, grid_from_tensors
+from mechgrok.algebra import FourierBasis
+from mechgrok.analysis.embeddings import embedding_components, operand_embeddings
+from mechgrok.analysis.logit_surface import answers_and_distances
+from mechgrok.errors import ConfigError, UndefinedMetricError
+from mechgrok.models.protocol import HookedModel, run_at_readout
+
+By = Literal["pca", "fourier"]
+Formula = Callable[[Tensor, Tensor, float], Tensor]
+"""Logits from the distance a-b, the gap a+b-c and the angle w = 2 pi k / n."""
+
+BATCH = 1024
+
+
+def _clock(distance: Tensor, gap: Tensor, w: float) -> Tensor:
+    return (w * gap).cos()
+
+
+def _pizza_product(distance: Tensor, gap: Tensor, w: float) -> Tensor:
+    return (w / 2 * distance).cos().abs() * (w * gap).cos()
+
+
+def _pizza_two_term(distance: Tensor, gap: Tensor, w: float) -> Tensor:
+    return (w / 2 * distance).cos().abs() * ((w / 2 * gap).cos().abs() - (w / 2 * gap).sin().abs())
+
+
+def _accompanying(distance: Tensor, gap: Tensor, w: float) -> Tensor:
+    return -(w * distance).cos() * (w * gap).cos()
+
+
+FORMULAS: dict[str, Formula] = {
+    "clock": _clock,
+    "pizza_two_term": _pizza_two_term,
+    "pizza_product": _pizza_product,
+}
+"""Ideal logits of the frequency on the circle; half angles are real, which the absolute value makes unique."""
+
+
+@dataclass(frozen=True, eq=False)
+class IsolatedCircle:
+    """What a network computes from one circle of its embedding.
+
+    Attributes:
+        k: the frequency of the circle.
+        by: how it was isolated.
+        fve: fraction of the variance of all logits that each formula explains, after scaling both to mean 0 and
+            variance 1: 1 for the same up to scale, 0 for half the correlation, negative below. "clock" is
+            cos(w(a+b-c)); "pizza_product" |cos(w(a-b)/2)| cos(w(a+b-c)), in the paper's table;
+            "pizza_two_term" |cos(w(a-b)/2)| (|cos(w(a+b-c)/2)| - |sin(w(a+b-c)/2)|), in its notebook;
+            "accompanying" -cos(u(a-b)) cos(u(a+b-c)) with 2u = w, the pizza that complements another one of
+            frequency `accompanies`; absent for even n.
+        accompanies: the frequency k/2 whose pizza this circle can complement; None for even n.
+        accuracy: of the network with this circle alone, 0..1.
+        grid: its logits, for `logit_surface` and all other analyses of logits.
+    """
+
+    k: int
+    by: By
+    fve: dict[str, float]
+    accompanies: int | None
+    accuracy: float
+    grid: ActivationGrid
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{name} {share:.2%}" for name, share in self.fve.items())
+        return f"IsolatedCircle(k={self.k} by {self.by}: {shares}; accuracy {self.accuracy:.1%})"
+
+
+def isolate_circle(source: ActivationGrid | HookedModel, k: int, *, by: By = "pca") -> IsolatedCircle:
+    """Run the network with one circle of the embedding alone, its mean added back, and name the formula.
+
+    Args:
+        source: a network, or the grid of one.
+        k: frequency of the circle.
+        by: "pca" keeps the two principal components of each operand's embedding that are waves of frequency k,
+            as published; "fourier" keeps the part of frequency k itself, which also separates circles that
+            the components mix.
+
+    Raises:
+        ConfigError: no such frequency; an unknown `by`.
+        UndefinedMetricError: by components, where fewer than two have this frequency; no cyclic group; an
+            answer that is no sum or difference; logits that do not vary.
+
+    Source: Zhong et al. 2023 (arXiv 2306.17844), circle isolation and accompanying pizzas.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> circle = isolate_circle(cosine_network(7, {2: 5.0, 3: 5.0}), 2)
+    >>> round(circle.fve["clock"], 4), circle.fve["pizza_product"] < 0.9
+    (1.0, True)
+    """
+    if by not in _ISOLATIONS:
+        raise ConfigError(f"by must be one of {', '.join(_ISOLATIONS)}; got {by!r}")
+    grid = as_grid(source, names=[])
+    frame = grid.task.frame
+    if not isinstance(frame.basis, FourierBasis):
+        raise UndefinedMetricError(f"circles need a cyclic group; {frame.basis} has none")
+    frame.basis.block(k)
+    answers_and_distances(frame)
+    embeddings = torch.stack([_ISOLATIONS[by](grid, operand, k) for operand in (0, 1)])
+    logits = _logits_from(grid, embeddings)
+    alone = grid_from_tensors(grid.task, logits)
+    inside = frame.covers(grid.task.n_inputs)
+    right = (logits.argmax(1) == grid.labels)[inside].double().mean().item()
+    fve, accompanies = circle_fve(alone, k)
+    return IsolatedCircle(k, by, fve, accompanies, right, alone)
+
+
+def circle_fve(source: ActivationGrid, k: int) -> tuple[dict[str, float], int | None]:
+    """Fraction of the logits' variance that each formula of frequency k explains; see `IsolatedCircle`.
+
+    Raises:
+        UndefinedMetricError: logits that do not vary.
+    """
+    frame = source.task.frame
+    n = frame.order
+    answer, distance = answers_and_distances(frame)
+    logits = frame.square(source.logits.double())[..., frame.classes]
+    gap = (answer[..., None] - torch.arange(n)).double()
+    distance = distance[..., None].double()
+    fve = {name: _explained(logits, formula(distance, gap, 2 * pi * k / n)) for name, formula in FORMULAS.items()}
+    if n % 2 == 0:
+        return fve, None
+    half = k * pow(2, -1, n) % n
+    fve["accompanying"] = _explained(logits, _accompanying(distance, gap, 2 * pi * half / n))
+    return fve, min(half, n - half)
+
+
+def _explained(y: Tensor, f: Tensor) -> float:
+    """1 - Var(y - f) for y and f of variance 1, which is twice their correlation less 1."""
+    y, f = y - y.mean(), f - f.mean()
+    scale = y.norm() * f.norm()
+    if scale == 0:
+        raise UndefinedMetricError("the logits do not vary, so there is no variance to explain")
+    return (2 * (y * f).sum() / scale - 1).item()
+
+
+def _by_components(grid: ActivationGrid, operand: int, k: int) -> Float[Tensor, "order d_model"]:
+    parts = embedding_components(grid, operand)
+    waves = [i for i, frequency in enumerate(parts.frequency) if frequency == k][:2]
+    if len(waves) < 2:
+        raise UndefinedMetricError(
+            f"the embedding has no two principal components of frequency {k}: it has no such circle, or its "
+            "components mix several; by='fourier' separates them"
+        )
+    return parts.mean + parts.scores[:, waves] @ parts.directions[waves]
+
+
+def _by_frequency(grid: ActivationGrid, operand: int, k: int) -> Float[Tensor, "order d_model"]:
+    embedding = operand_embeddings(grid)[operand].double()
+    return embedding.mean(0) + grid.task.frame.basis.project(embedding, [k], dim=0)
+
+
+_ISOLATIONS: dict[By, Callable[[ActivationGrid, int, int], Tensor]] = {
+    "pca": _by_components,
+    "fourier": _by_frequency,
+}
+
+
+def _logits_from(
+    grid: ActivationGrid, embeddings: Float[Tensor, "2 order d_model"]
+) -> Float[Tensor, "inputs classes"]:
+    """Logits of the network on all inputs if its operands had these embeddings; others stay."""
+    task = grid.task
+    element = torch.zeros(task.n_symbols, dtype=torch.long)
+    element[task.frame.tokens] = torch.arange(task.frame.order)
+    logits = []
+    for tokens, operands in zip(task.tokens.split(BATCH), task.operands.split(BATCH), strict=True):
+
+        def replace(embedding: Tensor, hook: Any, elements: Tensor = element[operands]) -> Tensor:
+            changed = embedding.clone()
+            for operand, position in enumerate(task.operand_positions):
+                changed[:, position] = embeddings[operand, elements[:, operand]].to(changed)
+            return changed
+
+        logits.append(run_at_readout(grid.model, tokens, [("hook_embed", replace)]).cpu()[:, : task.n_classes])
+    return torch.cat(logits)

@@ -1,0 +1,128 @@
+"""The operands' token embeddings as the network reads them: their principal components and circles."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.algebra import FourierBasis
+from mechgrok.algebra.bases import Label
+from mechgrok.errors import UndefinedMetricError
+from mechgrok.models.protocol import HookedModel, run_at_readout
+
+PUBLISHED_COMPONENTS = 4
+"""Circularity is a mean over so many principal components."""
+CIRCULAR = 0.995
+"""Circularity from which Zhong et al. 2023 call an embedding circular."""
+RANK = 1e-10
+"""A component with less than this fraction of the variance is rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingComponents:
+    """Principal components of the first operand's token embedding, strongest first.
+
+    Attributes:
+        mean: [d_model], the mean embedding.
+        directions: [components, d_model], orthonormal.
+        scores: [order, components], the tokens along the directions, in the order of the group.
+        variance: [components], share of the embedding's variance over the tokens.
+        frequency: the block that each component has most of its power in.
+        purity: [components], the share of its power there, 0..1; 1 for a pure wave.
+    """
+
+    mean: Float[Tensor, " d_model"]
+    directions: Float[Tensor, "components d_model"]
+    scores: Float[Tensor, "order components"]
+    variance: Float[Tensor, " components"]
+    frequency: tuple[Label, ...]
+    purity: Float[Tensor, " components"]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per pair of components, as the figures of the paper draw them: each pair is one circle."""
+        return [
+            {
+                "components": (i + 1, i + 2),
+                "frequencies": self.frequency[i : i + 2],
+                "purity": tuple(round(p, 4) for p in self.purity[i : i + 2].tolist()),
+                "variance": self.variance[i : i + 2].sum().item(),
+            }
+            for i in range(0, len(self.frequency) - 1, 2)
+        ]
+
+
+def embedding_components(source: ActivationGrid | HookedModel, operand: int = 0) -> EmbeddingComponents:
+    """Principal components of an operand's token embedding, with the frequency of each.
+
+    Args:
+        source: a network, or the grid of one.
+        operand: 0 or 1; they differ where the operands have separate embeddings or vocabularies.
+
+    Raises:
+        UndefinedMetricError: the embedding is the same for all tokens.
+
+    Source: Zhong et al. 2023 (arXiv 2306.17844).
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> embedding_components(cosine_network(7, {2: 5.0})).frequency
+    (2, 2)
+    """
+    grid = as_grid(source, names=[])
+    embedding = operand_embeddings(grid)[operand].double()
+    mean = embedding.mean(0)
+    left, strength, directions = torch.linalg.svd(embedding - mean, full_matrices=False)
+    variance = strength.square() / strength.square().sum().clamp(min=1e-300)
+    kept = strength.square() > RANK * embedding.square().sum()
+    if not kept.any():
+        raise UndefinedMetricError("the embedding is the same for all tokens: it has no components")
+    scores = (left * strength)[:, kept]
+    basis = grid.task.frame.basis
+    power = basis.power(scores, dim=0)[1:]
+    shares = power / power.sum(0)
+    best = shares.max(dim=0)
+    return EmbeddingComponents(
+        mean=mean,
+        directions=directions[kept],
+        scores=scores,
+        variance=variance[kept],
+        frequency=tuple(basis.labels[i] for i in best.indices.tolist()),
+        purity=best.values,
+    )
+
+
+def circularity(source: ActivationGrid | HookedModel) -> float:
+    """How purely each of the first four principal components of the embedding is a wave of one frequency, 0..1.
+
+    From 0.995 on Zhong et al. call an embedding circular. It misleads where two circles are of the same size:
+    components then mix them, and a network that is all circles falls far below. An embedding of lower rank has
+    fewer components to average over.
+
+    Raises:
+        UndefinedMetricError: a group that is not cyclic; an embedding that is the same for all tokens.
+
+    Source: Zhong et al. 2023, appendix; the alternating wave of even p counts as any other.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> round(circularity(cosine_network(7, {2: 5.0})), 6)
+    1.0
+    """
+    grid = as_grid(source, names=[])
+    if not isinstance(grid.task.frame.basis, FourierBasis):
+        raise UndefinedMetricError(f"circles need a cyclic group; {grid.task.frame.basis} has none")
+    return embedding_components(grid).purity[:PUBLISHED_COMPONENTS].mean().item()
+
+
+def operand_embeddings(grid: ActivationGrid) -> Float[Tensor, "2 order d_model"]:
+    """The token embedding of each operand, in the order of the group, as it arrives at `hook_embed`."""
+    # The inputs x∘x show both operands every token once, whatever the network's embedding looks like.
+    tokens = grid.task.tokens[grid.task.frame.rows.diagonal()]
+    embedded: list[Tensor] = []
+
+    def keep(embedding: Tensor, hook: Any) -> None:
+        embedded.append(embedding.detach().cpu())
+
+    run_at_readout(grid.model, tokens, [("hook_embed", keep)])
+    return torch.stack([embedded[0][:, position] for position in grid.task.operand_positions])

@@ -1,0 +1,150 @@
+"""How the logit of the right answer depends on the distance of the operands: what tells a pizza from a clock."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.algebra import FourierBasis
+from mechgrok.errors import ConfigError, UndefinedMetricError
+from mechgrok.models.protocol import HookedModel
+from mechgrok.tasks import Frame
+
+Which = Literal["correct", "largest_wrong"]
+
+CONSTANT = 1e-6
+"""A spread below this fraction of the largest logit is rounding: the logit counts as constant."""
+
+
+@dataclass(frozen=True, eq=False)
+class LogitSurface:
+    """One logit per input over the distance a-b, counted in steps of delta, and the answer.
+
+    Attributes:
+        values: [order, order]; row i holds the inputs with a - b = i * delta, column s those with a + b = s. For
+            even orders half of the cells have no input, and the other half two, of which this is the mean.
+        delta: the step; the place of neighbours on the circle of frequency k is delta = 1/k.
+        k: the frequency; None where delta was taken to be 1.
+        which: which logit it is.
+        distance, answer: what rows and columns stand for, for axis titles.
+    """
+
+    values: Float[Tensor, "distance answer"]
+    delta: int
+    k: int | None
+    which: Which
+    distance: str
+    answer: str
+
+
+def distance_irrelevance(source: ActivationGrid | HookedModel, which: Which = "correct") -> float:
+    """How little the logit depends on the answer at each distance, as a share of all its spread, 0..1.
+
+    With L[s, d] the logit at a + b = s and a - b = d: the standard deviation over s, averaged over d, divided
+    by that of all L (population standard deviations). A pizza's logit follows the distance: 0 to 0.4; a
+    clock's does not: 0.4 to 1. A logit that is the same for all inputs, as in the ideal clock, depends on the
+    distance not at all: 1. For a - b the distance is a + b, for products both are taken in the group of units.
+
+    Args:
+        source: a network or a grid.
+        which: the logit of the right answer, or the largest of the wrong ones, which the published table
+            of results holds under this name.
+
+    Raises:
+        UndefinedMetricError: the answer is no sum and no difference in a commutative group.
+
+    Source: Zhong et al. 2023 (arXiv 2306.17844), definition of distance irrelevance and released code.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> distance_irrelevance(cosine_network(7, {2: 5.0}))
+    1.0
+    """
+    grid = as_grid(source)
+    frame = grid.task.frame
+    _, distance = answers_and_distances(frame)
+    logit = frame.square(one_logit(grid, which))
+    spread = logit.std(correction=0)
+    if spread <= CONSTANT * logit.abs().max():
+        return 1.0
+    by_distance = torch.stack([logit[distance == d].std(correction=0) for d in range(frame.order)])
+    return (by_distance.mean() / spread).item()
+
+
+def logit_surface(
+    source: ActivationGrid | HookedModel, k: int | None = None, *, which: Which = "correct"
+) -> LogitSurface:
+    """One logit over (a-b)/delta and a+b, where delta is the step between neighbours on a circle.
+
+    Args:
+        source: a network or a grid.
+        k: a frequency; neighbours on its circle differ by delta = 1/k in the group. None takes delta = 1.
+        which: as in `distance_irrelevance`.
+
+    Raises:
+        ConfigError: k shares a factor with the order of the group, so that its circle has fewer places.
+        UndefinedMetricError: as in `distance_irrelevance`; a group that is not cyclic.
+
+    Source: Zhong et al. 2023, figures of the isolated circles.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> surface = logit_surface(cosine_network(7, {2: 5.0}), k=2)
+    >>> surface.delta, surface.values.shape, (surface.values - 5).abs().max().item() < 1e-9
+    (4, torch.Size([7, 7]), True)
+    """
+    grid = as_grid(source)
+    frame = grid.task.frame
+    answer, distance = answers_and_distances(frame)
+    n = frame.order
+    if not isinstance(frame.basis, FourierBasis):
+        raise UndefinedMetricError(f"a surface over steps around a circle needs a cyclic group, not {frame.basis}")
+    if k is not None and torch.gcd(torch.tensor(k), torch.tensor(n)) != 1:
+        raise ConfigError(f"k={k} shares a factor with {n}, so there is no step 1/k; take k=None for steps of 1")
+    delta = 1 if k is None else pow(k, -1, n)
+    # Distance d lies in row d / delta = d * k.
+    cell = (distance * (k or 1) % n) * n + answer
+    logit = frame.square(one_logit(grid, which))
+    sums = torch.zeros(n * n, dtype=logit.dtype).index_add_(0, cell.flatten(), logit.flatten())
+    counts = torch.bincount(cell.flatten(), minlength=n * n)
+    values = (sums / counts).view(n, n)
+    first = frame.answer
+    return LogitSurface(values, delta, k, which, _other(first), first)
+
+
+def answers_and_distances(frame: Frame) -> tuple[Int[Tensor, "order order"], Int[Tensor, "order order"]]:
+    """The answer and the distance of each pair x, y of group elements: x + y and x - y, or the reverse.
+
+    Raises:
+        UndefinedMetricError: the answer is neither in a commutative group.
+    """
+    table, inverses = frame.basis.group.table, frame.basis.group.inverses
+    sums, differences = table, table[:, inverses]
+    if torch.equal(table, table.T):
+        if torch.equal(frame.results, sums):
+            return sums, differences
+        if torch.equal(frame.results, differences):
+            return differences, sums
+    raise UndefinedMetricError(
+        f"the distance of the operands has a meaning for sums and differences in a commutative group; "
+        f"{frame.answer!r} in {frame.basis} is neither"
+    )
+
+
+def one_logit(grid: ActivationGrid, which: Which) -> Float[Tensor, " inputs"]:
+    """The logit of the right answer, or the largest wrong one, of each input, in float64.
+
+    Raises:
+        ConfigError: `which` is neither.
+    """
+    logits, right = grid.logits.double(), grid.labels[:, None]
+    if which == "correct":
+        return logits.gather(1, right).squeeze(1)
+    if which == "largest_wrong":
+        return logits.scatter(1, right, -torch.inf).amax(1)
+    raise ConfigError(f"which must be correct or largest_wrong; got {which!r}")
+
+
+def _other(answer: str) -> str:
+    return {"a+b": "a-b", "a-b": "a+b", "a*b": "a/b", "a/b": "a*b"}.get(answer, "distance")

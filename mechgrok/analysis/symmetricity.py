@@ -1,0 +1,139 @@
+"""Gradient symmetricity: whether a network treats its two operands alike, as a pizza must and a clock cannot."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.errors import ConfigError, UndefinedMetricError
+from mechgrok.models.protocol import HookedModel, device_of, evaluation_mode
+
+CHUNK_BYTES = 16 * 2**20
+"""Memory for the gradients of the widest layer at a time, about."""
+PUBLISHED_SEED = 42
+"""The released code shuffles the list of all (a, b, c) with this seed and takes the first 100."""
+
+
+@dataclass(frozen=True)
+class GradientSymmetricity:
+    """Mean cosine between the gradients of a logit with respect to both operands' embeddings.
+
+    Attributes:
+        value: in -1..1; also `float(result)`. It is 1 for every network that adds up the embeddings before
+            anything else happens to them, whatever it goes on to compute.
+        n_triples: number of (a, b, c) that it was asked for.
+        exact: all triples were taken, not a sample.
+        undefined: how many of them are left out because a gradient is 0 and has no direction.
+    """
+
+    value: float
+    n_triples: int
+    exact: bool
+    undefined: int
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __repr__(self) -> str:
+        which = f"all {self.n_triples}" if self.exact else f"a sample of {self.n_triples}"
+        left_out = f", {self.undefined} of them undefined" if self.undefined else ""
+        return f"GradientSymmetricity({self.value:.5f} over {which} triples{left_out})"
+
+
+def gradient_symmetricity(
+    source: ActivationGrid | HookedModel, triples: int | None = None
+) -> GradientSymmetricity:
+    """How alike the gradients dQ_abc/dE_a and dQ_abc/dE_b are, as a mean cosine over triples (a, b, c).
+
+    Q_abc is one raw logit; c need not be the right answer. The gradients are taken with respect to the token
+    embedding at the position of each operand, before positions are added, one for each position also if
+    a = b. Near 1 the network uses E_a + E_b alone (pizza); a clock has a product of the two and stays far
+    below.
+
+    Args:
+        source: a network, or the grid of one.
+        triples: None takes all, in chunks of bounded memory. A number n takes the first n after Python's
+            `random.Random(42).shuffle` of the lexicographic list of all triples; 100 are the published ones.
+
+    Raises:
+        ConfigError: fewer than 1 triple, or more than there are.
+        UndefinedMetricError: no triple has two gradients that are not 0.
+        ActivationError: a grid without its network.
+
+    Source: Zhong et al. 2023 (arXiv 2306.17844), definition of gradient symmetricity and released code.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> gradient_symmetricity(cosine_network(7, {2: 5.0}))
+    GradientSymmetricity(0.00000 over all 343 triples)
+    """
+    grid = as_grid(source, names=[])
+    n_all = grid.task.n_inputs * grid.task.n_classes
+    if triples is not None and not 1 <= triples <= n_all:
+        raise ConfigError(f"triples must be None for all, or a number in 1..{n_all}; got {triples}")
+    chunks = _of_all(grid) if triples is None else _of_sample(grid, triples)
+    total, defined = 0.0, 0
+    for first, second in chunks:
+        lengths = first.norm(dim=-1).double() * second.norm(dim=-1).double()
+        cosines = torch.einsum("nbd,nbd->nb", first, second).double() / lengths
+        usable = lengths > 0
+        total += cosines[usable].sum().item()
+        defined += int(usable.sum())
+    n_triples = triples or n_all
+    if not defined:
+        raise UndefinedMetricError(
+            f"the gradients of all {n_triples} logits are 0 for one operand or both, so they have no angle"
+        )
+    return GradientSymmetricity(total / defined, n_triples, triples is None, n_triples - defined)
+
+
+def _of_all(grid: ActivationGrid) -> Iterator[tuple[Tensor, Tensor]]:
+    """Gradients [class, batch, d_model] of every logit, for chunk after chunk of the inputs."""
+    n_classes = grid.task.n_classes
+    for rows in torch.arange(grid.task.n_inputs).split(_chunk_length(grid, n_classes)):
+        every_class = torch.eye(n_classes)[:, None].expand(n_classes, len(rows), n_classes)
+        yield _gradients(grid, grid.task.tokens[rows], every_class)
+
+
+def _of_sample(grid: ActivationGrid, n: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Gradients [1, batch, d_model] of one logit for each chosen triple."""
+    n_classes = grid.task.n_classes
+    # What a shuffle does depends on the length of the list alone: numbers in place of triples.
+    order = list(range(grid.task.n_inputs * n_classes))
+    random.Random(PUBLISHED_SEED).shuffle(order)
+    chosen = torch.tensor(order[:n])
+    for part in chosen.split(_chunk_length(grid, 1)):
+        one_class = functional.one_hot(part % n_classes, n_classes)[None].float()
+        yield _gradients(grid, grid.task.tokens[part // n_classes], one_class)
+
+
+def _gradients(
+    grid: ActivationGrid, tokens: Int[Tensor, "batch n_ctx"], weights: Float[Tensor, "n batch classes"]
+) -> tuple[Float[Tensor, "n batch d_model"], Float[Tensor, "n batch d_model"]]:
+    """Gradients of n weighted sums of the logits of each input, at the first and at the second operand."""
+    model: Any = grid.model
+    embedded: list[Tensor] = []
+
+    def start_here(embedding: Tensor, hook: Any) -> Tensor:
+        embedded.append(embedding.detach().requires_grad_())
+        return embedded[0]
+
+    fast = {"readout_only": True} if getattr(model, "can_read_out_only", False) else {}
+    with torch.enable_grad(), evaluation_mode(model):
+        logits = model.run_with_hooks(
+            tokens.to(device_of(model)), fwd_hooks=[("hook_embed", start_here)], **fast
+        )[:, -1, : grid.task.n_classes]
+        (gradients,) = torch.autograd.grad(logits, embedded[0], weights.to(logits), is_grads_batched=True)
+    first, second = grid.task.operand_positions
+    return gradients[:, :, first], gradients[:, :, second]
+
+
+def _chunk_length(grid: ActivationGrid, gradients_each: int) -> int:
+    cfg = grid.model.cfg
+    width = max(getattr(cfg, "d_mlp", None) or 0, cfg.d_model * grid.task.n_ctx, grid.task.n_classes)
+    return max(1, CHUNK_BYTES // (4 * width * gradients_each))

@@ -1,0 +1,102 @@
+"""Embedding circles: where a frequency puts the tokens in the space of the embedding."""
+
+from collections.abc import Iterable
+
+import plotly.graph_objects as go
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.algebra import Basis
+from mechgrok.algebra.bases import Label
+from mechgrok.models.protocol import HookedModel, token_embedding
+from mechgrok.plots.panels import in_panels
+from mechgrok.plots.theme import CYCLIC, KEY, figure, name_of, numbers
+from mechgrok.tasks import Frame
+
+PANEL = 320
+
+
+def embedding_circle(source: ActivationGrid | HookedModel, label: Label) -> go.Figure:
+    """The tokens in the plane that one frequency spans in the embedding; hover tells the token.
+
+    A token's colour is its place k*x mod n on the ideal circle, where x is its place in the group (the token
+    itself for a sum, its discrete logarithm for a product). On a circle the colours follow each other all
+    around. A block of a single row, as k = p/2, has one direction only: its values are drawn over the place
+    in the group. Of an irrep the two strongest directions are shown.
+
+    Raises:
+        ConfigError: no such block.
+        ActivationError: a grid without its network.
+
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> points = embedding_circle(cosine_network(7, {2: 1.0}), 2).data[0]
+    >>> (points.x**2 + points.y**2).round(3).tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+    grid = as_grid(source, names=[])
+    frame = grid.task.frame
+    points = project_on_block(token_embedding(grid.model)[frame.tokens], frame.basis, label)
+    name = name_of(frame.basis.what, label)
+    if points.shape[1] == 1:
+        x, y = torch.arange(frame.order), points[:, 0]
+        titles = "place in the group", "only direction"
+    else:
+        x, y = points.T
+        cosine = frame.basis.what == "frequency"
+        titles = ("cosine direction", "sine direction") if cosine else ("1st direction", "2nd direction")
+    drawn = figure([_points(x, y, frame, label, name)], title=name, height=PANEL, showlegend=False)
+    drawn.update_xaxes(title_text=titles[0], nticks=5)
+    drawn.update_yaxes(title_text=titles[1], nticks=5)
+    if points.shape[1] > 1:
+        reach = max(1.15 * points.abs().max().item(), 1e-9)
+        drawn.update_xaxes(constrain="domain", range=[-reach, reach])
+        drawn.update_yaxes(constrain="domain", range=[-reach, reach], scaleanchor="x")
+    return drawn
+
+
+def embedding_circles(
+    source: ActivationGrid | HookedModel, labels: Iterable[Label], columns: int = 3
+) -> go.Figure:
+    """`embedding_circle` for several blocks, as panels of one figure."""
+    grid = as_grid(source, names=[])
+    return in_panels([embedding_circle(grid, label) for label in labels], columns)
+
+
+def project_on_block(
+    embedding: Float[Tensor, "order d_model"], basis: Basis, label: Label
+) -> Float[Tensor, "order directions"]:
+    """Coordinates of the symbols in the subspace of the embedding that a block spans; one or two columns.
+
+    For a cosine and a sine the axes are the orthonormal pair closest to their two directions, which need not
+    be orthogonal to each other; they coincide with them where the circle is undistorted. Otherwise they are
+    the principal directions.
+
+    >>> from mechgrok.algebra import fourier_basis
+    >>> basis = fourier_basis(5)
+    >>> project_on_block(torch.eye(5).double(), basis, 1).T.allclose(basis.matrix[1:3])
+    True
+    """
+    centred = (embedding - embedding.mean(0)).double()
+    rows = basis.matrix[basis.block(label).rows]
+    left, _, right = torch.linalg.svd(rows @ centred, full_matrices=False)
+    directions = left @ right if len(rows) == 2 and basis.what == "frequency" else right[:2]
+    return centred @ directions[: len(rows)].T
+
+
+def _points(x: Tensor, y: Tensor, frame: Frame, label: Label, name: str) -> go.Scatter:
+    if frame.basis.what == "frequency":
+        turn = torch.arange(frame.order) * int(label) % frame.order
+        colour = {"color": numbers(turn / frame.order), "colorscale": CYCLIC, "cmin": 0, "cmax": 1}
+    else:
+        colour = {"color": KEY}
+    return go.Scatter(
+        x=numbers(x),
+        y=numbers(y),
+        mode="markers",
+        marker=colour | {"size": 7 if frame.order < 200 else 5, "line": {"width": 0.5, "color": "white"}},
+        customdata=frame.tokens.tolist(),
+        hovertemplate=f"token %{{customdata}}, {name}<br>(%{{x:.3g}}, %{{y:.3g}})<extra></extra>",
+        name=name,
+    )

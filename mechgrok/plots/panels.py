@@ -1,0 +1,49 @@
+"""Several figures of one kind as the panels of one."""
+
+from collections.abc import Sequence
+from math import ceil
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mechgrok.errors import UndefinedMetricError
+from mechgrok.plots.theme import INK, TEMPLATE, layout_of
+
+PANEL_HEIGHT = 270
+_OWN = ("anchor", "domain", "matches", "scaleanchor")
+
+
+def in_panels(figures: Sequence[go.Figure], columns: int = 3) -> go.Figure:
+    """One figure with the given ones, each of one pair of axes, as panels in rows.
+
+    Raises:
+        UndefinedMetricError: there is none.
+
+    >>> drawn = in_panels([go.Figure(go.Scatter(y=[i])) for i in range(4)])
+    >>> len(drawn.data), drawn.data[3].xaxis, drawn.layout.height
+    (4, 'x4', 540)
+    """
+    if not figures:
+        raise UndefinedMetricError("there is nothing to draw: no key frequencies were given or found")
+    columns = min(columns, len(figures))
+    rows = ceil(len(figures) / columns)
+    drawn = make_subplots(
+        rows=rows,
+        cols=columns,
+        subplot_titles=[layout_of(panel).title.text or " " for panel in figures],
+        horizontal_spacing=0.09,
+        vertical_spacing=0.24 / rows,
+    )
+    for i, panel in enumerate(figures):
+        place = {"row": i // columns + 1, "col": i % columns + 1}
+        for trace in panel.data:
+            drawn.add_trace(trace, row=place["row"], col=place["col"])
+        x_axis, y_axis = next(drawn.select_xaxes(**place)), next(drawn.select_yaxes(**place))
+        for axis, given in ((x_axis, layout_of(panel).xaxis), (y_axis, layout_of(panel).yaxis)):
+            axis.update({key: value for key, value in given.to_plotly_json().items() if key not in _OWN})
+        if layout_of(panel).yaxis.scaleanchor:
+            y_axis.update(scaleanchor=f"x{i + 1 if i else ''}")
+    drawn.update_traces(showscale=False, selector={"type": "heatmap"})
+    drawn.update_annotations(font={"size": 13, "color": INK})
+    drawn.update_layout(template=TEMPLATE, height=PANEL_HEIGHT * rows, showlegend=False)
+    return drawn

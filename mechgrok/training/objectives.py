@@ -1,0 +1,191 @@
+"""What a training minimises: loss and gradient with respect to the logits, in one pass and without a graph."""
+
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from mechgrok.errors import ConfigError
+
+LossPrecision = Literal["float64", "float32", "float16"]
+ObjectiveName = Literal["cross_entropy", "mse", "stablemax"]
+
+PRECISIONS: dict[LossPrecision, torch.dtype] = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "float16": torch.float16,
+}
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """A loss on logits [n, classes], averaged over the inputs and taken over all columns given."""
+
+    def loss_and_gradient(
+        self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n classes"]]:
+        """Loss in float64 and its gradient in the logits' precision, which may take over their memory.
+
+        Args:
+            total: number of inputs of the mean, where the logits are a part of them; the loss is then the
+                share of this part, and the shares of all parts add up to the mean.
+        """
+        ...
+
+
+class CrossEntropy:
+    """Cross-entropy of the softmax, in nats, that keeps its relative precision however small it gets.
+
+    With m the largest logit, the loss is (m - l_y) + log1p(sum_{c != y} exp(l_c - m) + expm1(l_y - m)): the
+    wrong classes are summed and the probability of the right one is never subtracted from 1. A loss of 1e-9 is
+    as good in float32 as one of 1.
+
+    Args:
+        dtype: precision in which the logits are exponentiated; the logarithm is in float64.
+        scale: factor on loss and gradient.
+
+    >>> logits = torch.tensor([[25.0, 0.0, 1.0]])
+    >>> loss, gradient = CrossEntropy().loss_and_gradient(logits, torch.tensor([0]))
+    >>> f"{loss:.3e}", f"{gradient[0, 0]:.3e}"  # exp(-25) + exp(-24)
+    ('5.164e-11', '-5.164e-11')
+    """
+
+    def __init__(self, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> None:
+        self.dtype, self.scale = dtype, scale
+
+    def loss_and_gradient(
+        self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n classes"]]:
+        work = logits.to(self.dtype)
+        y = labels[:, None]
+        right = work.gather(1, y)
+        largest = work.amax(1, keepdim=True)
+        work.sub_(largest).scatter_(1, y, -torch.inf).exp_()
+        wrong = work.sum(1, keepdim=True)
+        right -= largest
+        factor = self.scale / (total or len(labels))
+        excess = wrong.double() + torch.expm1(right.double())
+        loss = factor * (torch.log1p(excess) - right.double()).sum()
+        per_class = factor / (1 + excess)
+        work.mul_(per_class.to(work.dtype)).scatter_(1, y, (-wrong * per_class).to(work.dtype))
+        return loss, logits if work is logits else logits.copy_(work)
+
+
+class NaiveCrossEntropy:
+    """Cross-entropy as log_softmax gives it in a precision, rounding included.
+
+    Once the probability of the right class rounds to 1, loss and gradient are exactly 0: the softmax collapse of
+    Prieto et al. 2025 (arXiv 2501.04697, section 3), reached at a loss of about 1e-16, 1e-7 and 1e-3 in
+    float64, float32 and float16.
+
+    >>> collapsed = torch.tensor([[25.0, 0.0, 1.0]])
+    >>> loss, gradient = NaiveCrossEntropy(torch.float32).loss_and_gradient(collapsed, torch.tensor([0]))
+    >>> loss.item() == 0, gradient[0, 0].item() == 0
+    (True, True)
+    """
+
+    def __init__(self, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> None:
+        self.dtype, self.scale = dtype, scale
+
+    def loss_and_gradient(
+        self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n classes"]]:
+        # By autograd, since the rounding of the usual training loop is the very subject.
+        leaf = logits.detach().to(self.dtype, copy=True).requires_grad_()
+        with torch.enable_grad():
+            log_p = functional.log_softmax(leaf, dim=1).gather(1, labels[:, None])
+            loss = -log_p.mean() * (self.scale * len(labels) / (total or len(labels)))
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        return loss.detach().double(), gradient.to(logits.dtype)
+
+
+class MeanSquaredError:
+    """Squared distance from the one-hot answer, averaged over inputs and classes.
+
+    >>> loss, gradient = MeanSquaredError().loss_and_gradient(torch.tensor([[2.0, 0.0]]), torch.tensor([0]))
+    >>> loss.item(), gradient.tolist()
+    (0.5, [[1.0, 0.0]])
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale
+
+    def loss_and_gradient(
+        self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n classes"]]:
+        y = labels[:, None]
+        error = logits.scatter_add_(1, y, -torch.ones_like(y, dtype=logits.dtype))
+        factor = self.scale / ((total or len(labels)) * logits.shape[1])
+        loss = factor * error.square().sum(dtype=torch.float64)
+        return loss, error.mul_(2 * factor)
+
+
+class StableMax:
+    """Cross-entropy with s(x) = x + 1 for x >= 0, 1 / (1 - x) below, in the place of exp(x); in float64.
+
+    Cannot collapse, since s grows no faster than its argument.
+
+    Source: Prieto et al. 2025 (arXiv 2501.04697), section 4.
+
+    >>> loss, _ = StableMax().loss_and_gradient(torch.tensor([[1.0, 0.0, -1.0]]), torch.tensor([0]))
+    >>> f"{loss:.6f}"  # log((2 + 1 + 1/2) / 2)
+    '0.559616'
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale
+
+    def loss_and_gradient(
+        self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n classes"]]:
+        x = logits.double()
+        y = labels[:, None]
+        below = 1 / (1 - x.clamp(max=0))  # 1 where x >= 0
+        s = below + x.clamp(min=0)
+        slope = below.square_()
+        right = s.gather(1, y)
+        wrong = s.scatter(1, y, 0.0).sum(1, keepdim=True)
+        factor = self.scale / (total or len(labels))
+        loss = factor * torch.log1p(wrong / right).sum()
+        per_class = factor / (wrong + right)
+        at_label = -slope.gather(1, y) * per_class * (wrong / right)
+        return loss, logits.copy_(slope.mul_(per_class).scatter_(1, y, at_label))
+
+
+def make_objective(
+    name: ObjectiveName = "cross_entropy",
+    *,
+    dtype: LossPrecision = "float32",
+    naive: bool = False,
+    scale: float = 1.0,
+) -> Objective:
+    """The objective of a configuration.
+
+    Args:
+        name: "cross_entropy", "mse" on one-hot targets, or "stablemax".
+        dtype: precision of the cross-entropy; float16 is for studies of rounding.
+        naive: take log_softmax as it rounds in that precision.
+        scale: factor on loss and gradient; some papers divide by the number of classes.
+
+    Raises:
+        ConfigError: an unknown name or precision, a naive loss other than cross-entropy, a scale not above 0.
+
+    >>> make_objective("stablemax", scale=0.5).scale
+    0.5
+    """
+    if dtype not in PRECISIONS:
+        raise ConfigError(f"unknown precision of the loss {dtype!r}; allowed: {', '.join(PRECISIONS)}")
+    if not scale > 0:
+        raise ConfigError(f"the scale of the loss must be above 0, got {scale}")
+    if naive and name != "cross_entropy":
+        raise ConfigError(f"only 'cross_entropy' has a naive form, not {name!r}; leave naive out")
+    match name:
+        case "cross_entropy":
+            return (NaiveCrossEntropy if naive else CrossEntropy)(PRECISIONS[dtype], scale)
+        case "mse":
+            return MeanSquaredError(scale)
+        case "stablemax":
+            return StableMax(scale)
+    raise ConfigError(f"unknown objective {name!r}; allowed: 'cross_entropy', 'mse', 'stablemax'")

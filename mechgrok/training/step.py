@@ -1,0 +1,138 @@
+"""One training step: the loss on the train inputs and its gradient, by hand where possible, else by autograd."""
+
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mechgrok.activations import fit_task
+from mechgrok.errors import ConfigError
+from mechgrok.models.protocol import HookedModel, device_of
+from mechgrok.tasks import Task
+from mechgrok.training.fast import FastStep
+from mechgrok.training.objectives import Objective
+
+EVALUATION_ROWS = 4096
+"""Inputs per forward pass when logits are asked for."""
+
+
+@runtime_checkable
+class TrainingStep(Protocol):
+    """Loss and gradient of a network on the train inputs of a task."""
+
+    kind: ClassVar[Literal["fast", "autograd"]]
+
+    def __call__(self) -> Float[Tensor, ""]:
+        """Mean train loss in float64; every parameter's `.grad` is overwritten with a fresh gradient."""
+        ...
+
+    def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ d_vocab_out"]:
+        """Logits at the read-out position for some inputs of the task, or all, without a graph."""
+        ...
+
+
+@runtime_checkable
+class HandWrittenStep(TrainingStep, Protocol):
+    """A step that knows the networks that it is written for."""
+
+    def __init__(
+        self, model: Any, task: Task, train_mask: Bool[Tensor, " inputs"], objective: Objective
+    ) -> None: ...
+
+    @staticmethod
+    def supports(model: object) -> bool: ...
+
+
+HAND_WRITTEN: tuple[type[HandWrittenStep], ...] = (FastStep,)
+"""Tried in this order by `make_step`."""
+
+
+class AutogradStep:
+    """The step of any network, by automatic differentiation of the logits at the read-out position."""
+
+    kind: ClassVar[Literal["fast", "autograd"]] = "autograd"
+
+    def __init__(
+        self, model: HookedModel, task: Task, train_mask: Bool[Tensor, " inputs"], objective: Objective
+    ) -> None:
+        self.model, self.objective = model, objective
+        self.tokens = task.tokens.to(device_of(model))
+        rows = train_mask.to(self.tokens.device)
+        self.train_tokens, self.train_labels = self.tokens[rows], task.labels.to(rows.device)[rows]
+        self.options = {"readout_only": True} if getattr(model, "can_read_out_only", False) else {}
+
+    def __call__(self, batch: Int[Tensor, " batch"] | None = None) -> Float[Tensor, ""]:
+        """As the protocol says; `batch` takes some of the train inputs, by number, for a mini-batch."""
+        tokens, labels = self.train_tokens, self.train_labels
+        if batch is not None:
+            tokens, labels = tokens[batch], labels[batch]
+        for _, parameter in self.model.named_parameters():
+            parameter.grad = None
+        with torch.enable_grad():
+            logits = self._run(tokens)
+        # The objective may work in place, on a copy: the graph may need the logits themselves.
+        loss, gradient = self.objective.loss_and_gradient(logits.detach().clone(), labels)
+        logits.backward(gradient)
+        return loss
+
+    @torch.no_grad()
+    def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ d_vocab_out"]:
+        tokens = self.tokens if rows is None else self.tokens[rows.to(self.tokens.device)]
+        return torch.cat([self._run(part) for part in tokens.split(EVALUATION_ROWS)])
+
+    def _run(self, tokens: Tensor) -> Tensor:
+        model: Any = self.model
+        return model(tokens, **self.options)[:, -1]
+
+
+def make_step(
+    model: HookedModel, task: Task, train_mask: Bool[Tensor, " inputs"], objective: Objective
+) -> TrainingStep:
+    """The fastest step for a network: written by hand where there is one, else autograd's.
+
+    Move the network to its device and precision first; the step keeps buffers there.
+
+    Args:
+        train_mask: [n_inputs], which inputs of the task are trained on.
+
+    Raises:
+        TaskError: the task does not fit the network.
+        ConfigError: the mask is not one boolean per input, or selects none.
+
+    >>> from mechgrok import ModelConfig, build_model, modular_task
+    >>> from mechgrok.training.objectives import CrossEntropy
+    >>> task = modular_task("add", 7)
+    >>> model = build_model(task, ModelConfig(d_model=16), seed=0)
+    >>> step = make_step(model, task, task.split(0.5).train, CrossEntropy())
+    >>> step.kind, step().dtype, model.embed.W_E.grad.shape
+    ('fast', torch.float64, torch.Size([8, 16]))
+    """
+    task = fit_task(model, task)
+    if train_mask.dtype != torch.bool or train_mask.shape != task.labels.shape or not train_mask.any():
+        raise ConfigError(
+            f"a train mask holds one boolean for each of the {task.n_inputs} inputs of {task.name} and "
+            f"selects some; got {train_mask.dtype} of shape {tuple(train_mask.shape)} selecting "
+            f"{int(train_mask.count_nonzero())}. task.split(fraction).train is one"
+        )
+    for step in HAND_WRITTEN:
+        if step.supports(model):
+            return step(model, task, train_mask, objective)
+    return AutogradStep(model, task, train_mask, objective)
+
+
+def prepare_process() -> bool:
+    """Flush subnormal floats to zero in all threads; call it before the first parallel operation of a process.
+
+    Once a network has memorised, most probabilities and many second moments of the optimiser are subnormal, and
+    arithmetic on them is slowed several-fold. The setting belongs to a thread and is inherited by the threads
+    that it starts; torch starts its own at the first parallel operation, and later ones keep what they have.
+
+    Returns:
+        Whether the processor can do it.
+
+    >>> prepare_process() in (True, False)
+    True
+    >>> _ = torch.set_flush_denormal(False)  # leaves the process as it was
+    """
+    return torch.set_flush_denormal(True)

@@ -1,0 +1,256 @@
+"""The part of a one-layer transformer that depends on tokens alone, not on inputs, with its gradient.
+
+Read at the last position and without LayerNorm, the network is
+
+    u(x) = sum over slots s, heads h of A[x, s, h] * T[h, s, token s of x]  +  T[last token of x]
+
+where u is what enters the MLP, beside what passes it by, and A the attention from the last position. All
+rows T and all attention scores belong to a (slot, token) pair, of which there are about 2p instead of p^2.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mechgrok.models.transformer import HookedTransformer
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The distinct (slot, token) pairs of a set of inputs, slot after slot.
+
+    Attributes:
+        tokens, slots: [pairs].
+        of_input: [n_inputs, n_slots], the pair that each input has in each slot.
+        first_last: number of the first pair of the last slot; those from there on are the last slot's.
+    """
+
+    tokens: Int[Tensor, " pairs"]
+    slots: Int[Tensor, " pairs"]
+    of_input: Int[Tensor, "inputs slots"]
+    first_last: int
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def n_last(self) -> int:
+        """How many tokens the last slot has: one for a "=", p for an operand."""
+        return len(self) - self.first_last
+
+    @staticmethod
+    def of(tokens: Int[Tensor, "inputs slots"]) -> "Pairs":
+        """The pairs of these inputs."""
+        found = [column.unique(return_inverse=True) for column in tokens.T]
+        lengths = torch.tensor([len(distinct) for distinct, _ in found])
+        starts = (lengths.cumsum(0) - lengths).tolist()
+        return Pairs(
+            tokens=torch.cat([distinct for distinct, _ in found]),
+            slots=torch.arange(len(found)).repeat_interleave(lengths).to(tokens.device),
+            of_input=torch.stack(
+                [inverse + start for (_, inverse), start in zip(found, starts, strict=True)], dim=1
+            ),
+            first_last=starts[-1],
+        )
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Values of one state of the weights.
+
+    Attributes:
+        terms: [n_heads * pairs + n_last, d_mlp + width], the rows T, first those of the heads. The first d_mlp
+            columns enter the MLP, the others pass it by: to the logits if the read-out is folded, to the
+            residual stream otherwise.
+        scores: [n_last * pairs, n_heads] attention scores, row last * pairs + pair; None without attention.
+        out: [d_mlp, width], from the neurons to those columns; None without MLP.
+    """
+
+    terms: Float[Tensor, "rows columns"]
+    scores: Float[Tensor, "last_pairs heads"] | None
+    out: Float[Tensor, "d_mlp width"] | None
+    embedded: Tensor
+    keys: Tensor | None
+    queries: Tensor | None
+    values: Tensor
+    read: Tensor
+    head_read: Tensor
+    last: Tensor
+
+    def to(self, dtype: torch.dtype) -> "Tables":
+        """The same in another precision."""
+        tensors: dict[str, Any] = {n: t if t is None else t.to(dtype) for n, t in vars(self).items()}
+        return Tables(**tensors)
+
+
+@dataclass(frozen=True)
+class TableGradients:
+    """Gradients of the tables, and of W_U and b_U, as far as there are any, where those are not folded in."""
+
+    terms: Float[Tensor, "rows columns"]
+    scores: Float[Tensor, "last_pairs heads"] | None
+    out: Float[Tensor, "d_mlp width"] | None
+    unembed: tuple[Tensor, ...]
+
+
+class TokenTables:
+    """Computes the tables of a network from its weights, and the weights' gradients from the tables'.
+
+    Args:
+        folded: multiply the unembedding into the tables: no d_model-wide product per input. Pays where
+            there are few classes, see `fold_pays`.
+    """
+
+    def __init__(self, model: HookedTransformer, pairs: Pairs, *, folded: bool) -> None:
+        cfg = model.cfg
+        self.model, self.pairs, self.folded = model, pairs, folded
+        block: Any = model.blocks[0]
+        self.attn, self.mlp = block.attn, block.mlp
+        self.d_mlp, self.d_model = cfg.d_mlp, cfg.d_model
+        self.attends = cfg.attention_rate > 0
+        self.score_scale = cfg.d_head**-0.5
+
+    def compute(self) -> Tables:
+        """The tables of the present weights, summed in float64 and rounded once.
+
+        Multiplied out in float32, the logits of a memorised network, about 30, would be off by some 1e-5,
+        and its loss and gradient with them; here the tables are small enough to afford better.
+        """
+        attn, first_last = self.attn, self.pairs.first_last
+        x = self.model.embed.W_E[self.pairs.tokens].double()
+        if self.model.cfg.positions == "learned":
+            x += self.model.pos_embed.W_pos[self.pairs.slots]
+        last = x[first_last:] if attn.b_O is None else x[first_last:] + attn.b_O
+        keys = queries = scores = None
+        if self.attends:
+            keys, queries = _heads(x, attn.W_K, attn.b_K), _heads(x[first_last:], attn.W_Q, attn.b_Q)
+            products = queries @ keys.mT * self.score_scale
+            scores = products.permute(1, 2, 0).flatten(0, 1)
+        values = _heads(x, attn.W_V, attn.b_V)
+        read = self._read()
+        head_read = (attn.W_O.flatten(0, 1).double() @ read).view(*attn.W_O.shape[:2], -1)
+        terms = x.new_empty(len(attn.W_O) * len(x) + len(last), read.shape[1])
+        torch.bmm(values, head_read, out=terms[: -len(last)].view(len(attn.W_O), len(x), -1))
+        torch.addmm(self._constant(), last, read, out=terms[-len(last) :])
+        exact = Tables(
+            terms, scores, self._out(), x, keys, queries, values, read=read, head_read=head_read, last=last
+        )
+        return exact.to(attn.W_O.dtype)
+
+    def _read(self) -> Tensor:
+        """[d_model, columns]: what a vector of the residual stream before the MLP contributes."""
+        unembed = self.model.unembed.W_U
+        passing = unembed if self.folded else torch.eye(self.d_model, device=unembed.device)
+        into_mlp = [] if self.mlp is None else [self.mlp.W_in.double()]
+        return torch.cat([*into_mlp, passing.double()], dim=1)
+
+    def _out(self) -> Tensor | None:
+        if self.mlp is None or not self.folded:
+            return None if self.mlp is None else self.mlp.W_out
+        return self.mlp.W_out.double() @ self.model.unembed.W_U.double()
+
+    def _constant(self) -> Tensor:
+        """[columns]: what the biases of MLP and unembedding contribute."""
+        unembed, mlp = self.model.unembed, self.mlp
+        width = unembed.W_U.shape[1] if self.folded else self.d_model
+        constant = unembed.W_U.new_zeros(self.d_mlp + width, dtype=torch.float64)
+        into_mlp, passing = constant[: self.d_mlp], constant[self.d_mlp :]
+        if mlp is not None and mlp.b_in is not None:
+            into_mlp += mlp.b_in
+            passing += mlp.b_out.double() @ unembed.W_U.double() if self.folded else mlp.b_out
+        if self.folded and unembed.b_U is not None:
+            passing += unembed.b_U
+        return constant
+
+    def write_gradients(self, tables: Tables, g: TableGradients, grads: dict[nn.Parameter, Tensor]) -> None:
+        """Turn gradients of the tables into those of the weights, overwriting `grads`."""
+        attn, first_last = self.attn, self.pairs.first_last
+        n_last = self.pairs.n_last
+        g_heads, g_last = g.terms[:-n_last].view(*tables.values.shape[:2], -1), g.terms[-n_last:]
+        g_head_read = (tables.values.mT @ g_heads).flatten(0, 1)
+        torch.mm(g_head_read, tables.read.T, out=grads[attn.W_O].flatten(0, 1))
+        g_read = attn.W_O.flatten(0, 1).T @ g_head_read
+        g_read.addmm_(tables.last.T, g_last)
+        g_x = _heads_backward(g_heads @ tables.head_read.mT, tables.embedded, attn.W_V, attn.b_V, grads)
+        g_residual = g_last @ tables.read.T
+        g_x[first_last:] += g_residual
+        if attn.b_O is not None:
+            torch.sum(g_residual, 0, out=grads[attn.b_O])
+        self._write_attention(tables, g.scores, g_x, grads)
+        self._write_read_out(g, g_read, g_last.sum(0), grads)
+        self._write_embeddings(g_x, grads)
+
+    def _write_attention(
+        self, tables: Tables, g_scores: Tensor | None, g_x: Tensor, grads: dict[nn.Parameter, Tensor]
+    ) -> None:
+        attn, first_last = self.attn, self.pairs.first_last
+        if g_scores is None or tables.keys is None or tables.queries is None:
+            for unused in (attn.W_Q, attn.W_K, attn.b_Q, attn.b_K):
+                if unused is not None:
+                    grads[unused].zero_()
+            return
+        shape = (self.pairs.n_last, len(self.pairs), -1)
+        g_products = g_scores.view(shape).permute(2, 0, 1) * self.score_scale
+        x = tables.embedded
+        g_x += _heads_backward(g_products.mT @ tables.queries, x, attn.W_K, None, grads)
+        if attn.b_K is not None:
+            # A bias shifts the scores of all slots alike. What sums up to here is rounding, which an optimiser
+            # that normalises by size, as Adam does, would take for a direction.
+            grads[attn.b_K].zero_()
+        g_x[first_last:] += _heads_backward(
+            g_products @ tables.keys, x[first_last:], attn.W_Q, attn.b_Q, grads
+        )
+
+    def _write_read_out(
+        self, g: TableGradients, g_read: Tensor, g_constant: Tensor, grads: dict[nn.Parameter, Tensor]
+    ) -> None:
+        unembed, mlp = self.model.unembed, self.mlp
+        g_passing = g_constant[self.d_mlp :]
+        own = (g_read[:, self.d_mlp :], g_passing) if self.folded else g.unembed
+        assert own, "a read-out that is not folded has gradients of its own"
+        g_unembed = grads[unembed.W_U].copy_(own[0])
+        if unembed.b_U is not None:
+            grads[unembed.b_U].copy_(own[1])
+        if mlp is None or g.out is None:
+            return
+        grads[mlp.W_in].copy_(g_read[:, : self.d_mlp])
+        if self.folded:
+            torch.mm(g.out, unembed.W_U.T, out=grads[mlp.W_out])
+            g_unembed.addmm_(mlp.W_out.T, g.out)
+        else:
+            grads[mlp.W_out].copy_(g.out)
+        if mlp.b_in is not None:
+            grads[mlp.b_in].copy_(g_constant[: self.d_mlp])
+            grads[mlp.b_out].copy_(unembed.W_U @ g_passing if self.folded else g_passing)
+            if self.folded:
+                g_unembed.addr_(mlp.b_out, g_passing)
+
+    def _write_embeddings(self, g_x: Tensor, grads: dict[nn.Parameter, Tensor]) -> None:
+        grads[self.model.embed.W_E].zero_().index_add_(0, self.pairs.tokens, g_x)
+        if self.model.cfg.positions == "learned":
+            grads[self.model.pos_embed.W_pos].zero_().index_add_(0, self.pairs.slots, g_x)
+
+
+def fold_pays(model: HookedTransformer) -> bool:
+    """Whether d_mlp x classes multiplications per input are fewer than by way of the residual stream."""
+    cfg = model.cfg
+    return cfg.d_mlp * cfg.d_vocab_out <= cfg.d_model * (cfg.d_mlp + cfg.d_vocab_out)
+
+
+def _heads(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """[pairs, d_model] -> [head, pairs, d_head]."""
+    out = x @ weight.to(x.dtype)
+    return out if bias is None else out + bias[:, None]
+
+
+def _heads_backward(
+    g: Tensor, x: Tensor, weight: nn.Parameter, bias: nn.Parameter | None, grads: dict[nn.Parameter, Tensor]
+) -> Tensor:
+    """Write the gradients of weight and bias of `_heads`; returns that of x."""
+    torch.matmul(x.T, g, out=grads[weight])
+    if bias is not None:
+        torch.sum(g, 1, out=grads[bias])
+    return torch.addbmm(x.new_zeros(x.shape), g, weight.mT)
