@@ -81,10 +81,11 @@ class ActivationGrid:
         """
         if mask is None:
             return torch.ones(self.task.n_inputs, dtype=torch.bool)
-        if mask.shape != self.labels.shape or mask.dtype != torch.bool:
+        if not isinstance(mask, Tensor) or mask.shape != self.labels.shape or mask.dtype != torch.bool:
+            given = f"{mask.dtype} of shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else repr(mask)
             raise UndefinedMetricError(
-                f"a mask holds one boolean for each of the {self.task.n_inputs} inputs of {self.task.name}; "
-                f"got {mask.dtype} of shape {tuple(mask.shape)}"
+                f"a mask holds one boolean for each of the {self.task.n_inputs} inputs of {self.task.name}, "
+                f"as split.train does; got {given}"
             )
         if not mask.any():
             raise UndefinedMetricError("the mask selects no input, so there is nothing to average over")
@@ -173,14 +174,17 @@ def fit_task(model: HookedModel, task: Task) -> Task:
     Raises:
         TaskError: vocabulary, context or number of answers do not fit.
     """
-    cfg = model.cfg
-    if task.sequence is None:
+    cfg, left_open = model.cfg, task.sequence is None
+    if left_open:
         fitting = [slots for p, slots in _readings(cfg) if p == task.n_symbols]
         slots = fitting[0] if fitting else ("a", "b") if cfg.n_ctx == 2 else task.slots
         task = task if slots == task.slots else task.with_sequence(*slots)
     problems = []
     if task.d_vocab > cfg.d_vocab:
         problems.append(f"needs {task.d_vocab} tokens, the network knows {cfg.d_vocab}")
+    elif left_open and task.d_vocab < cfg.d_vocab:
+        # With tokens to spare nobody knows which one is the "="; a sequence given by the user settles it.
+        problems.append(f"has {task.d_vocab} tokens, the network knows {cfg.d_vocab}")
     if task.n_ctx > cfg.n_ctx:
         problems.append(f"has sequences of {task.n_ctx} tokens, the network reads {cfg.n_ctx}")
     if task.n_classes > _d_vocab_out(cfg):

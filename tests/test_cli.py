@@ -93,6 +93,6 @@ def test_ctrl_c_exits_with_130(monkeypatch, tmp_path, capsys):
 @pytest.mark.slow
 def test_the_demonstration_groks_and_reports(tmp_path, capsys):
     assert cli.main(["demo", "--out", str(tmp_path)]) == 0
-    assert "kills it" in " ".join(capsys.readouterr().out.split())
+    assert "kills the network" in " ".join(capsys.readouterr().out.split())
     assert mg.load_run(tmp_path / "run").history[-1]["accuracy_test"] >= 0.999
     assert (tmp_path / "report.html").stat().st_size > 1e6

@@ -111,8 +111,8 @@ def test_configurations_are_frozen(config):
         (TrainConfig, {"betas": (0.9,)}, ["betas"]),
         (TrainConfig, {"split_rule": "random"}, ["split_rule: ", "got 'random'"]),
         (TrainConfig, {"eval_every": 0}, ["eval_every: ", "got 0"]),
-        (TrainConfig, {"model": {"d_modle": 3}}, ["model: ", "unknown key 'd_modle'"]),
-        (TrainConfig, {"model": {"d_model": -3}}, ["model: ", "d_model: ", "got -3"]),
+        (TrainConfig, {"model": {"kind": "transformer", "d_modle": 3}}, ["model", "unknown key 'd_modle'"]),
+        (TrainConfig, {"model": {"kind": "transformer", "d_model": -3}}, ["model", "d_model: ", "got -3"]),
     ],
 )
 def test_errors_name_field_value_and_what_is_allowed(build, values, texts):

@@ -21,6 +21,8 @@ Formula = Callable[[Tensor, Tensor, float], Tensor]
 """Logits from the distance a-b, the gap a+b-c and the angle w = 2 pi k / n."""
 
 BATCH = 1024
+PURE = 0.8
+"""Share of its power in one frequency below which a principal component mixes several circles."""
 
 
 def _clock(distance: Tensor, gap: Tensor, w: float) -> Tensor:
@@ -89,13 +91,13 @@ def isolate_circle(source: ActivationGrid | HookedModel, k: int, *, by: By = "pc
 
     Raises:
         ConfigError: no such frequency; an unknown `by`.
-        UndefinedMetricError: by components, where fewer than two have this frequency; no cyclic group; an
+        UndefinedMetricError: by components, where no two are pure waves of this frequency; no cyclic group; an
             answer that is no sum or difference; logits that do not vary.
 
     Source: Zhong et al. 2023 (arXiv 2306.17844), circle isolation and accompanying pizzas.
 
     >>> from mechgrok.models.constructed import cosine_network
-    >>> circle = isolate_circle(cosine_network(7, {2: 5.0, 3: 5.0}), 2)
+    >>> circle = isolate_circle(cosine_network(7, {2: 5.0, 3: 5.0}), 2, by="fourier")
     >>> round(circle.fve["clock"], 4), circle.fve["pizza_product"] < 0.9
     (1.0, True)
     """
@@ -128,7 +130,9 @@ def circle_fve(source: ActivationGrid, k: int) -> tuple[dict[str, float], int | 
     logits = frame.square(source.logits.double())[..., frame.classes]
     gap = (answer[..., None] - torch.arange(n)).double()
     distance = distance[..., None].double()
-    fve = {name: _explained(logits, formula(distance, gap, 2 * pi * k / n)) for name, formula in FORMULAS.items()}
+    fve = {
+        name: _explained(logits, formula(distance, gap, 2 * pi * k / n)) for name, formula in FORMULAS.items()
+    }
     if n % 2 == 0:
         return fve, None
     half = k * pow(2, -1, n) % n
@@ -148,7 +152,7 @@ def _explained(y: Tensor, f: Tensor) -> float:
 def _by_components(grid: ActivationGrid, operand: int, k: int) -> Float[Tensor, "order d_model"]:
     parts = embedding_components(grid, operand)
     waves = [i for i, frequency in enumerate(parts.frequency) if frequency == k][:2]
-    if len(waves) < 2:
+    if len(waves) < 2 or parts.purity[waves].min() < PURE:
         raise UndefinedMetricError(
             f"the embedding has no two principal components of frequency {k}: it has no such circle, or its "
             "components mix several; by='fourier' separates them"
@@ -183,5 +187,7 @@ def _logits_from(
                 changed[:, position] = embeddings[operand, elements[:, operand]].to(changed)
             return changed
 
-        logits.append(run_at_readout(grid.model, tokens, [("hook_embed", replace)]).cpu()[:, : task.n_classes])
+        logits.append(
+            run_at_readout(grid.model, tokens, [("hook_embed", replace)]).cpu()[:, : task.n_classes]
+        )
     return torch.cat(logits)

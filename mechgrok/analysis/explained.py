@@ -6,6 +6,7 @@ from typing import Literal
 
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.algebra.bases import Label
+from mechgrok.analysis.frequencies import rounding_power
 from mechgrok.analysis.losses import check_keys
 from mechgrok.analysis.projections import character_power
 from mechgrok.errors import ConfigError, UndefinedMetricError
@@ -64,7 +65,7 @@ def logit_fve(
     if centre == "double":
         inside = inside - inside.mean(0)
     total = inside.square().sum().item()
-    if total == 0:
+    if total <= rounding_power(grid.logits):
         raise UndefinedMetricError("the logits do not vary, so there is no variance to explain")
     power = dict(zip(frame.basis.labels, character_power(logits, frame).tolist(), strict=True))
     per_key = {label: power[label] / total for label in labels}

@@ -144,10 +144,14 @@ def _embedding_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     return _fraction(power, power.sum(), embedding), 0.0, "embedding variance"
 
 
+def rounding_power(x: Tensor) -> float:
+    """Sum of squares that rounding alone leaves where x does not vary."""
+    return (10 * torch.finfo(x.dtype).eps) ** 2 * x.double().square().sum().item()
+
+
 def _fraction(power: Tensor, total: Tensor, x: Tensor) -> Tensor:
     """Power as shares of the total; all 0 where x does not vary, and the total is nothing but its rounding."""
-    rounding = (10 * torch.finfo(x.dtype).eps) ** 2 * x.double().square().sum()
-    return power / total if total > rounding else torch.zeros_like(power)
+    return power / total if total > rounding_power(x) else torch.zeros_like(power)
 
 
 _SHARES: dict[Method, Callable[[ActivationGrid], tuple[Tensor, float, str]]] = {

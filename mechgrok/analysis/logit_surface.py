@@ -1,6 +1,7 @@
 """How the logit of the right answer depends on the distance of the operands: what tells a pizza from a clock."""
 
 from dataclasses import dataclass
+from math import gcd
 from typing import Literal
 
 import torch
@@ -99,9 +100,13 @@ def logit_surface(
     answer, distance = answers_and_distances(frame)
     n = frame.order
     if not isinstance(frame.basis, FourierBasis):
-        raise UndefinedMetricError(f"a surface over steps around a circle needs a cyclic group, not {frame.basis}")
-    if k is not None and torch.gcd(torch.tensor(k), torch.tensor(n)) != 1:
-        raise ConfigError(f"k={k} shares a factor with {n}, so there is no step 1/k; take k=None for steps of 1")
+        raise UndefinedMetricError(
+            f"a surface over steps around a circle needs a cyclic group, not {frame.basis}"
+        )
+    if k is not None and gcd(k, n) != 1:
+        raise ConfigError(
+            f"k={k} shares a factor with {n}, so there is no step 1/k; take k=None for steps of 1"
+        )
     delta = 1 if k is None else pow(k, -1, n)
     # Distance d lies in row d / delta = d * k.
     cell = (distance * (k or 1) % n) * n + answer
@@ -109,8 +114,7 @@ def logit_surface(
     sums = torch.zeros(n * n, dtype=logit.dtype).index_add_(0, cell.flatten(), logit.flatten())
     counts = torch.bincount(cell.flatten(), minlength=n * n)
     values = (sums / counts).view(n, n)
-    first = frame.answer
-    return LogitSurface(values, delta, k, which, _other(first), first)
+    return LogitSurface(values, delta, k, which, _other(frame.answer), frame.answer)
 
 
 def answers_and_distances(frame: Frame) -> tuple[Int[Tensor, "order order"], Int[Tensor, "order order"]]:

@@ -80,7 +80,8 @@ def restricted_loss(
     """Loss of what the key blocks alone compute. Low once the circuit is there, before the test loss falls.
 
     Of the logits as functions of the input only the part is kept that depends on a∘b through the key
-    blocks; the mean over all inputs is added back.
+    blocks; the mean over all inputs is added back. Inputs without a place in the task's frame (a 0 in a
+    product) are left out, here and in `excluded_loss`, where `full_loss` counts them.
 
     Args:
         source: a network or a grid.

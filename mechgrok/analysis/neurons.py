@@ -20,7 +20,7 @@ class NeuronFrequencies:
     """The frequency of each neuron of the last hidden layer.
 
     Attributes:
-        frequency: [d_mlp], index of the best block; read it through `labels` or `label_of`, and only where
+        frequency: [d_mlp], number of the best block, whose label is `labels[frequency - 1]`; read it only where
             `alive`. On Z_p it is the frequency k itself.
         fve: [d_mlp], the fraction of the neuron's variance over the inputs that this block explains, 0..1;
             0 for a dead neuron.

@@ -35,7 +35,9 @@ class Summary:
     """Everything about one network on one task; `values` for programs, `verdict` for people.
 
     Attributes:
-        task, layout: what it computes, and what its file was taken for.
+        task, answer: what it computes; "add113" and "a+b".
+        what: what a key is, "frequency" or "irrep".
+        layout: what its file was taken for.
         keys, neurons, fve: the results behind the numbers; None where there are no keys or no neurons.
         ablations: of all keys together, both components, at each site; removed, then kept.
         values: all numbers by name. Losses in nats; `_train` and `_test` only with a split. A number that is
@@ -44,6 +46,7 @@ class Summary:
 
     task: str
     answer: str
+    what: str
     layout: str
     keys: KeyFrequencies
     neurons: NeuronFrequencies | None
@@ -97,6 +100,7 @@ def summarize(
     return Summary(
         task=grid.task.name,
         answer=grid.task.frame.answer,
+        what=grid.task.frame.basis.what,
         layout=getattr(grid.source, "layout", type(grid.source).__name__),
         keys=found,
         neurons=neurons,
@@ -177,22 +181,24 @@ def _verdict(summary: Summary) -> str:
 
 
 def _what(summary: Summary) -> str:
+    what = summary.what
     keys = ", ".join(str(key) for key in summary.keys)
-    many = "the key frequencies" if len(summary.keys) > 1 else "the key frequency"
+    plural = len(summary.keys) > 1
     share = summary.values["logit_fve_class_centred"]
     return (
-        f"The network computes {summary.answer} with {summary.values['accuracy_all']:.2%} accuracy, "
-        f"by {many} {keys}, which explain {share:.1%} of its logits."
+        f"The network computes {summary.answer} with {summary.values['accuracy_all']:.2%} accuracy, by the key "
+        f"{_PLURALS[what] if plural else what} {keys}, which explain{'' if plural else 's'} {share:.1%} of its logits."
     )
 
 
 def _evidence(summary: Summary) -> str:
     values = summary.values
-    where = "train" if "excluded_loss_train" in values else "all"
+    trained = "excluded_loss_train" in values
+    excluded = values["excluded_loss_train" if trained else "excluded_loss_all"]
     return (
-        f"What they compute alone has a loss of {values['restricted_loss_all']:.2g} nats over all inputs "
-        f"(the whole network: {values['loss_all']:.2g}); without them the loss on the {where} inputs is "
-        f"{values[f'excluded_loss_{where}']:.3g} (guessing: {math.log(values['n_classes']):.2f})."
+        f"Alone, that has a loss of {values['restricted_loss_all']:.2g} nats over all inputs "
+        f"(the whole network: {values['loss_all']:.2g}); without it, the loss on {'the train' if trained else 'all'} "
+        f"inputs is {excluded:.3g} (guessing: {math.log(values['n_classes']):.2f})."
     )
 
 
@@ -202,9 +208,10 @@ def _killed(summary: Summary) -> list[str]:
         return []
     worst = min(removed, key=lambda ablation: ablation.accuracy)
     return [
-        f"Removing them from the {_PLACES[worst.site]} kills it: accuracy falls from "
+        f"Removing it from the {_PLACES[worst.site]} kills the network: accuracy falls from "
         f"{worst.accuracy_before:.1%} to {worst.accuracy:.1%}."
     ]
 
 
+_PLURALS = {"frequency": "frequencies", "irrep": "irreps"}
 _PLACES: dict[Site, str] = {"embed": "embedding", "neurons": "neurons", "logits": "logits"}

@@ -7,8 +7,9 @@ from math import cos, pi, sin
 import torch
 
 from mechgrok.algebra import fourier_basis
-from mechgrok.config import ModelConfig
+from mechgrok.config import MLPConfig, ModelConfig
 from mechgrok.errors import ConfigError
+from mechgrok.models.mlp import HookedMLP
 from mechgrok.models.transformer import HookedTransformer
 from mechgrok.tasks import modular_task
 
@@ -22,8 +23,7 @@ def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHAS
     The embedding holds the cosine and the sine of each frequency; attention adds up both operands; for
     each frequency a neuron for every pair of phases (f, g) computes (cos(w_k a + f) + cos(w_k b + g))^2
     and writes cos(w_k c + f + g) to the logits. Summed over evenly spaced phases only the product term is
-    left. Reads the two tokens a b; weights
-    are in float64.
+    left. Reads the two tokens a b; weights are in float64.
 
     Args:
         p: the modulus, at least 2.
@@ -72,6 +72,54 @@ def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHAS
         weights["blocks.0.mlp.W_in"][own, j][2 * i : 2 * i + 2] = second - first
         amplitude = gain * amplitudes[frequencies[i]]
         weights["blocks.0.mlp.W_out"][j, answers] = amplitude * (angles[:, i] + f + g).cos()
+    network.load_state_dict(weights)
+    network.task = modular_task("add", p, sequence=("a", "b"))
+    return network
+
+
+def pizza_network(p: int, amplitudes: Mapping[int, float]) -> HookedMLP:
+    """A feed-forward network for a+b mod p with the logits of an ideal pizza, for odd p.
+
+    They are sum_k amplitude_k * |cos(w_k(a-b)/2)| * cos(w_k(a+b-c)), up to ripples of relative height below
+    3/p^2. The embedding holds the cosine and the sine of each frequency. The sum of both operands points at
+    the angle w_k(a+b)/2 and has the length |2 cos(w_k(a-b)/2)|; for each frequency p neurons look at it from
+    evenly spaced angles t, and write relu(length * cos(angle - t)) to the logits with the weights
+    cos(w_k c - 2t). Weights are in float64.
+
+    Args:
+        p: the modulus, odd: for even p the sum vanishes for antipodal operands.
+        amplitudes: amplitude of each frequency k in 1..floor(p/2).
+
+    Raises:
+        ConfigError: an even p; no frequency, or one out of range.
+
+    Source: Zhong et al. 2023 (arXiv 2306.17844), the pizza algorithm, in their Model alpha; the sum over angles
+    as a quadrature after Yip et al. 2024 (arXiv 2412.03773).
+
+    >>> network = pizza_network(7, {2: 5.0})
+    >>> network(torch.tensor([[3, 6]]))[0, -1].argmax().item()
+    2
+    """
+    fourier_basis(p).check_labels(amplitudes)
+    frequencies = sorted(amplitudes)
+    if not frequencies or p % 2 == 0:
+        raise ConfigError(f"a pizza needs an odd p and a frequency; got p={p} and frequencies {frequencies}")
+    cfg = MLPConfig(
+        d_vocab=p, d_vocab_out=p, d_embed=2 * len(frequencies), d_mlp=p * len(frequencies), mlp_bias=False
+    )
+    network = HookedMLP(cfg).double()
+    weights = network.state_dict()
+    steps = 2 * pi / p * torch.arange(p).double()
+    waves = torch.outer(steps, torch.tensor(frequencies).double())
+    weights["embed.W_E"].copy_(torch.stack([waves.cos(), waves.sin()], dim=2).flatten(1))
+    # relu(cos x) = ... + 2/(3 pi) cos 2x + ...; its sum against cos 2t keeps p/2 times that, and the length
+    # is twice the cosine.
+    gain = 3 * pi / 2 / p
+    for i, k in enumerate(frequencies):
+        neurons = slice(i * p, (i + 1) * p)
+        weights["blocks.0.mlp.W_in"][2 * i : 2 * i + 2, neurons] = torch.stack([steps.cos(), steps.sin()])
+        written = (waves[:, i] - 2 * steps[:, None]).cos()
+        weights["unembed.W_U"][neurons] = gain * amplitudes[k] * written
     network.load_state_dict(weights)
     network.task = modular_task("add", p, sequence=("a", "b"))
     return network

@@ -46,7 +46,9 @@ def embedding_circle(source: ActivationGrid | HookedModel, label: Label) -> go.F
         x, y = points.T
         cosine = frame.basis.what == "frequency"
         titles = ("cosine direction", "sine direction") if cosine else ("1st direction", "2nd direction")
-    drawn = figure([_points(x, y, frame, label, name)], title=name, height=PANEL, showlegend=False)
+    drawn = figure(
+        [_points(x, y, frame, label, name)], title=name, height=PANEL, width=PANEL + 20, showlegend=False
+    )
     drawn.update_xaxes(title_text=titles[0], nticks=5)
     drawn.update_yaxes(title_text=titles[1], nticks=5)
     if points.shape[1] > 1:

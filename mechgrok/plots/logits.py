@@ -81,6 +81,7 @@ def fourier_map(source: ActivationGrid | HookedModel, keys: Iterable[Label] = ()
         ],
         title="Logits per pair of components",
         height=MAP_HEIGHT,
+        width=MAP_HEIGHT + 60,
     )
     marked = [block for block in basis.blocks[1:] if block.label in keys or not keys]
     marked = marked[:: max(1, len(marked) // 8)]

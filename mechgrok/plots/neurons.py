@@ -76,6 +76,7 @@ def neuron_map(
         ],
         title=title,
         height=PANEL,
+        width=PANEL + 50,
     )
     return symbol_axes(drawn, frame)
 

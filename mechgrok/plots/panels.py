@@ -9,7 +9,9 @@ from plotly.subplots import make_subplots
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.plots.theme import INK, TEMPLATE, layout_of
 
-PANEL_HEIGHT = 270
+PANEL_HEIGHT = 300
+GAP = 80
+"""Pixels between two rows: the axis title of the one and the title of the other."""
 _OWN = ("anchor", "domain", "matches", "scaleanchor")
 
 
@@ -21,7 +23,7 @@ def in_panels(figures: Sequence[go.Figure], columns: int = 3) -> go.Figure:
 
     >>> drawn = in_panels([go.Figure(go.Scatter(y=[i])) for i in range(4)])
     >>> len(drawn.data), drawn.data[3].xaxis, drawn.layout.height
-    (4, 'x4', 540)
+    (4, 'x4', 600)
     """
     if not figures:
         raise UndefinedMetricError("there is nothing to draw: no key frequencies were given or found")
@@ -32,7 +34,7 @@ def in_panels(figures: Sequence[go.Figure], columns: int = 3) -> go.Figure:
         cols=columns,
         subplot_titles=[layout_of(panel).title.text or " " for panel in figures],
         horizontal_spacing=0.09,
-        vertical_spacing=0.24 / rows,
+        vertical_spacing=GAP / (PANEL_HEIGHT * rows),
     )
     for i, panel in enumerate(figures):
         place = {"row": i // columns + 1, "col": i % columns + 1}

@@ -42,8 +42,8 @@ def modular_task(
     >>> task.n_inputs, task.d_vocab, task.labels[112 * 113 + 2].item()
     (12769, 114, 1)
     """
-    if p < 2:
-        raise TaskError(f"the modulus p must be at least 2, got {p}")
+    if not isinstance(p, int) or p < 2:
+        raise TaskError(f"the modulus p must be a whole number of at least 2, got {p!r}")
     expression = NAMED.get(operation, operation)
     parsed = parse_operation(expression)
     a, b = torch.arange(p).repeat_interleave(p), torch.arange(p).repeat(p)

@@ -39,7 +39,7 @@ class Split:
 def make_split(operands: Int[Tensor, "inputs 2"], fraction: float, seed: int, rule: SplitRule) -> Split:
     """Draw a split; the same arguments always give the same one, on every machine.
 
-    Rules, always int(fraction * size) training examples:
+    Rules; int(fraction * size) training examples, of "unordered" so many unordered pairs:
         "shuffle": Python's `random.shuffle` of the inputs in grid order (Nanda et al. 2023).
         "randperm": `torch.randperm` (Chughtai et al. 2023).
         "unordered": as "shuffle", but (a, b) and (b, a) fall on the same side, so that a commutative

@@ -55,7 +55,7 @@ class Task:
         if sorted(OPERANDS[slot] for slot in set(self.slots) & OPERANDS.keys()) != [0, 1]:
             raise TaskError(
                 f"the sequence {self.slots} must contain the operands 'a' and 'b' "
-                "(or \"b'\", for a second operand with tokens of its own)"
+                '(or "b\'", for a second operand with tokens of its own)'
             )
 
     @property

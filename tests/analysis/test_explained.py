@@ -43,5 +43,5 @@ def test_errors():
         mg.logit_fve(flat, [1])
     with pytest.raises(mg.UndefinedMetricError, match="no key frequency given"):
         mg.logit_fve(flat, [])
-    with pytest.raises(mg.ConfigError, match="4 is not a frequency of Z7; allowed: 1..3"):
+    with pytest.raises(mg.ConfigError, match=r"4 is not a frequency of Z7; allowed: 1..3"):
         mg.logit_fve(flat, [4])

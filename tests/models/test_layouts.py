@@ -163,7 +163,9 @@ def test_config_overrides_what_shapes_cannot_tell():
 
 def test_layout_can_be_named():
     assert model_from_tensors(nanda_tensors(), layout="nanda").cfg == CFG
-    with pytest.raises(ConfigError, match="unknown layout 'pt'; allowed: mechgrok, transformer_lens, pizza, nanda"):
+    with pytest.raises(
+        ConfigError, match="unknown layout 'pt'; allowed: mechgrok, transformer_lens, pizza, nanda"
+    ):
         model_from_tensors(nanda_tensors(), layout="pt")
     with pytest.raises(CheckpointError, match=r"known \(transformer_lens\)"):
         model_from_tensors(nanda_tensors(), layout="transformer_lens")

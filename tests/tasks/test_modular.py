@@ -87,7 +87,7 @@ def test_names_serve_as_titles():
 
 @pytest.mark.parametrize("p", [1, 0, -7])
 def test_modulus_below_two(p):
-    with pytest.raises(TaskError, match=f"modulus p must be at least 2, got {p}$"):
+    with pytest.raises(TaskError, match=f"modulus p must be a whole number of at least 2, got {p}$"):
         modular_task("add", p)
 
 

@@ -7,7 +7,6 @@ for what shapes cannot tell (an attention rate, say). What our networks cannot r
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
 
 from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError, ConfigError

@@ -47,7 +47,9 @@ def _from_linearformer(source: Source) -> Converted:
     if d_mlp // 2 != d_embed:
         raise RefusedError(f"it puts {d_mlp // d_embed} tokens side by side; only two can be represented")
     if source.settings.get("act_fn", "ReLU") not in ("ReLU", "GeLU"):
-        raise RefusedError(f"its activation function is {source.settings['act_fn']!r}; only ReLU and GeLU can be")
+        raise RefusedError(
+            f"its activation function is {source.settings['act_fn']!r}; only ReLU and GeLU can be"
+        )
     state = {"embed.W_E": tensors["embed.W_E"].mT, "unembed.W_U": tensors["unembed.W_U"]}
     layers = sorted(int(name.split(".")[1]) for name in tensors if name.endswith(".W_in"))
     for i in layers:
@@ -143,8 +145,7 @@ def _entrance(
     if not embeddings:
         return _one_hot_entrance(first, weights[linear[-1]].shape[0])
     d_vocab, d_embed = weights[embeddings[0]].shape
-    combine = {1: "sum", 2: "concat"}.get(first.shape[1] / d_embed)
-    if combine is None:
+    if first.shape[1] not in (d_embed, 2 * d_embed):
         raise RefusedError(
             f"its first layer takes {first.shape[1]} inputs, which are neither one embedding of width {d_embed} "
             "nor two side by side"
@@ -153,7 +154,7 @@ def _entrance(
     config = MLPConfig(
         d_vocab=d_vocab,
         embeddings="separate" if separate else "shared",
-        combine=combine,
+        combine="sum" if first.shape[1] == d_embed else "concat",
         d_embed=d_embed,
     )
     names = ("embed.W_E", "embed_b.W_E")

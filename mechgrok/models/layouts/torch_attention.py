@@ -4,14 +4,16 @@ import re
 
 from torch import Tensor
 
-from mechgrok.config import ModelConfig
+from mechgrok.config import Activation, ModelConfig
 from mechgrok.models.layouts.source import Converted, Layout, RefusedError, Source
 
 FUSED = "in_proj_weight"
 HEAD_NAMES = ("n_heads", "num_heads", "n_head", "nhead", "heads")
-ACTIVATIONS = {"relu": "relu", "gelu": "gelu"}
+ACTIVATIONS: dict[str, Activation] = {"relu": "relu", "gelu": "gelu"}
 READOUT = re.compile(r"unemb|head|out|decoder|classif|logit|^fc|^linear|^proj")
-WITHIN_BLOCK = re.compile(r"(^|\.)(ln_?[12]|(layer_?)?norm_?[12]|mlp|ffn?|feed_?forward|linear_?[12]|fc_?[12])\b")
+WITHIN_BLOCK = re.compile(
+    r"(^|\.)(ln_?[12]|(layer_?)?norm_?[12]|mlp|ffn?|feed_?forward|linear_?[12]|fc_?[12])\b"
+)
 
 
 def _is_fused(source: Source) -> bool:
@@ -70,10 +72,12 @@ def _number_of_heads(source: Source) -> int:
     return int(given)
 
 
-def _activation(source: Source) -> str:
+def _activation(source: Source) -> Activation:
     name = str(source.settings.get("act_fn", source.settings.get("activation", "gelu"))).lower()
     if name not in ACTIVATIONS:
-        raise RefusedError(f"its activation function is {name!r}; only {', '.join(ACTIVATIONS)} can be represented")
+        raise RefusedError(
+            f"its activation function is {name!r}; only {', '.join(ACTIVATIONS)} can be represented"
+        )
     return ACTIVATIONS[name]
 
 
@@ -139,7 +143,9 @@ def _norms(rest: dict[str, Tensor]) -> dict[str, Tensor]:
 def _mlp(rest: dict[str, Tensor]) -> dict[str, Tensor]:
     weights = sorted(name for name, t in rest.items() if name.endswith("weight") and t.ndim == 2)
     if len(weights) not in (0, 2):
-        raise RefusedError(f"a block has the linear layers {weights}; only one hidden layer can be represented")
+        raise RefusedError(
+            f"a block has the linear layers {weights}; only one hidden layer can be represented"
+        )
     out = {}
     for name, ours in zip(weights, ("in", "out"), strict=False):
         out[f"mlp.W_{ours}"] = rest[name].mT

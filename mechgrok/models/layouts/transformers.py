@@ -140,7 +140,10 @@ TRANSFORMERS = (
         _from_transformer_lens,
     ),
     Layout(
-        "pizza", "a transformer of Zhong et al. 2023's released code (clock and pizza)", _is_pizza, _from_pizza
+        "pizza",
+        "a transformer of Zhong et al. 2023's released code (clock and pizza)",
+        _is_pizza,
+        _from_pizza,
     ),
     Layout("nanda", "a network of Nanda et al. 2023's released code", _is_nanda, _from_nanda),
 )

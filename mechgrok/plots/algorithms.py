@@ -1,0 +1,171 @@
+"""Networks side by side: which algorithm each one runs, as a table and in one figure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import gcd
+from typing import Any
+
+import plotly.graph_objects as go
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.analysis.algorithms import AlgorithmVerdict, classify_algorithm
+from mechgrok.analysis.logit_surface import LogitSurface, logit_surface
+from mechgrok.errors import ConfigError, TaskError, UndefinedMetricError
+from mechgrok.models.protocol import HookedModel
+from mechgrok.plots.panels import in_panels
+from mechgrok.plots.theme import SEQUENTIAL, figure, numbers, plain
+
+PANEL = 300
+
+
+@dataclass(frozen=True, eq=False)
+class AlgorithmComparison:
+    """Several networks, their verdicts and the surfaces that show why.
+
+    Attributes:
+        verdicts: by the name that the caller gave each network.
+        surfaces: by name, the right answer's logit of the whole network, then from its strongest circle alone;
+            a network without a sum or difference to look at has none.
+
+    `rich.print(comparison)` prints the table.
+    """
+
+    verdicts: dict[str, AlgorithmVerdict]
+    surfaces: dict[str, tuple[LogitSurface, ...]]
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """One row per network; a measure that was not taken is None."""
+        return [{"network": name, **_row(verdict)} for name, verdict in self.verdicts.items()]
+
+    def figure(self) -> go.Figure:
+        """The right answer's logit over distance and answer, a column per network.
+
+        Above the whole network, below its strongest circle alone. A pizza has bands along the answer: the logit
+        follows the distance. A clock has none.
+
+        Raises:
+            UndefinedMetricError: no network has such a surface.
+        """
+        drawable = {name: surfaces for name, surfaces in self.surfaces.items() if surfaces}
+        if not drawable:
+            raise UndefinedMetricError(
+                "none of the networks has a sum or difference whose logits could be drawn"
+            )
+        above = [
+            surface_figure(surfaces[0], title=f"{plain(name)}: {_headline(self.verdicts[name])}")
+            for name, surfaces in drawable.items()
+        ]
+        below = [
+            surface_figure(surfaces[-1], title=_circle_title(surfaces)) for surfaces in drawable.values()
+        ]
+        return in_panels([*above, *below], columns=len(drawable))
+
+    def __rich__(self) -> Group:
+        table = Table("", *self.verdicts, title="Clock or pizza", title_justify="left")
+        for measure in _MEASURES:
+            table.add_row(measure.replace("_", " "), *(_cell(row[measure]) for row in self.table))
+        reasons = [Text(f"{name}: {verdict.reason}.") for name, verdict in self.verdicts.items()]
+        return Group(table, *reasons)
+
+
+def compare_algorithms(
+    networks: Mapping[str, ActivationGrid | HookedModel], *, triples: int | None = None
+) -> AlgorithmComparison:
+    """Which algorithm each of several networks runs, with the numbers and the picture.
+
+    Args:
+        networks: networks or grids by the names under which to show them.
+        triples: as in `classify_algorithm`.
+
+    Raises:
+        ConfigError: no network at all.
+
+    >>> from mechgrok.models.constructed import cosine_network, pizza_network
+    >>> nets = {"A": pizza_network(7, {2: 9.0}), "B": cosine_network(7, {2: 9.0})}
+    >>> [(row["network"], row["algorithm"]) for row in compare_algorithms(nets).table]
+    [('A', 'pizza'), ('B', 'clock')]
+    """
+    if not networks:
+        raise ConfigError("there is nothing to compare; pass networks by name: {'A': model_a, 'B': model_b}")
+    verdicts = {name: classify_algorithm(source, triples=triples) for name, source in networks.items()}
+    surfaces = {name: _surfaces(source, verdicts[name]) for name, source in networks.items()}
+    return AlgorithmComparison(verdicts, surfaces)
+
+
+def surface_figure(surface: LogitSurface, *, title: str = "") -> go.Figure:
+    """A logit over the distance, counted in steps around a circle, and the answer, as a heat map.
+
+    >>> from mechgrok.analysis.logit_surface import logit_surface
+    >>> from mechgrok.models.constructed import pizza_network
+    >>> surface_figure(logit_surface(pizza_network(7, {2: 1.0}), k=2)).data[0].z.shape
+    (7, 7)
+    """
+    step = f" in steps of {surface.delta}" if surface.delta != 1 else ""
+    place = f"{surface.answer} = %{{x}}, step %{{y}} of {surface.distance}"
+    heat = go.Heatmap(
+        z=numbers(surface.values),
+        colorscale=SEQUENTIAL,
+        hovertemplate=f"{place}<br>logit %{{z:.3f}}<extra></extra>",
+    )
+    drawn = figure([heat], title=title, height=PANEL)
+    drawn.update_xaxes(title_text=surface.answer, showgrid=False)
+    drawn.update_yaxes(title_text=f"{surface.distance}{step}", showgrid=False)
+    return drawn
+
+
+def _surfaces(source: ActivationGrid | HookedModel, verdict: AlgorithmVerdict) -> tuple[LogitSurface, ...]:
+    try:
+        grid = as_grid(source)
+        if not verdict.circles:
+            return (logit_surface(grid),)
+        strongest = verdict.circles[0]
+        k = strongest.k if gcd(strongest.k, grid.task.frame.order) == 1 else None
+        return logit_surface(grid, k), logit_surface(strongest.grid, k)
+    except (TaskError, UndefinedMetricError):
+        return ()
+
+
+def _row(verdict: AlgorithmVerdict) -> dict[str, Any]:
+    best = verdict.circles[0] if verdict.circles else None
+    symmetricity = verdict.symmetricity
+    return {
+        "algorithm": verdict.algorithm,
+        "distance_irrelevance": verdict.value("distance irrelevance"),
+        "gradient_symmetricity": None if symmetricity is None else symmetricity.value,
+        "triples": None if symmetricity is None else symmetricity.n_triples,
+        "circularity": verdict.circularity,
+        "strongest_circle": None if best is None else best.k,
+        "clock_fve": None if best is None else best.fve["clock"],
+        "pizza_fve": None if best is None else best.fve["pizza_product"],
+        "accuracy": verdict.accuracy,
+        "reason": verdict.reason,
+    }
+
+
+_MEASURES = tuple(name for name in _row(AlgorithmVerdict("undetermined", "")) if name != "reason")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _headline(verdict: AlgorithmVerdict) -> str:
+    distance = verdict.value("distance irrelevance")
+    return (
+        verdict.algorithm
+        if distance is None
+        else f"{verdict.algorithm} (distance irrelevance {distance:.2f})"
+    )
+
+
+def _circle_title(surfaces: tuple[LogitSurface, ...]) -> str:
+    if len(surfaces) < 2:
+        return "no circle of its own"
+    k = surfaces[1].k
+    return "its strongest circle alone" + ("" if k is None else f", k = {k}")
