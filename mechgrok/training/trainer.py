@@ -56,7 +56,7 @@ def train(
         ConfigError: an unknown recipe or option, a folder that holds something else, a training that diverges.
         CheckpointError: the folder cannot be written.
 
-    >>> from mechgrok import modular_task
+    >>> from mechgrok import ModelConfig, modular_task
     >>> run = train(modular_task("add", 5), steps=20, model=ModelConfig(d_model=16), progress=False)
     >>> run.steps, run.history[-1]["step"]
     ((0, 20), 20)
@@ -73,7 +73,7 @@ def train(
 def resume(run: Run, *, progress: bool = True) -> Run:
     """Go on with an interrupted run from its newest state; a finished one stays as it is.
 
-    >>> from mechgrok import modular_task
+    >>> from mechgrok import ModelConfig, modular_task
     >>> run = train(modular_task("add", 5), steps=3, model=ModelConfig(d_model=16), progress=False)
     >>> resume(run).steps
     (0, 3)

@@ -1,0 +1,75 @@
+"""The documentation's code runs, covers every public name, and names tests that exist."""
+
+import re
+import runpy
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from markdown import python_of, run_page
+
+import mechgrok
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if python_of(page).strip())
+NEEDS_4 = {"own-network.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_blocks_run(page, monkeypatch, tmp_path):
+    if page.name in NEEDS_4 and version("transformer-lens").startswith("3."):
+        pytest.skip("shows TransformerLens 4")
+    monkeypatch.chdir(tmp_path)
+    run_page(page)
+
+
+def test_pages_with_code_are_found():
+    assert {"tutorial", "groups", "own-network"} <= {page.stem for page in PAGES}
+
+
+def test_every_public_name_is_in_the_reference():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "api").glob("*.md"))
+    documented = set(re.findall(r"^\.\. [\w:]+:: mechgrok\.(\w+)$", text, re.MULTILINE))
+    assert set(mechgrok.__all__) - documented == set()
+    assert "train" in documented
+
+
+def named_tests(text: str) -> list[tuple[str, str | None]]:
+    """Tests as a page names them: `file.py::function`, and `::function` for another one in the same file."""
+    named, file = [], ""
+    for own_file, function in re.findall(r"`([\w/]+\.py)?(?:::(\w+))?`", text):
+        file = own_file or file
+        if own_file or function:
+            named.append((file, function or None))
+    return named
+
+
+def missing_tests(text: str) -> list[tuple[str, str | None]]:
+    """Those that do not exist."""
+    return [
+        (file, function)
+        for file, function in named_tests(text)
+        if not (ROOT / "tests" / file).is_file()
+        or (function and f"def {function}(" not in (ROOT / "tests" / file).read_text(encoding="utf-8"))
+    ]
+
+
+def test_definitions_name_tests_that_exist():
+    text = (DOCS / "definitions.md").read_text(encoding="utf-8")
+    assert len(named_tests(text)) > 30
+    assert missing_tests(text) == []
+
+
+def test_a_test_that_does_not_exist_is_noticed():
+    text = "`analysis/test_spectrum.py::test_errors`, `::test_nothing`, `analysis/test_nowhere.py`"
+    assert missing_tests(text) == [
+        ("analysis/test_spectrum.py", "test_nothing"),
+        ("analysis/test_nowhere.py", None),
+    ]
+
+
+def test_the_page_of_reproductions_is_current():
+    written = runpy.run_path(str(DOCS / "reproductions.py"))["page"]()
+    current = (DOCS / "reproductions.md").read_text(encoding="utf-8")
+    assert current == written, "run: python docs/reproductions.py"
