@@ -69,6 +69,7 @@ _HOME = {
     "mechgrok.runs": ("Run", "load_run"),
     "mechgrok.training.networks": ("build_model",),
     "mechgrok.training.recipes": ("RECIPES",),
+    "mechgrok.training.many": ("train_many",),
     "mechgrok.training.trainer": ("resume", "train"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -7,7 +7,7 @@ from mechgrok.runs import HistoryRow
 
 TEST_ACCURACY = 0.999
 """Test accuracy that a settled network holds throughout the window."""
-NORM_CHANGE = 0.05
+NORM_CHANGE = 0.03
 """Relative change of the sum of squared weights over the window that counts as none."""
 SHORTEST, LONGEST = 50, 2000
 
@@ -26,7 +26,7 @@ def settled(history: Sequence[HistoryRow], config: TrainConfig) -> bool:
     """Whether the network has grokked and come to rest.
 
     True if over the last window the test accuracy was at least 99.9% at every evaluation, and the sum of
-    squared weights has changed by less than 5%. Never true for a run without test inputs.
+    squared weights has changed by less than 3%. Never true for a run without test inputs.
 
     >>> rows = [dict(step=s, accuracy_test=1.0, sum_squared_weights=5.0) for s in range(0, 400, 100)]
     >>> settled(rows, TrainConfig(lr=1e-2)), settled(rows[:1], TrainConfig(lr=1e-2))

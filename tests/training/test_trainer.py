@@ -202,4 +202,4 @@ def test_the_progress_bar_goes_to_standard_error(capsys):
     train(progress=True)
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "step 30/30" in printed.err
+    assert "30/30" in printed.err

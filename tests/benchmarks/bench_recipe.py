@@ -1,0 +1,79 @@
+"""The course of a recipe over seeds: when it memorises and groks, and what it ends as.
+
+    python tests/benchmarks/bench_recipe.py [--recipe fast] [--seeds 20] [--p 113] [--out FOLDER] [--json FILE]
+
+Prints a row for each seed and the totals that docs/performance.md quotes. "W_L in keys" is the share of the squared
+norm of the neuron-logit map, without its constant, that lies in the key frequencies.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import mechgrok as mg
+from mechgrok.experiments.milestones import first_step
+
+COLUMNS = ("seed", "memorised", "grokked", "last", "accuracy", "keys", "restricted/full", "W_L in keys")
+
+
+def describe(run: mg.Run) -> dict[str, Any]:
+    """The milestones of a run and the measures of its last network."""
+    grid = run.grid()
+    keys = mg.find_key_frequencies(grid)
+    norms = mg.frequency_norms(grid, matrix="W_L").square()
+    of_keys = sum(norms[keys.labels.index(k)] for k in keys) / norms.sum()
+    return {
+        "seed": run.config.seed,
+        "memorised": first_step(run.history, "loss_train", below=1e-2),
+        "grokked": first_step(run.history, "accuracy_test", above=0.99),
+        "last": run.steps[-1],
+        "accuracy": mg.accuracy(grid, run.split.test),
+        "keys": list(keys),
+        "restricted/full": mg.restricted_loss(grid, keys) / mg.full_loss(grid),
+        "W_L in keys": float(of_keys),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--recipe", default="fast")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--p", type=int, default=113)
+    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--json", type=Path, default=None)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        members = mg.train_many(
+            mg.modular_task("add", options.p),
+            options.recipe,
+            seeds=range(options.seeds),
+            out=options.out or temporary,
+        )
+        rows = [describe(member.run) for member in members if member.run is not None]
+    for member in members:
+        if member.error:
+            print(f"{member.name} failed: {member.error}")
+    print("  ".join(f"{name:>15}" for name in COLUMNS))
+    for row in rows:
+        print("  ".join(f"{_cell(row[name]):>15}" for name in COLUMNS))
+    grokked = [row["grokked"] for row in rows if row["grokked"] is not None]
+    print(
+        f"{len(grokked)} of {len(rows)} reach 99% test accuracy, at step {min(grokked):.0f} to {max(grokked):.0f}, "
+        f"median {median(grokked):.0f}; restricted below full loss in {sum(r['restricted/full'] < 1 for r in rows)}; "
+        f"W_L in keys at least {min(r['W_L in keys'] for r in rows):.1%}"
+    )
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()

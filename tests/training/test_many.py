@@ -1,0 +1,38 @@
+"""Many trainings at once: the same runs as one by one, and failures that stay alone."""
+
+import pytest
+import torch
+
+import mechgrok as mg
+from mechgrok.training.many import train_many
+
+TASK = mg.modular_task("add", 7)
+SMALL = {"model": mg.ModelConfig(d_model=16, n_heads=2), "steps": 20, "fraction": 0.6}
+
+
+def test_members_are_the_runs_of_their_own(tmp_path):
+    members = train_many(TASK, seeds=(0, 3), out=tmp_path, workers=2, progress=False, **SMALL)
+    assert [member.name for member in members] == ["fast-seed0", "fast-seed3"]
+    alone = mg.train(TASK, seed=3, progress=False, **SMALL)
+    for name, weight in alone.model().named_parameters():
+        assert torch.equal(weight, members[1].run.model().get_parameter(name))
+    assert members[1].error is None
+
+
+def test_a_failure_is_reported_and_the_others_are_kept(tmp_path):
+    (tmp_path / "fast-seed1").mkdir()
+    (tmp_path / "fast-seed1" / "notes.txt").write_text("in the way")
+    failed, fine = train_many(TASK, seeds=(1, 2), out=tmp_path, workers=2, progress=False, **SMALL)
+    assert failed.run is None
+    assert "is not empty and holds no run" in failed.error
+    assert fine.run.steps[-1] == 20
+
+
+def test_errors_before_anything_runs(tmp_path):
+    with pytest.raises(mg.ConfigError, match="recipes need different names"):
+        train_many(TASK, ["fast", "fast"], out=tmp_path)
+    with pytest.raises(mg.ConfigError, match="nothing to train"):
+        train_many(TASK, seeds=(), out=tmp_path)
+    with pytest.raises(mg.ConfigError, match="unknown recipe"):
+        train_many(TASK, "slow", out=tmp_path)
+    assert not list(tmp_path.iterdir())
