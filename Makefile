@@ -27,6 +27,20 @@ lint: $(READY)
 interop: $(READY_TL3)
 	.venv-tl3/bin/python -m pytest tests/interop
 
+# Alone on the machine: times mean nothing beside other work.
+bench: $(READY)
+	$(BIN)/python tests/benchmarks/bench_step.py
+	$(BIN)/python tests/benchmarks/bench_recipe.py
+
+docs: $(VENV)/.docs
+	$(BIN)/python docs/reproductions.py
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build
+	@echo "Open docs/_build/index.html"
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group docs
+	touch $@
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip

@@ -29,10 +29,16 @@ def test_pages_with_code_are_found():
 
 
 def test_every_public_name_is_in_the_reference():
+    assert [name for name in mechgrok.__all__ if not is_documented(name)] == []
+    assert not is_documented("no_such_name")
+
+
+def is_documented(name: str) -> bool:
+    """Whether a directive of the reference names it, or the whole module that it is defined in."""
     text = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "api").glob("*.md"))
-    documented = set(re.findall(r"^\.\. [\w:]+:: mechgrok\.(\w+)$", text, re.MULTILINE))
-    assert set(mechgrok.__all__) - documented == set()
-    assert "train" in documented
+    named = re.findall(r"^\.\. [\w:]+:: (mechgrok[\w.]+)$", text, re.MULTILINE)
+    home = getattr(getattr(mechgrok, name, None), "__module__", None)
+    return home in named or any(full.rpartition(".")[2] == name for full in named)
 
 
 def named_tests(text: str) -> list[tuple[str, str | None]]:

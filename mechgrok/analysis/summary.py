@@ -181,24 +181,22 @@ def _verdict(summary: Summary) -> str:
 
 
 def _what(summary: Summary) -> str:
-    what = summary.what
-    keys = ", ".join(str(key) for key in summary.keys)
-    plural = len(summary.keys) > 1
-    share = summary.values["logit_fve_class_centred"]
+    keys, share = ", ".join(map(str, summary.keys)), summary.values["logit_fve_class_centred"]
     return (
-        f"The network computes {summary.answer} with {summary.values['accuracy_all']:.2%} accuracy, by the key "
-        f"{_PLURALS[what] if plural else what} {keys}, which explain{'' if plural else 's'} {share:.1%} of its logits."
+        f"The network computes {summary.answer} with {summary.values['accuracy_all']:.2%} accuracy, by the "
+        f"{_key_word(summary)} {keys}, which {_plural(summary, 'explain', 'explains')} {share:.1%} of its logits."
     )
 
 
 def _evidence(summary: Summary) -> str:
     values = summary.values
-    trained = "excluded_loss_train" in values
-    excluded = values["excluded_loss_train" if trained else "excluded_loss_all"]
+    where = "train" if "excluded_loss_train" in values else "all"
+    inputs = {"train": "the train inputs", "all": "all inputs"}[where]
     return (
-        f"Alone, that has a loss of {values['restricted_loss_all']:.2g} nats over all inputs "
-        f"(the whole network: {values['loss_all']:.2g}); without it, the loss on {'the train' if trained else 'all'} "
-        f"inputs is {excluded:.3g} (guessing: {math.log(values['n_classes']):.2f})."
+        f"The {_key_word(summary)} alone {_plural(summary, 'have', 'has')} a loss of "
+        f"{values['restricted_loss_all']:.2g} nats over all inputs (the whole network: {values['loss_all']:.2g}); "
+        f"without {_plural(summary, 'them', 'it')}, the loss on {inputs} is {values[f'excluded_loss_{where}']:.3g} "
+        f"(guessing: {math.log(values['n_classes']):.2f})."
     )
 
 
@@ -208,9 +206,17 @@ def _killed(summary: Summary) -> list[str]:
         return []
     worst = min(removed, key=lambda ablation: ablation.accuracy)
     return [
-        f"Removing it from the {_PLACES[worst.site]} kills the network: accuracy falls from "
-        f"{worst.accuracy_before:.1%} to {worst.accuracy:.1%}."
+        f"Removing {_plural(summary, 'them', 'it')} from the {_PLACES[worst.site]} kills the network: accuracy "
+        f"falls from {worst.accuracy_before:.1%} to {worst.accuracy:.1%}."
     ]
+
+
+def _key_word(summary: Summary) -> str:
+    return f"key {_plural(summary, _PLURALS[summary.what], summary.what)}"
+
+
+def _plural(summary: Summary, many: str, one: str) -> str:
+    return many if len(summary.keys) > 1 else one
 
 
 _PLURALS = {"frequency": "frequencies", "irrep": "irreps"}

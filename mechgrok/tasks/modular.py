@@ -61,8 +61,9 @@ def modular_task(
         spec["sequence"] = list(sequence)
     if specials:
         spec["specials"] = list(specials)
+    formula = expression if " if " in expression else expression.replace(" ", "")
     return Task(
-        name=f"{operation}{p}" if operation in NAMED else f"{expression.replace(' ', '')} mod {p}",
+        name=f"{operation}{p}" if operation in NAMED else f"{formula} mod {p}",
         spec=spec,
         n_symbols=p,
         n_classes=p,

@@ -73,7 +73,7 @@ def train_many(
     if not jobs:
         raise ConfigError("nothing to train: give at least one recipe and one seed")
     calls = (delayed(_train_one)(task.spec, config, seed, Path(out) / name) for name, config, seed in jobs)
-    parallel = Parallel(n_jobs=workers or cpu_count(), return_as="generator_unordered", batch_size=1)
+    parallel = Parallel(n_jobs=workers or cpu_count(), return_as="generator_unordered")
     results: Any = parallel(calls)
     failures = dict(_with_progress(results, len(jobs), progress))
     return [_member(Path(out) / name, failures[name]) for name, _, _ in jobs]
