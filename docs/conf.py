@@ -4,7 +4,6 @@ import re
 from typing import Any
 
 from docutils import nodes
-
 from latex2mathml.converter import convert as mathml
 
 import mechgrok
