@@ -6,13 +6,14 @@ from math import gcd
 from typing import Any
 
 import plotly.graph_objects as go
+import torch
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.analysis.algorithms import AlgorithmVerdict, classify_algorithm
-from mechgrok.analysis.logit_surface import LogitSurface, logit_surface
+from mechgrok.analysis.logit_surface import CONSTANT, LogitSurface, logit_surface
 from mechgrok.errors import ConfigError, TaskError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
 from mechgrok.plots.panels import in_panels
@@ -105,9 +106,14 @@ def surface_figure(surface: LogitSurface, *, title: str = "") -> go.Figure:
     (7, 7)
     """
     step = f" in steps of {surface.delta}" if surface.delta != 1 else ""
+    low, high = surface.values.nan_to_num(torch.inf).min(), surface.values.nan_to_num(-torch.inf).max()
+    if high - low <= CONSTANT * high.abs():  # rounding, not to be blown up to all colours
+        low, high = low - 1, high + 1
     place = f"{surface.answer} = %{{x}}, step %{{y}} of {surface.distance}"
     heat = go.Heatmap(
         z=numbers(surface.values),
+        zmin=low.item(),
+        zmax=high.item(),
         colorscale=SEQUENTIAL,
         hovertemplate=f"{place}<br>logit %{{z:.3f}}<extra></extra>",
     )
