@@ -11,7 +11,7 @@ from torch import Tensor
 from mechgrok.activations import ActivationGrid, as_grid, logits_under
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.losses import check_keys, mean_accuracy, mean_loss
-from mechgrok.errors import ConfigError, UndefinedMetricError
+from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import Hook, HookedModel, neuron_hook, neuron_logit_map, token_embedding
 
 Component = Literal["cos", "sin", "both"]
@@ -76,6 +76,7 @@ def ablate(
     Raises:
         ConfigError: a key, component or site that does not exist.
         UndefinedMetricError: no keys, or blocks without such a component (the sine of k = p/2).
+        ActivationError: "embed", where the operands have embeddings of their own.
 
     Source: Nanda et al. 2023, section 4.4.
 
@@ -113,6 +114,11 @@ def ablate(
 
 
 def _edit_embedding(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str, Edit]:
+    if hasattr(grid.model, "embed_b") or "b'" in grid.task.slots:
+        raise ActivationError(
+            "the two operands have embeddings of their own, and a hook on both cannot tell them apart; "
+            "ablate at the neurons or the logits"
+        )
     tokens = grid.task.frame.tokens
     embedding = token_embedding(grid.model)
     symbols = embedding[tokens].double()

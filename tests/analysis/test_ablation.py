@@ -103,3 +103,10 @@ def test_errors(arguments, error, text):
 def test_the_alternating_frequency_has_no_sine():
     with pytest.raises(mg.UndefinedMetricError, match="has no sin: nothing to ablate"):
         mg.ablate(mg.cosine_network(6, {3: 3.0}), [3], "sin")
+
+
+def test_operands_with_embeddings_of_their_own():
+    model = mg.build_model(mg.modular_task("add", 7), mg.MLPConfig(embeddings="separate", d_embed=8, d_mlp=8))
+    with pytest.raises(mg.ActivationError, match="embeddings of their own"):
+        mg.ablate(model, [2], site="embed")
+    assert mg.ablate(model, [2], site="neurons").loss > 0
