@@ -22,9 +22,10 @@ from mechgrok.experiments.reproduction import (
     run_reproduction,
 )
 from mechgrok.loading import load_model
+from mechgrok.plots.algorithms import compare_algorithms
 from mechgrok.report import write_report
 from mechgrok.runs import CONFIG, Run, load_run
-from mechgrok.storage import write_json
+from mechgrok.storage import write_json, write_text
 from mechgrok.tasks import modular_task
 from mechgrok.training.trainer import train as train_network
 
@@ -132,6 +133,25 @@ def analyze(
         write_report(report, grid, summary, history=history)
 
 
+def compare(
+    first: Positional[Path], second: Positional[Path], *, out: Path = Path("comparison.html")
+) -> None:
+    """Clock or pizza: the measures of two networks side by side, with the verdict on each.
+
+    Prints a table and writes one figure as an HTML page that opens offline.
+
+    Args:
+        first: folder of a run, or a file with a network.
+        second: another one.
+        out: file for the figure.
+    """
+    names = (first.stem, second.stem) if first.stem != second.stem else (str(first), str(second))
+    comparison = compare_algorithms(dict(zip(names, map(load_model, (first, second)), strict=True)))
+    Console().print(comparison)
+    write_text(out, comparison.figure().to_html(include_plotlyjs=True))
+    Console().print(f"\nFigure: {out.resolve()}", highlight=False, soft_wrap=True)
+
+
 def reproduce(
     name: Positional[str | None] = None,
     *,
@@ -166,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; exit code 0, 1 for an explained error, 2 for wrong usage, 130 for Ctrl-C."""
     try:
         code = tyro.extras.subcommand_cli_from_dict(
-            {"demo": demo, "train": train, "analyze": analyze, "reproduce": reproduce},
+            {"demo": demo, "train": train, "analyze": analyze, "compare": compare, "reproduce": reproduce},
             prog="mechgrok",
             description="Mechanistic interpretability of grokking.",
             args=_with_value_for_json(sys.argv[1:] if arguments is None else arguments),

@@ -322,7 +322,8 @@ def test_mask_of_another_shape_or_type(mask):
     grid = planted_grid()
     selection = inspect.unwrap(type(grid).selection)
     with pytest.raises(
-        UndefinedMetricError, match="one boolean for each of the 49 inputs of add7, as split.train does; got torch"
+        UndefinedMetricError,
+        match=r"one boolean for each of the 49 inputs of add7, as split.train does; got torch",
     ):
         selection(grid, mask)
 

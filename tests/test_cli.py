@@ -18,7 +18,7 @@ def planted(tmp_path):
     return file
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["train"], ["analyze"], ["reproduce"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["train"], ["analyze"], ["compare"], ["reproduce"]])
 def test_help_explains_every_command(command, capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.main([*command, "--help"])
@@ -55,6 +55,16 @@ def test_analyze_writes_a_report(planted, tmp_path, capsys):
     file = tmp_path / "report.html"
     assert cli.main(["analyze", str(planted), "--report", str(file)]) == 0
     assert "key frequencies" in file.read_text(encoding="utf-8")
+
+
+def test_compare_prints_a_table_and_writes_the_figure(tmp_path, capsys):
+    write_model(mg.cosine_network(11, {2: 20.0, 4: 20.0}), tmp_path / "clock.safetensors")
+    write_model(mg.pizza_network(11, {2: 20.0, 4: 20.0}), tmp_path / "pizza.safetensors")
+    files = [str(tmp_path / f"{name}.safetensors") for name in ("clock", "pizza")]
+    assert cli.main(["compare", *files, "--out", str(tmp_path / "figure.html")]) == 0
+    printed = capsys.readouterr().out
+    assert "distance irrelevance" in printed
+    assert "plotly" in (tmp_path / "figure.html").read_text(encoding="utf-8")
 
 
 def test_errors_are_explained_and_exit_with_1(tmp_path, capsys):
