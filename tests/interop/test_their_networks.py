@@ -9,7 +9,7 @@ import mechgrok as mg
 from mechgrok.models.files import read_model
 from mechgrok.models.protocol import HookedModel
 
-TASK = mg.modular_task("add", 7)
+TASK = mg.modular_task("add", 7).with_sequence("a", "b", "=")  # given, since some networks know more tokens
 BUILDS = {
     "vocabulary as output": {"d_vocab": 8},
     "as the grokking papers": {"d_vocab": 8, "d_vocab_out": 7, "normalization_type": None},
