@@ -82,7 +82,11 @@ class ActivationGrid:
         if mask is None:
             return torch.ones(self.task.n_inputs, dtype=torch.bool)
         if not isinstance(mask, Tensor) or mask.shape != self.labels.shape or mask.dtype != torch.bool:
-            given = f"{mask.dtype} of shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else repr(mask)
+            given = (
+                f"{mask.dtype} of shape {tuple(mask.shape)}"
+                if isinstance(mask, Tensor)
+                else f"a {type(mask).__name__}"
+            )
             raise UndefinedMetricError(
                 f"a mask holds one boolean for each of the {self.task.n_inputs} inputs of {self.task.name}, "
                 f"as split.train does; got {given}"
@@ -117,6 +121,7 @@ def cache_grid(
     >>> grid.logits.shape, grid["blocks.0.mlp.hook_post"].shape
     (torch.Size([49, 7]), torch.Size([49, 64]))
     """
+    _check_hooked(model)
     if names is None:
         try:
             names = [neuron_hook(model)]
@@ -160,12 +165,15 @@ def as_grid(source: "ActivationGrid | HookedModel", names: Sequence[str] | None 
     """The grid itself, or the one cached from a network: what lets every analysis accept either."""
     if isinstance(source, ActivationGrid):
         return source
-    if isinstance(source, HookedModel):
-        return cache_grid(source, names=names)
-    raise ActivationError(
-        f"expected a network with hooks or an ActivationGrid, got {type(source).__name__}; "
-        "load_model(path) gives the one, cache_grid(model) the other"
-    )
+    return cache_grid(source, names=names)
+
+
+def _check_hooked(model: object) -> None:
+    if not isinstance(model, HookedModel):
+        raise ActivationError(
+            f"expected a network with TransformerLens hooks, or an ActivationGrid, got {type(model).__name__}; "
+            "load_model(path) gives the one, cache_grid(model) the other"
+        )
 
 
 def fit_task(model: HookedModel, task: Task) -> Task:

@@ -1,6 +1,7 @@
 """The command line: train, analyse, and the demonstration that does both."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -46,6 +47,7 @@ def demo(out: Path = Path("demo"), seed: int = 0, p: int = 113) -> None:
         p: the modulus.
     """
     run = train_network(modular_task("add", p), "fast", seed=seed, out=out / "run")
+    _print_end(run)
     _report(run, out / "report.html")
 
 
@@ -70,7 +72,7 @@ def train(
         operation: add, sub, mul, div, or an expression such as "x^2+x*y+y^2".
         p: the modulus.
         out: folder for the run.
-        recipe: named configuration to start from.
+        recipe: configuration to start from: fast, nanda, pizza, clock, furuta, power or chughtai.
         seed: seed of the initial weights and of the split.
         steps: the most steps to take; by default the recipe's.
         fraction: share of the inputs to train on.
@@ -85,7 +87,10 @@ def train(
         "checkpoint_every": checkpoint_every,
     }
     changes: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    run = train_network(modular_task(operation, p), recipe, seed=seed, steps=steps, out=out, **changes)
+    task = modular_task(operation, p)
+    _ = task.frame  # a task that has no group to be analysed in is an error now, not after the training
+    run = train_network(task, recipe, seed=seed, steps=steps, out=out, **changes)
+    _print_end(run)
     _print(_summary_of(run))
 
 
@@ -116,10 +121,17 @@ def analyze(
         report: also write an HTML page with the figures to this file.
         as_json: print the numbers as JSON and nothing else.
     """
+    _check_report(report)
     if (path / CONFIG).is_file():
+        if task or p or fraction or layout:
+            raise ConfigError(
+                "a run knows its own task, split and layout; --task, --p, --fraction and --layout are for files"
+            )
         run = load_run(path)
         grid, split, history = run.grid(step), run.split, run.history
     else:
+        if bool(task) != bool(p):
+            raise ConfigError("--task and --p belong together, as in --task add --p 113")
         named = modular_task(task, p) if task and p else None
         grid = cache_grid(load_model(path, step, named, layout=layout))
         split = grid.task.split(fraction, seed, rule) if fraction else None
@@ -131,6 +143,7 @@ def analyze(
         _print(summary)
     if report is not None:
         write_report(report, grid, summary, history=history)
+        Console(stderr=as_json).print(f"\nReport: {report.resolve()}", highlight=False, soft_wrap=True)
 
 
 def compare(
@@ -194,6 +207,9 @@ def main(arguments: list[str] | None = None) -> int:
     except MechgrokError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         return FAILED
+    except BrokenPipeError:  # whoever reads our output has enough of it, as `| head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except KeyboardInterrupt as interrupt:
         Console(stderr=True).print(escape(str(interrupt)) or "interrupted", highlight=False)
         return INTERRUPTED
@@ -251,12 +267,24 @@ def _or_blank(value: int | float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
+def _check_report(file: Path | None) -> None:
+    """Before the work, not after it."""
+    if file is not None and (file.is_dir() or not file.suffix):
+        raise ConfigError(f"--report needs a file to write, such as {file / 'report.html'}; got {file}")
+
+
 def _report(run: Run, file: Path) -> None:
     grid = run.grid()
     summary = summarize(grid, run.split)
     _print(summary)
     write_report(file, grid, summary, history=run.history)
-    Console().print(f"\nReport: {file.resolve()}", highlight=False, soft_wrap=True)
+    Console().print(f"\nReport: {file.resolve()}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _print_end(run: Run) -> None:
+    last, most = run.steps[-1], run.config.train.steps
+    how = "the last of its recipe" if last >= most else "grokked and settled"
+    Console(stderr=True).print(f"Trained to step {last}: {how}.", highlight=False)
 
 
 def _summary_of(run: Run) -> Summary:

@@ -49,10 +49,11 @@ def _explain(config: type[BaseModel], error: ValidationError) -> str:
 Size = Annotated[int, Field(ge=1)]
 OpenSize = Annotated[int, Field(ge=0)]
 """A size that 0 leaves open: it follows from another one, or from the task."""
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Rate = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=0)]
 
 InitScheme = Literal["nanda", "pizza", "furuta", "tl"]
@@ -240,7 +241,7 @@ class TrainConfig(Config):
     lr: Positive = 1e-3
     weight_decay: NonNegative = 1.0
     decay_towards: Literal["zero", "init"] = "zero"
-    betas: tuple[Rate, Rate] = (0.9, 0.98)
+    betas: tuple[Decay, Decay] = (0.9, 0.98)
     momentum: Rate = 0.0
     eps: Positive = 1e-8
     gradient: Literal["plain", "grokfast_ema", "grokfast_ma", "orthograd"] = "plain"

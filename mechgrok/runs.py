@@ -80,7 +80,10 @@ class Run:
         """
         path = self.path / HISTORY
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        try:
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+        except json.JSONDecodeError as error:
+            raise CheckpointError(f"{path} is damaged: {error}") from None
 
     def model(self, step: int | None = None) -> Network:
         """The network at a checkpoint, the newest for None.
@@ -143,7 +146,7 @@ class Run:
 
 
 def create_run(path: str | Path | None, config: RunConfig, split: Split) -> Run:
-    """A new run in a folder, or the one that is already there with the same configuration.
+    """A new run in a folder, or the one that is already there with the same configuration or fewer steps.
 
     Args:
         path: the folder; None takes a temporary one, which lives as long as the run object.
@@ -158,23 +161,34 @@ def create_run(path: str | Path | None, config: RunConfig, split: Split) -> Run:
         return run
     path = Path(path)
     if (path / CONFIG).exists():
-        run = load_run(path)
-        _check_same(run, config, split)
-        return run
-    if path.is_dir() and any(path.iterdir()):
+        return _same_run(load_run(path), config, split)
+    if path.is_dir() and any(not _left_behind(file) for file in path.iterdir()):
         raise ConfigError(f"{path} is not empty and holds no run; choose another folder")
+    _make_folder(path)
     write_tensors(
         path / SPLIT,
         {"train": split.train},
         {"fraction": str(split.fraction), "seed": str(split.seed), "rule": split.rule},
     )
+    write_json(path / CONFIG, config.to_json())
+    return Run(path, config)
+
+
+def _left_behind(file: Path) -> bool:
+    """Whether a file is one that a start which was cut off leaves: all of a run but its configuration."""
+    return file.name == SPLIT or file.name.startswith(f".{SPLIT}.") or file.name.startswith(f".{CONFIG}.")
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error}") from error
     free = shutil.disk_usage(path).free
     if free < ROOM:
         raise CheckpointError(
             f"only {free / 2**20:.0f} MiB are free at {path}, a training needs {ROOM / 2**20:.0f} MiB or more"
         )
-    write_json(path / CONFIG, config.to_json())
-    return Run(path, config)
 
 
 def load_run(path: str | Path) -> Run:
@@ -193,8 +207,11 @@ def load_run(path: str | Path) -> Run:
         raise CheckpointError(f"{file} is damaged or of another version: {error}") from None
 
 
-def _check_same(run: Run, config: RunConfig, split: Split) -> None:
-    differing = differences(run.config, config)
+def _same_run(run: Run, config: RunConfig, split: Split) -> Run:
+    """The run in its folder, which may be lengthened: more steps are no other configuration."""
+    steps = max(run.config.train.steps, config.train.steps)
+    lengthened = run.config.replace(train=run.config.train.replace(steps=steps))
+    differing = differences(lengthened, config.replace(train=config.train.replace(steps=steps)))
     if differing:
         raise ConfigError(
             f"{run.path} holds a run with another configuration ({'; '.join(differing)}); "
@@ -202,6 +219,9 @@ def _check_same(run: Run, config: RunConfig, split: Split) -> None:
         )
     if not torch.equal(run.split.train, split.train):
         raise ConfigError(f"{run.path} holds a run with another split; choose another folder")
+    if steps > run.config.train.steps:
+        write_json(run.path / CONFIG, lengthened.to_json())
+    return Run(run.path, lengthened)
 
 
 def differences(old: Config, new: Config) -> list[str]:

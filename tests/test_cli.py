@@ -75,6 +75,17 @@ def test_errors_are_explained_and_exit_with_1(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_options_that_would_be_ignored_are_errors(planted, tmp_path, capsys):
+    assert cli.main([*TRAIN, "--out", str(tmp_path / "run")]) == 0
+    for option in (["--task", "add", "--p", "7"], ["--fraction", "0.5"], ["--layout", "nanda"]):
+        assert cli.main(["analyze", str(tmp_path / "run"), *option]) == 1
+        assert "a run knows its own task, split and layout" in " ".join(capsys.readouterr().err.split())
+    assert cli.main(["analyze", str(planted), "--task", "add"]) == 1
+    assert "--task and --p belong together" in capsys.readouterr().err
+    assert cli.main(["analyze", str(planted), "--report", str(tmp_path)]) == 1
+    assert "--report needs a file to write" in capsys.readouterr().err
+
+
 def test_text_of_errors_is_not_taken_for_markup(tmp_path, capsys):
     assert cli.main(["analyze", str(tmp_path / "[bold]x[/bold].pt")]) == 1
     assert "[bold]x[/bold].pt" in capsys.readouterr().err.replace("\n", "")

@@ -160,3 +160,20 @@ def test_load_model_opens_runs_and_single_checkpoints(run):
         mg.load_model(run.checkpoint(5), step=5)
     with pytest.raises(mg.CheckpointError, match="there is no file"):
         mg.load_model(run.path / "nothing.safetensors")
+
+
+def test_a_start_that_was_cut_off_can_be_made_again(tmp_path, monkeypatch):
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mechgrok.runs.write_json", stop)
+        with pytest.raises(KeyboardInterrupt):
+            create_run(tmp_path / "run", CONFIG, SPLIT)
+    assert create_run(tmp_path / "run", CONFIG, SPLIT).config == CONFIG
+
+
+def test_a_damaged_history(run):
+    (run.path / "history.jsonl").write_text('{"step": 0}\nrubbish\n')
+    with pytest.raises(mg.CheckpointError, match=r"history\.jsonl is damaged"):
+        _ = run.history

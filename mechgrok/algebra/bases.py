@@ -105,7 +105,10 @@ class Basis(ABC):
         Raises:
             ConfigError: one of them names no block.
         """
-        wanted = {self.block(label).label for label in labels}
+        if isinstance(labels, int | str):
+            raise ConfigError(f"labels are a list, also of one {self.what}: [{labels!r}]")
+        plain = [int(label.item()) if isinstance(label, Tensor) else label for label in labels]
+        wanted = {self.block(label).label for label in plain}
         return tuple(label for label in self.labels if label in wanted)
 
     def rows_of(self, labels: Iterable[Label], component: str = "both") -> list[int]:

@@ -8,7 +8,7 @@ from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.frequencies import rounding_power
 from mechgrok.analysis.losses import check_keys
-from mechgrok.analysis.projections import character_power
+from mechgrok.analysis.projections import character_power, project_on_characters
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
 
@@ -21,7 +21,7 @@ class LogitFVE:
 
     Attributes:
         fraction: of all keys together, 0..1; also `float(result)`.
-        per_key: of each key alone; they add up to `fraction`.
+        per_key: of each key alone; where all answers are equally frequent they add up to `fraction`.
         centre: what the variance is measured around, which changes the number a lot.
     """
 
@@ -69,4 +69,5 @@ def logit_fve(
         raise UndefinedMetricError("the logits do not vary, so there is no variance to explain")
     power = dict(zip(frame.basis.labels, character_power(logits, frame).tolist(), strict=True))
     per_key = {label: power[label] / total for label in labels}
-    return LogitFVE(sum(per_key.values()), per_key, centre)
+    together = project_on_characters(logits, frame, labels).square().sum().item()
+    return LogitFVE(together / total, per_key, centre)

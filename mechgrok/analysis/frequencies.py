@@ -97,7 +97,7 @@ def find_key_frequencies(source: ActivationGrid | HookedModel, method: Method = 
     """
     if method not in _SHARES:
         raise ConfigError(f"method must be one of {', '.join(_SHARES)}; got {method!r}")
-    grid = as_grid(source)
+    grid = as_grid(source, names=None if method == "neurons" else [])
     basis = grid.task.frame.basis
     shares, noise, quantity = _SHARES[method](grid)
     # For a tiny group noise covers all of the space, and a single block may be all that there is.

@@ -50,7 +50,7 @@ def full_loss(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"
     >>> round(full_loss(cosine_network(7, {2: 5.0})), 3)
     0.269
     """
-    grid = as_grid(source)
+    grid = as_grid(source, names=[])
     return mean_loss(grid.logits, grid, mask)
 
 
@@ -64,7 +64,7 @@ def accuracy(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"]
     >>> accuracy(cosine_network(7, {2: 5.0}))
     1.0
     """
-    grid = as_grid(source)
+    grid = as_grid(source, names=[])
     return mean_accuracy(grid.logits, grid, mask)
 
 
@@ -173,7 +173,7 @@ def _key_part(grid: ActivationGrid, keys: Iterable[Label], space: Space, site: s
 
 
 def _grid_with(source: ActivationGrid | HookedModel, site: str) -> ActivationGrid:
-    return as_grid(source, names=None if site == "logits" else [site])
+    return as_grid(source, names=[] if site == "logits" else [site])
 
 
 def _at_site(grid: ActivationGrid, site: str) -> Tensor:

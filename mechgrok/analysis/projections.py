@@ -27,7 +27,7 @@ def project_on_product(
     means = frame.mean_by_result(x)
     counts = frame.counts.to(x.dtype)
     flat = means.reshape(frame.order, -1)
-    if (counts == counts[0]).all():
+    if _even(frame):
         coefficients = rows @ flat
     else:
         # Unequal numbers of inputs per answer (polynomials): as functions of the inputs the basis functions are
@@ -47,10 +47,18 @@ def project_on_characters(
     On Z_p this is cos(w_k(a+b-c)), one coefficient per frequency. Classes and inputs outside the frame get 0.
     """
     labels = frame.basis.check_labels(labels)
-    directions = torch.stack([frame.basis.character(label) for label in labels]).to(logits.dtype)
-    profile = directions.T @ (directions @ mean_by_quotient(logits, frame))
     table = torch.zeros(frame.order, logits.shape[1], dtype=logits.dtype)
-    table[:, frame.classes] = profile[_quotients(frame)]
+    if _even(frame):
+        directions = torch.stack([frame.basis.character(label) for label in labels]).to(logits.dtype)
+        profile = directions.T @ (directions @ mean_by_quotient(logits, frame))
+        table[:, frame.classes] = profile[_quotients(frame)]
+    else:
+        directions = torch.stack([_centred_direction(frame, label, logits.dtype) for label in labels])
+        weighted = (directions * frame.counts.to(logits.dtype)[:, None]).flatten(1)
+        along = weighted @ frame.mean_by_result(logits)[:, frame.classes].flatten()
+        gram = weighted @ directions.flatten(1).T
+        coefficients = torch.linalg.pinv(gram, hermitian=True) @ along
+        table[:, frame.classes] = torch.tensordot(coefficients, directions, dims=1)
     return frame.spread_by_result(table, len(logits))
 
 
@@ -62,11 +70,37 @@ def mean_by_quotient(logits: Float[Tensor, "inputs classes"], frame: Frame) -> F
 
 
 def character_power(logits: Float[Tensor, "inputs classes"], frame: Frame) -> Float[Tensor, " blocks"]:
-    """Squared norm of the logits along chi(a∘b∘c^-1) for each non-trivial block, in basis order."""
-    profile = mean_by_quotient(logits, frame)
-    directions = torch.stack([frame.basis.character(label) for label in frame.basis.labels])
-    # Each of the `order` values of the character occurs once for every input.
-    return (directions.to(logits.dtype) @ profile).square() * frame.counts.sum()
+    """Squared norm of the logits along chi(a∘b∘c^-1) for each non-trivial block, in basis order.
+
+    Where answers are not equally frequent the directions are centred over the inputs, so that a bias of the
+    classes is no power; they then overlap a little, and the powers of several add up to more than their joint one.
+    """
+    labels = frame.basis.labels
+    if _even(frame):
+        directions = torch.stack([frame.basis.character(label) for label in labels]).to(logits.dtype)
+        # Each of the `order` values of the character occurs once for every input.
+        return (directions @ mean_by_quotient(logits, frame)).square() * frame.counts.sum()
+    table = frame.mean_by_result(logits)[:, frame.classes]
+    counts = frame.counts.to(logits.dtype)[:, None]
+    powers = []
+    for label in labels:
+        direction = _centred_direction(frame, label, logits.dtype)
+        norm = (counts * direction.square()).sum()
+        along = (counts * direction * table).sum()
+        powers.append(along.square() / norm if norm > 1e-12 * counts.sum() else torch.zeros_like(norm))
+    return torch.stack(powers)
+
+
+def _even(frame: Frame) -> bool:
+    """Whether all answers are equally frequent, as on a group."""
+    return bool((frame.counts == frame.counts[0]).all())
+
+
+def _centred_direction(frame: Frame, label: Label, dtype: torch.dtype) -> Tensor:
+    """[order, order], chi(s∘c^-1) for an answer s and a class c, less its mean over the inputs for each class."""
+    direction = frame.basis.character(label).to(dtype)[_quotients(frame)]
+    counts = frame.counts.to(dtype)
+    return direction - counts @ direction / counts.sum()
 
 
 def _quotients(frame: Frame) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.algebra import Basis, fourier_basis
+from mechgrok.analysis.frequencies import rounding_power
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel, neuron_logit_map, token_embedding
 
@@ -44,8 +45,10 @@ def weight_spectrum(
             weights = neuron_logit_map(grid.model, grid.task.n_classes).T[frame.classes]
         else:
             raise ConfigError(f"matrix must be W_E or W_L, got {matrix!r}")
+    if not weights.isfinite().all():
+        raise UndefinedMetricError("the weights are not finite: there is no spectrum")
     norms = basis.transform(weights.detach().double(), dim=0).norm(dim=1)
-    if not norms[1:].any():
+    if norms[1:].square().sum() <= rounding_power(weights):
         raise UndefinedMetricError("the weights are the same for all symbols: there is no spectrum")
     return norms, basis
 
@@ -78,7 +81,7 @@ def gini(norms: Float[Tensor, " n"]) -> float:
     0.75
     """
     c = norms.double().sort().values
-    if len(c) == 0 or (c < 0).any() or not c.any():
+    if len(c) == 0 or (c < 0).any() or not c.any() or not c.isfinite().all():
         raise UndefinedMetricError(
             f"Gini needs non-negative numbers that are not all 0, got {norms.tolist()}"
         )

@@ -19,7 +19,7 @@ from mechgrok.analysis.spectrum import (
     gini,
     sum_squared_weights,
 )
-from mechgrok.errors import ActivationError, UndefinedMetricError
+from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
 from mechgrok.tasks import Split
 
@@ -84,6 +84,8 @@ def summarize(
     ((3, 5), 1.0)
     """
     grid = as_grid(source)
+    if split is not None and not isinstance(split, Split):
+        raise ConfigError(f"split is a Split, as task.split(0.3) gives one; got {type(split).__name__}")
     found = keys if isinstance(keys, KeyFrequencies) else find_key_frequencies(grid)
     labels = found.frequencies if keys is None else tuple(keys)
     values: dict[str, Any] = {"task": grid.task.name, "n_classes": grid.task.n_classes}
@@ -172,7 +174,7 @@ def _verdict(summary: Summary) -> str:
             f"The network has not learned {summary.answer}: it answers {values['accuracy_all']:.1%} of all "
             "inputs correctly. Its algorithm is undetermined."
         )
-    if not summary.keys.frequencies:
+    if not _used(summary):
         return (
             f"The network computes {summary.answer} with {values['accuracy_all']:.2%} accuracy, but no block "
             "of the task's basis stands out in its logits. Its algorithm is undetermined."
@@ -181,7 +183,7 @@ def _verdict(summary: Summary) -> str:
 
 
 def _what(summary: Summary) -> str:
-    keys, share = ", ".join(map(str, summary.keys)), summary.values["logit_fve_class_centred"]
+    keys, share = ", ".join(map(str, _used(summary))), summary.values["logit_fve_class_centred"]
     return (
         f"The network computes {summary.answer} with {summary.values['accuracy_all']:.2%} accuracy, by the "
         f"{_key_word(summary)} {keys}, which {_plural(summary, 'explain', 'explains')} {share:.1%} of its logits."
@@ -205,9 +207,12 @@ def _killed(summary: Summary) -> list[str]:
     if not removed:
         return []
     worst = min(removed, key=lambda ablation: ablation.accuracy)
+    effect = (
+        "kills the network" if worst.accuracy < worst.accuracy_before / 2 else "does not kill the network"
+    )
     return [
-        f"Removing {_plural(summary, 'them', 'it')} from the {_PLACES[worst.site]} kills the network: accuracy "
-        f"falls from {worst.accuracy_before:.1%} to {worst.accuracy:.1%}."
+        f"Removing {_plural(summary, 'them', 'it')} from the {_PLACES[worst.site]} {effect}: accuracy "
+        f"goes from {worst.accuracy_before:.2%} to {worst.accuracy:.2%}."
     ]
 
 
@@ -216,7 +221,12 @@ def _key_word(summary: Summary) -> str:
 
 
 def _plural(summary: Summary, many: str, one: str) -> str:
-    return many if len(summary.keys) > 1 else one
+    return many if len(_used(summary)) > 1 else one
+
+
+def _used(summary: Summary) -> list[Label]:
+    """The keys that the numbers are about: the given ones, or those found."""
+    return summary.values["key_frequencies"]
 
 
 _PLURALS = {"frequency": "frequencies", "irrep": "irreps"}

@@ -105,7 +105,8 @@ def _letters(token: str, text: str) -> list[str]:
     unknown = [letter for letter in token if letter not in SYMBOLS]
     if unknown:
         raise TaskError(
-            f"{text!r}: unknown symbol {unknown[0]!r} in {token!r}; the operands are a and b (or x and y)"
+            f"{text!r}: unknown symbol {unknown[0]!r} in {token!r}; the operands are a and b (or x and y); "
+            "named operations are add, sub, mul, div"
         )
     return list(token)
 

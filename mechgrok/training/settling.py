@@ -35,13 +35,26 @@ def settled(history: Sequence[HistoryRow], config: TrainConfig) -> bool:
     if not history:
         return False
     start = _number(history[-1]["step"]) - window(config)
-    recent = [row for row in history if _number(row["step"]) >= start]
-    if start < _number(history[0]["step"]):
+    before = [i for i, row in enumerate(history) if _number(row["step"]) <= start]
+    if not before:
         return False
+    recent = history[before[-1] :]
     if any(_number(row["accuracy_test"]) < TEST_ACCURACY for row in recent):
         return False
     first, last = (_number(row["sum_squared_weights"]) for row in (recent[0], recent[-1]))
     return abs(last - first) <= NORM_CHANGE * first
+
+
+def over(step: int, history: Sequence[HistoryRow], config: TrainConfig) -> bool:
+    """Whether a training that has come to this step, and was evaluated there, is at its end."""
+    if step >= config.steps:
+        return True
+    if not history or history[-1]["step"] != step:
+        return False
+    test_loss = history[-1]["loss_test"]
+    if test_loss is not None and test_loss < config.stop_test_loss:
+        return True
+    return config.stop_when_settled and settled(history, config)
 
 
 def _number(value: int | float | None) -> int | float:

@@ -8,7 +8,7 @@ from torch import Tensor
 from mechgrok.analysis.losses import cross_entropy
 from mechgrok.analysis.spectrum import sum_squared_weights
 from mechgrok.config import NetworkConfig, RunConfig, TrainConfig
-from mechgrok.errors import ConfigError
+from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.runs import HistoryRow, Run, create_run
 from mechgrok.tasks import Split, Task
 from mechgrok.training.batches import MiniBatchStep
@@ -19,7 +19,7 @@ from mechgrok.training.objectives import Objective, make_objective
 from mechgrok.training.optimizers import STATE_SEPARATOR, Updater
 from mechgrok.training.recipes import find_recipe
 from mechgrok.training.schedules import checkpoint_due
-from mechgrok.training.settling import settled
+from mechgrok.training.settling import over
 from mechgrok.training.step import AutogradStep, TrainingStep, make_step, prepare_process
 
 
@@ -38,8 +38,8 @@ def train(
     """Train a network until it has grokked and settled, or for a number of steps.
 
     A folder that already holds the same run is gone on with: a finished one is opened, an interrupted one
-    continues bit for bit from its newest state. Ctrl-C finishes the step, saves, and raises
-    `KeyboardInterrupt`.
+    continues bit for bit from its newest state, also to more steps than before. Ctrl-C finishes the step,
+    saves, and raises `KeyboardInterrupt`.
 
     Args:
         task: what to learn.
@@ -61,6 +61,8 @@ def train(
     >>> run.steps, run.history[-1]["step"]
     ((0, 20), 20)
     """
+    if not isinstance(task, Task):
+        raise ConfigError(f"train needs a task, as modular_task('add', 113) gives one; got {task!r}")
     changes |= {} if model is None else {"model": model}
     changes |= {} if steps is None else {"steps": steps}
     config = find_recipe(recipe).replace(**changes)
@@ -78,12 +80,22 @@ def resume(run: Run, *, progress: bool = True) -> Run:
     >>> resume(run).steps
     (0, 3)
     """
-    training = Training(run)
-    if not training.finished:
+    if not _finished(run):
+        training = Training(run)
         name = f"{run.task.name} {run.config.train.recipe}"
         with progress_bar(name, run.config.train.steps, start=training.step, enabled=progress) as report:
             training.go(report)
     return run
+
+
+def _finished(run: Run) -> bool:
+    """Whether the newest checkpoint is the end, so that nothing is left to do."""
+    history, steps = run.history, run.steps
+    return (
+        bool(steps and history)
+        and history[-1]["step"] == steps[-1]
+        and over(steps[-1], history, run.config.train)
+    )
 
 
 class Training:
@@ -100,12 +112,6 @@ class Training:
         self.kept = list(run.steps)
         self.gradients = self._make_gradients()
 
-    @property
-    def finished(self) -> bool:
-        """Whether there is nothing left to do."""
-        evaluated = bool(self.history) and self.history[-1]["step"] == self.step
-        return self.step in self.kept and evaluated and self._at_end()
-
     def go(self, report: Report) -> None:
         """Train to the end.
 
@@ -116,7 +122,7 @@ class Training:
             while True:
                 if self.step % self.config.eval_every == 0 or self.step == self.config.steps:
                     self._evaluate(report)
-                done = self._at_end()
+                done = over(self.step, self.history, self.config)
                 if done or checkpoint_due(self.step, self.kept, self.history, self.config):
                     self._keep()
                 if done:
@@ -137,16 +143,6 @@ class Training:
             return MiniBatchStep(step, self.config.batch_size, run.config.seed, self.step)
         return make_step(self.model, run.task, run.split.train, objective)
 
-    def _at_end(self) -> bool:
-        if self.step >= self.config.steps:
-            return True
-        if not self.history or self.history[-1]["step"] != self.step:
-            return False
-        test_loss = self.history[-1]["loss_test"]
-        if test_loss is not None and test_loss < self.config.stop_test_loss:
-            return True
-        return self.config.stop_when_settled and settled(self.history, self.config)
-
     def _evaluate(self, report: Report) -> None:
         if not self.history or (self.history[-1]["step"] or 0) < self.step:
             row = {"step": self.step, **self._measures()}
@@ -162,7 +158,8 @@ class Training:
         if not losses.isfinite().all():
             raise ConfigError(
                 f"the training diverged: the loss is not finite at step {self.step}. Lower the learning "
-                f"rate (lr={self.config.lr}) or take a longer warm-up (warmup={self.config.warmup})"
+                f"rate (lr is {self.config.lr}) or take a longer warm-up (warmup is {self.config.warmup}), "
+                f"in another folder than {self.run.path}"
             )
         masks = {"train": self.run.split.train, "test": self.run.split.test}
         return {
@@ -183,6 +180,11 @@ class Training:
 
     def _restore(self) -> None:
         stored = self.run.read_state()
+        if stored is None and any(self.run.steps):
+            raise CheckpointError(
+                f"{self.run.path} has checkpoints up to step {self.run.steps[-1]}, but not the optimiser's state to "
+                "go on from; train again in another folder"
+            )
         self.step, tensors = stored or (0, {})
         self.run.forget_after(self.step if stored else -1)
         weights = {k.split(STATE_SEPARATOR, 1)[1]: t for k, t in tensors.items() if k.startswith("weight")}

@@ -92,3 +92,16 @@ def test_sum_of_squares_counts_every_parameter():
     assert mg.sum_squared_weights(model) == pytest.approx(
         sum((w**2).sum().item() for w in model.parameters())
     )
+
+
+@pytest.mark.parametrize("weights", [torch.full((7, 3), 0.3), torch.tensor([[0.1, 0.7]]).expand(113, 2)])
+def test_constant_weights_have_no_spectrum(weights):
+    with pytest.raises(mg.UndefinedMetricError, match="the same for all symbols"):
+        mg.fourier_frequency_density(weights)
+
+
+def test_weights_that_are_not_finite():
+    with pytest.raises(mg.UndefinedMetricError, match="not finite"):
+        mg.fourier_coefficient_ratio(torch.full((7, 3), torch.nan))
+    with pytest.raises(mg.UndefinedMetricError, match="non-negative numbers"):
+        mg.gini(torch.tensor([1.0, torch.inf]))

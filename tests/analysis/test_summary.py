@@ -13,7 +13,7 @@ def test_a_planted_network_gets_its_verdict():
         "computes a+b with 100.00% accuracy, by the key frequencies 2, 6, which explain 100.0%"
         in summary.verdict
     )
-    assert "accuracy falls from 100.0%" in summary.verdict
+    assert "kills the network: accuracy goes from 100.00% to" in summary.verdict
     assert {(a.site, a.keep) for a in summary.ablations} == {
         (site, keep) for site in ("embed", "neurons", "logits") for keep in (False, True)
     }
@@ -56,3 +56,14 @@ def test_a_split_without_test_inputs_has_no_test_loss():
 def test_given_keys_are_used():
     model = mg.cosine_network(13, {2: 9.0, 3: 9.0})
     assert mg.summarize(model, keys=[3]).values["key_frequencies"] == [3]
+
+
+def test_the_verdict_is_about_the_given_keys():
+    verdict = mg.summarize(mg.cosine_network(13, {2: 9.0, 3: 9.0}), keys=[3]).verdict
+    assert "by the key frequency 3, which explains 50.0%" in verdict
+    assert "undetermined" in mg.summarize(mg.cosine_network(13, {2: 9.0}), keys=[]).verdict
+
+
+def test_an_ablation_without_effect_kills_nothing():
+    strong = mg.cosine_network(13, {2: 90.0, 3: 2.0})
+    assert "does not kill the network" in mg.summarize(strong, keys=[3]).verdict

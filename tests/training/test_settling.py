@@ -37,3 +37,8 @@ def test_without_test_inputs_nothing_is_ever_settled():
 )
 def test_the_window_is_the_time_constant_of_the_decay(lr, decay, steps):
     assert window(TrainConfig(lr=lr, weight_decay=decay)) == steps
+
+
+def test_rare_evaluations_still_compare_two_of_them():
+    rare = [{"step": s, "accuracy_test": 1.0, "sum_squared_weights": 100.0 * (s + 1)} for s in (0, 200)]
+    assert not settled(rare, FAST)

@@ -148,6 +148,15 @@ def test_a_finished_run_is_opened_and_not_trained_again(tmp_path, monkeypatch):
     assert train(tmp_path / "run").steps == run.steps
 
 
+def test_a_finished_run_can_be_lengthened(tmp_path):
+    train(tmp_path / "run", steps=20)
+    longer = train(tmp_path / "run", steps=30)
+    assert longer.steps == (0, 10, 20, 30)
+    assert same(weights(longer), weights(train(steps=30)))
+    assert load_run(tmp_path / "run").config.train.steps == 30
+    assert train(tmp_path / "run", steps=20).steps == (0, 10, 20, 30), "fewer steps open it as it is"
+
+
 def test_a_network_that_grokked_stops_by_itself():
     run = mg.train(mg.modular_task("add", 11), fraction=0.9, model=SMALL, seed=0, steps=3000, progress=False)
     assert run.steps[-1] < 3000
@@ -203,3 +212,16 @@ def test_the_progress_bar_goes_to_standard_error(capsys):
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "30/30" in printed.err
+
+
+def test_opening_a_run_without_its_state_loses_nothing(tmp_path):
+    run = train(tmp_path / "run")
+    (run.path / "state.safetensors").unlink()
+    before = run.path / "history.jsonl"
+    stamp = before.stat().st_mtime_ns
+    assert mg.resume(load_run(run.path), progress=False).steps == (0, 10, 20, 30)
+    assert train(tmp_path / "run").steps == (0, 10, 20, 30)
+    assert before.stat().st_mtime_ns == stamp
+    with pytest.raises(mg.CheckpointError, match="not the optimiser's state to go on from"):
+        train(tmp_path / "run", steps=50)
+    assert load_run(run.path).steps == (0, 10, 20, 30)

@@ -135,7 +135,7 @@ TRANSFORMERS = (
     Layout("mechgrok", "a mechgrok network", _is_own, _from_own),
     Layout(
         "transformer_lens",
-        "a TransformerLens HookedTransformer (0.2 to 3.9)",
+        "a TransformerLens HookedTransformer (0.2 to 3.9), taken to be causal with ReLU",
         _is_transformer_lens,
         _from_transformer_lens,
     ),
