@@ -165,6 +165,7 @@ def as_grid(source: "ActivationGrid | HookedModel", names: Sequence[str] | None 
     """The grid itself, or the one cached from a network: what lets every analysis accept either."""
     if isinstance(source, ActivationGrid):
         return source
+    _check_hooked(source)
     return cache_grid(source, names=names)
 
 
