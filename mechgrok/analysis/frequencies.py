@@ -111,7 +111,7 @@ def find_key_frequencies(source: ActivationGrid | HookedModel, method: Method = 
         threshold=threshold,
         method=method,
         rule=f"share of {quantity} at least {OF_STRONGEST[method]:.0%} of the strongest"
-        + (f" and {OF_NOISE} x white noise" if noise else ""),
+        + (f" and {OF_NOISE} times white noise" if noise else ""),
     )
 
 
@@ -122,7 +122,7 @@ def _logit_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     total = (centred - centred.mean(0)).square().sum()
     shares = _fraction(character_power(grid.logits.double(), frame), total, grid.logits)
     noise = 1 / (len(logits) * (logits.shape[1] - 1))
-    return shares, noise, "logit variance along chi(a∘b∘c^-1)"
+    return shares, noise, f"logit variance along {frame.direction}"
 
 
 def _neuron_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:

@@ -40,6 +40,12 @@ class Frame:
         """The number of group elements."""
         return self.basis.order
 
+    @property
+    def direction(self) -> str:
+        """The one function of inputs and classes that each block stands for, as a formula for people."""
+        additive = self.basis.what == "frequency" and torch.equal(self.classes, torch.arange(self.order))
+        return f"cos(w_k({self.answer}-c))" if additive else "chi(a∘b∘c^-1)"
+
     @cached_property
     def counts(self) -> Float[Tensor, " order"]:
         """How many inputs have each element as their answer, in float64."""

@@ -241,7 +241,7 @@ def test_result_carries_the_evidence():
     assert found.share(2) == pytest.approx(0.64)
     assert found.explained == pytest.approx(1)
     assert repr(found) == "KeyFrequencies(2: 64.0%, 5: 36.0%; by logits)"
-    assert "1% of the strongest and 25 x white noise" in found.rule
+    assert "1% of the strongest and 25 times white noise" in found.rule
 
 
 def test_unknown_method_lists_the_methods():
