@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+# The time of an example says nothing on a machine that does other things too.
+settings.register_profile("mechgrok", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mechgrok")
 
 # Small networks run fastest, and the same on every machine, in one thread.
 torch.set_num_threads(1)

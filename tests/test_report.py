@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -243,7 +244,11 @@ def test_the_browser_reports_what_is_wrong(tmp_path: Path):
     file.write_text("<img src='http://127.0.0.1:9/x.png'><script>missing()</script>")
     with browser_page() as page:
         page.open(file, 800)
-        page.wait_for("document.readyState === 'complete'")
+        page.wait_for("document.querySelector('img') !== null && document.readyState === 'complete'")
+        deadline = time.monotonic() + 20
+        while not page.errors and time.monotonic() < deadline:
+            time.sleep(0.05)
+            page.evaluate("1")  # events come in with the answers
         assert any("missing" in error for error in page.errors)
         assert "http://127.0.0.1:9/x.png" in page.requests
 
