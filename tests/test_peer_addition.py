@@ -65,6 +65,17 @@ def test_restricted_loss(grid, expected):
     assert without == loss(expected["restricted_loss_all_without_bias_correction"])
 
 
+def test_explained_logits_and_weights(grid, expected):
+    keys = expected["key_frequencies"]
+    for centre, name in (("class", "centred_over_c"), ("double", "double_centred")):
+        explained = mg.logit_fve(grid, keys, centre=centre)
+        assert explained.fraction == pytest.approx(expected[f"logit_fve_{name}"], abs=1e-4)
+    for matrix in ("W_E", "W_L"):
+        spread = mg.gini(mg.frequency_norms(grid, matrix=matrix))
+        assert spread == pytest.approx(expected[f"gini_{matrix}_56_frequency_norms"], abs=1e-4)
+    assert mg.sum_squared_weights(grid.model) == loss(expected["sum_squared_weights"])
+
+
 def test_excluded_loss(grid, split, expected):
     keys = expected["key_frequencies"]
     assert mg.excluded_loss(grid, keys, split.train) == loss(expected["excluded_loss_train_joint"])
