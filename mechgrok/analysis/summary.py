@@ -91,9 +91,9 @@ def summarize(
     values: dict[str, Any] = {"task": grid.task.name, "n_classes": grid.task.n_classes}
     values |= _losses(grid, split)
     neurons = _or_none(lambda: neuron_frequencies(grid))
-    fve = _or_none(lambda: logit_fve(grid, labels))
+    fve = logit_fve(grid, labels) if labels else None
     values["key_frequencies"] = list(labels)
-    values |= _of_keys(grid, split, labels) if labels else {}
+    values |= _of_keys(grid, split, labels, fve) if fve else {}
     values |= _of_weights(grid)
     if neurons is not None:
         values["neurons"] = len(neurons.fve)
@@ -120,7 +120,9 @@ def _losses(grid: ActivationGrid, split: Split | None) -> dict[str, float]:
     }
 
 
-def _of_keys(grid: ActivationGrid, split: Split | None, keys: tuple[Label, ...]) -> dict[str, Any]:
+def _of_keys(
+    grid: ActivationGrid, split: Split | None, keys: tuple[Label, ...], fve: LogitFVE
+) -> dict[str, Any]:
     where, train = ("train", split.train) if split else ("all", None)
     return {
         "restricted_loss_all": restricted_loss(grid, keys),
@@ -129,9 +131,9 @@ def _of_keys(grid: ActivationGrid, split: Split | None, keys: tuple[Label, ...])
         f"excluded_loss_{where}": excluded_loss(grid, keys, train),
         f"excluded_loss_{where}_per_key": {k: excluded_loss(grid, [k], train) for k in keys},
         f"excluded_loss_{where}_character_space": excluded_loss(grid, keys, train, space="character"),
-        "logit_fve_class_centred": logit_fve(grid, keys).fraction,
+        "logit_fve_class_centred": fve.fraction,
         "logit_fve_double_centred": logit_fve(grid, keys, centre="double").fraction,
-        "logit_fve_per_key": logit_fve(grid, keys).per_key,
+        "logit_fve_per_key": fve.per_key,
     }
 
 

@@ -11,13 +11,9 @@ from transformer_lens.hook_points import HookPoint
 from mechgrok.config import MLPConfig
 from mechgrok.errors import ActivationError, ConfigError
 from mechgrok.models.init import initialise_mlp
-from mechgrok.models.transformer import ACTIVATIONS
+from mechgrok.models.transformer import ACTIVATIONS, parameter
 
 OPERANDS = 2
-
-
-def _parameter(*shape: int) -> nn.Parameter:
-    return nn.Parameter(torch.zeros(shape))
 
 
 class OperandEmbed(nn.Module):
@@ -25,7 +21,7 @@ class OperandEmbed(nn.Module):
 
     def __init__(self, cfg: MLPConfig) -> None:
         super().__init__()
-        self.W_E = _parameter(cfg.d_vocab, cfg.d_embed)
+        self.W_E = parameter(cfg.d_vocab, cfg.d_embed)
 
 
 class HiddenLayer(nn.Module):
@@ -33,8 +29,8 @@ class HiddenLayer(nn.Module):
 
     def __init__(self, cfg: MLPConfig, d_in: int, *, biases: int = 1) -> None:
         super().__init__()
-        self.W_in = _parameter(d_in, cfg.d_mlp) if d_in else None
-        self.b_in = _parameter(cfg.d_mlp) if cfg.mlp_bias else None
+        self.W_in = parameter(d_in, cfg.d_mlp) if d_in else None
+        self.b_in = parameter(cfg.d_mlp) if cfg.mlp_bias else None
         self.biases = biases
         self.act = ACTIVATIONS[cfg.act_fn]
         self.hook_pre, self.hook_post = HookPoint(), HookPoint()
@@ -60,9 +56,9 @@ class Readout(nn.Module):
         super().__init__()
         factored = cfg.readout != "direct"
         d_in = cfg.d_embed if factored else cfg.d_mlp
-        self.W_out = _parameter(cfg.d_mlp, cfg.d_embed) if factored else None
-        self.W_U = None if cfg.readout == "tied" else _parameter(d_in, cfg.d_vocab_out)
-        self.b_U = _parameter(cfg.d_vocab_out) if cfg.unembed_bias else None
+        self.W_out = parameter(cfg.d_mlp, cfg.d_embed) if factored else None
+        self.W_U = None if cfg.readout == "tied" else parameter(d_in, cfg.d_vocab_out)
+        self.b_U = parameter(cfg.d_vocab_out) if cfg.unembed_bias else None
         self.hook_out = HookPoint()
 
 

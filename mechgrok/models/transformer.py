@@ -23,7 +23,8 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 }
 
 
-def _parameter(*shape: int) -> nn.Parameter:
+def parameter(*shape: int) -> nn.Parameter:
+    """A weight of zeros, to be drawn or loaded."""
     return nn.Parameter(torch.zeros(shape))
 
 
@@ -32,7 +33,7 @@ class Embed(nn.Module):
 
     def __init__(self, cfg: ModelConfig) -> None:
         super().__init__()
-        self.W_E = _parameter(cfg.d_vocab, cfg.d_model)
+        self.W_E = parameter(cfg.d_vocab, cfg.d_model)
 
     def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
         return self.W_E[tokens]
@@ -43,7 +44,7 @@ class PosEmbed(nn.Module):
 
     def __init__(self, cfg: ModelConfig) -> None:
         super().__init__()
-        self.W_pos = _parameter(cfg.n_ctx, cfg.d_model)
+        self.W_pos = parameter(cfg.n_ctx, cfg.d_model)
 
     def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
         return self.W_pos[: tokens.shape[1]].expand(len(tokens), -1, -1)
@@ -54,7 +55,7 @@ class LayerNorm(nn.Module):
 
     def __init__(self, cfg: ModelConfig, eps: float = 1e-5) -> None:
         super().__init__()
-        self.w, self.b, self.eps = _parameter(cfg.d_model), _parameter(cfg.d_model), eps
+        self.w, self.b, self.eps = parameter(cfg.d_model), parameter(cfg.d_model), eps
         self.hook_scale, self.hook_normalized = HookPoint(), HookPoint()
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
@@ -70,10 +71,10 @@ class Attention(nn.Module):
         super().__init__()
         self.cfg = cfg
         for name in ("Q", "K", "V"):
-            setattr(self, f"W_{name}", _parameter(cfg.n_heads, cfg.d_model, cfg.d_head))
-            setattr(self, f"b_{name}", _parameter(cfg.n_heads, cfg.d_head) if cfg.attn_bias else None)
-        self.W_O = _parameter(cfg.n_heads, cfg.d_head, cfg.d_model)
-        self.b_O = _parameter(cfg.d_model) if cfg.attn_bias else None
+            setattr(self, f"W_{name}", parameter(cfg.n_heads, cfg.d_model, cfg.d_head))
+            setattr(self, f"b_{name}", parameter(cfg.n_heads, cfg.d_head) if cfg.attn_bias else None)
+        self.W_O = parameter(cfg.n_heads, cfg.d_head, cfg.d_model)
+        self.b_O = parameter(cfg.d_model) if cfg.attn_bias else None
         self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()
         self.hook_attn_scores, self.hook_pattern, self.hook_z = HookPoint(), HookPoint(), HookPoint()
 
@@ -107,9 +108,9 @@ class MLP(nn.Module):
 
     def __init__(self, cfg: ModelConfig) -> None:
         super().__init__()
-        self.W_in, self.W_out = _parameter(cfg.d_model, cfg.d_mlp), _parameter(cfg.d_mlp, cfg.d_model)
-        self.b_in = _parameter(cfg.d_mlp) if cfg.mlp_bias else None
-        self.b_out = _parameter(cfg.d_model) if cfg.mlp_bias else None
+        self.W_in, self.W_out = parameter(cfg.d_model, cfg.d_mlp), parameter(cfg.d_mlp, cfg.d_model)
+        self.b_in = parameter(cfg.d_mlp) if cfg.mlp_bias else None
+        self.b_out = parameter(cfg.d_model) if cfg.mlp_bias else None
         self.act = ACTIVATIONS[cfg.act_fn]
         self.hook_pre, self.hook_post = HookPoint(), HookPoint()
 
@@ -153,8 +154,8 @@ class Unembed(nn.Module):
 
     def __init__(self, cfg: ModelConfig) -> None:
         super().__init__()
-        self.W_U = _parameter(cfg.d_model, cfg.d_vocab_out)
-        self.b_U = _parameter(cfg.d_vocab_out) if cfg.unembed_bias else None
+        self.W_U = parameter(cfg.d_model, cfg.d_vocab_out)
+        self.b_U = parameter(cfg.d_vocab_out) if cfg.unembed_bias else None
         self.hook_out = HookPoint()
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_vocab_out"]:
