@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from mechgrok.training.bags import RowSums
 from mechgrok.training.tables import Pairs
@@ -36,19 +37,20 @@ class LastPositionAttention:
         return scores.index_select(0, self.index).view(*self.shape, -1).softmax(dim=1)
 
     def write_weights(
-        self, pattern: Float[Tensor, "inputs slots heads"] | None, into: Float[Tensor, "inputs slots heads"]
+        self, pattern: Float[Tensor, "inputs slots heads"] | None, into: Float[Tensor, "inputs mixed heads"]
     ) -> None:
-        """Write the attention weights; without a pattern all are 1, the attention rate 0."""
+        """Write the attention weights of the first slots; without a pattern all are 1, the attention rate 0."""
         if pattern is None:
             into.fill_(1.0)
         else:
-            torch.mul(pattern, self.rate, out=into).add_(1 - self.rate)
+            torch.mul(pattern[:, : into.shape[1]], self.rate, out=into).add_(1 - self.rate)
 
     def scores_gradient(
-        self, pattern: Float[Tensor, "inputs slots heads"], gradient: Float[Tensor, "inputs slots heads"]
+        self, pattern: Float[Tensor, "inputs slots heads"], gradient: Float[Tensor, "inputs mixed heads"]
     ) -> Float[Tensor, "scores heads"]:
-        """Gradient of the scores from that of the attention weights."""
+        """Gradient of the scores from that of the attention weights of the first slots."""
         assert self.sums is not None, "built without gradients"
-        weighted = gradient * pattern
+        left_out = pattern.shape[1] - gradient.shape[1]
+        weighted = functional.pad(gradient, (0, 0, 0, left_out)).mul_(pattern)
         weighted -= pattern * weighted.sum(1, keepdim=True)
         return self.sums(weighted.mul_(self.rate).flatten(0, 1))

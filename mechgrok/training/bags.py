@@ -28,12 +28,13 @@ class Bags:
 
     def __init__(self, index: Int[Tensor, "rows terms"], table_length: int, weighted: int) -> None:
         # Half the indices' memory traffic of int64; FBGEMM's and MKL's kernels take both.
-        self.index = index.int().contiguous()
+        self.index, self.table_length = index.int().contiguous(), table_length
         self.pattern = _csr_pattern(index[:, :weighted], table_length) if weighted else None
         constant = (index == index[:1]).all(dim=0)
         self.constant_terms = constant.nonzero().flatten()
         self.constant_rows = index[0, self.constant_terms]
-        self.varying = _Transposed(index, (~constant).nonzero().flatten()) if not constant.all() else None
+        varying = (~constant).nonzero().flatten()
+        self.varying = _Transposed(index, varying, table_length) if len(varying) else None
 
     def mix(
         self, table: Float[Tensor, "length width"], weights: Float[Tensor, "rows terms"]
@@ -50,18 +51,18 @@ class Bags:
         products = torch.sparse.sampled_addmm(pattern, gradient, table.T, beta=0.0)
         return products.values().view(len(gradient), -1)
 
-    def add_table_gradient(
-        self,
-        gradient: Float[Tensor, "rows width"],
-        weights: Float[Tensor, "rows terms"],
-        into: Float[Tensor, "length width"],
-    ) -> None:
-        """Add the gradient of the table from that of the sums."""
+    def table_gradient(
+        self, gradient: Float[Tensor, "rows width"], weights: Float[Tensor, "rows terms"]
+    ) -> Float[Tensor, "length width"]:
+        """Gradient of the table from that of the sums, in new memory."""
+        if self.varying is None:
+            result = gradient.new_zeros(self.table_length, gradient.shape[1])
+        else:
+            result = self.varying(gradient, weights)
         if len(self.constant_terms):
             columns = weights.index_select(1, self.constant_terms)
-            into.index_add_(0, self.constant_rows, columns.T @ gradient)
-        if self.varying is not None:
-            self.varying.add(gradient, weights, into)
+            result.index_add_(0, self.constant_rows, columns.T @ gradient)
+        return result
 
 
 class RowSums:
@@ -81,22 +82,23 @@ class RowSums:
 
 
 class _Transposed:
-    """The bags seen from the table: which rows each table row goes to."""
+    """The bags seen from the table: which rows each table row goes to; some go to none."""
 
-    def __init__(self, index: Int[Tensor, "rows terms"], terms: Int[Tensor, " some"]) -> None:
+    def __init__(
+        self, index: Int[Tensor, "rows terms"], terms: Int[Tensor, " some"], table_length: int
+    ) -> None:
         n_rows, n_terms = index.shape
         target = index[:, terms].T.flatten()
         row = torch.arange(n_rows, device=index.device).repeat(len(terms))
         weight = row * n_terms + terms.repeat_interleave(n_rows)
         order = target.argsort(stable=True)
-        self.targets, counts = target[order].unique_consecutive(return_counts=True)
+        counts = target.bincount(minlength=table_length)
         self.offsets = (counts.cumsum(0) - counts).int()
         self.rows, self.weight = row[order].int(), weight[order]
 
-    def add(self, gradient: Tensor, weights: Tensor, into: Tensor) -> None:
+    def __call__(self, gradient: Tensor, weights: Tensor) -> Tensor:
         selected = weights.flatten().index_select(0, self.weight)
-        sums = _weighted_sums(gradient, self.rows, self.offsets, selected)
-        into.index_add_(0, self.targets, sums)
+        return _weighted_sums(gradient, self.rows, self.offsets, selected)
 
 
 def mix(

@@ -102,7 +102,6 @@ class FastStep:
         ]
         self.labels = labels.split(self._chunk_length(len(rows)))
         self.active = like.new_empty(len(self.labels[0]), self.cfg.d_mlp)
-        self.g_terms = like.new_empty(self._table_length, width)
         # Transposed, since it is summed up from products [width, rows] @ [rows, d_mlp], the faster order.
         self.g_out = like.new_empty(self.read_out.width, self.cfg.d_mlp)
 
@@ -111,20 +110,21 @@ class FastStep:
         """Mean train loss in float64; every parameter's `.grad` is overwritten with a fresh gradient."""
         tables = self.tables.compute()
         pattern = self._attend(self.attention, tables, self.weights)
-        for accumulated in (self.g_terms, self.g_out, *self.read_out.gradients):
+        for accumulated in (self.g_out, *self.read_out.gradients):
             accumulated.zero_()
         weights = self.weights.split(self._chunk_length(len(self.weights)))
-        losses, g_weights = [], []
+        losses, g_weights, g_terms = [], [], []
         for bags, chunk_weights, labels in zip(self.bags, weights, self.labels, strict=True):
             u = bags.mix(tables.terms, chunk_weights)
             losses.append(self._loss_backward(u, tables, labels))
-            bags.add_table_gradient(u, chunk_weights, into=self.g_terms)
+            g_terms.append(bags.table_gradient(u, chunk_weights))
             if pattern is not None:
                 g_weights.append(bags.weight_gradient(u, tables.terms))
         g_scores = None
         if pattern is not None:
-            g_scores = self.attention.scores_gradient(pattern, torch.cat(g_weights).view(pattern.shape))
-        gradients = TableGradients(self.g_terms, g_scores, self.g_out.T, self.read_out.gradients)
+            g_mixed = torch.cat(g_weights).unflatten(1, (-1, self.cfg.n_heads))
+            g_scores = self.attention.scores_gradient(pattern, g_mixed)
+        gradients = TableGradients(_sum(g_terms), g_scores, self.g_out.T, self.read_out.gradients)
         self.tables.write_gradients(tables, gradients, self.grads)
         for parameter, gradient in self.grads.items():
             parameter.grad = gradient
@@ -176,7 +176,8 @@ class FastStep:
         """Table rows of each input: head by head within slot by slot, then that of the last token itself."""
         heads = torch.arange(self.cfg.n_heads, device=of_input.device) * len(self.pairs)
         own = self._n_heads_rows + of_input[:, -1:] - self.pairs.first_last
-        return torch.cat([(of_input[:, :, None] + heads).flatten(1), own], dim=1)
+        mixed = of_input[:, : self.pairs.n_mixed, None]
+        return torch.cat([(mixed + heads).flatten(1), own], dim=1)
 
     def _new_weights(self, n: int) -> Tensor:
         """[n, terms]; the last token's own row always has the weight 1."""
@@ -196,7 +197,7 @@ class FastStep:
 
     @property
     def _n_terms(self) -> int:
-        return self.pairs.of_input.shape[1] * self.cfg.n_heads
+        return self.pairs.n_mixed * self.cfg.n_heads
 
     @property
     def _n_heads_rows(self) -> int:
@@ -205,3 +206,10 @@ class FastStep:
     @property
     def _table_length(self) -> int:
         return self._n_heads_rows + self.pairs.n_last
+
+
+def _sum(parts: list[Tensor]) -> Tensor:
+    """The sum, in the memory of the first."""
+    for part in parts[1:]:
+        parts[0] += part
+    return parts[0]

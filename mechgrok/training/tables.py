@@ -6,6 +6,9 @@ Read at the last position and without LayerNorm, the network is
 
 where u is what enters the MLP, beside what passes it by, and A the attention from the last position. All
 rows T and all attention scores belong to a (slot, token) pair, of which there are about 2p instead of p^2.
+
+Where all inputs end in the same token, a "=", a third of the terms goes away: the attention weights of a head add
+up to a constant c, so that sum_s A_s T_s = sum_{s < last} A_s (T_s - T_last) + c T_last.
 """
 
 from dataclasses import dataclass
@@ -41,6 +44,11 @@ class Pairs:
         """How many tokens the last slot has: one for a "=", p for an operand."""
         return len(self) - self.first_last
 
+    @property
+    def n_mixed(self) -> int:
+        """Slots that are mixed by the attention weights: not a last one whose token never changes."""
+        return self.of_input.shape[1] - (self.n_last == 1)
+
     @staticmethod
     def of(tokens: Int[Tensor, "inputs slots"]) -> "Pairs":
         """The pairs of these inputs."""
@@ -61,6 +69,9 @@ class Pairs:
 class Tables:
     """Values of one state of the weights.
 
+    Where the last slot has one token, the heads' rows are relative to that of this token, which is 0, and its
+    share is part of its own row.
+
     Attributes:
         terms: [n_heads * pairs + n_last, d_mlp + width], the rows T, first those of the heads. The first d_mlp
             columns enter the MLP, the others pass it by: to the logits if the read-out is folded, to the
@@ -79,6 +90,7 @@ class Tables:
     read: Tensor
     head_read: Tensor
     last: Tensor
+    last_values: Tensor | None
 
     def to(self, dtype: torch.dtype) -> "Tables":
         """The same in another precision."""
@@ -111,6 +123,9 @@ class TokenTables:
         self.attn, self.mlp = block.attn, block.mlp
         self.d_mlp, self.d_model = cfg.d_mlp, cfg.d_model
         self.attends = cfg.attention_rate > 0
+        n_slots = pairs.of_input.shape[1]
+        self.weight_sum = cfg.attention_rate + (1 - cfg.attention_rate) * n_slots
+        self.relative = pairs.n_mixed < n_slots
         self.score_scale = cfg.d_head**-0.5
 
     def compute(self) -> Tables:
@@ -128,15 +143,20 @@ class TokenTables:
         if self.attends:
             keys, queries = _heads(x, attn.W_K, attn.b_K), _heads(x[first_last:], attn.W_Q, attn.b_Q)
             products = queries @ keys.mT * self.score_scale
-            scores = products.permute(1, 2, 0).flatten(0, 1)
-        values = _heads(x, attn.W_V, attn.b_V)
+            # In dense rows: those of the inputs are picked out of it.
+            scores = products.permute(1, 2, 0).flatten(0, 1).contiguous()
+        values, last_values = _heads(x, attn.W_V, attn.b_V), None
+        if self.relative:
+            last_values = values[:, -1:]
+            last = last + self.weight_sum * (last_values @ attn.W_O.double()).sum(0)
+            values = values - last_values
         read = self._read()
         head_read = (attn.W_O.flatten(0, 1).double() @ read).view(*attn.W_O.shape[:2], -1)
         terms = x.new_empty(len(attn.W_O) * len(x) + len(last), read.shape[1])
         torch.bmm(values, head_read, out=terms[: -len(last)].view(len(attn.W_O), len(x), -1))
         torch.addmm(self._constant(), last, read, out=terms[-len(last) :])
         exact = Tables(
-            terms, scores, self._out(), x, keys, queries, values, read=read, head_read=head_read, last=last
+            terms, scores, self._out(), x, keys, queries, values, read, head_read, last, last_values
         )
         return exact.to(attn.W_O.dtype)
 
@@ -174,8 +194,12 @@ class TokenTables:
         torch.mm(g_head_read, tables.read.T, out=grads[attn.W_O].flatten(0, 1))
         g_read = attn.W_O.flatten(0, 1).T @ g_head_read
         g_read.addmm_(tables.last.T, g_last)
-        g_x = _heads_backward(g_heads @ tables.head_read.mT, tables.embedded, attn.W_V, attn.b_V, grads)
-        g_residual = g_last @ tables.read.T
+        g_values, g_residual = g_heads @ tables.head_read.mT, g_last @ tables.read.T
+        if tables.last_values is not None:
+            shared = self.weight_sum * g_residual
+            g_values[:, -1:] = shared @ attn.W_O.mT - g_values.sum(1, keepdim=True)
+            grads[attn.W_O] += tables.last_values.mT @ shared
+        g_x = _heads_backward(g_values, tables.embedded, attn.W_V, attn.b_V, grads)
         g_x[first_last:] += g_residual
         if attn.b_O is not None:
             torch.sum(g_residual, 0, out=grads[attn.b_O])
