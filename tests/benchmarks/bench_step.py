@@ -35,10 +35,10 @@ PRODUCTS = {"mm": 0, "bmm": 0, "addmm": 1, "addmm_": 1, "addbmm": 1}
 Step = Callable[[], object]
 
 
-def fast_step(p: int, fraction: float) -> Step:
+def fast_step(p: int, fraction: float, config: ModelConfig | None = None) -> Step:
     """Our step and update."""
     task = modular_task("add", p)
-    model = build_model(task, ModelConfig(), seed=0)
+    model = build_model(task, config or ModelConfig(), seed=0)
     step = make_step(model, task, task.split(fraction).train, CrossEntropy())
     optimizer = torch.optim.AdamW(model.parameters(), fused=True, **ADAMW)
 
@@ -49,12 +49,12 @@ def fast_step(p: int, fraction: float) -> Step:
     return run
 
 
-def usual_step(p: int, fraction: float) -> Step:
+def usual_step(p: int, fraction: float, config: ModelConfig | None = None) -> Step:
     """The loop that the papers' notebooks run, with the installed TransformerLens."""
     task = modular_task("add", p)
     train = task.split(fraction).train
     tokens, labels = task.tokens[train], task.labels[train]
-    native = to_transformer_lens(build_model(task, ModelConfig(), seed=0))
+    native = to_transformer_lens(build_model(task, config or ModelConfig(), seed=0))
     optimizer = torch.optim.AdamW(native.parameters(), **ADAMW)
 
     def run() -> None:
