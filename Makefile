@@ -29,8 +29,13 @@ interop: $(READY_TL3)
 
 # Alone on the machine: times mean nothing beside other work.
 bench: $(READY)
-	$(BIN)/python tests/benchmarks/bench_step.py
-	$(BIN)/python tests/benchmarks/bench_recipe.py
+	mkdir -p bench
+	$(BIN)/python tests/benchmarks/bench_step.py --json bench/step.json
+	$(BIN)/python tests/benchmarks/bench_step_mlp.py
+	$(BIN)/python tests/benchmarks/bench_cost.py --json bench/cost.json
+	$(BIN)/python tests/benchmarks/bench_progress.py
+	$(BIN)/python tests/benchmarks/bench_grok.py --json bench/grok.json
+	$(BIN)/python tests/benchmarks/bench_recipe.py --json bench/recipe.json
 
 docs: $(VENV)/.docs
 	$(BIN)/python docs/reproductions.py
@@ -54,4 +59,4 @@ $(READY_TL3): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-tl3 .pytest_cache .ruff_cache .hypothesis .import_linter_cache docs/_build demo
+	rm -rf $(VENV) .venv-tl3 .pytest_cache .ruff_cache .hypothesis .import_linter_cache docs/_build demo bench

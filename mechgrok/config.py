@@ -215,6 +215,8 @@ class TrainConfig(Config):
         gradient: what happens to gradients before the optimiser: nothing, the slow component amplified
             ("grokfast_ema", "grokfast_ma", Lee et al. 2024), or the component along the weights removed
             ("orthograd", Prieto et al. 2025).
+        frozen: parts of the network that keep their initial weights, by the names of their parameters or of what
+            holds them: "embed", "blocks.0.mlp". Neither gradients nor weight decay reach them.
         warmup: steps of linear warm-up; the multiplier of step i is min(i / warmup, 1), so that the very
             first step of a warm-up changes nothing, as in the papers' code.
         steps: the most steps to take.
@@ -248,6 +250,7 @@ class TrainConfig(Config):
     grokfast_alpha: Rate = 0.98
     grokfast_lambda: NonNegative = 2.0
     grokfast_window: Size = 100
+    frozen: tuple[str, ...] = ()
     warmup: Count = 10
     steps: Count = 10_000
     stop_when_settled: bool = True
@@ -257,6 +260,20 @@ class TrainConfig(Config):
     checkpoint_every: Size = 100
 
 
+class StartConfig(Config):
+    """Weights of another network that a training began with; they lie beside the run's configuration.
+
+    Attributes:
+        task: name of the task that the other network was trained on; empty where it is unknown.
+        parameters: names of those that were taken over; the others were drawn as usual.
+        sha256: of these weights.
+    """
+
+    task: str
+    parameters: tuple[str, ...]
+    sha256: str
+
+
 class RunConfig(Config):
     """All that a run follows from, as stored with it.
 
@@ -264,9 +281,11 @@ class RunConfig(Config):
         task: the task's own `spec`.
         train: how it is trained, the network included.
         seed: of the initial weights, and of the split unless one was given.
+        start: what was taken over from another network; None where all weights were drawn.
     """
 
     version: Literal[1] = 1
     task: dict[str, Any]
     train: TrainConfig
     seed: int
+    start: StartConfig | None = None

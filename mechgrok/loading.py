@@ -7,6 +7,7 @@ from mechgrok.errors import CheckpointError
 from mechgrok.models.files import read_model
 from mechgrok.models.networks import Network
 from mechgrok.runs import load_run
+from mechgrok.shipped import find_shipped
 from mechgrok.tasks import Task
 
 
@@ -21,7 +22,8 @@ def load_model(
     """The network in a run folder or in a file, ours or other people's.
 
     Args:
-        path: folder of a run, or a .safetensors, .pt or .pth file with named tensors.
+        path: folder of a run, or the name of one that comes with mechgrok (`shipped_runs`), or a .safetensors,
+            .pt or .pth file with named tensors.
         step: of a run, the checkpoint; None takes the newest.
         task: what the network computes, where that is not stored with it and cannot be inferred.
         config: the fields that are set in it override what the tensors suggest, for what shapes cannot tell.
@@ -33,8 +35,9 @@ def load_model(
     Raises:
         CheckpointError: nothing there, or nothing that can be read; the text says why.
     """
+    shipped = find_shipped(str(path))
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() or (shipped and not path.exists()):
         model = load_run(path).model(step)
     elif step is not None:
         raise CheckpointError(f"step={step} needs the folder of a run; {path} is a file or missing")

@@ -2,6 +2,8 @@
 
     config.json                          what the run follows from
     split.safetensors                    mask of the train inputs
+    start.safetensors                    weights taken over from another network, if any
+    groups.json                          which parameters an optimiser updates, with which settings
     history.jsonl                        one row for each evaluation
     checkpoints/step_00000000.safetensors
     state.safetensors                    weights and optimiser at the newest checkpoint, to go on from
@@ -24,16 +26,20 @@ import torch
 from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, cache_grid
-from mechgrok.config import Config, MLPConfig, RunConfig
+from mechgrok.config import Config, MLPConfig, RunConfig, TrainConfig
+from mechgrok.drawable import Drawable
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.files import read_model, read_tensors, write_model
 from mechgrok.models.networks import Network
-from mechgrok.storage import write_json, write_tensors, write_text
+from mechgrok.shipped import find_shipped, shipped_runs
+from mechgrok.storage import digest, write_json, write_tensors, write_text
 from mechgrok.tasks import Split, Task, task_from_spec
 
-CONFIG, SPLIT, HISTORY, STATE, CHECKPOINTS = (
+CONFIG, SPLIT, START, GROUPS, HISTORY, STATE, CHECKPOINTS = (
     "config.json",
     "split.safetensors",
+    "start.safetensors",
+    "groups.json",
     "history.jsonl",
     "state.safetensors",
     "checkpoints",
@@ -45,7 +51,7 @@ HistoryRow = dict[str, int | float | None]
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Drawable):
     """A training on disk: finished, interrupted or under way."""
 
     path: Path
@@ -54,11 +60,21 @@ class Run:
     @cached_property
     def task(self) -> Task:
         """What was learned, written down as the network read it."""
-        task = task_from_spec(self.config.task)
-        sequence = self.config.train.sequence
-        if sequence is None and isinstance(self.config.train.model, MLPConfig):
-            sequence = ("a", "b")  # all that an MLP reads
-        return task.with_sequence(*sequence) if sequence and task.sequence is None else task
+        return written_for(task_from_spec(self.config.task), self.config.train)
+
+    @cached_property
+    def start(self) -> dict[str, Tensor]:
+        """The weights that the training took over from another network, by name; none where it drew them all.
+
+        Raises:
+            CheckpointError: they are missing or no longer those that the configuration speaks of.
+        """
+        if self.config.start is None:
+            return {}
+        tensors, _ = read_tensors(self.path / START)
+        if digest(tensors) != self.config.start.sha256:
+            raise CheckpointError(f"{self.path / START} does not hold the weights that {CONFIG} speaks of")
+        return tensors
 
     @cached_property
     def split(self) -> Split:
@@ -128,6 +144,16 @@ class Run:
         tensors, header = read_tensors(self.path / STATE)
         return int(header["step"]), tensors
 
+    @property
+    def parameter_groups(self) -> dict[str, dict[str, Any]]:
+        """For each optimiser its `settings` and the `parameters` that it updates; empty until training begins."""
+        path = self.path / GROUPS
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def write_parameter_groups(self, groups: Mapping[str, Mapping[str, Any]]) -> None:
+        """Note which parameters are trained, and how."""
+        write_json(self.path / GROUPS, groups)
+
     def append_history(self, row: HistoryRow) -> None:
         """Add the row of one evaluation."""
         try:
@@ -145,23 +171,34 @@ class Run:
                 self.checkpoint(later).unlink()
 
 
-def create_run(path: str | Path | None, config: RunConfig, split: Split) -> Run:
+def written_for(task: Task, config: TrainConfig) -> Task:
+    """The task written down as a training has the network read it, where the task leaves that open."""
+    sequence = config.sequence
+    if sequence is None and isinstance(config.model, MLPConfig):
+        sequence = ("a", "b")  # all that an MLP reads
+    return task.with_sequence(*sequence) if sequence and task.sequence is None else task
+
+
+def create_run(
+    path: str | Path | None, config: RunConfig, split: Split, start: Mapping[str, Tensor] | None = None
+) -> Run:
     """A new run in a folder, or the one that is already there with the same configuration or fewer steps.
 
     Args:
         path: the folder; None takes a temporary one, which lives as long as the run object.
+        start: the weights of `config.start`.
 
     Raises:
         ConfigError: the folder holds another run, or something else.
         CheckpointError: the folder cannot be written, or the disk is nearly full.
     """
     if path is None:
-        run = create_run(tempfile.mkdtemp(prefix="mechgrok-"), config, split)
+        run = create_run(tempfile.mkdtemp(prefix="mechgrok-"), config, split, start)
         weakref.finalize(run, shutil.rmtree, run.path, ignore_errors=True)
         return run
     path = Path(path)
     if (path / CONFIG).exists():
-        return _same_run(load_run(path), config, split)
+        return _same_run(_open(path), config, split)
     if path.is_dir() and any(not _left_behind(file) for file in path.iterdir()):
         raise ConfigError(f"{path} is not empty and holds no run; choose another folder")
     _make_folder(path)
@@ -170,13 +207,15 @@ def create_run(path: str | Path | None, config: RunConfig, split: Split) -> Run:
         {"train": split.train},
         {"fraction": str(split.fraction), "seed": str(split.seed), "rule": split.rule},
     )
+    if start:
+        write_tensors(path / START, start)
     write_json(path / CONFIG, config.to_json())
     return Run(path, config)
 
 
 def _left_behind(file: Path) -> bool:
     """Whether a file is one that a start which was cut off leaves: all of a run but its configuration."""
-    return file.name == SPLIT or file.name.startswith(f".{SPLIT}.") or file.name.startswith(f".{CONFIG}.")
+    return file.name in (SPLIT, START) or file.name.startswith((f".{SPLIT}.", f".{START}.", f".{CONFIG}."))
 
 
 def _make_folder(path: Path) -> None:
@@ -194,13 +233,28 @@ def _make_folder(path: Path) -> None:
 def load_run(path: str | Path) -> Run:
     """Open a run.
 
+    Args:
+        path: its folder, or the name of one of the runs that come with mechgrok (`shipped_runs`).
+
     Raises:
         CheckpointError: there is no run in the folder, or its configuration is damaged.
+
+    >>> load_run("add113-fast").task
+    Task(add113: a b = -> 113 classes, 12769 inputs)
     """
-    path = Path(path)
+    folder = Path(path)
+    if not folder.exists():
+        folder = find_shipped(str(path)) or folder
+    return _open(folder)
+
+
+def _open(path: Path) -> Run:
     file = path / CONFIG
     if not file.is_file():
-        raise CheckpointError(f"{path} holds no run: there is no {CONFIG} in it")
+        raise CheckpointError(
+            f"{path} holds no run: there is no {CONFIG} in it, and it is none of those that come with "
+            f"mechgrok ({', '.join(shipped_runs()) or 'none is installed'})"
+        )
     try:
         return Run(path, RunConfig(**json.loads(file.read_text(encoding="utf-8"))))
     except (json.JSONDecodeError, UnicodeDecodeError, ConfigError, TypeError) as error:

@@ -1,5 +1,6 @@
 """Writing files so that a reader never sees half of one."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -7,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor
 
 from mechgrok.errors import CheckpointError
@@ -21,6 +22,17 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     _replace(path, lambda temporary: save_file(plain, temporary, dict(header or {})))
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of named tensors, in hexadecimal; equal for equal names and bits, whatever their order.
+
+    >>> from torch import tensor
+    >>> digest({"a": tensor([1.0])}) == digest({"a": tensor([1.0])}) != digest({"a": tensor([2.0])})
+    True
+    """
+    plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    return hashlib.sha256(save(plain)).hexdigest()
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -63,6 +63,14 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def press(self, key: str) -> None:
+        """A key of the keyboard, by its name: "ArrowLeft", "Home"."""
+        codes = {"End": 35, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39, "Enter": 13}
+        pressed = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key]}
+        pressed |= {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            self._call("Input.dispatchKeyEvent", type=kind, **pressed)
+
     def wait_for(self, expression: str) -> None:
         """Wait until a JavaScript expression is true."""
         end = time.monotonic() + PATIENCE
@@ -70,9 +78,9 @@ class Page:
             assert time.monotonic() < end, f"never became true: {expression}; {self.errors}"
             time.sleep(0.05)
 
-    def screenshot(self, file: Path) -> None:
-        """The whole page as PNG."""
-        answer = self._call("Page.captureScreenshot", captureBeyondViewport=True)
+    def screenshot(self, file: Path, *, whole: bool = True) -> None:
+        """The page as PNG, the whole of it or what is in sight."""
+        answer = self._call("Page.captureScreenshot", captureBeyondViewport=whole)
         file.write_bytes(base64.b64decode(answer["data"]))
 
     def _call(self, method: str, **params: Any) -> dict[str, Any]:

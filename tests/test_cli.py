@@ -1,6 +1,7 @@
 """The command line: what it prints, its exit codes, its help."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,13 @@ from mechgrok.models.files import write_model
 TRAIN = ["train", "add", "7", "--steps", "20", "--fraction", "0.6"]
 
 
+SLIDER = 'id="slider"'
+
+
+def read(file):
+    return Path(file).read_text(encoding="utf-8")
+
+
 @pytest.fixture
 def planted(tmp_path):
     file = tmp_path / "planted.safetensors"
@@ -18,7 +26,9 @@ def planted(tmp_path):
     return file
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["train"], ["analyze"], ["compare"], ["reproduce"]])
+@pytest.mark.parametrize(
+    "command", [[], ["demo"], ["train"], ["analyze"], ["report"], ["compare"], ["reproduce"]]
+)
 def test_help_explains_every_command(command, capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.main([*command, "--help"])
@@ -27,6 +37,11 @@ def test_help_explains_every_command(command, capsys):
     assert "usage: mechgrok" in text
     for option in {"train": ["--out", "--recipe"], "analyze": ["--json", "--task"]}.get("".join(command), []):
         assert option in text
+
+
+def test_the_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"mechgrok {mg.__version__}\n"
 
 
 def test_wrong_usage_exits_with_2(capsys):
@@ -39,7 +54,7 @@ def test_wrong_usage_exits_with_2(capsys):
 def test_analyze_prints_numbers_and_verdict(planted, capsys):
     assert cli.main(["analyze", str(planted)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "key frequencies │ 2, 4" in printed
+    assert "key_frequencies │ 2, 4" in printed
     assert "The network computes a+b" in printed
 
 
@@ -57,6 +72,36 @@ def test_analyze_writes_a_report(planted, tmp_path, capsys):
     assert "key frequencies" in file.read_text(encoding="utf-8")
 
 
+def test_report_of_a_run_has_a_slider(tmp_path, capsys):
+    run, file = str(tmp_path / "run"), str(tmp_path / "report.html")
+    assert cli.main([*TRAIN, "--out", run, "--checkpoint-every", "10", "--report", file]) == 0
+    assert SLIDER in read(file)
+    for command in (["report", run, "--out", file], ["analyze", run, "--report", file]):
+        (tmp_path / "report.html").unlink()
+        assert cli.main(command) == 0
+        assert SLIDER in read(file)
+        assert file in capsys.readouterr().err.replace("\n", "")
+    assert cli.main(["analyze", run, "--step", "10", "--report", file]) == 0
+    assert SLIDER not in read(file), "one checkpoint was asked for"
+
+
+def test_report_of_two_compares_them(planted, tmp_path):
+    assert cli.main([*TRAIN, "--out", str(tmp_path / "run")]) == 0
+    file = str(tmp_path / "pair.html")
+    assert cli.main(["report", str(tmp_path / "run"), str(planted), "--out", file]) == 0
+    assert "planted: clock" in read(file)
+    assert "run: undetermined" in read(file)
+    assert cli.main(["report", str(planted), "--out", file]) == 0
+    assert "How a network computes a+b" in read(file)
+
+
+def test_report_needs_a_file_and_a_network(tmp_path, planted, capsys):
+    assert cli.main(["report", str(planted), "--out", str(tmp_path)]) == 1
+    assert "--out needs a file to write" in capsys.readouterr().err
+    assert cli.main(["report", str(tmp_path)]) == 1
+    assert "holds no run" in " ".join(capsys.readouterr().err.split())
+
+
 def test_compare_prints_a_table_and_writes_the_figure(tmp_path, capsys):
     write_model(mg.cosine_network(11, {2: 20.0, 4: 20.0}), tmp_path / "clock.safetensors")
     write_model(mg.pizza_network(11, {2: 20.0, 4: 20.0}), tmp_path / "pizza.safetensors")
@@ -64,7 +109,7 @@ def test_compare_prints_a_table_and_writes_the_figure(tmp_path, capsys):
     assert cli.main(["compare", *files, "--out", str(tmp_path / "figure.html")]) == 0
     printed = capsys.readouterr().out
     assert "distance irrelevance" in printed
-    assert "plotly" in (tmp_path / "figure.html").read_text(encoding="utf-8")
+    assert "pizza: pizza" in read(tmp_path / "figure.html")
 
 
 def test_errors_are_explained_and_exit_with_1(tmp_path, capsys):
@@ -106,7 +151,7 @@ def test_ctrl_c_exits_with_130(monkeypatch, tmp_path, capsys):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt("stopped at step 5; the same call goes on")
 
-    monkeypatch.setattr(cli, "train_network", interrupt)
+    monkeypatch.setattr("mechgrok.cli.runs.train_network", interrupt)
     assert cli.main([*TRAIN, "--out", str(tmp_path / "run")]) == 130
     assert "stopped at step 5" in capsys.readouterr().err
 

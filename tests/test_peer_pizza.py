@@ -97,6 +97,19 @@ def test_verdict(name: str, algorithm: str, grids, expected):
     assert verdict.algorithm == algorithm
     assert (algorithm == "pizza") == expected[name]["verdict"].startswith("pizza")
     assert verdict.circularity == close(expected[name]["circularity"])
+    fading = verdict.value("circle fading")
+    assert fading == pytest.approx(1.0 if algorithm == "pizza" else 0.05, abs=0.06)
+
+
+def test_a_network_between_clock_and_pizza(peer_data: Path):
+    """Full attention and weak weight decay: its strongest circle fades by half, and its small ones are pizzas."""
+    network = mg.load_model(peer_data / "nanda/wd_10-1_mod_addition_loss_curve.safetensors")
+    verdict = classify_algorithm(network, triples=500)
+    assert verdict.algorithm == "hybrid"
+    assert [item.vote for item in verdict.evidence] == ["between", "between", "between"]
+    fading = {circle.k: circle.fading for circle in verdict.circles}
+    assert fading[23] == pytest.approx(0.5, abs=0.05)
+    assert min(fading[k] for k in (37, 39, 41)) > 0.9
 
 
 def test_without_its_attention_rate_model_a_is_another_network(peer_data: Path, grids):

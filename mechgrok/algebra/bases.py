@@ -22,6 +22,7 @@ from mechgrok.algebra.irreps import Irrep, real_irreps
 from mechgrok.errors import ConfigError
 
 COMPONENTS = ("cos", "sin", "both")
+"""What may be asked of every basis; of one that has no cosines and sines these are no rows at all."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class Basis(ABC):
     def labels(self) -> tuple[Label, ...]:
         """The labels of the non-trivial blocks."""
         return tuple(block.label for block in self.blocks[1:])
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The names that rows have within their blocks."""
+        return tuple(dict.fromkeys(name for block in self.blocks for name in block.components))
 
     @property
     @abstractmethod
@@ -115,13 +121,17 @@ class Basis(ABC):
         """Row numbers of the blocks with the given labels, in order.
 
         Args:
-            component: "cos" or "sin" for these rows alone, "both" for whole blocks.
+            component: "both" for whole blocks, or the name of single rows: "cos" and "sin" of frequencies, the
+                matrix entries "11", "12", ... of irreps.
 
         Raises:
-            ConfigError: an unknown label, or a component that is none of the three.
+            ConfigError: an unknown label, or a component that no block of the basis has. The cosines and sines of
+                a basis without them are no rows.
         """
-        if component not in COMPONENTS:
-            raise ConfigError(f"component must be one of {', '.join(COMPONENTS)}; got {component!r}")
+        if component not in (*self.components, *COMPONENTS):
+            raise ConfigError(
+                f"component must be one of {', '.join(self.components)}, both; got {component!r}"
+            )
         return [
             block.start + offset
             for block in map(self.block, self.check_labels(labels))

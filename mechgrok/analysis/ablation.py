@@ -1,4 +1,4 @@
-"""Removing or isolating the cosine or sine circuit of some frequencies, as hooks."""
+"""Removing or isolating some frequencies or irreps, whole or by their cosines and sines, as hooks."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from torch import Tensor
 from mechgrok.activations import ActivationGrid, as_grid, logits_under
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.losses import check_keys, mean_accuracy, mean_loss
+from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import Hook, HookedModel, neuron_hook, neuron_logit_map, token_embedding
 
-Component = Literal["cos", "sin", "both"]
 Site = Literal["embed", "neurons", "logits"]
 Edit = Callable[[Tensor], Tensor]
 
@@ -22,7 +22,7 @@ LOGITS_HOOK = "unembed.hook_out"
 
 
 @dataclass(frozen=True, eq=False)
-class Ablation:
+class Ablation(Drawable):
     """The effect of an ablation.
 
     Attributes:
@@ -39,7 +39,7 @@ class Ablation:
     accuracy_before: float
     hooks: list[Hook]
     keys: tuple[Label, ...]
-    component: Component
+    component: str
     site: Site
     keep: bool
 
@@ -54,7 +54,7 @@ class Ablation:
 def ablate(
     source: ActivationGrid | HookedModel,
     keys: Iterable[Label],
-    component: Component = "both",
+    component: str = "both",
     site: Site = "embed",
     *,
     keep: bool = False,
@@ -66,16 +66,20 @@ def ablate(
 
     Args:
         keys: labels of the blocks.
-        component: which rows of the blocks; "both" for whole blocks.
+        component: "both" for whole blocks, or the name of single rows: "cos" or "sin" of frequencies, a matrix
+            entry such as "12" of irreps. An entry belongs to the orthonormal basis that this toolkit chose for the
+            irrep; what a whole block does, depends on no choice.
         site: "embed" edits the token embedding as a function of the token. "neurons" projects the activations
-            of the last hidden layer on the directions that write cos(w_k c) or sin(w_k c) to the logits, the
-            columns of W_L in the basis. "logits" edits the logits as functions of the class c.
+            of the last hidden layer on the directions that write cos(w_k c) or sin(w_k c), or the entry of an
+            irrep as a function of c, to the logits: the columns of W_L in the basis. "logits" edits the logits as
+            functions of the class c.
         keep: False removes the components; True removes everything else.
         mask: inputs to evaluate on; None takes all.
 
     Raises:
         ConfigError: a key, component or site that does not exist.
-        UndefinedMetricError: no keys, or blocks without such a component (the sine of k = p/2).
+        UndefinedMetricError: no keys, or blocks without such a component (the sine of k = p/2, the entry "22" of
+            a one-dimensional irrep).
         ActivationError: "embed", where the operands have embeddings of their own.
 
     Source: Nanda et al. 2023, section 4.4.

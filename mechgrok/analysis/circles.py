@@ -13,6 +13,7 @@ from mechgrok.activations import ActivationGrid, as_grid, grid_from_tensors
 from mechgrok.algebra import FourierBasis
 from mechgrok.analysis.embeddings import embedding_components, operand_embeddings
 from mechgrok.analysis.logit_surface import answers_and_distances
+from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel, run_at_readout
 
@@ -21,6 +22,8 @@ Formula = Callable[[Tensor, Tensor, float], Tensor]
 """Logits from the distance a-b, the gap a+b-c and the angle w = 2 pi k / n."""
 
 BATCH = 1024
+NOTHING = 1e-3
+"""A wave of less than this fraction of the largest logit is none that could fade."""
 PURE = 0.8
 """Share of its power in one frequency below which a principal component mixes several circles."""
 
@@ -50,7 +53,7 @@ FORMULAS: dict[str, Formula] = {
 
 
 @dataclass(frozen=True, eq=False)
-class IsolatedCircle:
+class IsolatedCircle(Drawable):
     """What a network computes from one circle of its embedding.
 
     Attributes:
@@ -63,6 +66,8 @@ class IsolatedCircle:
             "accompanying" -cos(u(a-b)) cos(u(a+b-c)) with 2u = w, the pizza that complements another one of
             frequency `accompanies`; absent for even n.
         accompanies: the frequency k/2 whose pizza this circle can complement; None for even n.
+        fading: how much of the wave cos(w(a+b-c)) fades with the distance of the operands; see `circle_fading`. 0
+            for a clock, 1 for a pizza; None where the circle writes no such wave.
         accuracy: of the network with this circle alone, 0..1.
         grid: its logits, for `logit_surface` and all other analyses of logits.
     """
@@ -71,12 +76,14 @@ class IsolatedCircle:
     by: By
     fve: dict[str, float]
     accompanies: int | None
+    fading: float | None
     accuracy: float
     grid: ActivationGrid
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{name} {share:.2%}" for name, share in self.fve.items())
-        return f"IsolatedCircle(k={self.k} by {self.by}: {shares}; accuracy {self.accuracy:.1%})"
+        fading = "" if self.fading is None else f"fading {self.fading:.2f}, "
+        return f"IsolatedCircle(k={self.k} by {self.by}: {shares}; {fading}accuracy {self.accuracy:.1%})"
 
 
 def isolate_circle(source: ActivationGrid | HookedModel, k: int, *, by: By = "pca") -> IsolatedCircle:
@@ -115,7 +122,7 @@ def isolate_circle(source: ActivationGrid | HookedModel, k: int, *, by: By = "pc
     inside = frame.covers(grid.task.n_inputs)
     right = (logits.argmax(1) == grid.labels)[inside].double().mean().item()
     fve, accompanies = circle_fve(alone, k)
-    return IsolatedCircle(k, by, fve, accompanies, right, alone)
+    return IsolatedCircle(k, by, fve, accompanies, circle_fading(alone, k), right, alone)
 
 
 def circle_fve(source: ActivationGrid, k: int) -> tuple[dict[str, float], int | None]:
@@ -138,6 +145,43 @@ def circle_fve(source: ActivationGrid, k: int) -> tuple[dict[str, float], int | 
     half = k * pow(2, -1, n) % n
     fve["accompanying"] = _explained(logits, _accompanying(distance, gap, 2 * pi * half / n))
     return fve, min(half, n - half)
+
+
+def circle_fading(source: ActivationGrid, k: int) -> float | None:
+    """How much of the wave of frequency k in the logits fades between operands on opposite sides of its circle.
+
+    The amplitude of cos(w(a+b-c)) in the logits, at each distance d of the operands, is fitted by
+    A * (1 - fading + fading * |cos((w d - t)/2)|). A clock has one amplitude for all distances, 0; a pizza's
+    follows the cosine, 1. The turn t is that between the circles of operands with embeddings of their own, which are
+    strongest together at another distance than 0; it is taken from the amplitude's own wave over d. Learned pizzas
+    fade a little more than that. Whatever else is in the logits does not matter, where it spoils a fraction of
+    variance.
+
+    Returns:
+        The fading; None where the logits have no such wave that could fade.
+
+    Source: our own; the two formulas are those of Zhong et al. 2023 (arXiv 2306.17844).
+
+    >>> from mechgrok.activations import cache_grid
+    >>> from mechgrok.models.constructed import cosine_network, pizza_network
+    >>> clock, pizza = (cache_grid(f(59, {2: 5.0})) for f in (cosine_network, pizza_network))
+    >>> abs(round(circle_fading(clock, 2), 3)), round(circle_fading(pizza, 2), 2)
+    (0.0, 1.0)
+    """
+    frame = source.task.frame
+    n = frame.order
+    answer, distance = answers_and_distances(frame)
+    logits = frame.square(source.logits.double())[..., frame.classes]
+    gap = answer[..., None] - torch.arange(n)
+    wave = (logits * (2 * pi * k / n * gap).cos()).mean(-1)
+    # Every distance has n pairs of operands.
+    amplitude = torch.zeros(n, dtype=wave.dtype).index_add_(0, distance.flatten(), wave.flatten() / n)
+    places = 2 * pi * k / n * torch.arange(n)
+    turn = (amplitude * torch.exp(1j * places)).sum().angle()
+    shape = ((places - turn) / 2).cos().abs()
+    constant, faded = torch.linalg.lstsq(torch.stack([torch.ones(n), shape], 1).to(wave), amplitude).solution
+    strongest = (constant + faded).item()
+    return faded.item() / strongest if abs(strongest) > NOTHING * logits.abs().max() else None
 
 
 def _explained(y: Tensor, f: Tensor) -> float:

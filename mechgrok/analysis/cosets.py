@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, as_grid, cache_grid
 from mechgrok.algebra.subgroups import Side, Subgroup, all_subgroups
+from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError
 from mechgrok.models.protocol import HookedModel, neuron_hook
 from mechgrok.tasks import Task
@@ -18,7 +19,7 @@ CONCENTRATED = 0.95
 
 
 @dataclass(frozen=True, eq=False)
-class CosetNeurons:
+class CosetNeurons(Drawable):
     """The largest subgroup on whose cosets each neuron is constant, for each of the two operands.
 
     Attributes:

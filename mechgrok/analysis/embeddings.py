@@ -10,6 +10,7 @@ from torch import Tensor
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.algebra import FourierBasis
 from mechgrok.algebra.bases import Label
+from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.models.protocol import HookedModel, run_at_readout
 
@@ -22,7 +23,7 @@ RANK = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
-class EmbeddingComponents:
+class EmbeddingComponents(Drawable):
     """Principal components of the first operand's token embedding, strongest first.
 
     Attributes:

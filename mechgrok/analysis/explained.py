@@ -9,6 +9,7 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.frequencies import rounding_power
 from mechgrok.analysis.losses import check_keys
 from mechgrok.analysis.projections import character_power, project_on_characters
+from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
 
@@ -16,7 +17,7 @@ Centre = Literal["class", "double", "none"]
 
 
 @dataclass(frozen=True)
-class LogitFVE:
+class LogitFVE(Drawable):
     """Fraction of the variance of the logits that the key blocks explain, each and together.
 
     Attributes:

@@ -12,6 +12,7 @@ from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.neurons import neuron_frequencies
 from mechgrok.analysis.projections import character_power
+from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError
 from mechgrok.models.protocol import HookedModel, neuron_logit_map, token_embedding
 
@@ -26,7 +27,7 @@ MAJORITY = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class KeyFrequencies:
+class KeyFrequencies(Drawable):
     """The key frequencies of a network, with the evidence; iterates over the frequencies.
 
     Attributes:

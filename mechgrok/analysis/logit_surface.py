@@ -10,18 +10,21 @@ from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.algebra import FourierBasis
+from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
 from mechgrok.tasks import Frame
 
 Which = Literal["correct", "largest_wrong"]
 
+PIZZA_DISTANCE = 0.4
+"""Distance irrelevance up to which a network is like a pizza (Zhong et al. 2023)."""
 CONSTANT = 1e-6
 """A spread below this fraction of the largest logit is rounding: the logit counts as constant."""
 
 
 @dataclass(frozen=True, eq=False)
-class LogitSurface:
+class LogitSurface(Drawable):
     """One logit per input over the distance a-b, counted in steps of delta, and the answer.
 
     Attributes:
@@ -70,8 +73,9 @@ def distance_irrelevance(source: ActivationGrid | HookedModel, which: Which = "c
     spread = logit.std(correction=0)
     if spread <= CONSTANT * logit.abs().max():
         return 1.0
-    by_distance = torch.stack([logit[distance == d].std(correction=0) for d in range(frame.order)])
-    return (by_distance.mean() / spread).item()
+    # Every distance has as many pairs as there are elements, so that sorting makes rows of them.
+    by_distance = logit.flatten()[distance.flatten().argsort()].view(frame.order, frame.order)
+    return (by_distance.std(dim=1, correction=0).mean() / spread).item()
 
 
 def logit_surface(

@@ -15,7 +15,7 @@ from mechgrok.activations import ActivationGrid, as_grid, run_from_site
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.projections import project_on_characters, project_on_product
 from mechgrok.errors import ConfigError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel
+from mechgrok.models.protocol import HookedModel, neuron_logit_map
 
 Space = Literal["product", "character"]
 _PROJECTIONS = {"product": project_on_product, "character": project_on_characters}
@@ -89,9 +89,12 @@ def restricted_loss(
         mask: inputs to average over; None takes all, train and test, as the paper does.
         space: "product" keeps any function of a∘b in the blocks, separately for each class (Nanda et al.
             2023, the released code); "character" keeps the single direction chi(a∘b∘c^-1) of each block.
-        site: "logits", or the name of a hook whose activation at the read-out position is restricted
-            instead and then run on to the logits (Chughtai et al. 2023); "product" only.
-        keep_mean: False leaves the mean out.
+        site: "logits"; "neurons", the last hidden layer, of which only what it writes to the logits itself
+            counts, through W_L = W_out @ W_U: nothing that passes it by, and no bias; or the name of a hook,
+            whose activation at the read-out position is restricted and then run on through the network.
+            Other sites than the logits go with "product" alone.
+        keep_mean: False leaves the mean out. The hidden losses of Chughtai et al. 2023 are those at the
+            "neurons" without the mean.
 
     Returns:
         The loss in nats.
@@ -99,13 +102,17 @@ def restricted_loss(
     Raises:
         ConfigError: a key that the basis does not have, an unknown space, "character" at a hook.
         UndefinedMetricError: no keys at all, or a mask that selects nothing.
+        ActivationError: another site than the logits, of a grid without its network.
 
-    Source: Nanda et al. 2023, section 5.1 and released notebook ("trig loss").
+    Source: Nanda et al. 2023, section 5.1 and released notebook ("trig loss"); at the neurons Chughtai et al.
+    2023, section 5 and released code ("total_hidden_restricted_loss").
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> model = cosine_network(7, {2: 5.0})
     >>> abs(restricted_loss(model, [2]) - full_loss(model)) < 1e-12
     True
+    >>> round(restricted_loss(model, [2], site="neurons", keep_mean=False), 3)
+    0.269
     """
     grid = _grid_with(source, site)
     kept, mean = _key_part(grid, keys, space, site)
@@ -173,18 +180,25 @@ def _key_part(grid: ActivationGrid, keys: Iterable[Label], space: Space, site: s
 
 
 def _grid_with(source: ActivationGrid | HookedModel, site: str) -> ActivationGrid:
+    if site == "neurons":
+        return as_grid(source)
     return as_grid(source, names=[] if site == "logits" else [site])
 
 
 def _at_site(grid: ActivationGrid, site: str) -> Tensor:
+    if site == "neurons":
+        return grid.neurons.double()
     return (grid.logits if site == "logits" else grid[site]).double()
 
 
 def _loss_from(grid: ActivationGrid, x: Tensor, site: str, mask: Tensor | None) -> float:
     """Mean loss if the activation at the site were x, over the chosen inputs that lie in the frame."""
     inside = grid.selection(mask) & grid.task.frame.covers(len(x))
-    logits = x if site == "logits" else run_from_site(grid, site, x)
-    return mean_loss(logits, grid, inside)
+    if site == "neurons":
+        x = x @ neuron_logit_map(grid.model, grid.task.n_classes).double()
+    elif site != "logits":
+        x = run_from_site(grid, site, x)
+    return mean_loss(x, grid, inside)
 
 
 def mean_loss(

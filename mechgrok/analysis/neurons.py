@@ -9,14 +9,18 @@ from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.algebra.bases import Basis, Label
+from mechgrok.drawable import Drawable
 from mechgrok.models.protocol import HookedModel
 
 PURITY = 0.85
 """Explained share of its variance from which a neuron belongs to its frequency (Nanda et al. 2023)."""
+VARIES = 1e-10
+"""Variance of a neuron, as a fraction of its mean square, from which it is alive. Rounding in the network leaves a
+constant neuron with about 1e-14."""
 
 
 @dataclass(frozen=True, eq=False)
-class NeuronFrequencies:
+class NeuronFrequencies(Drawable):
     """The frequency of each neuron of the last hidden layer.
 
     Attributes:
@@ -70,10 +74,20 @@ def neuron_frequencies(
     grid = as_grid(source)
     frame = grid.task.frame
     power, total = block_power(frame.square(grid.neurons.double()), frame.basis)
-    scale = grid.neurons.double().square().mean(0) * frame.order**2
-    # Rounding in the network leaves a constant neuron with a variance of about 1e-14 of its square.
-    alive = total > 1e-10 * scale.clamp(min=1e-300)
-    fve = torch.where(alive[:, None], power / total.clamp(min=1e-300)[:, None], 0)
+    squares = grid.neurons.double().square().mean(0) * frame.order**2
+    return tuned_to(power, total, squares, frame.basis.labels, threshold)
+
+
+def tuned_to(
+    power: Float[Tensor, "features blocks"],
+    variance: Float[Tensor, " features"],
+    squares: Float[Tensor, " features"],
+    labels: tuple[Label, ...],
+    threshold: float = PURITY,
+) -> NeuronFrequencies:
+    """The best block of each neuron from its power in every block, in total, and with its mean."""
+    alive = variance > VARIES * squares.clamp(min=1e-300)
+    fve = torch.where(alive[:, None], power / variance.clamp(min=1e-300)[:, None], 0)
     best = fve.max(dim=1)
     return NeuronFrequencies(
         frequency=best.indices + 1,
@@ -81,7 +95,7 @@ def neuron_frequencies(
         alive=alive,
         decided=alive & (best.values >= threshold),
         power=power,
-        labels=frame.basis.labels,
+        labels=labels,
         threshold=threshold,
     )
 

@@ -14,11 +14,12 @@ from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.algebra import Basis
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.frequencies import find_key_frequencies
-from mechgrok.analysis.losses import check_keys, mean_loss
-from mechgrok.analysis.projections import mean_by_quotient, project_on_product
+from mechgrok.analysis.losses import check_keys, excluded_loss, restricted_loss
+from mechgrok.analysis.projections import mean_by_quotient
 from mechgrok.analysis.spectrum import Matrix, Weights, weight_spectrum
+from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
-from mechgrok.models.protocol import HookedModel, neuron_hook, neuron_logit_map, token_embedding
+from mechgrok.models.protocol import HookedModel, token_embedding
 
 SIMILAR = 0.005
 """Similarity from which Chughtai et al. 2023 call an irrep a key (released code)."""
@@ -27,7 +28,7 @@ Fractions = dict[Label, float]
 
 
 @dataclass(frozen=True)
-class HiddenFractions:
+class HiddenFractions(Drawable):
     """Shares of the variance of the last hidden layer over the inputs, per non-trivial irrep, 0..1.
 
     Attributes:
@@ -41,7 +42,7 @@ class HiddenFractions:
 
 
 @dataclass(frozen=True)
-class RepresentationMeasures:
+class RepresentationMeasures(Drawable):
     """How much each irrep is used, from the embedding to the logits, and what the key irreps alone achieve.
 
     Attributes:
@@ -51,7 +52,8 @@ class RepresentationMeasures:
             operand, "trivial" included; see `operand_maps`.
         unembedding: the same of W_L = W_out @ W_U.
         hidden: shares of the variance of the last hidden layer.
-        restricted_loss, excluded_loss: see `neuron_losses`; the second is None without train inputs.
+        restricted_loss, excluded_loss: at the neurons and without the mean, see `mechgrok.restricted_loss`;
+            over all inputs, and over the train inputs (None without them).
     """
 
     keys: tuple[Label, ...]
@@ -114,7 +116,6 @@ def representation_measures(
     """
     grid = as_grid(source)
     labels = check_keys(grid, find_key_frequencies(grid) if keys is None else keys)
-    restricted, excluded = neuron_losses(grid, labels, train)
     frame = grid.task.frame
     first, second = (
         weight_fractions(weights[frame.tokens], basis=frame.basis) for weights in operand_maps(grid.model)
@@ -126,8 +127,8 @@ def representation_measures(
         embedding_second=second,
         unembedding=weight_fractions(grid, matrix="W_L"),
         hidden=hidden_fractions(grid),
-        restricted_loss=restricted,
-        excluded_loss=excluded,
+        restricted_loss=restricted_loss(grid, labels, site="neurons", keep_mean=False),
+        excluded_loss=None if train is None else excluded_loss(grid, labels, train, site="neurons"),
     )
 
 
@@ -236,42 +237,3 @@ def hidden_fractions(source: ActivationGrid | HookedModel, *, site: str | None =
         second=shares(square.mean(dim=0)),
         product=shares(frame.mean_by_result(hidden)),
     )
-
-
-def neuron_losses(
-    source: ActivationGrid | HookedModel,
-    keys: Iterable[Label],
-    train: Bool[Tensor, " inputs"] | None = None,
-) -> tuple[float, float | None]:
-    """Restricted and excluded loss at the neurons: of what they write to the logits, and nothing else.
-
-    The activations of the last hidden layer are projected on the functions of a∘b in the key irreps; that
-    part (restricted, over all inputs) or the rest (excluded, over the train inputs) goes through
-    W_L = W_out @ W_U to the logits. Unlike `restricted_loss(..., site=hook)`, which runs the network on, this
-    leaves out what reaches the logits past the neurons, the mean and all biases.
-
-    Returns:
-        Restricted and excluded loss in nats; None for the second without train inputs.
-
-    Raises:
-        UndefinedMetricError: no keys; a train mask that selects nothing.
-        ActivationError: a grid without its network.
-
-    Source: Chughtai et al. 2023, section 5 and released code (total_hidden_restricted_loss and the like).
-
-    >>> from mechgrok.models.constructed import cosine_network
-    >>> restricted, _ = neuron_losses(cosine_network(7, {2: 5.0}), [2])
-    >>> round(restricted, 3)
-    0.269
-    """
-    grid = as_grid(source)
-    frame = grid.task.frame
-    labels = check_keys(grid, keys)
-    hidden = grid[neuron_hook(grid.model)].double()
-    readout = neuron_logit_map(grid.model, grid.task.n_classes).double()
-    kept = project_on_product(hidden, frame, labels)
-    inside = frame.covers(len(hidden))
-    restricted = mean_loss(kept @ readout, grid, inside)
-    if train is None:
-        return restricted, None
-    return restricted, mean_loss((hidden - kept) @ readout, grid, grid.selection(train) & inside)

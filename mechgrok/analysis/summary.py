@@ -10,6 +10,7 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.ablation import Ablation, Site, ablate
 from mechgrok.analysis.explained import LogitFVE, logit_fve
 from mechgrok.analysis.frequencies import KeyFrequencies, find_key_frequencies
+from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
 from mechgrok.analysis.losses import accuracy, excluded_loss, full_loss, restricted_loss
 from mechgrok.analysis.neurons import NeuronFrequencies, neuron_frequencies
 from mechgrok.analysis.spectrum import (
@@ -19,24 +20,28 @@ from mechgrok.analysis.spectrum import (
     gini,
     sum_squared_weights,
 )
+from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
 from mechgrok.tasks import Split
 
 T = TypeVar("T")
 
+EXPLAINED = 0.5
+"""Share of the logits that the keys must explain, for the verdict to name the algorithm."""
 GENERALISED = 0.99
 """Accuracy over all inputs from which a network counts as having learned the task."""
 ABLATED_SITES: tuple[Site, ...] = ("embed", "neurons", "logits")
 
 
 @dataclass(frozen=True, eq=False)
-class Summary:
+class Summary(Drawable):
     """Everything about one network on one task; `values` for programs, `verdict` for people.
 
     Attributes:
         task, answer: what it computes; "add113" and "a+b".
         what: what a key is, "frequency" or "irrep".
+        logarithmic: whether frequencies are those of the discrete logarithm.
         layout: what its file was taken for.
         keys, neurons, fve: the results behind the numbers; None where there are no keys or no neurons.
         ablations: of all keys together, both components, at each site; removed, then kept.
@@ -47,6 +52,7 @@ class Summary:
     task: str
     answer: str
     what: str
+    logarithmic: bool
     layout: str
     keys: KeyFrequencies
     neurons: NeuronFrequencies | None
@@ -94,6 +100,8 @@ def summarize(
     fve = logit_fve(grid, labels) if labels else None
     values["key_frequencies"] = list(labels)
     values |= _of_keys(grid, split, labels, fve) if fve else {}
+    distance = _or_none(lambda: distance_irrelevance(grid))
+    values |= {} if distance is None else {"distance_irrelevance": distance}
     values |= _of_weights(grid)
     if neurons is not None:
         values["neurons"] = len(neurons.fve)
@@ -103,6 +111,7 @@ def summarize(
         task=grid.task.name,
         answer=grid.task.frame.answer,
         what=grid.task.frame.basis.what,
+        logarithmic=grid.task.frame.is_logarithmic,
         layout=getattr(grid.source, "layout", type(grid.source).__name__),
         keys=found,
         neurons=neurons,
@@ -181,7 +190,7 @@ def _verdict(summary: Summary) -> str:
             f"The network computes {summary.answer} with {values['accuracy_all']:.2%} accuracy, but no block "
             "of the task's basis stands out in its logits. Its algorithm is undetermined."
         )
-    return " ".join([_what(summary), _evidence(summary), *_killed(summary)])
+    return " ".join([_what(summary), *_clock(summary), _evidence(summary), *_killed(summary)])
 
 
 def _what(summary: Summary) -> str:
@@ -190,6 +199,18 @@ def _what(summary: Summary) -> str:
         f"The network computes {summary.answer} with {summary.values['accuracy_all']:.2%} accuracy, by the "
         f"{_key_word(summary)} {keys}, which {_plural(summary, 'explain', 'explains')} {share:.1%} of its logits."
     )
+
+
+def _clock(summary: Summary) -> list[str]:
+    """What a network that multiplies does after the logarithm; the bounds are those of Zhong et al. 2023."""
+    distance = summary.values.get("distance_irrelevance")
+    if not summary.logarithmic or distance is None or summary.values["logit_fve_class_centred"] < EXPLAINED:
+        return []
+    algorithm = "clock" if distance > PIZZA_DISTANCE else "pizza"
+    return [
+        f"It is a {algorithm} in discrete-log space: it adds logarithms as angles, and the right logit has a "
+        f"distance irrelevance of {distance:.2f} (a pizza's is {PIZZA_DISTANCE} or less)."
+    ]
 
 
 def _evidence(summary: Summary) -> str:
@@ -205,17 +226,25 @@ def _evidence(summary: Summary) -> str:
 
 
 def _killed(summary: Summary) -> list[str]:
+    """What removing the keys does at each site: a sentence for those where it kills, and for those where not."""
     removed = [ablation for ablation in summary.ablations if not ablation.keep]
-    if not removed:
-        return []
-    worst = min(removed, key=lambda ablation: ablation.accuracy)
-    effect = (
-        "kills the network" if worst.accuracy < worst.accuracy_before / 2 else "does not kill the network"
+    killing = [ablation for ablation in removed if ablation.accuracy < ablation.accuracy_before / 2]
+    harmless = [ablation for ablation in removed if ablation not in killing]
+    effects = (("kills the network", killing), ("does not kill the network", harmless))
+    return [_removal(summary, effect, ablations) for effect, ablations in effects if ablations]
+
+
+def _removal(summary: Summary, effect: str, ablations: list[Ablation]) -> str:
+    sites = _either([f"the {_PLACES[ablation.site]}" for ablation in ablations])
+    accuracies = _either([f"{ablation.accuracy:.2%}" for ablation in ablations])
+    return (
+        f"Removing {_plural(summary, 'them', 'it')} from {sites} {effect}: accuracy goes from "
+        f"{ablations[0].accuracy_before:.2%} to {accuracies}."
     )
-    return [
-        f"Removing {_plural(summary, 'them', 'it')} from the {_PLACES[worst.site]} {effect}: accuracy "
-        f"goes from {worst.accuracy_before:.2%} to {worst.accuracy:.2%}."
-    ]
+
+
+def _either(items: list[str]) -> str:
+    return " or ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
 def _key_word(summary: Summary) -> str:

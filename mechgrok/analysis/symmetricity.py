@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel, device_of, evaluation_mode
 
@@ -21,7 +23,7 @@ PUBLISHED_SEED = 42
 
 
 @dataclass(frozen=True)
-class GradientSymmetricity:
+class GradientSymmetricity(Drawable):
     """Mean cosine between the gradients of a logit with respect to both operands' embeddings.
 
     Attributes:
@@ -103,13 +105,18 @@ def _of_all(grid: ActivationGrid) -> Iterator[tuple[Tensor, Tensor]]:
 def _of_sample(grid: ActivationGrid, n: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Gradients [1, batch, d_model] of one logit for each chosen triple."""
     n_classes = grid.task.n_classes
-    # What a shuffle does depends on the length of the list alone: numbers in place of triples.
-    order = list(range(grid.task.n_inputs * n_classes))
-    random.Random(PUBLISHED_SEED).shuffle(order)
-    chosen = torch.tensor(order[:n])
+    chosen = torch.tensor(_published_order(grid.task.n_inputs * n_classes)[:n])
     for part in chosen.split(_chunk_length(grid, 1)):
         one_class = functional.one_hot(part % n_classes, n_classes)[None].float()
         yield _gradients(grid, grid.task.tokens[part // n_classes], one_class)
+
+
+@lru_cache(maxsize=1)
+def _published_order(n_all: int) -> list[int]:
+    """The triples as the authors shuffle them, by number: what a shuffle does depends on the length alone."""
+    order = list(range(n_all))
+    random.Random(PUBLISHED_SEED).shuffle(order)
+    return order
 
 
 def _gradients(

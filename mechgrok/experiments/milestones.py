@@ -28,3 +28,12 @@ def median_step(steps: Sequence[float | None]) -> float | None:
     """Median over runs, in which never counts as later than everything; None if that is where the median lies."""
     middle = median(float("inf") if step is None else step for step in steps)
     return None if middle == float("inf") else middle
+
+
+def best_accuracy(history: Sequence[HistoryRow]) -> float:
+    """The best test accuracy of a training, 0..1; what tables give for networks that did not grok.
+
+    >>> best_accuracy([{"step": 0, "accuracy_test": 0.1}, {"step": 10, "accuracy_test": 0.3}])
+    0.3
+    """
+    return max(row["accuracy_test"] or 0.0 for row in history)

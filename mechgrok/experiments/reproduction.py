@@ -14,7 +14,16 @@ Number = int | float
 
 RECORDS = Path(__file__).parent / "records"
 """Outcomes that were recorded, one JSON file for each reproduction."""
-PROTOCOLS = ("grokfast2024", "nanda2023", "prieto2025")
+PROTOCOLS = (
+    "chughtai2023",
+    "furuta2024",
+    "grokfast2024",
+    "nanda2023",
+    "nguyen2026",
+    "power2022",
+    "prieto2025",
+    "zhong2023",
+)
 """Modules of this package whose protocols are registered."""
 
 

@@ -20,7 +20,8 @@ def describe(ablation: Ablation) -> str:
     >>> describe(ablate(cosine_network(7, {2: 9.0}), [2], component="sin", keep=True))
     'keep sine only, embedding'
     """
-    what = {"cos": "cosine ", "sin": "sine ", "both": ""}[ablation.component]
+    names = {"cos": "cosine ", "sin": "sine ", "both": ""}
+    what = names.get(ablation.component, f"entry {ablation.component} ")
     action = f"keep {what}only" if ablation.keep else f"remove {what}".strip()
     return f"{action}, {PLACES[ablation.site]}"
 

@@ -14,8 +14,10 @@ from rich.text import Text
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.analysis.algorithms import AlgorithmVerdict, classify_algorithm
 from mechgrok.analysis.logit_surface import CONSTANT, LogitSurface, logit_surface
+from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, TaskError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
+from mechgrok.plots.neurons import COLOUR_BAR
 from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import SEQUENTIAL, figure, numbers, plain
 
@@ -23,7 +25,7 @@ PANEL = 300
 
 
 @dataclass(frozen=True, eq=False)
-class AlgorithmComparison:
+class AlgorithmComparison(Drawable):
     """Several networks, their verdicts and the surfaces that show why.
 
     Attributes:
@@ -42,28 +44,9 @@ class AlgorithmComparison:
         """One row per network; a measure that was not taken is None."""
         return [{"network": name, **_row(verdict)} for name, verdict in self.verdicts.items()]
 
-    def figure(self) -> go.Figure:
-        """The right answer's logit over distance and answer, a column per network.
-
-        Above the whole network, below its strongest circle alone. A pizza has bands along the answer: the logit
-        follows the distance. A clock has none.
-
-        Raises:
-            UndefinedMetricError: no network has such a surface.
-        """
-        drawable = {name: surfaces for name, surfaces in self.surfaces.items() if surfaces}
-        if not drawable:
-            raise UndefinedMetricError(
-                "none of the networks has a sum or difference whose logits could be drawn"
-            )
-        above = [
-            surface_figure(surfaces[0], title=f"{plain(name)}: {_headline(self.verdicts[name])}")
-            for name, surfaces in drawable.items()
-        ]
-        below = [
-            surface_figure(surfaces[-1], title=_circle_title(surfaces)) for surfaces in drawable.values()
-        ]
-        return in_panels([*above, *below], columns=len(drawable))
+    def __repr__(self) -> str:
+        found = ", ".join(f"{name}: {verdict.algorithm}" for name, verdict in self.verdicts.items())
+        return f"AlgorithmComparison({found})"
 
     def __rich__(self) -> Group:
         table = Table("", *self.verdicts, title="Clock or pizza", title_justify="left")
@@ -97,8 +80,31 @@ def compare_algorithms(
     return AlgorithmComparison(verdicts, surfaces)
 
 
+def comparison_figure(comparison: AlgorithmComparison) -> go.Figure:
+    """The right answer's logit over distance and answer, a column per network.
+
+    Above the whole network, below its strongest circle alone. A pizza has bands along the answer: the logit
+    follows the distance. A clock has none.
+
+    Raises:
+        UndefinedMetricError: no network has such a surface.
+    """
+    drawable = {name: surfaces for name, surfaces in comparison.surfaces.items() if surfaces}
+    if not drawable:
+        raise UndefinedMetricError("none of the networks has a sum or difference whose logits could be drawn")
+    above = [
+        surface_figure(surfaces[0], title=f"{plain(name)}: {_headline(comparison.verdicts[name])}")
+        for name, surfaces in drawable.items()
+    ]
+    below = [surface_figure(surfaces[-1], title=_circle_title(surfaces)) for surfaces in drawable.values()]
+    return in_panels([*above, *below], columns=len(drawable))
+
+
 def surface_figure(surface: LogitSurface, *, title: str = "") -> go.Figure:
     """A logit over the distance, counted in steps around a circle, and the answer, as a heat map.
+
+    Args:
+        title: default which logit it is.
 
     >>> from mechgrok.analysis.logit_surface import logit_surface
     >>> from mechgrok.models.constructed import pizza_network
@@ -115,9 +121,11 @@ def surface_figure(surface: LogitSurface, *, title: str = "") -> go.Figure:
         zmin=low.item(),
         zmax=high.item(),
         colorscale=SEQUENTIAL,
+        colorbar=COLOUR_BAR | {"title": {"text": "logit", "font": {"size": 11}}},
         hovertemplate=f"{place}<br>logit %{{z:.3f}}<extra></extra>",
     )
-    drawn = figure([heat], title=title, height=PANEL)
+    which = {"correct": "Logit of the right answer", "largest_wrong": "Largest wrong logit"}[surface.which]
+    drawn = figure([heat], title=title or which, height=PANEL)
     drawn.update_xaxes(title_text=surface.answer, showgrid=False)
     drawn.update_yaxes(title_text=f"{surface.distance}{step}", showgrid=False)
     return drawn
@@ -143,6 +151,7 @@ def _row(verdict: AlgorithmVerdict) -> dict[str, Any]:
         "distance_irrelevance": verdict.value("distance irrelevance"),
         "gradient_symmetricity": None if symmetricity is None else symmetricity.value,
         "triples": None if symmetricity is None else symmetricity.n_triples,
+        "circle_fading": verdict.value("circle fading"),
         "circularity": verdict.circularity,
         "strongest_circle": None if best is None else best.k,
         "clock_fve": None if best is None else best.fve["clock"],

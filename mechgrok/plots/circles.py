@@ -10,10 +10,10 @@ from torch import Tensor
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.algebra import Basis
 from mechgrok.algebra.bases import Label
+from mechgrok.analysis.embeddings import EmbeddingComponents
 from mechgrok.models.protocol import HookedModel, token_embedding
 from mechgrok.plots.panels import in_panels
-from mechgrok.plots.theme import CYCLIC, KEY, figure, name_of, numbers
-from mechgrok.tasks import Frame
+from mechgrok.plots.theme import CYCLIC, KEY, block_kind, figure, name_of, numbers
 
 PANEL = 320
 
@@ -46,16 +46,8 @@ def embedding_circle(source: ActivationGrid | HookedModel, label: Label) -> go.F
         x, y = points.T
         cosine = frame.basis.what == "frequency"
         titles = ("cosine direction", "sine direction") if cosine else ("1st direction", "2nd direction")
-    drawn = figure(
-        [_points(x, y, frame, label, name)], title=name, height=PANEL, width=PANEL + 20, showlegend=False
-    )
-    drawn.update_xaxes(title_text=titles[0], nticks=5)
-    drawn.update_yaxes(title_text=titles[1], nticks=5)
-    if points.shape[1] > 1:
-        reach = max(1.15 * points.abs().max().item(), 1e-9)
-        drawn.update_xaxes(constrain="domain", range=[-reach, reach])
-        drawn.update_yaxes(constrain="domain", range=[-reach, reach], scaleanchor="x")
-    return drawn
+    trace = _points(x, y, label, name, frame.tokens.tolist())
+    return _plane(trace, name, titles, None if points.shape[1] == 1 else points.abs().max().item())
 
 
 def embedding_circles(
@@ -64,6 +56,36 @@ def embedding_circles(
     """`embedding_circle` for several blocks, as panels of one figure."""
     grid = as_grid(source, names=[])
     return in_panels([embedding_circle(grid, label) for label in labels], columns)
+
+
+def component_pairs(components: EmbeddingComponents, pairs: int = 2) -> go.Figure:
+    """The tokens along the first pairs of principal components of the embedding; each pure pair is a circle.
+
+    Colours as in `embedding_circle`, by the frequency of the first component of the pair; hover tells the place
+    of the token in the group.
+
+    Args:
+        pairs: how many to show; fewer where the embedding has fewer components.
+
+    Raises:
+        UndefinedMetricError: there are fewer than two components.
+
+    >>> from mechgrok.analysis.embeddings import embedding_components
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> component_pairs(embedding_components(cosine_network(7, {2: 5.0}))).layout.annotations[0].text
+    'components 1 and 2: k = 2'
+    """
+    panels = []
+    for row in components.rows()[:pairs]:
+        numbered, labels = row["components"], row["frequencies"]
+        names = " and ".join(dict.fromkeys(name_of(block_kind([label]), label) for label in labels))
+        points = components.scores[:, [i - 1 for i in numbered]]
+        titles = tuple(f"component {i} ({components.variance[i - 1]:.0%} of variance)" for i in numbered)
+        x, y = points.T
+        trace = _points(x, y, labels[0], names, list(range(len(points))), "place")
+        title = f"components {numbered[0]} and {numbered[1]}: {names}"
+        panels.append(_plane(trace, title, titles, points.abs().max().item()))
+    return in_panels(panels, columns=2)
 
 
 def project_on_block(
@@ -87,18 +109,33 @@ def project_on_block(
     return centred @ directions[: len(rows)].T
 
 
-def _points(x: Tensor, y: Tensor, frame: Frame, label: Label, name: str) -> go.Scatter:
-    if frame.basis.what == "frequency":
-        turn = torch.arange(frame.order) * int(label) % frame.order
-        colour = {"color": numbers(turn / frame.order), "colorscale": CYCLIC, "cmin": 0, "cmax": 1}
+def _points(
+    x: Tensor, y: Tensor, label: Label, name: str, tokens: list[int], called: str = "token"
+) -> go.Scatter:
+    order = len(x)
+    if isinstance(label, int):
+        turn = torch.arange(order) * label % order
+        colour = {"color": numbers(turn / order), "colorscale": CYCLIC, "cmin": 0, "cmax": 1}
     else:
         colour = {"color": KEY}
     return go.Scatter(
         x=numbers(x),
         y=numbers(y),
         mode="markers",
-        marker=colour | {"size": 7 if frame.order < 200 else 5, "line": {"width": 0.5, "color": "white"}},
-        customdata=frame.tokens.tolist(),
-        hovertemplate=f"token %{{customdata}}, {name}<br>(%{{x:.3g}}, %{{y:.3g}})<extra></extra>",
+        marker=colour | {"size": 7 if order < 200 else 5, "line": {"width": 0.5, "color": "white"}},
+        customdata=tokens,
+        hovertemplate=f"{called} %{{customdata}}, {name}<br>(%{{x:.3g}}, %{{y:.3g}})<extra></extra>",
         name=name,
     )
+
+
+def _plane(trace: go.Scatter, title: str, titles: tuple[str, ...], radius: float | None) -> go.Figure:
+    """Axes of equal scale around the origin that reach beyond a radius; free ones for None."""
+    drawn = figure([trace], title=title, height=PANEL, width=PANEL + 20, showlegend=False)
+    drawn.update_xaxes(title_text=titles[0], nticks=5)
+    drawn.update_yaxes(title_text=titles[1], nticks=5)
+    if radius is not None:
+        reach = max(1.15 * radius, 1e-9)
+        drawn.update_xaxes(constrain="domain", range=[-reach, reach])
+        drawn.update_yaxes(constrain="domain", range=[-reach, reach], scaleanchor="x")
+    return drawn

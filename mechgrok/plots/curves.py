@@ -1,27 +1,28 @@
 """Loss and accuracy over the steps of a training."""
 
-from collections.abc import Mapping, Sequence
 from math import log
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
+from mechgrok.analysis.curves import History, curve
+from mechgrok.analysis.phases import Phases
+from mechgrok.plots.phases import shade
 from mechgrok.plots.theme import LOGARITHMIC, SOFT, TEST, TRAIN, figure
 
-History = Sequence[Mapping[str, Any]]
 MOST_POINTS = 2000
 """Points of a curve; longer ones are thinned."""
 _CURVES = (("train", TRAIN), ("test", TEST))
 _STEPS = {"title": {"text": "step"}, "rangemode": "tozero", "tickformat": "~s", "hoverformat": ",d"}
 
 
-def loss_curves(history: History, *, n_classes: int | None = None) -> go.Figure:
+def loss_curves(history: History, *, n_classes: int | None = None, phases: Phases | None = None) -> go.Figure:
     """Train and test loss in nats over steps, on a logarithmic axis.
 
     Args:
         history: rows with `step`, `loss_train` and `loss_test`; None leaves a gap.
         n_classes: draws the loss of guessing, ln(n_classes).
+        phases: shades them.
 
     >>> rows = [{"step": s, "loss_train": 4 / (s + 1), "loss_test": None} for s in range(3)]
     >>> [trace.name for trace in loss_curves(rows).data]
@@ -33,17 +34,17 @@ def loss_curves(history: History, *, n_classes: int | None = None) -> go.Figure:
     drawn = figure(lines, title="Loss", hovermode="x unified")
     drawn.update_xaxes(_STEPS)
     drawn.update_yaxes(LOGARITHMIC, title_text="cross-entropy (nats)", dtick=_decades(history))
-    return drawn
+    return shade(drawn, phases) if phases else drawn
 
 
-def accuracy_curves(history: History) -> go.Figure:
+def accuracy_curves(history: History, *, phases: Phases | None = None) -> go.Figure:
     """Train and test accuracy in percent over steps; rows with `accuracy_train` and `accuracy_test`."""
     drawn = figure(
         _lines(history, "accuracy", "%{y:.2f}%", scale=100.0), title="Accuracy", hovermode="x unified"
     )
     drawn.update_xaxes(_STEPS)
     drawn.update_yaxes(title_text="right answers (%)", range=[-3, 103])
-    return drawn
+    return shade(drawn, phases) if phases else drawn
 
 
 def thin(steps: np.ndarray, values: np.ndarray, most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:
@@ -68,9 +69,9 @@ def thin(steps: np.ndarray, values: np.ndarray, most: int = MOST_POINTS) -> tupl
 def _lines(history: History, what: str, hover: str, scale: float = 1.0) -> list[go.Scatter]:
     lines = []
     for name, colour in _CURVES:
-        steps, values = _column(history, f"{what}_{name}")
-        if len(steps):
-            steps, values = thin(steps, values)
+        line = curve(history, f"{what}_{name}")
+        if len(line):
+            steps, values = thin(line.steps, line.values)
             lines.append(
                 go.Scatter(
                     x=steps,
@@ -95,17 +96,8 @@ def _guessing(history: History, n_classes: int) -> go.Scatter:
     )
 
 
-def _column(history: History, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of the rows that have a value."""
-    rows = [(row["step"], row[name]) for row in history if row.get(name) is not None]
-    if not rows:
-        return np.empty(0), np.empty(0)
-    steps, values = np.array(rows, dtype=np.float64).T
-    return steps, values
-
-
 def _decades(history: History) -> int:
     """Powers of ten between two ticks, so that there are about six."""
-    values = np.concatenate([_column(history, f"loss_{name}")[1] for name, _ in _CURVES])
+    values = np.concatenate([curve(history, f"loss_{name}").values for name, _ in _CURVES])
     values = values[values > 0]
     return max(1, round(np.log10(values.max() / values.min()) / 6)) if len(values) else 1

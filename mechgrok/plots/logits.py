@@ -9,16 +9,19 @@ from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.algebra.bases import Label
+from mechgrok.analysis.explained import LogitFVE
 from mechgrok.analysis.frequencies import KeyFrequencies
 from mechgrok.models.protocol import HookedModel
 from mechgrok.plots.neurons import COLOUR_BAR
-from mechgrok.plots.spectra import block_axis
+from mechgrok.plots.spectra import block_axis, key_ticks
 from mechgrok.plots.theme import (
+    GREY,
     KEY,
     LOGARITHMIC,
     OTHER,
     SEQUENTIAL_ROOT,
     SOFT,
+    block_kind,
     figure,
     name_of,
     numbers,
@@ -87,8 +90,7 @@ def fourier_map(source: ActivationGrid | HookedModel, keys: Iterable[Label] = ()
     marked = marked[:: max(1, len(marked) // 8)]
     ticks = {
         "type": "category",
-        "tickvals": [block.start + (len(block) - 1) / 2 for block in marked],
-        "ticktext": [plain(block.label) for block in marked],
+        **key_ticks({block.label: block.start + (len(block) - 1) / 2 for block in marked}, basis.order),
         "range": [-0.5, basis.order - 0.5],
         "showgrid": False,
         "constrain": "domain",
@@ -100,8 +102,11 @@ def fourier_map(source: ActivationGrid | HookedModel, keys: Iterable[Label] = ()
     return drawn
 
 
-def key_evidence(keys: KeyFrequencies, what: str = "frequency") -> go.Figure:
+def key_evidence(keys: KeyFrequencies, what: str | None = None) -> go.Figure:
     """Share of the power per block on a logarithmic axis, with the threshold that makes a key.
+
+    Args:
+        what: a block is, "frequency" or "irrep"; None tells it from the labels.
 
     >>> from mechgrok import find_key_frequencies
     >>> from mechgrok.models.constructed import cosine_network
@@ -109,6 +114,7 @@ def key_evidence(keys: KeyFrequencies, what: str = "frequency") -> go.Figure:
     >>> drawn.data[0].name, drawn.data[0].x, drawn.data[0].y.round(2).tolist()
     ('key', (2, 5), [36.0, 64.0])
     """
+    what = what or block_kind(keys.labels)
     chosen = torch.tensor([label in keys.frequencies for label in keys.labels], dtype=torch.bool)
     shares = keys.power.clamp(min=ROUNDING) * 100
     traces = []
@@ -120,6 +126,36 @@ def key_evidence(keys: KeyFrequencies, what: str = "frequency") -> go.Figure:
     drawn.add_hline(keys.threshold * 100, line={"color": SOFT, "width": 1, "dash": "dot"})
     drawn.update_yaxes(LOGARITHMIC, title_text="share (%)", dtick=_decades(shares))
     return block_axis(drawn, what, keys.labels, keys.frequencies)
+
+
+def explained_logits(fve: LogitFVE) -> go.Figure:
+    """What each key explains of the logits' variance, and all of them together, as bars.
+
+    >>> from mechgrok import logit_fve
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> drawn = explained_logits(logit_fve(cosine_network(7, {1: 3.0, 2: 4.0}), [1, 2]))
+    >>> drawn.data[0].x, [round(share) for share in drawn.data[0].y]
+    (('k = 1', 'k = 2', 'together'), [36, 64, 100])
+    """
+    what = block_kind(fve.per_key)
+    shares = {name_of(what, key): 100 * share for key, share in fve.per_key.items()}
+    bars = shares | {"together": 100 * fve.fraction}
+    trace = go.Bar(
+        x=list(bars),
+        y=list(bars.values()),
+        text=[f"{share:.1f}%" for share in bars.values()],
+        textposition="outside",
+        cliponaxis=False,
+        marker_color=[KEY] * len(shares) + [GREY],
+        hovertemplate="%{x}: %{y:.3f}% of the logits' variance<extra></extra>",
+    )
+    centred = {"class": "centred over the classes", "double": "doubly centred", "none": "not centred"}
+    drawn = figure(
+        [trace], title=f"Explained variance of the logits, {centred[fve.centre]}", showlegend=False
+    )
+    drawn.update_xaxes(type="category", showgrid=False, title_text=f"key {what}")
+    drawn.update_yaxes(title_text="share (%)", range=[0, 108])
+    return drawn
 
 
 def _decades(shares: Tensor) -> int:

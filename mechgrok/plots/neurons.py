@@ -3,13 +3,26 @@
 from collections.abc import Iterable
 
 import plotly.graph_objects as go
+from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.algebra.bases import Label
+from mechgrok.analysis.cosets import CosetNeurons
 from mechgrok.analysis.neurons import NeuronFrequencies, neuron_frequencies
 from mechgrok.models.protocol import HookedModel
 from mechgrok.plots.panels import in_panels
-from mechgrok.plots.theme import DIVERGING, GREY, KEY, OTHER, SEQUENTIAL, figure, name_of, numbers, plain
+from mechgrok.plots.theme import (
+    DIVERGING,
+    GREY,
+    KEY,
+    OTHER,
+    SEQUENTIAL,
+    block_kind,
+    figure,
+    name_of,
+    numbers,
+    plain,
+)
 from mechgrok.tasks import Frame
 
 PANEL = 340
@@ -90,17 +103,37 @@ def neuron_maps(
     return in_panels([neuron_map(grid, i, tuned) for i in typical_neurons(tuned, keys)], columns)
 
 
-def cluster_sizes(tuned: NeuronFrequencies, what: str = "frequency") -> go.Figure:
+def cluster_sizes(tuned: NeuronFrequencies, what: str | None = None) -> go.Figure:
     """How many neurons each frequency has, and how many have none.
+
+    Args:
+        what: a block is, "frequency" or "irrep"; None tells it from the labels.
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> drawn = cluster_sizes(neuron_frequencies(cosine_network(11, {3: 1.0}), threshold=0.75))
     >>> drawn.data[0].x, drawn.data[0].y
     (('k = 3',), (25,))
     """
-    dead = int((~tuned.alive).sum())
-    mixed = int((tuned.alive & ~tuned.decided).sum())
+    what = what or block_kind(tuned.labels)
     clusters = {name_of(what, label): size for label, size in tuned.clusters.items()}
+    return _neuron_counts(clusters, tuned.alive, tuned.decided, f"Neurons per {plain(what)}")
+
+
+def coset_sizes(neurons: CosetNeurons) -> go.Figure:
+    """How many neurons are constant on the cosets of a subgroup of each order, and how many are on none.
+
+    >>> from mechgrok import coset_neurons
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> coset_sizes(coset_neurons(cosine_network(12, {4: 1.0}))).data[0].x
+    ('order 4',)
+    """
+    counts = {f"order {order}": count for order, count in neurons.orders.items()}
+    title = "Neurons per order of the subgroup on whose cosets they are constant"
+    return _neuron_counts(counts, neurons.alive, neurons.decided, title)
+
+
+def _neuron_counts(clusters: dict[str, int], alive: Tensor, decided: Tensor, title: str) -> go.Figure:
+    dead, mixed = int((~alive).sum()), int((alive & ~decided).sum())
     rest = {name: size for name, size in (("mixed", mixed), ("dead", dead)) if size}
     bars = clusters | rest
     drawn = figure(
@@ -112,10 +145,10 @@ def cluster_sizes(tuned: NeuronFrequencies, what: str = "frequency") -> go.Figur
                 textposition="outside",
                 cliponaxis=False,
                 marker_color=[KEY] * len(clusters) + [OTHER if name == "mixed" else GREY for name in rest],
-                hovertemplate=f"%{{x}}: %{{y}} of {len(tuned.fve)} neurons<extra></extra>",
+                hovertemplate=f"%{{x}}: %{{y}} of {len(alive)} neurons<extra></extra>",
             )
         ],
-        title=f"Neurons per {plain(what)}",
+        title=title,
         showlegend=False,
     )
     drawn.update_xaxes(type="category", showgrid=False)

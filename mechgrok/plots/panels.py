@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import ceil
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -15,8 +16,8 @@ GAP = 80
 _OWN = ("anchor", "domain", "matches", "scaleanchor")
 
 
-def in_panels(figures: Sequence[go.Figure], columns: int = 3) -> go.Figure:
-    """One figure with the given ones, each of one pair of axes, as panels in rows.
+def in_panels(figures: Sequence[go.Figure], columns: int = 3, *, legend: bool = False) -> go.Figure:
+    """One figure with the given ones, each of one pair of axes, as panels in rows, shapes and all.
 
     Raises:
         UndefinedMetricError: there is none.
@@ -36,6 +37,7 @@ def in_panels(figures: Sequence[go.Figure], columns: int = 3) -> go.Figure:
         horizontal_spacing=0.09,
         vertical_spacing=GAP / (PANEL_HEIGHT * rows),
     )
+    drawn.update_annotations(font={"size": 13, "color": INK})
     for i, panel in enumerate(figures):
         place = {"row": i // columns + 1, "col": i % columns + 1}
         for trace in panel.data:
@@ -43,9 +45,19 @@ def in_panels(figures: Sequence[go.Figure], columns: int = 3) -> go.Figure:
         x_axis, y_axis = next(drawn.select_xaxes(**place)), next(drawn.select_yaxes(**place))
         for axis, given in ((x_axis, layout_of(panel).xaxis), (y_axis, layout_of(panel).yaxis)):
             axis.update({key: value for key, value in given.to_plotly_json().items() if key not in _OWN})
+        number = i + 1 if i else ""
         if layout_of(panel).yaxis.scaleanchor:
-            y_axis.update(scaleanchor=f"x{i + 1 if i else ''}")
+            y_axis.update(scaleanchor=f"x{number}")
+        for shape in layout_of(panel).shapes:
+            drawn.add_shape(_moved(shape, number))
+        for note in layout_of(panel).annotations:
+            drawn.add_annotation(_moved(note, number))
     drawn.update_traces(showscale=False, selector={"type": "heatmap"})
-    drawn.update_annotations(font={"size": 13, "color": INK})
-    drawn.update_layout(template=TEMPLATE, height=PANEL_HEIGHT * rows, showlegend=False)
+    drawn.update_layout(template=TEMPLATE, height=PANEL_HEIGHT * rows, showlegend=legend)
     return drawn
+
+
+def _moved(mark: Any, number: int | str) -> dict[str, Any]:
+    """A shape or annotation of the first pair of axes on another one."""
+    refs = {key: mark[key] for key in ("xref", "yref") if mark[key] and mark[key] != "paper"}
+    return mark.to_plotly_json() | {key: f"{ref[0]}{number}{ref[1:]}" for key, ref in refs.items()}

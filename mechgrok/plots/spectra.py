@@ -1,6 +1,7 @@
 """Norm of a weight matrix per frequency, or other block of the basis."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 import torch
@@ -13,6 +14,8 @@ from mechgrok.plots.theme import COSINE, KEY, SINE, figure, name_of, numbers, pl
 
 PALE = 0.35
 """Opacity of what is no key."""
+CLOSE = 0.035
+"""Fraction of an axis that the number of one key needs."""
 
 
 def norm_spectrum(
@@ -52,8 +55,30 @@ def block_axis(drawn: go.Figure, what: str, labels: Sequence[Label], keys: Itera
     drawn.update_xaxes(title_text="frequency k", showgrid=False, range=[0.3, len(labels) + 0.7])
     if len(labels) <= 8 or 0 < len(keys) <= 8:
         marked = list(labels) if len(labels) <= 8 else keys
-        drawn.update_xaxes(tickvals=marked, ticktext=[str(k) for k in marked])
+        drawn.update_xaxes(key_ticks({k: k for k in marked}, len(labels)))
     return drawn
+
+
+def key_ticks(positions: Mapping[Any, Any], length: int | float) -> dict[str, list[Any]]:
+    """Ticks of an axis at some labels, where neighbours too close for two numbers share one: "41, 42".
+
+    Args:
+        positions: of each label on the axis.
+        length: of the axis.
+
+    >>> key_ticks({14: 14, 41: 41, 42: 42}, 56)
+    {'tickvals': [14.0, 41.5], 'ticktext': ['14', '41, 42']}
+    """
+    groups: list[list[Any]] = []
+    for label in sorted(positions, key=lambda label: positions[label]):
+        if groups and positions[label] - positions[groups[-1][-1]] < CLOSE * length:
+            groups[-1].append(label)
+        else:
+            groups.append([label])
+    return {
+        "tickvals": [sum(positions[label] for label in group) / len(group) for group in groups],
+        "ticktext": [", ".join(plain(label) for label in group) for group in groups],
+    }
 
 
 def _has(basis: Basis, component: str | None) -> bool:

@@ -15,6 +15,9 @@ from torch import Tensor
 INK, SOFT, LINE, FAINT = "#1f2a37", "#5b6776", "#c9d1da", "#edf0f4"
 BLUE, VERMILION, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#e69f00", "#009e73", "#a9b4c0"
 
+COLOURS = [BLUE, VERMILION, GREEN, ORANGE, "#cc79a7", "#56b4e9"]
+"""For lines and bars that have no meaning of their own."""
+
 TRAIN, TEST = BLUE, VERMILION
 COSINE, SINE = BLUE, ORANGE
 KEY, OTHER = BLUE, "#b6c0cb"
@@ -58,7 +61,7 @@ TEMPLATE = go.layout.Template(
             "yref": "paper",
         }
         | {"y": 1, "yanchor": "bottom", "pad": {"b": 10}},
-        "colorway": [BLUE, VERMILION, GREEN, ORANGE, "#cc79a7", "#56b4e9"],
+        "colorway": COLOURS,
         "paper_bgcolor": "white",
         "plot_bgcolor": "white",
         "margin": {"l": 58, "r": 14, "t": 38, "b": 46},
@@ -92,6 +95,11 @@ def plain(text: object) -> str:
 def numbers(values: Tensor) -> np.ndarray:
     """Values for a trace: float32, which a figure stores as a packed array."""
     return values.detach().cpu().numpy().astype(np.float32)
+
+
+def block_kind(labels: Iterable[object]) -> str:
+    """What the blocks of a basis are, by their labels: numbers for frequencies, names for irreps."""
+    return "frequency" if all(isinstance(label, int) for label in labels) else "irrep"
 
 
 def name_of(what: str, label: object) -> str:

@@ -1,126 +1,117 @@
-"""Writes the page: headline numbers, sections, figures and the plotting library in one file."""
+"""The report on one run or one network: what was learned, how sure that is, how it came about, and the proof."""
 
-import json
-from math import log
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
-
-from mechgrok.activations import ActivationGrid
-from mechgrok.analysis.summary import Summary
-from mechgrok.report.parts import Section, number, percent
-from mechgrok.report.sections import History, sections_of
-from mechgrok.storage import write_text
-
-MOST_NAMED = 8
-"""Keys that the headline names; more are counted."""
+from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.analysis.algorithms import classify_algorithm
+from mechgrok.analysis.curves import History
+from mechgrok.analysis.summary import Summary, summarize
+from mechgrok.errors import ConfigError
+from mechgrok.models.protocol import HookedModel
+from mechgrok.report.evidence import evidence_sections
+from mechgrok.report.header import headlines
+from mechgrok.report.html import Page, write_page
+from mechgrok.report.measures import measure
+from mechgrok.report.network import learning_curves, network_section
+from mechgrok.report.parts import Checkpoints, Section
+from mechgrok.report.portrait import choose_portrait, film_of
+from mechgrok.report.training import film_training
+from mechgrok.runs import Run
 
 
 def write_report(
     path: Path | str,
-    grid: ActivationGrid,
-    summary: Summary,
+    source: Run | ActivationGrid | HookedModel,
+    summary: Summary | None = None,
     history: History | None = None,
     title: str | None = None,
 ) -> Path:
-    """Write a page about a network that opens in any browser, offline.
+    """Write a page about a run or a network that opens in any browser, offline.
+
+    The page of a run has a slider through its checkpoints, which moves the position on the curves, the embedding
+    spectrum, the embedding circles, some neurons and the logits in the basis of the task together. Of more than
+    40 checkpoints it shows a choice: half of them spread evenly over the steps, half where the test loss moves
+    most. For large groups there are fewer, so that the file stays below 15 MB.
 
     Args:
         path: the HTML file; replaced if it exists.
-        grid: the network on all inputs, with the neurons cached.
-        summary: what `summarize` says about it.
-        history: rows with step, loss_train, loss_test, accuracy_train, accuracy_test, as far as known;
-            without them the page has no learning curves.
+        source: a run, shown with its newest network; or a network, or its grid with the neurons cached.
+        summary: what `summarize` says about the network; None asks it.
+        history: of a network, the rows of its training with step, loss_train, loss_test, accuracy_train,
+            accuracy_test, as far as known; without them the page has no learning curves. A run has its own.
         title: heading of the page.
 
     Returns:
         The path.
 
     Raises:
-        CheckpointError: the file cannot be written.
+        ConfigError: a history for a run.
+        CheckpointError: the file cannot be written; a run without a checkpoint.
 
     >>> import tempfile
-    >>> from mechgrok import cache_grid, summarize
     >>> from mechgrok.models.constructed import cosine_network
-    >>> grid = cache_grid(cosine_network(7, {2: 9.0}))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     page = write_report(f"{folder}/report.html", grid, summarize(grid)).read_text(encoding="utf-8")
+    ...     page = write_report(f"{folder}/report.html", cosine_network(7, {2: 9.0})).read_text(encoding="utf-8")
     >>> "by the key frequency 2" in page
     True
     """
-    path = Path(path)
-    verb = "How a network computes" if summary.generalised else "A network that learns"
-    sections = list(sections_of(grid, summary, history or ()))
-    html = _environment().get_template("report.html.jinja").render(
-        title=title or f"{verb} {summary.answer}",
-        facts=[
-            summary.task,
-            f"{grid.task.n_classes} answers",
-            f"{grid.task.n_inputs:,} inputs",
-            summary.layout,
-        ],
-        verdict=summary.verdict,
-        headlines=_headlines(summary),
-        sections=sections,
-        figures=_embedded(sections),
-        plotly=Markup(get_plotlyjs()),
-    )  # fmt: skip
-    write_text(path, html)
-    return path
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("mechgrok", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _embedded(sections: list[Section]) -> Markup:
-    """All figures by id, as the text of a script element."""
-    figures = {panel.id: panel.data for section in sections for panel in section.panels}
-    # Only "</script" and "<!--" end such a text early; without "<" there is neither.
-    return Markup(json.dumps(figures, separators=(",", ":")).replace("<", "\\u003c"))
-
-
-def _headlines(summary: Summary) -> list[tuple[str, str, str]]:
-    """Name, value and remark of the numbers at the top."""
-    v = summary.values
-    guessing = f"guessing {number(log(v['n_classes']))}"
-    if "accuracy_test" in v:
-        cards = [
-            ("Test accuracy", percent(v["accuracy_test"]), f"train {percent(v['accuracy_train'])}"),
-            ("Test loss", number(v["loss_test"]), f"nats; train {number(v['loss_train'])}, {guessing}"),
-        ]
+    if isinstance(source, Run):
+        if history is not None:
+            raise ConfigError(
+                "a run has its own history; leave out history=..., or pass run.grid() for the network"
+            )
+        page = _page_of_run(source, summary, title)
     else:
-        cards = [
-            ("Accuracy", percent(v["accuracy_all"]), "over all inputs"),
-            ("Loss", number(v["loss_all"]), f"nats, over all inputs; {guessing}"),
-        ]
-    cards.append(("Keys", _named(v["key_frequencies"]), f"found in the {summary.keys.method}"))
-    if v["key_frequencies"]:
-        where = "train" if "excluded_loss_train" in v else "all"
-        cards += [
-            (
-                "Logits explained",
-                percent(v["logit_fve_class_centred"]),
-                "by the keys; centred over the answers",
-            ),
-            ("Restricted loss", number(v["restricted_loss_all"]), "nats; the keys alone, all inputs"),
-            ("Excluded loss", number(v[f"excluded_loss_{where}"]), f"nats; without the keys, {where} inputs"),
-        ]
-    if summary.neurons is not None:
-        pure = f"with {summary.neurons.threshold:.0%} of their variance in one block"
-        cards.append(("Tuned neurons", f"{v['neurons_decided']} of {v['neurons']}", pure))
-    return cards
+        page = _page_of_network(as_grid(source), summary, history or (), title)
+    return write_page(path, page)
 
 
-def _named(keys: list[int | str]) -> str:
-    if len(keys) > MOST_NAMED:
-        return f"{len(keys)} keys"
-    return ", ".join(map(str, keys)) or "none"
+def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
+    grid = run.grid()
+    summary = summary or summarize(grid, run.split)
+    training = film_training(run, grid, summary)
+    curves = learning_curves(run.history, grid.task.n_classes)
+    measures = measure(run, summary, training.checkpoints) if training.checkpoints else None
+    if measures:
+        curves = measures.on(curves)
+    network = network_section(grid, training.portrait, training.films, curves)
+    moving = (network, *measures.sections) if measures else (network,)
+    config = run.config.train
+    facts = (
+        f"recipe {config.recipe}",
+        f"seed {run.config.seed}",
+        f"trained on {run.split.train.double().mean().item():.0%} for {run.steps[-1]:,} steps",
+    )
+    return _page(grid, summary, title, facts, moving, measures.checkpoints if measures else None)
+
+
+def _page_of_network(
+    grid: ActivationGrid, summary: Summary | None, history: History, title: str | None
+) -> Page:
+    summary = summary or summarize(grid)
+    portrait = choose_portrait(grid, summary)
+    curves = learning_curves(history, grid.task.n_classes)
+    network = network_section(grid, portrait, film_of([portrait.draw(grid)]), curves)
+    return _page(grid, summary, title, (), (network,))
+
+
+def _page(
+    grid: ActivationGrid,
+    summary: Summary,
+    title: str | None,
+    facts: tuple[str, ...],
+    moving: tuple[Section, ...],
+    checkpoints: Checkpoints | None = None,
+) -> Page:
+    verb = "How a network computes" if summary.generalised else "A network that learns"
+    algorithm = classify_algorithm(grid)
+    sizes = (f"{grid.task.n_classes} answers", f"{grid.task.n_inputs:,} inputs")
+    return Page(
+        title=title or f"{verb} {summary.answer}",
+        facts=(summary.task, *sizes, summary.layout, *facts),
+        verdicts=(("", summary.verdict),),
+        headlines=headlines(summary, algorithm.algorithm),
+        sections=tuple(evidence_sections(grid, summary, algorithm)),
+        moving=moving,
+        checkpoints=checkpoints,
+    )

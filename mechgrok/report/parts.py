@@ -7,10 +7,21 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from mechgrok.plots.theme import layout_of
+from mechgrok.plots.theme import FAINT, INK, layout_of
 
-Shape = Literal["wide", "half", "square", "map", "tall"]
+Shape = Literal["wide", "curve", "measure", "circle", "map", "square"]
+Table = tuple[tuple[str, ...], ...]
+POSITION = "position"
+"""Name of the line that marks the shown checkpoint in a figure over steps."""
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_LEGEND: dict[Shape, int] = {"measure": 44}
+"""Pixels above a figure for its legend, where that may take two lines."""
+_HIDDEN = {"showticklabels": False, "ticks": "", "title": None, "showline": False, "showgrid": False}
+_SMALL: dict[Shape, dict[str, Any]] = {
+    "circle": _HIDDEN | {"zeroline": True, "zerolinecolor": FAINT},
+    "map": _HIDDEN,
+}
+"""Axes of figures that stand side by side in small: only the shape counts."""
 
 
 @dataclass(frozen=True)
@@ -20,51 +31,116 @@ class Panel:
     Attributes:
         id: names the place of the figure on the page, whichever network or step it shows.
         shape: the width and the proportions that the page reserves for it.
+        name: its title where the figure's own is too long for the place.
+        moving: what of its data changes with the checkpoint, as a `Film` has it.
     """
 
     id: str
     figure: go.Figure
     shape: Shape
+    name: str = ""
+    moving: tuple[dict[str, Any], ...] = ()
 
     @property
     def title(self) -> str:
-        """The figure's title, which the page sets as text, so that it wraps on a small screen."""
-        return unescape(layout_of(self.figure).title.text or "")
+        """The title, which the page sets as text, so that it wraps on a small screen."""
+        return self.name or unescape(layout_of(self.figure).title.text or "")
 
     @property
     def data(self) -> dict[str, Any]:
-        """The figure for the browser, without the title and the size, which the page gives it."""
+        """The figure for the browser, without the title and the size, which the page gives it, and without
+        the data that its frames bring."""
         drawn = go.Figure(self.figure)
         legend = len(self.figure.to_dict()["data"]) > 1 and layout_of(drawn).showlegend is not False
-        drawn.update_layout(
-            title_text=None, height=None, width=None, autosize=True, margin_t=28 if legend else 10
-        )
-        return json.loads(drawn.to_json() or "")
+        top = _LEGEND.get(self.shape, 28) if legend else 10
+        drawn.update_layout(title_text=None, height=None, width=None, autosize=True, margin_t=top)
+        if self.shape in _SMALL:
+            drawn.update_layout(margin={"l": 1, "r": 1, "t": 1, "b": 1}, showlegend=False)
+            drawn.update_xaxes(_SMALL[self.shape]).update_yaxes(_SMALL[self.shape])
+            drawn.update_traces(showscale=False, selector={"type": "heatmap"})
+            drawn.update_traces(marker_size=5, selector={"type": "scatter"})
+        if self.shape == "square":
+            drawn.update_yaxes(automargin=True)  # several keys may share a long label
+        stored = json.loads(drawn.to_json() or "")
+        for part in self.moving:
+            del stored["data"][part["trace"]][part["attribute"]]
+        return {**stored, "moving": self.moving}
 
 
 @dataclass(frozen=True)
 class Group:
-    """Figures side by side, with one caption that says what to see."""
+    """Figures side by side, with one caption that says what to see.
+
+    Attributes:
+        name: for the page's layout, where the group has a place of its own.
+        columns: 0 puts all of them into one row.
+    """
 
     panels: tuple[Panel, ...]
     caption: str
+    name: str = ""
+    columns: int = 0
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; `table` is its header and its rows, `missing` says why figures are absent."""
+    """A part of the page.
+
+    Attributes:
+        table: its header and its rows.
+        missing: for what does not apply to this network, why; a line each.
+    """
 
     id: str
     title: str
     lead: str
     groups: tuple[Group, ...] = ()
-    table: tuple[tuple[str, ...], ...] = ()
-    missing: str = ""
+    table: Table = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def panels(self) -> tuple[Panel, ...]:
         """All figures of the section."""
         return tuple(panel for group in self.groups for panel in group.panels)
+
+
+@dataclass(frozen=True)
+class Band:
+    """A phase beside the slider; start and end as fractions of its way."""
+
+    name: str
+    start: float
+    end: float
+    colour: str
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """What the slider goes through.
+
+    Attributes:
+        steps: of the checkpoints shown.
+        facts: names of the numbers beside the slider.
+        values: for each step these numbers, as text.
+        phases: those that are known.
+    """
+
+    steps: tuple[int, ...]
+    facts: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+    phases: tuple[Band, ...] = ()
+
+
+def with_position(figure: go.Figure, step: int) -> go.Figure:
+    """The figure with a line at a step, which the slider moves."""
+    drawn = go.Figure(figure)
+    drawn.add_vline(step, name=POSITION, line={"color": INK, "width": 1.5})
+    return drawn
+
+
+def plural(what: str) -> str:
+    """Of a word that names blocks of a basis."""
+    return {"frequency": "frequencies", "irrep": "irreps"}.get(what, f"{what}s")
 
 
 def number(value: float) -> str:

@@ -3,22 +3,28 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
+from mechgrok.algebra.specs import basis_from_spec
 from mechgrok.errors import TaskError
 from mechgrok.tasks.controls import random_labels
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.groups import group_task, sn_task
+from mechgrok.tasks.mixtures import MixedTask, mixed_task
 from mechgrok.tasks.modular import modular_task
 from mechgrok.tasks.splits import Split, SplitRule, make_split
 from mechgrok.tasks.task import Task
 
 __all__ = [
     "Frame",
+    "MixedTask",
     "Split",
     "SplitRule",
     "Task",
     "build_frame",
     "group_task",
     "make_split",
+    "mixed_task",
     "modular_task",
     "random_labels",
     "sn_task",
@@ -26,15 +32,14 @@ __all__ = [
 ]
 
 
-def _random_labels(task: dict[str, Any], seed: int, sequence: list[str] | None = None) -> Task:
-    control = random_labels(task_from_spec(task), seed)
-    return control if sequence is None else control.with_sequence(*sequence)
-
-
 _KINDS: dict[str, Callable[..., Task]] = {
     "modular": modular_task,
     "group": group_task,
-    "random_labels": _random_labels,
+    "random_labels": lambda task, seed: random_labels(task_from_spec(task), seed),
+    "mixed": lambda parts: mixed_task([task_from_spec(part) for part in parts]),
+    "in_basis": lambda task, basis, elements: task_from_spec(task).in_basis(
+        basis_from_spec(basis), torch.tensor(elements)
+    ),
 }
 
 
@@ -49,9 +54,12 @@ def task_from_spec(spec: dict[str, Any]) -> Task:
     """
     arguments = dict(spec)
     kind = arguments.pop("kind", None)
+    sequence, specials = arguments.pop("sequence", None), arguments.pop("specials", ())
     if kind not in _KINDS:
         raise TaskError(f"unknown kind of task {kind!r}; allowed: {', '.join(_KINDS)}")
     try:
-        return _KINDS[kind](**arguments)
+        task = _KINDS[kind](**arguments)
+        task = task.with_specials(*specials) if specials else task
+        return task.with_sequence(*sequence) if sequence else task
     except TypeError as error:
         raise TaskError(f"the stored task {spec} does not fit: {error}") from None

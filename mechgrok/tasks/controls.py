@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import torch
 
+from mechgrok.errors import TaskError
 from mechgrok.tasks.frames import Frame, build_frame
+from mechgrok.tasks.mixtures import MixedTask
 from mechgrok.tasks.task import Task
 
 
@@ -20,6 +22,10 @@ def random_labels(task: Task, seed: int = 0) -> Task:
     >>> control.labels.bincount().tolist(), control.name
     ([5, 5, 5, 5, 5], 'add5 random labels 1')
     """
+    if isinstance(task, MixedTask):
+        raise TaskError(
+            "shuffle the labels of the parts, and mix these: mixed_task([random_labels(part), ...])"
+        )
     order = torch.randperm(task.n_inputs, generator=torch.Generator().manual_seed(seed))
     labels = task.labels[order]
     name = f"{task.name} random labels {seed}"

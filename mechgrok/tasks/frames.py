@@ -41,9 +41,15 @@ class Frame:
         return self.basis.order
 
     @property
+    def is_logarithmic(self) -> bool:
+        """Whether element numbers are discrete logarithms: the classes are the powers of one of them."""
+        cyclic = self.basis.what == "frequency"
+        return cyclic and not torch.equal(self.classes, torch.arange(self.order))
+
+    @property
     def direction(self) -> str:
         """The one function of inputs and classes that each block stands for, as a formula for people."""
-        additive = self.basis.what == "frequency" and torch.equal(self.classes, torch.arange(self.order))
+        additive = self.basis.what == "frequency" and not self.is_logarithmic
         return f"cos(w_k({self.answer}-c))" if additive else "chi(a∘b∘c^-1)"
 
     @cached_property

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mechgrok.algebra import Group, fourier_basis, irrep_basis, named_group
 from mechgrok.algebra.groups import Table
+from mechgrok.algebra.specs import group_spec
 from mechgrok.errors import TaskError
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.task import Task
@@ -54,7 +55,7 @@ def group_task(
     operands = torch.cartesian_prod(torch.arange(order), torch.arange(order))
     labels = _PRODUCTS[op](resolved).flatten()
 
-    spec: dict[str, Any] = {"kind": "group", "group": _plain(resolved), "op": op}
+    spec: dict[str, Any] = {"kind": "group", "group": group_spec(resolved), "op": op}
     if not isinstance(spec["group"], str) or name is not None:
         spec["name"] = resolved.name
     if sequence is not None:
@@ -118,15 +119,6 @@ def _resolve(group: Table | Group | str, name: str | None) -> Group:
     if not isinstance(group, Group):
         return Group.from_table(group, name or "group")
     return Group(name, group.table) if name else group
-
-
-def _plain(group: Group) -> str | list[list[int]]:
-    """The name, where it says all; else the table."""
-    try:
-        known = torch.equal(named_group(group.name).table, group.table)
-    except TaskError:
-        known = False
-    return group.name if known else group.table.tolist()
 
 
 def _frame(group: Group, operands: Tensor, labels: Tensor, op: str) -> Frame:

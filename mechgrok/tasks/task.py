@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechgrok.algebra import Basis
+from mechgrok.algebra.specs import basis_spec
 from mechgrok.errors import TaskError
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.splits import Split, SplitRule, make_split
@@ -118,10 +119,14 @@ class Task:
         """The same operation, written down differently: `task.with_sequence("a", "b")` drops the "="."""
         return replace(self, sequence=slots, spec={**self.spec, "sequence": list(slots)})
 
+    def with_specials(self, *specials: str) -> "Task":
+        """The same task with fixed tokens for some special symbols, so that several tasks agree on them."""
+        return replace(self, specials=specials, spec={**self.spec, "specials": list(specials)})
+
     def in_basis(self, basis: Basis, elements: Int[Tensor, " order"] | None = None) -> "Task":
         """The same task, analysed in another basis than its own; only analyses see the difference.
 
-        `spec` does not record it. Multiplication in the basis of addition:
+        A run on such a task keeps the basis. Multiplication in the basis of addition:
         `task.in_basis(fourier_basis(task.n_symbols))`.
 
         Args:
@@ -141,8 +146,15 @@ class Task:
             )
         if not 0 <= int(tokens.min()) <= int(tokens.max()) < self.n_symbols:
             raise TaskError(f"elements must be tokens in 0..{self.n_symbols - 1}, got {tokens.tolist()}")
+        spec = {
+            "kind": "in_basis",
+            "task": self.spec,
+            "basis": basis_spec(basis),
+            "elements": tokens.tolist(),
+        }
         return replace(
             self,
+            spec=spec,
             make_frame=lambda: build_frame(basis, tokens, self.operands, self.labels, self.name),
         )
 

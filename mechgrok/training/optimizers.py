@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mechgrok.config import TrainConfig
+from mechgrok.errors import ConfigError
+from mechgrok.training.parts import parameters_of
 
 STATE_SEPARATOR = "|"
 NOT_FOR_MUON = ("W_E", "W_pos", "W_U")
@@ -89,15 +91,19 @@ class Updater:
 
     Decoupled weight decay, w <- w - lr * decay * (w - target), is AdamW's own where the target is zero;
     towards the initial weights it is done here. Every parameter decays, biases and embeddings included,
-    as in the papers' code.
+    as in the papers' code, except those that the configuration freezes.
 
     Attributes:
-        groups: which parameters go to which optimiser with which settings; recorded with a run.
+        parameters: those that are trained.
+        groups: for each optimiser its `settings` and the names of the `parameters` that it updates.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         self.config = config
-        self.parameters = dict(model.named_parameters())
+        frozen = parameters_of(model, config.frozen)
+        self.parameters = {name: w for name, w in model.named_parameters() if name not in frozen}
+        if not self.parameters:
+            raise ConfigError(f"frozen={config.frozen} leaves nothing of the network to train")
         self.filter = _make_filter(config)
         self.initial = (
             {name: weight.detach().clone() for name, weight in self.parameters.items()}
@@ -105,7 +111,11 @@ class Updater:
             else {}
         )
         decay = 0.0 if self.initial else config.weight_decay
-        self.optimizers, self.groups = _make_optimizers(self.parameters, config, decay)
+        self.optimizers, names = _make_optimizers(self.parameters, config, decay)
+        self.groups = {
+            kind: {"settings": _settings(optimizer), "parameters": names[kind]}
+            for kind, optimizer in self.optimizers.items()
+        }
 
     @torch.no_grad()
     def __call__(self, step: int) -> None:
@@ -184,6 +194,12 @@ def _make_optimizers(
         },
         {"muon": matrices, "adamw": others},
     )
+
+
+def _settings(optimizer: "torch.optim.Optimizer | MatrixMuon") -> dict[str, Any]:
+    """What the optimiser was given, without what torch chose by itself; the learning rate before any warm-up."""
+    group = optimizer.param_groups[0]
+    return {name: value for name, value in group.items() if name != "params" and value not in (None, False)}
 
 
 def _plain_optimizer(weights: list[nn.Parameter], config: TrainConfig, decay: float) -> torch.optim.Optimizer:

@@ -1,6 +1,6 @@
 """Named training configurations: the papers' set-ups to the last detail, and our own fast one."""
 
-from mechgrok.config import ModelConfig, TrainConfig
+from mechgrok.config import MLPConfig, ModelConfig, TrainConfig
 from mechgrok.errors import ConfigError
 
 FAST = TrainConfig(
@@ -36,12 +36,31 @@ PIZZA = TrainConfig(
     lr=1e-3,
     weight_decay=2.0,
     steps=20_000,
+    stop_when_settled=False,
     loss_dtype="float64",
 )
-"""Zhong et al. 2023, Model A: attention rate 0, two tokens, p = 59, no "="."""
+"""Zhong et al. 2023, Model A: attention rate 0, two tokens, p = 59, no "=".
+
+It goes on when it has settled: with full attention, loss and norm have hardly changed any more from step 2000 on,
+but it takes until step 8000 for the circles of a pizza to have become those of a clock."""
 
 CLOCK = PIZZA.replace(recipe="clock", model=PIZZA.model.replace(attention_rate=1.0))
 """Zhong et al. 2023, Model B: the same with full attention."""
+
+ALPHA = PIZZA.replace(recipe="alpha", model=MLPConfig(), betas=(0.9, 0.999), warmup=0)
+"""Zhong et al. 2023, the linear models, p = 59 as well: relu(L1(E_a + E_b)), and the logits from there."""
+
+ALPHA_PRIME = ALPHA.replace(recipe="alpha-prime", model=MLPConfig(embeddings="separate"))
+"""The same with an embedding for each operand."""
+
+BETA = ALPHA.replace(recipe="beta", model=MLPConfig(n_layers=2))
+"""A second hidden layer: relu(L2 relu(L1(E_a + E_b)))."""
+
+GAMMA = ALPHA.replace(recipe="gamma", model=MLPConfig(n_layers=2, bias_per_operand=True))
+"""The same with the first layer applied to each operand, so that its bias counts twice."""
+
+DELTA = ALPHA.replace(recipe="delta", model=MLPConfig(combine="concat", d_embed=128))
+"""The embeddings side by side: relu(L1[E_a; E_b])."""
 
 FURUTA = TrainConfig(
     recipe="furuta",
@@ -85,7 +104,21 @@ CHUGHTAI = TrainConfig(
 """Chughtai et al. 2023, the transformer for S5: TransformerLens's own network, biases included."""
 
 RECIPES: dict[str, TrainConfig] = {
-    config.recipe: config for config in (FAST, NANDA, PIZZA, CLOCK, FURUTA, POWER, CHUGHTAI)
+    config.recipe: config
+    for config in (
+        FAST,
+        NANDA,
+        PIZZA,
+        CLOCK,
+        ALPHA,
+        ALPHA_PRIME,
+        BETA,
+        GAMMA,
+        DELTA,
+        FURUTA,
+        POWER,
+        CHUGHTAI,
+    )
 }
 
 

@@ -1,5 +1,6 @@
 """One training step: the loss on the train inputs and its gradient, by hand where possible, else by autograd."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
@@ -11,6 +12,7 @@ from mechgrok.errors import ConfigError
 from mechgrok.models.protocol import HookedModel, device_of
 from mechgrok.tasks import Task
 from mechgrok.training.fast import FastStep
+from mechgrok.training.fast_mlp import FastMLPStep
 from mechgrok.training.objectives import Objective
 
 EVALUATION_ROWS = 4096
@@ -44,23 +46,40 @@ class HandWrittenStep(TrainingStep, Protocol):
     def supports(model: object) -> bool: ...
 
 
-HAND_WRITTEN: tuple[type[HandWrittenStep], ...] = (FastStep,)
+HAND_WRITTEN: tuple[type[HandWrittenStep], ...] = (FastStep, FastMLPStep)
 """Tried in this order by `make_step`."""
 
 
 class AutogradStep:
-    """The step of any network, by automatic differentiation of the logits at the read-out position."""
+    """The step of any network, by automatic differentiation of the logits at the read-out position.
+
+    Args:
+        train_mask: [n_inputs], which inputs of the task are trained on.
+        compile: compile the network for its gradients with `torch.compile`; takes up to a minute, at once.
+
+    Raises:
+        ConfigError: there is nothing to compile with, or the network cannot be compiled.
+    """
 
     kind: ClassVar[Literal["fast", "autograd"]] = "autograd"
 
     def __init__(
-        self, model: HookedModel, task: Task, train_mask: Bool[Tensor, " inputs"], objective: Objective
+        self,
+        model: HookedModel,
+        task: Task,
+        train_mask: Bool[Tensor, " inputs"],
+        objective: Objective,
+        *,
+        compile: bool = False,
     ) -> None:
         self.model, self.objective = model, objective
         self.tokens = task.tokens.to(device_of(model))
         rows = train_mask.to(self.tokens.device)
         self.train_tokens, self.train_labels = self.tokens[rows], task.labels.to(rows.device)[rows]
-        self.options = {"readout_only": True} if getattr(model, "can_read_out_only", False) else {}
+        self.options = readout_options(model)
+        self.compiled: Callable[[Tensor], Tensor] | None = None
+        if compile:
+            self._compile()
 
     def __call__(self, batch: Int[Tensor, " batch"] | None = None) -> Float[Tensor, ""]:
         """As the protocol says; `batch` takes some of the train inputs, by number, for a mini-batch."""
@@ -70,7 +89,7 @@ class AutogradStep:
         for _, parameter in self.model.named_parameters():
             parameter.grad = None
         with torch.enable_grad():
-            logits = self._run(tokens)
+            logits = (self.compiled or self._run)(tokens)
         # The objective may work in place, on a copy: the graph may need the logits themselves.
         loss, gradient = self.objective.loss_and_gradient(logits.detach().clone(), labels)
         logits.backward(gradient)
@@ -85,9 +104,37 @@ class AutogradStep:
         model: Any = self.model
         return model(tokens, **self.options)[:, -1]
 
+    def _compile(self) -> None:
+        """Compile forward and backward by running them; torch would leave that, and its errors, to the first step."""
+        try:
+            self.compiled = torch.compile(self._run)
+            self()
+        except Exception as error:
+            raise ConfigError(
+                f"compile=True failed: {_reason(error)}. torch.compile needs a C++ compiler (g++, clang++ or cl), on a "
+                "GPU Triton as well; leave compile out"
+            ) from error
+
+
+def readout_options(model: HookedModel) -> dict[str, bool]:
+    """Arguments of a forward pass that computes no more than the logits at the last position need."""
+    return {"readout_only": True} if getattr(model, "can_read_out_only", False) else {}
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of the innermost error."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
 
 def make_step(
-    model: HookedModel, task: Task, train_mask: Bool[Tensor, " inputs"], objective: Objective
+    model: HookedModel,
+    task: Task,
+    train_mask: Bool[Tensor, " inputs"],
+    objective: Objective,
+    *,
+    compile: bool = False,
 ) -> TrainingStep:
     """The fastest step for a network: written by hand where there is one, else autograd's.
 
@@ -95,10 +142,12 @@ def make_step(
 
     Args:
         train_mask: [n_inputs], which inputs of the task are trained on.
+        compile: compile a network that goes through autograd.
 
     Raises:
         TaskError: the task does not fit the network.
-        ConfigError: the mask is not one boolean per input, or selects none.
+        ConfigError: the mask is not one boolean per input, or selects none; the network is to be compiled, and
+            cannot be, or has a step written by hand, in which there is nothing to compile.
 
     >>> from mechgrok import ModelConfig, build_model, modular_task
     >>> from mechgrok.training.objectives import CrossEntropy
@@ -117,8 +166,13 @@ def make_step(
         )
     for step in HAND_WRITTEN:
         if step.supports(model):
+            if compile:
+                raise ConfigError(
+                    "compile=True is for networks that go through autograd; this one has a faster step, written by "
+                    "hand, in which there is nothing to compile; leave compile out"
+                )
             return step(model, task, train_mask, objective)
-    return AutogradStep(model, task, train_mask, objective)
+    return AutogradStep(model, task, train_mask, objective, compile=compile)
 
 
 def prepare_process() -> bool:

@@ -110,3 +110,40 @@ def test_operands_with_embeddings_of_their_own():
     with pytest.raises(mg.ActivationError, match="embeddings of their own"):
         mg.ablate(model, [2], site="embed")
     assert mg.ablate(model, [2], site="neurons").loss > 0
+
+
+KEYS = {"sign": 4.0, "standard": 9.0, "2d": 5.0}
+
+
+@pytest.mark.parametrize("site", ["neurons", "logits"])
+def test_removing_the_irreps_leaves_a_guess_and_keeping_them_changes_nothing(site):
+    model = mg.character_network("S4", KEYS)
+    removed = mg.ablate(model, KEYS, site=site)
+    assert removed.accuracy_before == 1
+    assert removed.loss == pytest.approx(math.log(24), rel=1e-9)
+    assert mg.ablate(model, KEYS, site=site, keep=True).loss == pytest.approx(removed.loss_before, rel=1e-6)
+    assert mg.ablate(model, ["standard_sign"], site=site).loss == pytest.approx(removed.loss_before, rel=1e-6)
+
+
+@pytest.mark.parametrize("site", ["neurons", "logits"])
+@pytest.mark.parametrize("entry", ["11", "23"])
+def test_one_entry_of_an_irrep(site, entry):
+    """The trace of rho(a∘b) rho(c)^T is a sum over entries, of which one is taken away."""
+    model = mg.character_network("S4", {"standard": 9.0})
+    task = mg.cache_grid(model).task
+    rho = next(r for r in mg.real_irreps(mg.named_group("S4")) if r.label == "standard").matrices
+    i, j = int(entry[0]) - 1, int(entry[1]) - 1
+    trace = torch.einsum("nij,cij->nc", rho[task.labels], rho)
+    without = 9 * (trace - rho[task.labels, i, j][:, None] * rho[:, i, j])
+    expected = mg.full_loss(mg.grid_from_tensors(task, without))
+    assert mg.ablate(model, ["standard"], entry, site).loss == pytest.approx(expected, rel=1e-9)
+
+
+def test_components_are_those_of_the_basis():
+    model = mg.character_network("S4", {"standard": 9.0})
+    with pytest.raises(mg.ConfigError, match=r"component must be one of 11, 12, 21, .*, both; got '44'"):
+        mg.ablate(model, ["standard"], "44", "logits")
+    with pytest.raises(mg.UndefinedMetricError, match="has no cos: nothing to ablate"):
+        mg.ablate(model, ["standard"], "cos", "logits")
+    with pytest.raises(mg.UndefinedMetricError, match="has no 22: nothing to ablate"):
+        mg.ablate(model, ["sign"], "22", "logits")

@@ -4,9 +4,10 @@ from math import pi
 
 import pytest
 import torch
+from planted import cosine_logits
 
 import mechgrok as mg
-from mechgrok.analysis.circles import circle_fve, isolate_circle
+from mechgrok.analysis.circles import circle_fading, circle_fve, isolate_circle
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.models.constructed import cosine_network, pizza_network
 
@@ -45,6 +46,38 @@ def test_the_clock_formula_explains_80_percent_of_an_ideal_pizza():
     circle = isolate_circle(pizza_network(59, {17: 1.0}), 17)
     assert circle.fve["clock"] == pytest.approx(2 * (2 / pi) / 0.5**0.5 - 1, abs=2e-3)
     assert circle.fve["pizza_product"] == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize(("p", "k"), [(7, 3), (10, 3), (10, 5), (13, 6), (59, 17)])
+@pytest.mark.parametrize("fading", [0.0, 0.3, 1.0, 1.1])
+def test_planted_fading(p: int, k: int, fading: float):
+    """Whatever else is in the logits, other frequencies included."""
+    a, b, c = grids(p)
+    w = 2 * pi * k / p
+    amplitude = 1 - fading + fading * (w * (a - b) / 2).cos().abs()
+    other = (2 * pi * (k - 1) / p * (a + b - c)).cos() * (w * (a - b)).cos()
+    logits = 3 * amplitude * (w * (a + b - c)).cos() + other + a * b / p
+    grid = mg.grid_from_tensors(mg.modular_task("add", p), logits.view(p * p, p))
+    assert circle_fading(grid, k) == pytest.approx(fading, abs=1e-6)
+
+
+@pytest.mark.parametrize("turned", [1, 4, 20])
+@pytest.mark.parametrize("fading", [0.3, 1.0])
+def test_fading_of_circles_that_are_turned_against_each_other(turned: int, fading: float):
+    """Operands with embeddings of their own are closest at another distance than 0."""
+    a, b, c = grids(59)
+    w = 2 * pi * 3 / 59
+    amplitude = 1 - fading + fading * (w * (a - b - turned) / 2).cos().abs()
+    logits = amplitude * (w * (a + b - c)).cos()
+    grid = mg.grid_from_tensors(mg.modular_task("add", 59), logits.view(59 * 59, 59))
+    assert circle_fading(grid, 3) == pytest.approx(fading, abs=1e-3)
+
+
+def test_a_wave_that_is_not_there_does_not_fade():
+    grid = mg.grid_from_tensors(
+        mg.modular_task("add", 13), cosine_logits(mg.modular_task("add", 13), {2: 5.0})
+    )
+    assert circle_fading(grid, 3) is None
 
 
 @pytest.mark.parametrize("by", ["pca", "fourier"])

@@ -9,11 +9,11 @@ from torch import Tensor
 
 import mechgrok as mg
 from mechgrok.algebra import fourier_basis, real_irreps
+from mechgrok.analysis.projections import project_on_product
 from mechgrok.analysis.representations import (
     character_similarity,
     hidden_fractions,
     key_irreps,
-    neuron_losses,
     representation_measures,
     weight_fractions,
 )
@@ -206,12 +206,43 @@ def test_a_network_of_cosines_in_all_measures():
 
 def test_losses_at_the_neurons_need_keys_and_a_network():
     model = cosine_network(7, {2: 5.0})
-    assert neuron_losses(model, [2])[1] is None
+    assert representation_measures(model, [2]).excluded_loss is None
     with pytest.raises(mg.UndefinedMetricError, match="no key frequency given"):
-        neuron_losses(model, [])
+        mg.restricted_loss(model, [], site="neurons")
     task = sn_task("S3")
+    zeros = {"blocks.0.mlp.hook_post": torch.zeros(36, 4)}
     with pytest.raises(mg.ActivationError, match="needs the network"):
-        neuron_losses(mg.grid_from_tensors(task, torch.zeros(36, 6)), ["sign"])
+        mg.restricted_loss(mg.grid_from_tensors(task, torch.zeros(36, 6), zeros), ["sign"], site="neurons")
+
+
+def test_at_the_neurons_only_what_they_write_counts():
+    """Whatever reaches the logits past the neurons, or as a bias, changes the loss at the hook alone."""
+    model = cosine_network(7, {2: 5.0})
+    keys, hook = [2], "blocks.0.mlp.hook_post"
+    at_neurons, at_hook = (
+        mg.restricted_loss(model, keys, site=site, keep_mean=False) for site in ("neurons", hook)
+    )
+    assert at_neurons == pytest.approx(at_hook), "this network has nothing else"
+    excluded = mg.excluded_loss(model, keys, site="neurons")
+    with torch.no_grad():
+        model.W_E[:, -7:] += (
+            torch.randn(model.W_E.shape[0], 7, generator=torch.Generator().manual_seed(0)) * 3
+        )
+    assert mg.restricted_loss(model, keys, site=hook, keep_mean=False) != pytest.approx(at_hook, rel=0.01)
+    assert mg.restricted_loss(model, keys, site="neurons", keep_mean=False) == pytest.approx(at_neurons)
+    assert mg.excluded_loss(model, keys, site="neurons") == pytest.approx(excluded)
+
+
+def test_the_mean_at_the_neurons_is_an_option():
+    model = mg.build_model(modular_task("add", 7), mg.ModelConfig(d_model=16), seed=0)
+    grid = mg.cache_grid(model)
+    readout = (model.W_out[0] @ model.W_U).detach().double()[:, :7]
+    kept = project_on_product(grid.neurons.double(), grid.task.frame, [1])
+    with_mean = kept + (grid.neurons.double() - kept).mean(0)
+    for hidden, keep_mean in ((kept, False), (with_mean, True)):
+        expected = mg.full_loss(mg.grid_from_tensors(grid.task, hidden @ readout))
+        found = mg.restricted_loss(grid, [1], site="neurons", keep_mean=keep_mean)
+        assert found == pytest.approx(expected)
 
 
 def test_a_network_in_the_wrong_basis_has_no_few_keys():

@@ -1,7 +1,10 @@
 """The summary and its verdict."""
 
+from math import pi
+
 import pytest
 import torch
+from planted import cosine_logits
 
 import mechgrok as mg
 
@@ -67,3 +70,33 @@ def test_the_verdict_is_about_the_given_keys():
 def test_an_ablation_without_effect_kills_nothing():
     strong = mg.cosine_network(13, {2: 90.0, 3: 2.0})
     assert "does not kill the network" in mg.summarize(strong, keys=[3]).verdict
+
+
+@pytest.mark.parametrize(("operation", "p"), [("mul", 13), ("div", 11)])
+def test_a_network_that_multiplies_is_a_clock_in_discrete_log_space(operation, p):
+    task = mg.modular_task(operation, p)
+    summary = mg.summarize(mg.grid_from_tensors(task, cosine_logits(task, {1: 30.0, p // 2 - 1: 30.0})))
+    assert summary.logarithmic
+    assert "It is a clock in discrete-log space" in summary.verdict
+    forced = mg.grid_from_tensors(task.in_basis(mg.fourier_basis(p)), torch.eye(p)[task.labels])
+    if operation == "mul":
+        assert "discrete-log" not in mg.summarize(forced).verdict, "not in the basis of addition"
+
+
+def test_a_pizza_in_an_order_of_its_own_is_no_clock():
+    n = 11
+    names = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    sums = (torch.arange(n)[:, None] + torch.arange(n)) % n
+    task = mg.group_task(names[sums][names.argsort()][:, names.argsort()], name="renamed")
+    x, y, z = torch.meshgrid(*[torch.arange(n).double()] * 3, indexing="ij")
+    waves = sum((pi * k / n * (x - y)).cos().abs() * (2 * pi * k / n * (x + y - z)).cos() for k in (1, 3))
+    logits = torch.zeros(n * n, n, dtype=torch.float64)
+    logits[task.frame.rows.flatten()[:, None], task.frame.classes] = 9 * waves.flatten(0, 1)
+    summary = mg.summarize(mg.grid_from_tensors(task, logits))
+    assert "It is a pizza in discrete-log space" in summary.verdict
+
+
+def test_sums_are_not_called_logarithms():
+    summary = mg.summarize(mg.cosine_network(13, {2: 20.0, 6: 20.0}))
+    assert not summary.logarithmic
+    assert "discrete-log" not in summary.verdict

@@ -33,7 +33,7 @@ def settings(**changes: object) -> dict:
 
 def transformer_tensors(config: dict) -> dict[str, Tensor]:
     d_model, n_ctx = config["d_model"], 2 + bool(config["eqn_sign"])
-    d_head, d_mlp = d_model // HEADS, 4 * d_model
+    d_head, d_mlp = config.get("d_head", d_model // HEADS), 4 * d_model
     d_vocab = P * (2 if config["diff_vocab"] else 1) + bool(config["eqn_sign"])
     shapes = {
         "embed.W_E": (d_model, d_vocab),
@@ -78,7 +78,10 @@ def their_tokens(config: dict) -> Tensor:
 @pytest.mark.parametrize(
     "changes",
     [{}, {"attn_coeff": 0}, {"attn_coeff": 1, "attention_dir": "bidirectional"}, {"n_layers": 3}, {"act_fn": "GeLU"},
-     {"diff_vocab": True}, {"eqn_sign": 1}, {"diff_vocab": 1, "eqn_sign": True, "n_layers": 2}, {"d_model": 16}],
+     {"diff_vocab": True}, {"eqn_sign": 1}, {"diff_vocab": 1, "eqn_sign": True, "n_layers": 2}, {"d_model": 16},
+     {"d_head": 9}, {"attn_coeff": 0.2, "n_layers": 2, "act_fn": "GeLU", "d_model": 19},
+     {"attn_coeff": 0.4, "n_layers": 4, "eqn_sign": 1}, {"attn_coeff": 0.6, "diff_vocab": True, "n_layers": 3},
+     {"attn_coeff": 0.8, "n_layers": 2, "act_fn": "GeLU", "diff_vocab": 1, "eqn_sign": 1, "d_model": 21}],
 )  # fmt: skip
 def test_transformers_compute_what_the_released_code_computes(changes: dict):
     config = settings(**changes)
@@ -234,3 +237,7 @@ def test_use_linear_networks(width: int, layers: int):
     model = model_from_tensors(tensors)
     assert "use_linear" in model.layout
     torch.testing.assert_close(model(tokens)[:, -1], x @ tensors["unembed.W_U"], rtol=1e-5, atol=1e-5)
+    told = model_from_tensors(tensors, {"config": json.dumps(settings(use_linear=True, d_model=width))})
+    assert told.task.name == f"add{P}"
+    with pytest.raises(CheckpointError, match="activation function is 'Tanh'"):
+        model_from_tensors(tensors, {"config": json.dumps(settings(act_fn="Tanh"))})

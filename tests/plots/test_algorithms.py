@@ -29,6 +29,8 @@ def test_table(comparison):
     assert second["distance_irrelevance"] == 1.0
     assert first["gradient_symmetricity"] == pytest.approx(1)
     assert first["triples"] == 100
+    assert first["circle_fading"] == pytest.approx(1, abs=2e-2)
+    assert repr(comparison) == "AlgorithmComparison(A <b>: pizza, B: clock)"
     assert first["pizza_fve"] == pytest.approx(1, abs=1e-3)
     assert second["clock_fve"] == pytest.approx(1)
     assert {row["accuracy"] for row in comparison.table} == {1.0}

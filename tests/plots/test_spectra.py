@@ -41,6 +41,14 @@ def test_keys_are_ticks_where_they_are_few():
     assert norm_spectrum(mg.cosine_network(59, amplitudes), keys=range(1, 30)).layout.xaxis.tickvals is None
 
 
+def test_neighbouring_keys_share_a_tick():
+    drawn = norm_spectrum(
+        mg.cosine_network(113, dict.fromkeys((14, 35, 41, 42, 52), 1.0)), keys=[14, 35, 41, 42, 52]
+    )
+    assert drawn.layout.xaxis.ticktext == ("14", "35", "41, 42", "52")
+    assert drawn.layout.xaxis.tickvals == (14, 35, 41.5, 52)
+
+
 def test_the_alternating_function_of_two_elements_has_no_sine():
     assert [bars.name for bars in norm_spectrum(mg.cosine_network(2, {1: 5.0})).data] == ["cosine"]
 

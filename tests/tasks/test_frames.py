@@ -1,14 +1,17 @@
 """Frames: every operation, seen in the group where it is the group product."""
 
+import json
 import re
 from math import gcd
 
 import pytest
 import torch
 
-from mechgrok.algebra import fourier_basis
+from mechgrok import ModelConfig, load_run, train
+from mechgrok.algebra import Basis, FourierBasis, Group, IrrepBasis, fourier_basis, symmetric_group
+from mechgrok.algebra.specs import basis_from_spec, basis_spec
 from mechgrok.errors import TaskError
-from mechgrok.tasks import modular_task
+from mechgrok.tasks import modular_task, task_from_spec
 
 PRIMES = (3, 5, 53, 59, 97, 113)
 
@@ -126,3 +129,42 @@ def test_square_lays_values_out_over_both_elements():
     square = task.frame.square(task.labels.double())
     units = task.frame.tokens.tolist()
     assert square.tolist() == [[a * b % 5 for b in units] for a in units]
+
+
+def test_a_forced_basis_survives_storing(tmp_path):
+    forced = modular_task("mul", 7).in_basis(fourier_basis(7))
+    again = task_from_spec(json.loads(json.dumps(forced.spec)))
+    assert again.frame.basis is fourier_basis(7)
+    assert again.frame.tokens.tolist() == list(range(7))
+    assert task_from_spec(again.with_sequence("a", "b").spec).n_ctx == 2
+    elements = torch.tensor([1, 2, 4])
+    ordered = modular_task("mul", 7).in_basis(fourier_basis(3), elements)
+    assert task_from_spec(ordered.spec).frame.classes.tolist() == [1, 2, 4]
+    options = {"model": ModelConfig(d_model=16), "steps": 1, "progress": False}
+    assert load_run(train(forced, out=tmp_path / "run", **options).path).task.frame.order == 7
+
+
+@pytest.mark.parametrize("group", [symmetric_group(3), Group("mine", symmetric_group(3).table)])
+def test_a_forced_basis_of_irreps_survives_storing(group):
+    forced = modular_task("add", 6).in_basis(IrrepBasis(group))
+    basis = task_from_spec(json.loads(json.dumps(forced.spec))).in_basis(IrrepBasis(group)).spec["basis"]
+    assert basis == forced.spec["basis"]
+    assert basis_from_spec(basis).group.name == group.name
+    assert torch.equal(basis_from_spec(basis).matrix, IrrepBasis(group).matrix)
+
+
+def test_a_basis_of_ones_own_serves_analyses_but_not_runs():
+    class Own(FourierBasis):
+        pass
+
+    class Other(Basis):
+        matrix = torch.eye(3).double()
+
+        def character(self, label):
+            return self.matrix[0]
+
+    assert modular_task("add", 3).in_basis(Own(3)).spec["basis"] == {"fourier": 3}
+    other = Other(symmetric_group(2), (), "piece")
+    assert basis_spec(other) == {"class": "Other"}
+    with pytest.raises(TaskError, match="a Fourier basis and one of irreps can be stored"):
+        basis_from_spec(basis_spec(other))

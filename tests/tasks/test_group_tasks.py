@@ -138,7 +138,7 @@ def test_a_basis_can_be_forced():
     assert task.frame.order == 10
     assert forced.frame.order == 11
     assert torch.equal(forced.frame.results.flatten(), task.labels)
-    assert forced.spec == task.spec
+    assert forced.spec["task"] == task.spec
     units = torch.tensor([pow(2, i, 11) for i in range(10)])
     again = forced.in_basis(fourier_basis(10), elements=units)
     assert torch.equal(again.frame.results, task.frame.results)

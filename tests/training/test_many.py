@@ -33,6 +33,8 @@ def test_errors_before_anything_runs(tmp_path):
         train_many(TASK, ["fast", "fast"], out=tmp_path)
     with pytest.raises(mg.ConfigError, match="nothing to train"):
         train_many(TASK, seeds=(), out=tmp_path)
+    with pytest.raises(mg.ConfigError, match=r"each seed is trained once, .* got \[1, 2, 1\]"):
+        train_many(TASK, seeds=(1, 2, 1), out=tmp_path)
     with pytest.raises(mg.ConfigError, match="unknown recipe"):
         train_many(TASK, "slow", out=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -225,3 +225,15 @@ def test_opening_a_run_without_its_state_loses_nothing(tmp_path):
     with pytest.raises(mg.CheckpointError, match="not the optimiser's state to go on from"):
         train(tmp_path / "run", steps=50)
     assert load_run(run.path).steps == (0, 10, 20, 30)
+
+
+def test_a_run_knows_which_optimiser_updates_which_parameters(tmp_path):
+    run = train(tmp_path / "run", optimizer="muon", weight_decay=0.25, lr=0.02, frozen=("unembed",))
+    groups = mg.load_run(run.path).parameter_groups
+    trained = [name for name, _ in run.model().named_parameters() if not name.startswith("unembed")]
+    assert sorted(groups["muon"]["parameters"] + groups["adamw"]["parameters"]) == sorted(trained)
+    assert "embed.W_E" in groups["adamw"]["parameters"]
+    assert "blocks.0.mlp.W_in" in groups["muon"]["parameters"]
+    for group in groups.values():
+        assert group["settings"]["weight_decay"] == 0.25
+        assert group["settings"]["lr"] == 0.02

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mechgrok.config import MLPConfig
 from mechgrok.models.layouts.source import Converted, Layout, RefusedError, Source, has_shape
-from mechgrok.tasks import Task, modular_task
+from mechgrok.models.layouts.zhong import activation_of, task_of
 
 
 def _is_chughtai(source: Source) -> bool:
@@ -46,10 +46,6 @@ def _from_linearformer(source: Source) -> Converted:
     d_mlp = tensors["blocks.0.W_in"].shape[0]
     if d_mlp // 2 != d_embed:
         raise RefusedError(f"it puts {d_mlp // d_embed} tokens side by side; only two can be represented")
-    if source.settings.get("act_fn", "ReLU") not in ("ReLU", "GeLU"):
-        raise RefusedError(
-            f"its activation function is {source.settings['act_fn']!r}; only ReLU and GeLU can be"
-        )
     state = {"embed.W_E": tensors["embed.W_E"].mT, "unembed.W_U": tensors["unembed.W_U"]}
     layers = sorted(int(name.split(".")[1]) for name in tensors if name.endswith(".W_in"))
     for i in layers:
@@ -64,9 +60,9 @@ def _from_linearformer(source: Source) -> Converted:
         d_embed=d_embed,
         d_mlp=d_mlp,
         n_layers=len(layers),
-        act_fn="gelu" if source.settings.get("act_fn") == "GeLU" else "relu",
+        act_fn=activation_of(source),
     )
-    return Converted(config, state)
+    return Converted(config, state, task_of(source, d_vocab))
 
 
 PIZZA_LINEAR = re.compile(r"(embed[12]?|unembed)\.weight|l[12]\.(weight|bias)")
@@ -90,13 +86,7 @@ def _from_pizza_linear(source: Source) -> Converted:
         )
     converted = _from_torch(source)
     config = converted.config.replace(bias_per_operand=letter == SUMMED_TWICE)
-    return Converted(config, converted.state, _addition(source))
-
-
-def _addition(source: Source) -> Task | None:
-    """Their linear models learn a + b alone."""
-    p = source.settings.get("C")
-    return modular_task("add", p, sequence=("a", "b")) if isinstance(p, int) and p >= 2 else None
+    return Converted(config, converted.state, task_of(source, config.d_vocab))
 
 
 def _is_torch(source: Source) -> bool:

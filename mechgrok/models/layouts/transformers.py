@@ -1,14 +1,12 @@
 """Transformers: our own files, TransformerLens, and the released code of two papers."""
 
 import json
-import re
 
 from torch import Tensor
 
 from mechgrok.config import MLPConfig, ModelConfig
-from mechgrok.errors import TaskError
 from mechgrok.models.layouts.source import Converted, Layout, RefusedError, Source, has_shape
-from mechgrok.tasks import Task, modular_task
+from mechgrok.models.layouts.zhong import activation_of, task_of
 
 CONFIG_KEY = "mechgrok_config"
 """Where our own files keep the configuration of the network in their header."""
@@ -76,7 +74,31 @@ def _from_nanda(source: Source) -> Converted:
     return _from_transformer_lens(Source({name: tensor.contiguous() for name, tensor in state.items()}))
 
 
-PIZZA_ACTIVATIONS = {"ReLU": "relu", "GeLU": "gelu"}
+ATTENTION_ONLY = "attn_blocks."
+
+
+def _is_attention_only(source: Source) -> bool:
+    return has_shape(source, f"{ATTENTION_ONLY}0.attn.W_O", 2) and has_shape(source, "embed.W_E", 2)
+
+
+def _from_attention_only(source: Source) -> Converted:
+    """The attention-only networks of the same authors' other tasks, whose blocks map x to 2x + attention(x).
+
+    Ours map x to x + attention(x). With a residual stream that is half of theirs after each block, the same
+    function comes out exactly: before block i it is smaller by 2^i, which its queries, keys and values make up
+    for; block i writes half as much of that; and the unembedding makes up for the rest. Multiplying by powers of
+    two loses nothing.
+    """
+    plain = _from_nanda(
+        Source({name.replace(ATTENTION_ONLY, "blocks."): t for name, t in source.tensors.items()})
+    )
+    state = dict(plain.state)
+    for i in range(plain.config.n_layers):
+        for letter in "QKV":
+            state[f"blocks.{i}.attn.W_{letter}"] = state[f"blocks.{i}.attn.W_{letter}"] * 2**i
+        state[f"blocks.{i}.attn.W_O"] = state[f"blocks.{i}.attn.W_O"] / 2 ** (i + 1)
+    state["unembed.W_U"] = state["unembed.W_U"] * 2**plain.config.n_layers
+    return Converted(plain.config, state)
 
 
 def _is_pizza(source: Source) -> bool:
@@ -96,39 +118,14 @@ def _from_pizza(source: Source) -> Converted:
             "its attention rate is not in the tensors: put the author's config_<id>.json beside the file, or "
             "say config=ModelConfig(attention_rate=...), with 0 for the pizza and 1 for the plain softmax"
         )
-    activation = settings.get("act_fn", "ReLU")
-    if activation not in PIZZA_ACTIVATIONS and "act_fn" not in source.known:
-        allowed = ", ".join(PIZZA_ACTIVATIONS)
-        raise RefusedError(f"its activation function is {activation!r}; only {allowed} can be represented")
     plain = _from_nanda(source)
     config = plain.config.replace(
         attention_rate=settings.get("attn_coeff", 1.0),
         attention_dir="bidirectional",
-        act_fn=PIZZA_ACTIVATIONS.get(activation, "relu"),
+        act_fn=activation_of(source),
         init="pizza",
     )
-    return Converted(config, plain.state, _pizza_task(source))
-
-
-def _pizza_task(source: Source) -> Task | None:
-    """The task in the author's configuration, with the tokens as their data set numbers them."""
-    settings = source.settings
-    if "C" not in settings:
-        return None
-    p, separate, equals = settings["C"], settings.get("diff_vocab"), settings.get("eqn_sign")
-    d_vocab, expected = source.tensors["embed.W_E"].shape[1], p * (2 if separate else 1) + bool(equals)
-    if d_vocab != expected:
-        raise RefusedError(f"its configuration speaks of {expected} tokens, its embedding has {d_vocab}")
-    # "lambda x: (x[0]+x[1])%59"; read, never evaluated.
-    match = re.fullmatch(r"lambda x:\s*\((.+)\)\s*%\s*\d+", settings.get("funcs", "lambda x: (x[0]+x[1])%1"))
-    if match is None:
-        return None
-    operation = match[1].replace("x[0]", "a").replace("x[1]", "b").replace("**", "^")
-    sequence = ("a", "b'" if separate else "b", *(["="] if equals else []))
-    try:
-        return modular_task("add" if operation == "a+b" else operation, p, sequence=sequence)
-    except TaskError:
-        return None
+    return Converted(config, plain.state, task_of(source, config.d_vocab))
 
 
 TRANSFORMERS = (
@@ -146,4 +143,10 @@ TRANSFORMERS = (
         _from_pizza,
     ),
     Layout("nanda", "a network of Nanda et al. 2023's released code", _is_nanda, _from_nanda),
+    Layout(
+        "nanda_attention_only",
+        "an attention-only network of Nanda et al. 2023's released notebook, whose blocks double the residual stream",
+        _is_attention_only,
+        _from_attention_only,
+    ),
 )

@@ -1,0 +1,99 @@
+"""When a training reached what, and what kind of learning that makes it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mechgrok.analysis.curves import History, curve, first_step
+from mechgrok.errors import UndefinedMetricError
+
+Kind = Literal["comprehension", "grokking", "memorisation", "confusion"]
+
+LOSSES = (("loss_train", 1e-2), ("loss_test", 0.5), ("loss_test", 1e-2))
+"""Losses in nats below which a milestone is reached."""
+ACCURACIES = (0.90, 0.95, 0.99)
+"""Test accuracies from which one is."""
+LEARNED = 0.90
+WITHIN, LAG = 100_000, 1000
+"""Accuracy, steps and delay in steps with which Liu et al. 2022 tell their phases of learning apart (appendix,
+table 1; for MNIST they take a test accuracy of 0.6)."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """The kind of learning that a training shows, after Liu et al. 2022.
+
+    Attributes:
+        kind: "comprehension": train and test inputs are learned, with a delay below `lag` steps; "grokking": with a
+            longer one; "memorisation": the train inputs alone; "confusion": not even these.
+        train, test: first step with the accuracy; None for never.
+        within: step up to which that counts; the last one seen if the training is shorter.
+        lag: delay in steps from which it is grokking.
+    """
+
+    kind: Kind
+    train: int | None
+    test: int | None
+    within: int
+    lag: int
+
+
+def kind_of_learning(
+    history: History, *, accuracy: float = LEARNED, within: int = WITHIN, lag: int = LAG
+) -> Learning:
+    """Comprehension, grokking, memorisation or confusion.
+
+    The published thresholds are the defaults: 90% accuracy on train and on test inputs, each within 100,000
+    steps, and a delay of 1000 steps or more between the two for grokking. They were made for learning rates of
+    about 1e-3. A training that takes larger steps can show the whole story of grokking in a few hundred
+    of them, and is called comprehension by this bound; give another `lag` then.
+
+    Args:
+        history: rows with `step`, `accuracy_train` and `accuracy_test` in 0..1.
+
+    Raises:
+        UndefinedMetricError: one of the accuracies was never measured.
+
+    Source: Liu et al. 2022 (arXiv 2205.10343), appendix, table 1.
+
+    >>> rows = [{"step": s, "accuracy_train": float(s > 99), "accuracy_test": float(s > 4999)}
+    ...         for s in range(0, 8000, 100)]
+    >>> kind_of_learning(rows)
+    Learning(kind='grokking', train=100, test=5000, within=7900, lag=1000)
+    """
+    for name in ("accuracy_train", "accuracy_test"):
+        if not len(curve(history, name)):
+            raise UndefinedMetricError(
+                f"no row has an {name}, and the kind of learning needs both accuracies"
+            )
+    within = min(within, int(history[-1]["step"]))
+    seen = [row for row in history if row["step"] <= within]
+    train = first_step(seen, "accuracy_train", at_least=accuracy)
+    test = first_step(seen, "accuracy_test", at_least=accuracy)
+    return Learning(_kind(train, test, lag), train, test, within, lag)
+
+
+def _kind(train: int | None, test: int | None, lag: int) -> Kind:
+    if train is None:
+        return "confusion"
+    if test is None:
+        return "memorisation"
+    return "grokking" if test - train >= lag else "comprehension"
+
+
+def milestones(history: History) -> dict[str, int | None]:
+    """First measured step of each milestone by its name; None for never, absent for what was not measured.
+
+    Train loss below 0.01 nats, test loss below 0.5 and 0.01, test accuracy of 90, 95 and 99%. The step is
+    that of the first row: between it and the row before nothing is known. `first_step` takes any bound.
+
+    >>> milestones([{"step": 0, "loss_train": 5.0}, {"step": 10, "loss_train": 1e-3}])
+    {'loss_train < 0.01': 10}
+    """
+    bounds = [(name, f"< {bound:g}", {"below": bound}) for name, bound in LOSSES]
+    bounds += [("accuracy_test", f">= {bound:g}", {"at_least": bound}) for bound in ACCURACIES]
+    measured = {name for row in history for name, value in row.items() if value is not None}
+    return {
+        f"{name} {rule}": first_step(history, name, **bound)
+        for name, rule, bound in bounds
+        if name in measured
+    }

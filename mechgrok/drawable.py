@@ -1,0 +1,31 @@
+"""Results that can be drawn: what gives them `.figure()`, though they are defined below the figures.
+
+This is the one place where a lower layer reaches up. Analyses are pure and import no plotly; plots know all results
+and draw them. For `result.figure()` to work, the result must find the function that draws its class, and that
+function lives above. So it is looked up by name when it is called, in the table `mechgrok.plots.drawing`, and
+nothing is imported before.
+"""
+
+from importlib import import_module
+from typing import Any
+
+
+class Drawable:
+    """A result with a figure."""
+
+    __slots__ = ()
+
+    def figure(self, **options: Any) -> Any:
+        """This result as a plotly figure; `options` are those of the function that draws it.
+
+        `mechgrok.plots.drawing.FIGURES` names that function for each class of result.
+
+        Raises:
+            ConfigError: an option that the function does not have.
+
+        >>> from mechgrok import find_key_frequencies
+        >>> from mechgrok.models.constructed import cosine_network
+        >>> find_key_frequencies(cosine_network(11, {2: 5.0})).figure().layout.xaxis.title.text
+        'frequency k'
+        """
+        return import_module("mechgrok.plots.drawing").draw(self, **options)

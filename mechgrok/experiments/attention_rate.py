@@ -1,0 +1,161 @@
+"""From pizza to clock: networks trained at several attention rates, each with its verdict."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from tempfile import TemporaryDirectory
+from typing import Any, get_args
+
+import plotly.graph_objects as go
+
+from mechgrok.analysis.algorithms import Algorithm, AlgorithmVerdict, classify_algorithm
+from mechgrok.config import ModelConfig, TrainConfig
+from mechgrok.errors import ConfigError
+from mechgrok.plots.attention_rate import attention_rate_figure
+from mechgrok.runs import Run
+from mechgrok.tasks import Task, modular_task
+from mechgrok.training.many import train_many
+from mechgrok.training.recipes import find_recipe
+
+RATES = (0.0, 0.25, 0.5, 0.75, 1.0)
+ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
+
+
+@dataclass(frozen=True, eq=False)
+class RatedNetwork:
+    """One network of a sweep: how it was trained, and what it learned."""
+
+    rate: float
+    seed: int
+    steps: int
+    verdict: AlgorithmVerdict
+
+    def row(self) -> dict[str, Any]:
+        """For a table; a measure that was not taken is None."""
+        symmetricity = self.verdict.symmetricity
+        return {
+            "attention_rate": self.rate,
+            "seed": self.seed,
+            "steps": self.steps,
+            "algorithm": self.verdict.algorithm,
+            "distance_irrelevance": self.verdict.value("distance irrelevance"),
+            "gradient_symmetricity": None if symmetricity is None else symmetricity.value,
+            "circle_fading": self.verdict.value("circle fading"),
+            "circularity": self.verdict.circularity,
+            "accuracy": self.verdict.accuracy,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionRateSweep:
+    """Networks at several attention rates.
+
+    Attributes:
+        networks: in the order of rates and seeds.
+        failures: name and error of the trainings that failed.
+    """
+
+    networks: tuple[RatedNetwork, ...]
+    failures: dict[str, str]
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """One row per network."""
+        return [network.row() for network in self.networks]
+
+    @property
+    def shares(self) -> list[dict[str, Any]]:
+        """One row per rate: the share of each algorithm, and the means of the measures that were taken."""
+        rates = dict.fromkeys(network.rate for network in self.networks)
+        return [_shares(rate, [row for row in self.table if row["attention_rate"] == rate]) for rate in rates]
+
+    def figure(self) -> go.Figure:
+        """Each network's gradient symmetricity and distance irrelevance over the rate, with the means.
+
+        Raises:
+            UndefinedMetricError: no network could be judged.
+        """
+        return attention_rate_figure(self.table)
+
+    def __repr__(self) -> str:
+        pizzas = ", ".join(f"{row['attention_rate']:g}: {row['pizza']:.0%}" for row in self.shares)
+        failed = f"; {len(self.failures)} failed" if self.failures else ""
+        return f"AttentionRateSweep({len(self.networks)} networks; pizzas at rate {pizzas}{failed})"
+
+
+def attention_rate_sweep(
+    rates: Sequence[int | float] = RATES,
+    seeds: Iterable[int] = range(3),
+    *,
+    task: Task | None = None,
+    recipe: str | TrainConfig = "pizza",
+    triples: int | None = None,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+    **changes: Any,
+) -> AttentionRateSweep:
+    """Train the same network at several attention rates, and tell which algorithm each one learned.
+
+    At rate 0 every position adds the full value of every position, at 1 attention is the plain softmax. Zhong et
+    al. find pizzas at low rates, clocks at high ones, and that wider networks change over at higher rates.
+
+    Args:
+        rates: each in 0..1.
+        seeds: of the initial weights and of the splits; the same for each rate.
+        task: None takes a + b mod 59, the paper's.
+        recipe: name or configuration of the training; its network must be a transformer.
+        triples: as in `classify_algorithm`.
+        out: folder to keep the runs in, from which a repeated or interrupted sweep goes on; None keeps none.
+        workers, progress: as in `train_many`.
+        changes: other fields of `TrainConfig` to replace.
+
+    Raises:
+        ConfigError: no or repeated rates, a rate outside 0..1, a network without attention.
+
+    Source: Zhong et al. 2023 (arXiv 2306.17844), section 4 and its figures over the attention rate.
+
+    >>> sweep = attention_rate_sweep([0, 1], seeds=[0], task=modular_task("add", 5), steps=2, progress=False)
+    >>> [(row["attention_rate"], row["undetermined"]) for row in sweep.shares]
+    [(0.0, 1.0), (1.0, 1.0)]
+    """
+    configs = {float(rate): _at_rate(find_recipe(recipe).replace(**changes), rate) for rate in rates}
+    if len(configs) < len(rates):
+        raise ConfigError(f"each rate is trained once for each seed; got {list(rates)}")
+    seeds, task = list(seeds), task or modular_task("add", 59)
+    with TemporaryDirectory(prefix="mechgrok-") if out is None else nullcontext(out) as folder:
+        members = train_many(
+            task, list(configs.values()), seeds=seeds, out=folder, workers=workers, progress=progress
+        )
+        places = [(rate, seed) for rate in configs for seed in seeds]
+        networks = [
+            _judge(*place, member.run, triples)
+            for place, member in zip(places, members, strict=True)
+            if member.run is not None
+        ]
+    return AttentionRateSweep(tuple(networks), {m.name: m.error for m in members if m.error is not None})
+
+
+def _at_rate(config: TrainConfig, rate: int | float) -> TrainConfig:
+    if not isinstance(config.model, ModelConfig):
+        raise ConfigError(f"the recipe {config.recipe!r} trains an MLP, which has no attention to rate")
+    model = config.model.replace(attention_rate=rate)
+    return config.replace(recipe=f"{config.recipe}-rate{rate:g}", model=model)
+
+
+def _judge(rate: float, seed: int, run: Run, triples: int | None) -> RatedNetwork:
+    return RatedNetwork(rate, seed, run.steps[-1], classify_algorithm(run.model(), triples=triples))
+
+
+def _shares(rate: float, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    found = [row["algorithm"] for row in rows]
+    shares = {algorithm: found.count(algorithm) / len(found) for algorithm in ALGORITHMS}
+    means = {name: _mean(rows, name) for name in ("distance_irrelevance", "gradient_symmetricity")}
+    return {"attention_rate": rate, "networks": len(rows), **shares, **means}
+
+
+def _mean(rows: list[dict[str, Any]], name: str) -> float | None:
+    values = [row[name] for row in rows if row[name] is not None]
+    return mean(values) if values else None

@@ -1,0 +1,83 @@
+"""Nguyen 2026, The discrete-log clock (arXiv 2606.17399)."""
+
+from collections.abc import Iterator
+from math import log
+
+from mechgrok.activations import ActivationGrid
+from mechgrok.algebra import fourier_basis
+from mechgrok.analysis.frequencies import MAJORITY, find_key_frequencies
+from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
+from mechgrok.analysis.losses import excluded_loss, restricted_loss
+from mechgrok.analysis.neurons import PURITY, neuron_frequencies
+from mechgrok.analysis.spectrum import frequency_norms, gini
+from mechgrok.experiments.milestones import first_step
+from mechgrok.experiments.reproduction import Row, reproduction
+from mechgrok.models.protocol import token_embedding
+from mechgrok.runs import Run
+from mechgrok.tasks import Task, group_task, modular_task
+from mechgrok.training.trainer import train
+
+P = 113
+PUBLISHED = {
+    "step of 95% test accuracy": 9000,
+    "Gini of the embedding, multiplicative": 0.58,
+    "Gini of the embedding, additive": 0.07,
+    "key frequencies": 4,
+    "neurons tuned to one frequency": 0.969,
+}
+"""On the units, with the paper's recipe; the step is the earliest of those reported."""
+
+
+def _run(task: Task, full: bool) -> Run:
+    """Without an early end: the spectrum goes on thinning out long after the network has generalised."""
+    return train(
+        task, "nanda" if full else "fast", stop_when_settled=False, eval_every=50, checkpoint_every=1000
+    )
+
+
+def _additive_gini(grid: ActivationGrid) -> float:
+    """Gini of the token embedding in the Fourier basis of the tokens as they are numbered: the wrong basis."""
+    n = grid.task.n_symbols
+    return gini(frequency_norms(token_embedding(grid.model)[:n], basis=fourier_basis(n)))
+
+
+def _tuned(grid: ActivationGrid, share: float) -> float:
+    """Fraction of the neurons of which one frequency explains at least this share of the variance."""
+    return neuron_frequencies(grid, threshold=share).decided.double().mean().item()
+
+
+@reproduction(
+    "nguyen2026-discrete-log",
+    source="Nguyen 2026, abstract; further numbers as replications report them",
+    claim=(
+        "A network that multiplies mod 113 is dense in the basis of addition and sparse in that of the "
+        "multiplicative characters: a clock on discrete logarithms."
+    ),
+    cost="5 minutes",
+    deviations=(
+        "The quick size trains with ten times the learning rate for 2000 steps, one seed; the full size with the "
+        "paper's recipe.",
+        "A neuron is tuned if one frequency explains more than half of its variance; the source's rule is not known.",
+        "All pairs, those with a 0 among them, are trained besides the units; analyses leave the 0 out.",
+    ),
+)
+def discrete_log(full: bool) -> Iterator[Row]:
+    """Train on the units, as the paper does, and on all residues, and compare the two bases."""
+    studied = (("units", group_task(f"U{P}"), PUBLISHED), ("all residues", modular_task("mul", P), {}))
+    for name, task, published in studied:
+        run = _run(task, full)
+        grid = run.grid()
+        keys = find_key_frequencies(grid)
+        measured = {
+            "step of 95% test accuracy": (first_step(run.history, "accuracy_test", above=0.95), None, 14_000),
+            "Gini of the embedding, multiplicative": (gini(frequency_norms(grid)), 0.5, None),
+            "Gini of the embedding, additive": (_additive_gini(grid), None, 0.15),
+            "key frequencies": (len(keys), 3, 6),
+            "neurons tuned to one frequency": (_tuned(grid, MAJORITY), 0.9, None),
+            f"neurons of which it explains {PURITY:.0%}": (_tuned(grid, PURITY), None, None),
+            "restricted loss (nats)": (restricted_loss(grid, keys), None, 0.01),
+            "excluded loss, train (nats)": (excluded_loss(grid, keys, run.split.train), log(P) / 2, None),
+            "distance irrelevance": (distance_irrelevance(grid), PIZZA_DISTANCE, None),
+        }
+        for quantity, (value, low, high) in measured.items():
+            yield Row(f"{name}: {quantity}", published.get(quantity), value, low, high)

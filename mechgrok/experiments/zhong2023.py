@@ -1,0 +1,150 @@
+"""Zhong, Liu, Tegmark and Andreas 2023, The Clock and the Pizza (arXiv 2306.17844)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mechgrok.analysis.algorithms import (
+    CLOCK_DISTANCE,
+    CLOCK_FADING,
+    CLOCK_SYMMETRY,
+    PIZZA_FADING,
+    PIZZA_SYMMETRY,
+    Algorithm,
+    AlgorithmVerdict,
+    classify_algorithm,
+)
+from mechgrok.experiments.attention_rate import attention_rate_sweep
+from mechgrok.experiments.reproduction import Number, Row, reproduction
+from mechgrok.tasks import modular_task
+from mechgrok.training.many import train_many
+
+P = 59
+TRIPLES = 5000
+FULL: dict[str, Any] = {"checkpoint_every": 20_000}
+LONG_ENOUGH: dict[str, Any] = {"steps": 6000, "checkpoint_every": 6000}
+"""When pizzas have turned into clocks that do so."""
+FASTER: dict[str, Any] = {"lr": 5e-3, "steps": 1600, "eval_every": 100, "checkpoint_every": 1600}
+"""Five times the learning rate, for as much of it as in 8000 of the published steps."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the authors found about a network of theirs; None where they published none."""
+
+    name: str
+    algorithm: Algorithm | None = None
+    symmetricity: float | None = None
+    distance: float | None = None
+
+
+NETWORKS = {
+    "pizza": Published("Model A", "pizza", 0.9937, 0.1717),
+    "clock": Published("Model B", "clock", 0.3336, 0.8483),
+    "beta": Published("beta", "pizza", 1.0, 0.2302),
+    "delta": Published("delta", "clock", 0.0191, 0.9295),
+    "alpha": Published("alpha"),
+    "alpha-prime": Published("alpha'"),
+    "gamma": Published("gamma"),
+}
+"""By recipe; gradient symmetricity over 100 triples, distance irrelevance of the correct logit."""
+
+Bounds = tuple[Number | None, Number | None]
+NONE: Bounds = (None, None)
+BOUNDS: dict[str, dict[Algorithm | None, Bounds]] = {
+    "gradient symmetricity": {"pizza": (PIZZA_SYMMETRY, None), "clock": (None, CLOCK_SYMMETRY)},
+    "distance irrelevance": {"pizza": (None, CLOCK_DISTANCE), "clock": (0.6, None)},
+    "circle fading": {"pizza": (PIZZA_FADING, None), "clock": (None, CLOCK_FADING)},
+}
+
+
+@reproduction(
+    "zhong2023-clock-pizza",
+    source="Zhong et al. 2023, sections 3 to 5, and the networks that the authors published",
+    claim=(
+        "Without attention the network adds by the pizza algorithm, with attention on the clock; of the linear "
+        "models, beta is a pizza and delta is none."
+    ),
+    cost="10 minutes",
+    deviations=(
+        "The quick size ends after 6000 of the 20,000 steps.",
+        "Each published number is that of one network; ours are of one new seed, or of five at the full size.",
+        f"Gradient symmetricity is taken over {TRIPLES} triples in place of the published 100.",
+        "Bounds are those by which the verdict counts a measure as a clock's or a pizza's. Those of distance "
+        "irrelevance overlap, because several pizzas together hide the distance: the paper's own line is at 0.6.",
+        "Circle fading is ours; the authors published none.",
+    ),
+)
+def clock_and_pizza(full: bool) -> Iterator[Row]:
+    """Train Model A, Model B and the linear models, and judge each."""
+    for recipe, seed, verdict in _judged(range(5 if full else 1), FULL if full else LONG_ENOUGH):
+        yield from _rows(NETWORKS[recipe], f"{NETWORKS[recipe].name}, seed {seed}", verdict)
+
+
+def _rows(published: Published, name: str, verdict: AlgorithmVerdict | None) -> Iterator[Row]:
+    numbers = {"gradient symmetricity": published.symmetricity, "distance irrelevance": published.distance}
+    yield Row(f"{name}: accuracy", 1, verdict and verdict.accuracy, 1)
+    for measure, bounds in BOUNDS.items():
+        found = verdict and verdict.value(measure)
+        yield Row(f"{name}: {measure}", numbers.get(measure), found, *bounds.get(published.algorithm, NONE))
+    if published.algorithm is not None:
+        as_published = verdict is not None and verdict.algorithm == published.algorithm
+        yield Row(f"{name}: verdict is {published.algorithm} (1 yes, 0 no)", 1, int(as_published), 1)
+
+
+def _judged(seeds: range, changes: dict[str, Any]) -> Iterator[tuple[str, int, AlgorithmVerdict | None]]:
+    """Recipe, seed and verdict of each network; no verdict where the training failed."""
+    with TemporaryDirectory(prefix="mechgrok-") as folder:
+        task = modular_task("add", P)
+        members = train_many(task, list(NETWORKS), seeds=seeds, out=folder, progress=False, **changes)
+        places = [(recipe, seed) for recipe in NETWORKS for seed in seeds]
+        for place, member in zip(places, members, strict=True):
+            run = member.run
+            yield *place, None if run is None else classify_algorithm(run.model(), triples=TRIPLES)
+
+
+SYMMETRICITY_AT = {0.0: 0.994, 0.25: 0.992, 0.5: 0.953, 0.75: 0.626, 1.0: 0.451}
+"""Mean gradient symmetricity by attention rate in the authors' table of results: of networks of one layer and
+width 128 with circular embeddings, in bins of 0.1; at 0.5 the mean of the two bins that meet there."""
+SYMMETRICITY_BOUNDS: dict[float, Bounds] = {
+    0.0: (0.98, None), 0.25: (0.95, None), 0.5: (0.8, None), 0.75: (0.4, 0.97), 1.0: (0.2, 0.75),
+}  # fmt: skip
+
+
+@reproduction(
+    "zhong2023-attention-rate",
+    source="Zhong et al. 2023, section 4.2 and the authors' published table of results",
+    claim="The share of pizzas falls from attention rate 0 to 1, with the change between 0.5 and 1 at width 128.",
+    cost="10 minutes",
+    deviations=(
+        "The quick size takes 1600 steps at a learning rate of 5e-3, the full size the published 20,000 at 1e-3.",
+        "The quick size has three seeds at five rates, the full size ten seeds; the authors drew rates at random for "
+        "thousands of networks.",
+        "The published means are over networks with circular embeddings alone, ours over all.",
+        "The paper draws its lines where one measure crosses a bound; the shares are those of our verdict.",
+    ),
+)
+def attention_rate(full: bool) -> Iterator[Row]:
+    """Train at several attention rates and count the pizzas."""
+    sweep = attention_rate_sweep(
+        tuple(SYMMETRICITY_AT),
+        range(10 if full else 3),
+        triples=TRIPLES,
+        progress=False,
+        **(FULL if full else FASTER),
+    )
+    for at in sweep.shares:
+        rate = at["attention_rate"]
+        low, high = SYMMETRICITY_BOUNDS[rate]
+        quantity = f"mean gradient symmetricity at rate {rate:g}"
+        yield Row(quantity, SYMMETRICITY_AT[rate], at["gradient_symmetricity"], low, high)
+    pizzas = {at["attention_rate"]: at["pizza"] for at in sweep.shares}
+    for rate, share in pizzas.items():
+        low, high = {0.0: (0.6, None), 1.0: (None, 0.1)}.get(rate, (None, None))
+        yield Row(f"share of pizzas at rate {rate:g}", None, share, low, high)
+    rises = sum(later > earlier for earlier, later in pairwise(pizzas.values()))
+    yield Row("rates at which the share of pizzas is larger than at the one before", 0, rises, None, 0)
+    clocks = sweep.shares[-1]["clock"] - sweep.shares[0]["clock"]
+    yield Row("share of clocks at rate 1 less that at rate 0", None, clocks, 0.3)

@@ -1,0 +1,53 @@
+"""What the configurations in the released code of Zhong et al. 2023 say: the task and the activation function."""
+
+import re
+
+from mechgrok.config import Activation
+from mechgrok.errors import TaskError
+from mechgrok.models.layouts.source import RefusedError, Source
+from mechgrok.tasks import Task, modular_task
+
+ACTIVATIONS: dict[str, Activation] = {"ReLU": "relu", "GeLU": "gelu"}
+ADDITION = "lambda x: (x[0]+x[1])%1"
+"""As their linear models learn it, whose configurations do not name the operation."""
+
+
+def activation_of(source: Source) -> Activation:
+    """The activation function; the ReLU where nothing is said.
+
+    Raises:
+        RefusedError: it is another one than ours, and the caller does not say which to take.
+    """
+    name = source.settings.get("act_fn", "ReLU")
+    if name not in ACTIVATIONS and "act_fn" not in source.known:
+        allowed = ", ".join(ACTIVATIONS)
+        raise RefusedError(f"its activation function is {name!r}; only {allowed} can be represented")
+    return ACTIVATIONS.get(name, "relu")
+
+
+def task_of(source: Source, d_vocab: int) -> Task | None:
+    """The task, with the tokens as their data set numbers them; None where it is not told or not ours.
+
+    Args:
+        d_vocab: number of tokens that the embedding knows.
+
+    Raises:
+        RefusedError: the task has another number of tokens.
+    """
+    settings = source.settings
+    if "C" not in settings:
+        return None
+    p, separate, equals = settings["C"], settings.get("diff_vocab"), settings.get("eqn_sign")
+    expected = p * (2 if separate else 1) + bool(equals)
+    if d_vocab != expected:
+        raise RefusedError(f"its configuration speaks of {expected} tokens, its embedding has {d_vocab}")
+    # "lambda x: (x[0]+x[1])%59"; read, never evaluated.
+    match = re.fullmatch(r"lambda x:\s*\((.+)\)\s*%\s*\d+", settings.get("funcs", ADDITION))
+    if match is None:
+        return None
+    operation = match[1].replace("x[0]", "a").replace("x[1]", "b").replace("**", "^")
+    sequence = ("a", "b'" if separate else "b", *(["="] if equals else []))
+    try:
+        return modular_task("add" if operation == "a+b" else operation, p, sequence=sequence)
+    except TaskError:
+        return None

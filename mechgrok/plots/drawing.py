@@ -1,0 +1,86 @@
+"""Which function draws which class of result: the table behind every `.figure()`."""
+
+from collections.abc import Callable
+from inspect import Parameter, signature
+from typing import Any
+
+import plotly.graph_objects as go
+
+from mechgrok.analysis.ablation import Ablation
+from mechgrok.analysis.algorithms import AlgorithmVerdict
+from mechgrok.analysis.circles import IsolatedCircle
+from mechgrok.analysis.cosets import CosetNeurons
+from mechgrok.analysis.embeddings import EmbeddingComponents
+from mechgrok.analysis.explained import LogitFVE
+from mechgrok.analysis.frequencies import KeyFrequencies
+from mechgrok.analysis.logit_surface import LogitSurface
+from mechgrok.analysis.neurons import NeuronFrequencies
+from mechgrok.analysis.phases import Phases
+from mechgrok.analysis.representations import HiddenFractions, RepresentationMeasures
+from mechgrok.analysis.slingshots import Slingshots
+from mechgrok.analysis.summary import Summary
+from mechgrok.analysis.symmetricity import GradientSymmetricity
+from mechgrok.drawable import Drawable
+from mechgrok.errors import ConfigError
+from mechgrok.plots.ablations import ablation_effects
+from mechgrok.plots.algorithms import AlgorithmComparison, comparison_figure, surface_figure
+from mechgrok.plots.circles import component_pairs
+from mechgrok.plots.evidence import circle_alone, symmetricity_scale, verdict_scales
+from mechgrok.plots.irreps import hidden_shares, irrep_shares
+from mechgrok.plots.learning import learning_figure
+from mechgrok.plots.logits import explained_logits, key_evidence
+from mechgrok.plots.neurons import cluster_sizes, coset_sizes
+from mechgrok.plots.phases import phase_timeline, spike_timeline
+from mechgrok.plots.progress import progress_figure
+from mechgrok.plots.summaries import summary_figure
+from mechgrok.progress.table import ProgressTable
+from mechgrok.runs import Run
+
+
+def _ablation(ablation: Ablation, *, n_classes: int | None = None) -> go.Figure:
+    return ablation_effects([ablation], n_classes=n_classes)
+
+
+FIGURES: dict[type, Callable[..., go.Figure]] = {
+    Ablation: _ablation,
+    AlgorithmComparison: comparison_figure,
+    AlgorithmVerdict: verdict_scales,
+    CosetNeurons: coset_sizes,
+    EmbeddingComponents: component_pairs,
+    GradientSymmetricity: symmetricity_scale,
+    HiddenFractions: hidden_shares,
+    IsolatedCircle: circle_alone,
+    KeyFrequencies: key_evidence,
+    LogitFVE: explained_logits,
+    LogitSurface: surface_figure,
+    NeuronFrequencies: cluster_sizes,
+    Phases: phase_timeline,
+    ProgressTable: progress_figure,
+    RepresentationMeasures: irrep_shares,
+    Run: learning_figure,
+    Slingshots: spike_timeline,
+    Summary: summary_figure,
+}
+"""Each function takes a result of its class first; what else it takes are the options of `.figure()`. An own class
+of results that derives from `Drawable` is added by `FIGURES[MyResult] = my_function`."""
+
+
+def draw(result: Drawable, **options: Any) -> go.Figure:
+    """The figure of a result, by the function for its class or the nearest base class that has one.
+
+    Raises:
+        ConfigError: an option that the function does not have; a class that is not in the table.
+    """
+    function = next((FIGURES[kind] for kind in type(result).__mro__ if kind in FIGURES), None)
+    name = type(result).__name__
+    if function is None:
+        raise ConfigError(f"no function draws a {name}; add one to mechgrok.plots.drawing.FIGURES")
+    allowed = [
+        p.name for p in list(signature(function).parameters.values())[1:] if p.kind != Parameter.VAR_KEYWORD
+    ]
+    unknown = [option for option in options if option not in allowed]
+    if unknown:
+        raise ConfigError(
+            f"the figure of a {name} has no option {unknown[0]!r}; allowed: {', '.join(allowed) or 'none'}"
+        )
+    return function(result, **options)

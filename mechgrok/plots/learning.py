@@ -1,0 +1,31 @@
+"""How a run learned: its losses and accuracies, with the phases."""
+
+import plotly.graph_objects as go
+
+from mechgrok.analysis.phases import find_phases
+from mechgrok.errors import UndefinedMetricError
+from mechgrok.plots.curves import accuracy_curves, loss_curves
+from mechgrok.plots.panels import in_panels
+from mechgrok.runs import Run
+
+
+def learning_figure(run: Run) -> go.Figure:
+    """Losses and accuracies of a run over its steps, with its phases shaded.
+
+    Raises:
+        UndefinedMetricError: the run has not been evaluated yet.
+
+    >>> import mechgrok as mg
+    >>> task, small = mg.modular_task("add", 5), mg.ModelConfig(d_model=16)
+    >>> run = mg.train(task, model=small, steps=20, progress=False)
+    >>> [trace.name for trace in learning_figure(run).data][:2]
+    ['train', 'test']
+    """
+    history = run.history
+    if not history:
+        raise UndefinedMetricError(f"{run.path} has no evaluation yet, so there is nothing to draw")
+    phases = find_phases(history)
+    losses = loss_curves(history, n_classes=run.task.n_classes, phases=phases)
+    accuracies = accuracy_curves(history, phases=phases)
+    accuracies.update_traces(showlegend=False)
+    return in_panels([losses, accuracies], columns=1, legend=True)

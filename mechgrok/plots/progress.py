@@ -1,0 +1,239 @@
+"""Progress measures over the steps of a training: small multiples over one axis of steps."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mechgrok.algebra.bases import Label
+from mechgrok.analysis.phases import Phases
+from mechgrok.errors import ConfigError, UndefinedMetricError
+from mechgrok.plots.curves import thin
+from mechgrok.plots.phases import shade
+from mechgrok.plots.theme import (
+    COLOURS,
+    GREEN,
+    INK,
+    LOGARITHMIC,
+    ORANGE,
+    SOFT,
+    TEMPLATE,
+    TEST,
+    TRAIN,
+    block_kind,
+    layout_of,
+    name_of,
+    plain,
+)
+from mechgrok.progress.table import ProgressTable
+
+PANEL, GAP, TOP, BOTTOM = 180, 72, 58, 52
+"""Heights in pixels: of a panel, of what is between two rows, and above and below all of them."""
+DASHES = ("solid", "dash", "dot")
+
+
+class Panel(NamedTuple):
+    """Measures that are drawn together.
+
+    Attributes:
+        measures: by the short name of their line.
+        parts: a measure with a line for each of its parts, for each key, or for the tensors of each module.
+        percent: fractions are drawn as percentages.
+    """
+
+    title: str
+    measures: dict[str, str] = {}  # noqa: RUF012 (never changed)
+    parts: str | None = None
+    logarithmic: bool = False
+    percent: bool = False
+
+
+PANELS = (
+    Panel(
+        "Loss",
+        {
+            "train": "loss_train",
+            "test": "loss_test",
+            "restricted": "restricted_loss",
+            "excluded": "excluded_loss",
+        },
+        logarithmic=True,
+    ),
+    Panel(
+        "Accuracy",
+        {"train": "accuracy_train", "test": "accuracy_test"}
+        | {"restricted": "restricted_accuracy", "excluded": "excluded_accuracy"},
+        percent=True,
+    ),
+    Panel("Excluded loss, one key removed", parts="excluded_loss_per_key", logarithmic=True),
+    Panel("Logits explained by each key", {"all keys": "logit_fve"}, parts="logit_fve_per_key", percent=True),
+    Panel("Gini of the spectrum", {"W_E": "gini_W_E", "W_L": "gini_W_L"}),
+    Panel(
+        "Fourier density and ratio",
+        {"FFD W_E": "fourier_frequency_density_W_E", "FFD W_L": "fourier_frequency_density_W_L"}
+        | {"FCR W_E": "fourier_coefficient_ratio_W_E", "FCR W_L": "fourier_coefficient_ratio_W_L"},
+    ),
+    Panel("Sum of squared weights", {"all": "sum_squared_weights"}, parts="sum_squared_weights_per_tensor"),
+    Panel(
+        "Neurons",
+        {
+            "median FVE": "neuron_fve",
+            "decided": "neurons_decided",
+            "synchronised": "frequency_synchronisation",
+        },
+        percent=True,
+    ),
+    Panel("Neurons per key", parts="neuron_clusters"),
+    Panel("Margin", {"smallest": "margin_min", "median": "margin_median"}),
+)
+"""In this order; measures of a table that are in none of them have a panel each, after these."""
+NOT_DRAWN = ("restricted_loss_per_key", "restricted_accuracy_per_key", "excluded_accuracy_per_key")
+"""Of the rest, what is drawn only where it is asked for."""
+LINES = {"train": TRAIN, "test": TEST, "restricted": GREEN, "excluded": ORANGE}
+"""Names whose colour is the same everywhere."""
+
+
+class Line(NamedTuple):
+    """One line of a panel; a value that is missing is None."""
+
+    name: str
+    values: Sequence[int | float | None]
+    colour: str
+    dash: str = "solid"
+
+
+def progress_figure(
+    table: ProgressTable, *, measures: Sequence[str] | None = None, phases: bool = True, columns: int = 2
+) -> go.Figure:
+    """All measures of a table over the steps, as panels that share the axis.
+
+    Args:
+        measures: which to draw; None draws those of `PANELS`, and any that are not in there.
+        phases: shades memorisation, circuit formation and cleanup, where they are found.
+        columns: of panels.
+
+    Raises:
+        ConfigError: a measure that the table does not have.
+        UndefinedMetricError: no measure has a value.
+    """
+    unknown = [name for name in measures or () if name not in table.measures]
+    if unknown:
+        raise ConfigError(f"the table has no measure {unknown[0]!r}; it has {', '.join(table.measures)}")
+    shown = [(panel, lines) for panel in _panels(table, measures) if (lines := list(_lines(table, panel)))]
+    if not shown:
+        raise UndefinedMetricError("no measure of the table has a value, so there is nothing to draw")
+    columns = min(columns, len(shown))
+    rows = ceil(len(shown) / columns)
+    height = rows * (PANEL + GAP) - GAP + TOP + BOTTOM
+    drawn = make_subplots(
+        rows=rows,
+        cols=columns,
+        horizontal_spacing=0.09 if columns > 1 else 0,
+        vertical_spacing=GAP / (height - TOP - BOTTOM),
+        subplot_titles=[panel.title for panel, _ in shown],
+    )
+    found = table.phases if phases else None
+    for i, (panel, lines) in enumerate(shown):
+        _draw(drawn, table, panel, lines, i, {"row": i // columns + 1, "col": i % columns + 1}, found)
+    drawn.update_xaxes(matches="x", tickformat="~s")
+    drawn.update_layout(
+        template=TEMPLATE, height=height, hovermode="x unified", margin={"t": TOP, "b": BOTTOM}
+    )
+    _finish(drawn, [len(lines) > 1 for _, lines in shown], columns)
+    return drawn
+
+
+def _panels(table: ProgressTable, measures: Sequence[str] | None) -> Iterator[Panel]:
+    """The panels to draw, each with no more than the measures that the table has and that are asked for."""
+    wanted = [name for name in table.measures if (name in measures if measures else name not in NOT_DRAWN)]
+    drawn: set[str] = set()
+    for panel in PANELS:
+        own = {name: measure for name, measure in panel.measures.items() if measure in wanted}
+        parts = panel.parts if panel.parts in wanted else None
+        drawn |= {*own.values(), *([parts] if parts else [])}
+        if own or parts:
+            yield panel._replace(measures=own, parts=parts)
+    for name in wanted:
+        if name not in drawn:
+            title = plain(name[0].upper() + name[1:].replace("_", " "))
+            yield Panel(title, parts=name) if name not in table.columns else Panel(title, {title: name})
+
+
+def _lines(table: ProgressTable, panel: Panel) -> Iterator[Line]:
+    """The lines of a panel that have a value; keys have the colours of their order everywhere."""
+    for i, (name, column) in enumerate(panel.measures.items()):
+        if any(value is not None for value in table[column]):
+            yield Line(name, table[column], LINES.get(name, INK if panel.parts else COLOURS[i]))
+    parts = table.parts(panel.parts) if panel.parts else {}
+    if set(parts) <= set(table.keys or ()):
+        lines = {name_of(block_kind(parts), key): values for key, values in parts.items()}
+    else:
+        lines = _by_module(parts)
+    for i, (name, values) in enumerate(lines.items()):
+        dash, colour = divmod(i, len(COLOURS))
+        yield Line(name, values, COLOURS[colour], DASHES[dash % len(DASHES)])
+
+
+def _by_module(parts: Mapping[Label, Sequence[int | float | None]]) -> dict[str, list[int | float | None]]:
+    """Sums over the tensors of each module, by its name: "embed", "0.attn", "0.mlp", "unembed"."""
+    sums: dict[str, list[int | float | None]] = {}
+    for part, values in parts.items():
+        module = plain(str(part).rpartition(".")[0].removeprefix("blocks.") or part)
+        before = sums.get(module, [0.0] * len(values))
+        pairs = zip(before, values, strict=True)
+        sums[module] = [None if a is None or b is None else a + b for a, b in pairs]
+    return sums
+
+
+def _draw(
+    drawn: go.Figure,
+    table: ProgressTable,
+    panel: Panel,
+    lines: list[Line],
+    i: int,
+    place: dict[str, Any],
+    phases: Phases | None,
+) -> None:
+    unit = table.about[panel.parts or next(iter(panel.measures.values()))].unit
+    scale, unit, ending = (100.0, "%", "%") if panel.percent else (1.0, unit, f" {unit}")
+    for line in lines:
+        steps, values = _measured(table.steps, line.values)
+        trace = go.Scatter(
+            x=steps,
+            y=scale * values,
+            name=line.name,
+            mode="lines" if len(steps) > 1 else "markers",
+            line={"color": line.colour, "width": 1.6, "dash": line.dash},
+            hovertemplate=f"{line.name}: %{{y:.3g}}{plain(ending)}<extra></extra>",
+            legend=f"legend{i + 1 if i else ''}",
+            showlegend=len(lines) > 1,
+        )
+        drawn.add_trace(trace, **place)
+    axis = LOGARITHMIC if panel.logarithmic else {"rangemode": "tozero"}
+    drawn.update_yaxes(axis, title_text=plain(unit), **place)
+    if phases is not None:
+        shade(drawn, phases, labels=i == 0, **place)
+
+
+def _measured(steps: Sequence[int], values: Sequence[int | float | None]) -> tuple[np.ndarray, np.ndarray]:
+    pairs = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
+    x, y = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+    return thin(x, y)
+
+
+def _finish(drawn: go.Figure, has_legend: Sequence[bool], columns: int) -> None:
+    """A title and below it the legend above each panel; the axis of steps below the last ones."""
+    layout = layout_of(drawn)
+    for i, named in enumerate(has_legend):
+        number = i + 1 if i else ""
+        x, y = layout[f"xaxis{number}"].domain, layout[f"yaxis{number}"].domain
+        legend = {"x": x[0], "xanchor": "left", "y": y[1], "yanchor": "bottom", "orientation": "h"}
+        legend |= {"font": {"size": 10, "color": SOFT}, "bgcolor": "rgba(0,0,0,0)"}
+        above = {"yshift": 18 if named else 2, "font": {"size": 13, "color": INK}}
+        layout.annotations[i].update(x=x[0], xanchor="left", **above)
+        below = i + columns >= len(has_legend)
+        axis = {"showticklabels": below, "title": {"text": "step" if below else ""}}
+        drawn.update_layout({f"legend{number}": legend, f"xaxis{number}": axis})

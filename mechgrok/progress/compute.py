@@ -1,0 +1,238 @@
+"""progress_measures: every measure at every checkpoint."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mechgrok.algebra.bases import Label
+from mechgrok.analysis.frequencies import find_key_frequencies
+from mechgrok.errors import ActivationError, ConfigError, TaskError, UndefinedMetricError
+from mechgrok.progress.columns import About, column_name
+from mechgrok.progress.registry import Measure, find_measures
+from mechgrok.progress.snapshot import Snapshot
+from mechgrok.progress.sources import Checkpoints, Source, open_checkpoints
+from mechgrok.progress.table import Number, ProgressTable
+from mechgrok.tasks import Split, Task
+
+Values = dict[str, Number | str]
+"""By column a number, or by measure the reason why there is none."""
+
+
+def progress_measures(
+    run: Source,
+    measures: Sequence[str | Measure] | None = None,
+    keys: Iterable[Label] | None = None,
+    *,
+    steps: Sequence[int] | None = None,
+    task: Task | None = None,
+    split: Split | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+) -> ProgressTable:
+    """Measures at every checkpoint of a training, with the key frequencies of the last one.
+
+    Args:
+        run: a run, its folder, or the name of one that comes with mechgrok; or a folder or a list of checkpoint
+            files, other people's too, which are ordered by the number in their names.
+        measures: names from `MEASURES`, or measures; None takes the default set.
+        keys: labels of the key blocks; None finds them in the logits of the last checkpoint of all.
+        steps: the checkpoints to measure; None takes all.
+        task, split: of checkpoint files, what was learned and on which inputs. Without a split, measures of
+            train and test inputs are undefined. Of a run, they replace its own.
+        out: .csv or .parquet file of the table, written at the end and when the computation is cut off, by
+            Ctrl-C or an error. Steps that are in it already are not computed again.
+        progress: show a progress bar on standard error.
+
+    Returns:
+        A table with one row per step. What has no value for this network or task is None, and
+        `table.undefined` says why.
+
+    Raises:
+        ConfigError: an unknown measure, key or step; a file with other measures or keys.
+        CheckpointError: no checkpoints, or unreadable ones.
+        TaskError: the task of the files is not given and cannot be inferred.
+
+    >>> from mechgrok import ModelConfig, modular_task, train
+    >>> run = train(modular_task("add", 5), model=ModelConfig(d_model=16), steps=20, progress=False)
+    >>> table = progress_measures(run, ["loss_train", "restricted_loss"], keys=[1], progress=False)
+    >>> table.steps, table["loss_train"][0] > table["loss_train"][1], table.undefined
+    ((0, 20), True, {})
+    """
+    chosen = find_measures(measures)
+    checkpoints = open_checkpoints(run, task, split)
+    wanted = checkpoints.chosen(steps)
+    labels = _last_keys(checkpoints) if keys is None else checked_keys(keys, checkpoints.task)
+    empty = _table({}, chosen, checkpoints.task, labels)
+    rows = _already_in(out, empty)
+    try:
+        with _progress_bar(checkpoints.task.name, len(wanted), enabled=progress) as report:
+            for step in wanted:
+                if step not in rows:
+                    rows[step] = _values_at(checkpoints, step, chosen, labels)
+                report(step)
+    finally:
+        table = _table(rows, chosen, checkpoints.task, labels)
+        if out is not None and rows:
+            table.save(out)
+    return table
+
+
+class ProgressRecorder:
+    """Measures a network while it is trained: `train(..., callback=recorder)`, then `recorder.table`.
+
+    The keys of the last checkpoint are not known before it is there. Measures that need keys are undefined,
+    unless keys are given; `progress_measures(run)` computes them afterwards.
+
+    Args:
+        measures: as in `progress_measures`.
+        keys: labels of the key blocks, where they are known, as from another seed's run or for a planted circuit.
+        task: what is learned; None takes the one that the network was built for.
+        split: the inputs that are trained on; give the same one to `train`.
+
+    >>> from mechgrok import ModelConfig, modular_task, train
+    >>> task = modular_task("add", 5)
+    >>> recorder = ProgressRecorder(["loss_test", "excluded_loss"], split=task.split(0.5))
+    >>> run = train(
+    ...     task, model=ModelConfig(d_model=16), steps=20, split=recorder.split, callback=recorder, progress=False
+    ... )
+    >>> recorder.table.steps, recorder.table["excluded_loss"]
+    ((0, 20), (None, None))
+    """
+
+    def __init__(
+        self,
+        measures: Sequence[str | Measure] | None = None,
+        *,
+        keys: Iterable[Label] | None = None,
+        task: Task | None = None,
+        split: Split | None = None,
+    ) -> None:
+        self.measures = find_measures(measures)
+        self.keys = None if keys is None else tuple(keys)
+        self.task, self.split = task, split
+        self._rows: dict[int, Values] = {}
+
+    def __call__(self, step: int, model: Any) -> None:
+        """Measure the network as it is now."""
+        self.task = self.task or model.task
+        if self.task is None:
+            raise ConfigError("the network does not say what it learns; give the recorder task=...")
+        if self.keys is not None:
+            self.keys = checked_keys(self.keys, self.task)
+        hooks = _hooks_of(self.measures)
+        snapshot = Snapshot(step, model, self.task, self.split, self.keys, hooks)
+        self._rows[step] = measured(snapshot, self.measures)
+
+    @property
+    def table(self) -> ProgressTable:
+        """What has been measured so far.
+
+        Raises:
+            UndefinedMetricError: nothing yet.
+        """
+        if not self._rows or self.task is None:
+            raise UndefinedMetricError(
+                "nothing has been recorded yet; give the recorder to train(callback=...)"
+            )
+        return _table(self._rows, self.measures, self.task, self.keys)
+
+
+def measured(snapshot: Snapshot, measures: Sequence[Measure]) -> Values:
+    """The values of some measures for one snapshot.
+
+    Raises:
+        ConfigError: a measure returned something that is neither a number nor numbers by part.
+    """
+    values: Values = {}
+    for measure in measures:
+        try:
+            values |= _by_column(measure.name, measure(snapshot))
+        except (UndefinedMetricError, ActivationError, TaskError) as reason:
+            values[measure.name] = str(reason)
+    return values
+
+
+def checked_keys(keys: Iterable[Label], task: Task) -> tuple[Label, ...]:
+    """The keys in the order of the task's basis.
+
+    Raises:
+        ConfigError: one of them is no label of it.
+    """
+    return task.frame.basis.check_labels(keys)
+
+
+def _values_at(
+    checkpoints: Checkpoints, step: int, measures: Sequence[Measure], keys: tuple[Label, ...]
+) -> Values:
+    model = checkpoints.load(step)
+    snapshot = Snapshot(step, model, checkpoints.task, checkpoints.split, keys, _hooks_of(measures))
+    return measured(snapshot, measures)
+
+
+def _last_keys(checkpoints: Checkpoints) -> tuple[Label, ...]:
+    """The key frequencies of the last checkpoint; none where the task has no group or the network is broken."""
+    last = checkpoints.steps[-1]
+    try:
+        return find_key_frequencies(Snapshot(last, checkpoints.load(last), checkpoints.task).grid).frequencies
+    except (TaskError, ActivationError):
+        return ()
+
+
+def _by_column(name: str, value: Any) -> Values:
+    if isinstance(value, Mapping):
+        return {column_name(name, part): _number(name, number) for part, number in value.items()}
+    return {name: _number(name, value)}
+
+
+def _number(name: str, value: Any) -> Number:
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()  # of torch or numpy
+    if not isinstance(value, int | float):
+        raise ConfigError(
+            f"the measure {name!r} returned {value!r}; it returns a number, or a mapping from parts to numbers, and "
+            "raises UndefinedMetricError where there is none"
+        )
+    if not isfinite(value):
+        raise UndefinedMetricError(f"the measure returned {value}")
+    return value
+
+
+def _hooks_of(measures: Sequence[Measure]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(hook for measure in measures for hook in measure.hooks))
+
+
+def _table(
+    rows: Mapping[int, Values], measures: Sequence[Measure], task: Task, keys: tuple[Label, ...] | None
+) -> ProgressTable:
+    about = {measure.name: About(measure.unit, measure.direction) for measure in measures}
+    return ProgressTable.of_rows(rows, about, task=task.name, keys=keys)
+
+
+def _already_in(out: str | Path | None, empty: ProgressTable) -> dict[int, Values]:
+    """The rows of an earlier, interrupted computation of the same table."""
+    if out is None or not Path(out).exists():
+        return {}
+    there = ProgressTable.load(out)
+    if (there.task, there.keys, there.about) != (empty.task, empty.keys, empty.about):
+        raise ConfigError(f"{out} holds other measures, keys or another task; choose another file")
+    return there.by_step()
+
+
+@contextmanager
+def _progress_bar(name: str, total: int, *, enabled: bool) -> Iterator[Callable[[int], None]]:
+    """A bar over the checkpoints on standard error, at most 80 columns wide."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not enabled) as progress:
+        bar = progress.add_task(f"{name} measures", total=total, state="")
+        yield lambda step: progress.update(bar, advance=1, state=f"step {step}")

@@ -1,0 +1,61 @@
+"""Measures of how well the network answers: losses, accuracies, margins."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mechgrok.analysis.losses import cross_entropy
+from mechgrok.progress.registry import measure
+from mechgrok.progress.snapshot import Snapshot
+
+
+@measure("nats", direction="down", needs=["split"])
+def loss_train(snapshot: Snapshot) -> float:
+    """Cross-entropy over the train inputs."""
+    return snapshot.once(losses)[snapshot.train].mean().item()
+
+
+@measure("nats", direction="down", needs=["split"])
+def loss_test(snapshot: Snapshot) -> float:
+    """Cross-entropy over the test inputs."""
+    return snapshot.once(losses)[snapshot.test].mean().item()
+
+
+@measure("fraction", direction="up", needs=["split"])
+def accuracy_train(snapshot: Snapshot) -> float:
+    """Share of right answers to the train inputs."""
+    return snapshot.once(right)[snapshot.train].double().mean().item()
+
+
+@measure("fraction", direction="up", needs=["split"])
+def accuracy_test(snapshot: Snapshot) -> float:
+    """Share of right answers to the test inputs."""
+    return snapshot.once(right)[snapshot.test].double().mean().item()
+
+
+@measure("logits", direction="up", needs=["split"], source="Morwani et al. 2023 (arXiv 2311.07568)")
+def margin_min(snapshot: Snapshot) -> float:
+    """Smallest margin over the train inputs: the right logit less the largest wrong one."""
+    return snapshot.once(train_margins).min().item()
+
+
+@measure("logits", direction="up", needs=["split"])
+def margin_median(snapshot: Snapshot) -> float:
+    """Median margin over the train inputs; of an even number the lower of the two in the middle."""
+    return snapshot.once(train_margins).median().item()
+
+
+def losses(snapshot: Snapshot) -> Float[Tensor, " inputs"]:
+    """Cross-entropy of each input in nats."""
+    return cross_entropy(snapshot.logits, snapshot.task.labels)
+
+
+def right(snapshot: Snapshot) -> Bool[Tensor, " inputs"]:
+    """Whether each input is answered rightly."""
+    return snapshot.grid.logits.argmax(1) == snapshot.task.labels
+
+
+def train_margins(snapshot: Snapshot) -> Float[Tensor, " train"]:
+    """The right logit less the largest wrong one, for each train input."""
+    logits, labels = snapshot.logits[snapshot.train], snapshot.task.labels[snapshot.train, None]
+    return logits.gather(1, labels).squeeze(1) - logits.scatter(1, labels, -torch.inf).amax(1)

@@ -1,0 +1,106 @@
+"""Measures of the neurons: how many follow one frequency, how purely, and whether they agree on a few."""
+
+from statistics import median
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechgrok.algebra import FourierBasis
+from mechgrok.algebra.bases import Label
+from mechgrok.analysis.neurons import PURITY, VARIES, NeuronFrequencies, neuron_frequencies, tuned_to
+from mechgrok.errors import UndefinedMetricError
+from mechgrok.progress.answers import sum_by
+from mechgrok.progress.circuit import NANDA
+from mechgrok.progress.registry import measure
+from mechgrok.progress.snapshot import Snapshot
+from mechgrok.tasks import Frame
+
+CHUNK = 256
+"""Inputs at a time, so that they stay in the cache."""
+
+
+@measure("fraction", direction="up", needs=["neurons"], source=NANDA)
+def neuron_fve(snapshot: Snapshot) -> float:
+    """Median share of its variance that a decided neuron's own frequency explains."""
+    tuned = snapshot.once(tuning)
+    if not tuned.decided.any():
+        raise UndefinedMetricError(f"no neuron is explained to {PURITY:.0%} by one block")
+    return median(tuned.fve[tuned.decided].tolist())
+
+
+@measure("fraction", direction="up", needs=["neurons"], source=NANDA)
+def neurons_decided(snapshot: Snapshot) -> float:
+    """Share of all neurons that one frequency explains to 85% or more."""
+    return snapshot.once(tuning).decided.double().mean().item()
+
+
+@measure("neurons", direction="up", needs=["neurons", "keys"], source=NANDA)
+def neuron_clusters(snapshot: Snapshot) -> dict[Label, int]:
+    """How many decided neurons follow each key frequency."""
+    sizes = snapshot.once(tuning).clusters
+    return {key: sizes.get(key, 0) for key in snapshot.keys}
+
+
+@measure("fraction", direction="up", needs=["neurons", "keys"], source="Sivasankar 2026 (arXiv 2606.12966)")
+def frequency_synchronisation(snapshot: Snapshot) -> float:
+    """How far the neurons agree on as few dominant frequencies as there are keys; 0 is chance, 1 is all of them.
+
+    Of each neuron's mean activation over the inputs with the same answer, the dominant block is the one with
+    the most power per row of the basis. With K keys, S the share of the living neurons that have one of the
+    K commonest dominant blocks, and c = K / number of blocks: (S - c) / (1 - c). Which blocks these are is left
+    open: they need not be the keys.
+    """
+    basis, n_keys = snapshot.frame.basis, len(snapshot.keys)
+    chance = n_keys / len(basis.labels)
+    if chance == 1:
+        raise UndefinedMetricError(f"every {basis.what} is a key: there is nothing to agree on")
+    frame = snapshot.frame
+    if not frame.counts.all():
+        raise UndefinedMetricError(
+            f"some answers of {snapshot.task.name} never occur, so there is no response to them"
+        )
+    response = sum_by(snapshot.grid.neurons, frame, frame.results).double() / frame.counts[:, None]
+    power = basis.power(response - response.mean(0), dim=0)[1:]
+    alive = power.sum(0) > VARIES * response.square().sum(0).clamp(min=1e-300)
+    if not alive.any():
+        raise UndefinedMetricError("no neuron responds to the answer")
+    rows = torch.tensor([len(block) for block in basis.blocks[1:]])
+    dominant = (power / rows[:, None]).argmax(0)[alive]
+    commonest = dominant.bincount(minlength=len(basis.labels)).sort(descending=True).values
+    share = int(commonest[:n_keys].sum()) / len(dominant)
+    return (share - chance) / (1 - chance)
+
+
+def tuning(snapshot: Snapshot) -> NeuronFrequencies:
+    """The frequency of each neuron, as `neuron_frequencies` finds it; without a two-dimensional transform on Z_n."""
+    basis = snapshot.frame.basis
+    if not isinstance(basis, FourierBasis):
+        return neuron_frequencies(snapshot.grid)
+    return tuned_to(*cyclic_power(snapshot.grid.neurons, snapshot.frame, basis), basis.labels)
+
+
+def cyclic_power(
+    x: Float[Tensor, "inputs features"], frame: Frame, basis: FourierBasis
+) -> tuple[Float[Tensor, "features blocks"], Float[Tensor, " features"], Float[Tensor, " features"]]:
+    """Squared norm of functions of two elements of Z_n within each block, in total, and with the constant.
+
+    The products of the cosine and the sine of w_k a with those of w_k b span the same functions as the waves in
+    a+b and in a-b. So the four marginals over a, b, a+b and a-b hold all that is needed, and four short transforms
+    take the place of one over both axes.
+    """
+    n = frame.order
+    i = torch.arange(n)
+    pairs = (i[:, None].expand(n, n), i.expand(n, n), (i[:, None] + i) % n, (i[:, None] - i) % n)
+    marginals = torch.stack([sum_by(x, frame, of_pair) for of_pair in pairs]).double()
+    mean = marginals[0].sum(0) / n**2
+    power = basis.power((marginals - n * mean) / n**0.5, dim=1)[:, 1:]
+    if n % 2 == 0:
+        # The alternating wave in a-b is the one in a+b.
+        power[3, -1] = 0
+    inside = frame.covers(len(x))
+    total = torch.zeros_like(mean)
+    for part in (x if inside.all() else x[inside]).split(CHUNK):
+        deviation = part - mean.to(x.dtype)
+        total += (deviation * deviation).sum(0)
+    return power.sum(0).T, total, total + n**2 * mean.square()

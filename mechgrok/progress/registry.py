@@ -1,0 +1,142 @@
+"""The registry of progress measures: what each one is called, what it needs, and where it comes from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from mechgrok.errors import ConfigError
+from mechgrok.progress.snapshot import Snapshot
+
+Direction = Literal["up", "down"]
+
+MEASURES: dict[str, "Measure"] = {}
+"""All measures by name, in the order in which they were defined: those of mechgrok, then the user's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A quantity that is followed through a training; called with a `Snapshot`.
+
+    Attributes:
+        name: of its column. A measure with several values, one per key or per tensor, has the columns
+            `name[part]`.
+        function: gives a number, or numbers by part; raises UndefinedMetricError where there is none.
+        unit: of the values; "nats", "fraction", "neurons".
+        direction: the way it goes while a network comes to generalise, "up" or "down"; None for neither.
+        needs: what must be there beside the weights and the logits, else it is undefined: "keys", the key
+            frequencies; "split", the train inputs; "neurons"; or names of hooks, which are then cached.
+        source: where it was defined.
+        default: whether it is computed where no measures are named; costly ones are not.
+    """
+
+    name: str
+    function: Callable[[Snapshot], Any]
+    unit: str
+    direction: Direction | None = None
+    needs: tuple[str, ...] = ()
+    source: str = ""
+    default: bool = True
+
+    def __call__(self, snapshot: Snapshot) -> Any:
+        return self.function(snapshot)
+
+    @property
+    def summary(self) -> str:
+        """What it measures: the first line of the function's docstring."""
+        return (self.function.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """The hooks among what it needs."""
+        return tuple(need for need in self.needs if "hook_" in need)
+
+    def __repr__(self) -> str:
+        return f"Measure({self.name}, {self.unit}: {self.summary})"
+
+
+def measure(
+    unit: str,
+    *,
+    name: str | None = None,
+    direction: Direction | None = None,
+    needs: Sequence[str] = (),
+    source: str = "",
+    default: bool = True,
+) -> Callable[[Callable[[Snapshot], Any]], Measure]:
+    """Make a measure of a function and add it to the registry, so that `progress_measures` computes it.
+
+    The function is given a `Snapshot` and returns a number, or a mapping from parts, such as keys, to
+    numbers. Where the quantity has no value it raises `UndefinedMetricError`; the table then says None, with the
+    text of the error as the reason.
+
+    Args:
+        unit: of the values, for tables and axes.
+        name: of the column; default that of the function.
+        direction, needs, source, default: see `Measure`. An own measure belongs to the default set unless
+            `default=False`.
+
+    Raises:
+        ConfigError: no unit; a name that a measure of mechgrok has, or that would be read as `name[part]`.
+
+    >>> import mechgrok as mg
+    >>> @mg.measure("ratio", direction="up", needs=["keys", "split"])
+    ... def circuit_lead(snapshot):
+    ...     "How far the circuit alone is ahead of the network on the test inputs."
+    ...     restricted = mg.restricted_loss(snapshot.grid, snapshot.keys, snapshot.test)
+    ...     return mg.full_loss(snapshot.grid, snapshot.test) / restricted
+    >>> mg.MEASURES["circuit_lead"]
+    Measure(circuit_lead, ratio: How far the circuit alone is ahead of the network on the test inputs.)
+    >>> task, small = mg.modular_task("add", 5), mg.ModelConfig(d_model=16)
+    >>> run = mg.train(task, model=small, steps=20, progress=False)
+    >>> len(mg.progress_measures(run, ["loss_test", circuit_lead], keys=[1, 2], progress=False)["circuit_lead"])
+    2
+    >>> del mg.MEASURES["circuit_lead"]
+    """
+    if not isinstance(unit, str):
+        raise ConfigError('a measure names its unit: write @measure("nats") above the function')
+
+    def register(function: Callable[[Snapshot], Any]) -> Measure:
+        own = name or getattr(function, "__name__", "measure")
+        made = Measure(own, function, unit, direction, tuple(needs), source, default)
+        _check_name(made)
+        MEASURES[own] = made
+        return made
+
+    return register
+
+
+def find_measures(measures: Sequence[str | Measure] | None) -> tuple[Measure, ...]:
+    """The measures asked for; the default set for None.
+
+    Raises:
+        ConfigError: an unknown name, none at all, or two of one name.
+    """
+    if measures is None:
+        return tuple(known for known in MEASURES.values() if known.default)
+    if isinstance(measures, str | Measure):
+        raise ConfigError("measures is a list of names or measures, also if it is only one: [...]")
+    found = tuple(item if isinstance(item, Measure) else _by_name(item) for item in measures)
+    names = [item.name for item in found]
+    if not found or len(set(names)) < len(names):
+        raise ConfigError(f"measures need to be named, each once; got {', '.join(names) or 'none'}")
+    return found
+
+
+def _by_name(name: str) -> Measure:
+    if name not in MEASURES:
+        near = get_close_matches(name, MEASURES, n=3, cutoff=0.5)
+        raise ConfigError(
+            f"there is no measure {name!r}; {'did you mean' if near else 'allowed:'} "
+            f"{', '.join(near or MEASURES)}{'?' if near else ''}"
+        )
+    return MEASURES[name]
+
+
+def _check_name(made: Measure) -> None:
+    """Ours stay what the documentation says; a user's own may be defined again, as in a notebook."""
+    if made.name == "step" or any(sign in made.name for sign in "[],\n"):
+        raise ConfigError(f"{made.name!r} is no name for a measure: no brackets, no commas, not 'step'")
+    existing = MEASURES.get(made.name)
+    if existing is not None and existing.function.__module__.startswith("mechgrok."):
+        raise ConfigError(f"mechgrok has a measure {made.name!r}; give yours another name with name=...")

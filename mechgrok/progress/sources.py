@@ -1,0 +1,124 @@
+"""Where checkpoints come from: a run of ours, or a folder or list of files of anybody's."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mechgrok.activations import fit_task, infer_task
+from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.loading import load_model
+from mechgrok.models.files import PICKLES
+from mechgrok.models.networks import Network
+from mechgrok.runs import CONFIG, Run, load_run
+from mechgrok.tasks import Split, Task
+
+Source = Run | str | Path | Sequence[str | Path]
+SUFFIXES = (".safetensors", *PICKLES)
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoints:
+    """The networks of one training.
+
+    Attributes:
+        task: what was learned.
+        split: the inputs that were trained on, where that is known.
+        steps: of the checkpoints, ascending.
+        load: the network at one of these steps.
+    """
+
+    task: Task
+    split: Split | None
+    steps: tuple[int, ...]
+    load: Callable[[int], Network]
+
+    def chosen(self, steps: Sequence[int] | None) -> tuple[int, ...]:
+        """The steps asked for, in their order; all for None.
+
+        Raises:
+            ConfigError: one of them has no checkpoint.
+        """
+        wanted = self.steps if steps is None else tuple(sorted({int(step) for step in steps}))
+        missing = [step for step in wanted if step not in self.steps]
+        if missing or not wanted:
+            raise ConfigError(
+                f"there is no checkpoint at the steps {missing}; there are {len(self.steps)} from "
+                f"{self.steps[0]} to {self.steps[-1]}"
+                if missing
+                else "steps names no checkpoint; None takes all"
+            )
+        return wanted
+
+
+def open_checkpoints(source: Source, task: Task | None = None, split: Split | None = None) -> Checkpoints:
+    """The checkpoints of a run, of what `load_run` opens, or of files ordered by the number in their names.
+
+    Args:
+        task, split: of files, where they are known; a task that is not given is inferred from the last network. Of
+            a run, they replace its own.
+
+    Raises:
+        CheckpointError: there is none; names without a number, or with the same one.
+        TaskError: the task of the files is not given and cannot be inferred.
+    """
+    if isinstance(source, str | Path):
+        path = Path(source)
+        is_run = (path / CONFIG).is_file() or not path.exists()  # the name of one that comes with mechgrok
+        source = load_run(path) if is_run else _files_in(path)
+    if isinstance(source, Run):
+        return _of_run(source, task, split)
+    if not isinstance(source, Sequence):
+        raise ConfigError(
+            f"expected a run, the folder of one, or checkpoint files, got {type(source).__name__}; "
+            "load_run(path) opens a run"
+        )
+    return _of_files(numbered([Path(file) for file in source]), task, split)
+
+
+def numbered(files: Sequence[Path]) -> dict[int, Path]:
+    """Files by the last number in their names, ascending; that number is the step.
+
+    Raises:
+        CheckpointError: a name without a number, or two with the same one.
+
+    >>> list(numbered([Path("p113_epoch_900.pth"), Path("p113_epoch_1000.pth")]))
+    [900, 1000]
+    """
+    found: dict[int, Path] = {}
+    for file in files:
+        numbers = re.findall(r"\d+", file.stem)
+        if not numbers:
+            raise CheckpointError(
+                f"{file.name} has no number in its name that could be its step; give the files of the "
+                "checkpoints as a list"
+            )
+        step = int(numbers[-1])
+        if step in found:
+            raise CheckpointError(f"{found[step].name} and {file.name} have the same number {step}")
+        found[step] = file
+    return dict(sorted(found.items()))
+
+
+def _of_run(run: Run, task: Task | None, split: Split | None) -> Checkpoints:
+    if not run.steps:
+        raise CheckpointError(f"{run.path} has no checkpoint yet")
+    return Checkpoints(task or run.task, split or run.split, run.steps, run.model)
+
+
+def _of_files(files: dict[int, Path], task: Task | None, split: Split | None) -> Checkpoints:
+    if not files:
+        raise CheckpointError("the list of checkpoint files is empty")
+    steps = tuple(files)
+    last = load_model(files[steps[-1]])
+    task = fit_task(last, task) if task else infer_task(last)
+    return Checkpoints(task, split, steps, lambda step: load_model(files[step], task=task))
+
+
+def _files_in(folder: Path) -> list[Path]:
+    if folder.suffix in SUFFIXES and folder.is_file():
+        return [folder]
+    files = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
+    if not files:
+        raise CheckpointError(f"{folder} is no run and has no files {', '.join(SUFFIXES)} in it")
+    return files

@@ -1,0 +1,102 @@
+"""Measures of the weights: their size, and how sparse they are in the task's basis."""
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mechgrok.analysis.embeddings import circularity as circularity_of
+from mechgrok.analysis.frequencies import rounding_power
+from mechgrok.analysis.spectrum import (
+    fourier_coefficient_ratio,
+    fourier_frequency_density,
+    frequency_norms,
+    gini,
+)
+from mechgrok.analysis.spectrum import sum_squared_weights as sum_of
+from mechgrok.errors import UndefinedMetricError
+from mechgrok.models.protocol import neuron_logit_map, token_embedding
+from mechgrok.progress.circuit import NANDA, ZHONG
+from mechgrok.progress.registry import measure
+from mechgrok.progress.snapshot import Snapshot
+
+FURUTA = "Furuta et al. 2024 (arXiv 2402.16726)"
+
+
+@measure("fraction", direction="up", source=NANDA)
+def gini_W_E(snapshot: Snapshot) -> float:
+    """Gini coefficient of the norms of the token embedding, one per block of the basis."""
+    return gini(frequency_norms(snapshot.once(embedding), basis=snapshot.frame.basis))
+
+
+@measure("fraction", direction="up", needs=["neurons"], source=NANDA)
+def gini_W_L(snapshot: Snapshot) -> float:
+    """Gini coefficient of the norms of the neuron-logit map, one per block of the basis."""
+    return gini(frequency_norms(snapshot.once(logit_map), basis=snapshot.frame.basis))
+
+
+@measure("fraction", direction="down", source=FURUTA)
+def fourier_frequency_density_W_E(snapshot: Snapshot) -> float:
+    """FFD of the token embedding: the fraction of cosines and sines with more than half of the largest norm."""
+    return fourier_frequency_density(snapshot.once(embedding), basis=snapshot.frame.basis)
+
+
+@measure("fraction", direction="down", needs=["neurons"], source=FURUTA)
+def fourier_frequency_density_W_L(snapshot: Snapshot) -> float:
+    """FFD of the neuron-logit map."""
+    return fourier_frequency_density(snapshot.once(logit_map), basis=snapshot.frame.basis)
+
+
+@measure("fraction", source=FURUTA)
+def fourier_coefficient_ratio_W_E(snapshot: Snapshot) -> float:
+    """FCR of the token embedding: how evenly cosine and sine share each frequency."""
+    return fourier_coefficient_ratio(snapshot.once(embedding), basis=snapshot.frame.basis)
+
+
+@measure("fraction", needs=["neurons"], source=FURUTA)
+def fourier_coefficient_ratio_W_L(snapshot: Snapshot) -> float:
+    """FCR of the neuron-logit map."""
+    return fourier_coefficient_ratio(snapshot.once(logit_map), basis=snapshot.frame.basis)
+
+
+@measure("squared weight", direction="down", source=NANDA)
+def sum_squared_weights(snapshot: Snapshot) -> float:
+    """Sum of the squares of all parameters, biases and special tokens included."""
+    return sum_of(snapshot.model)
+
+
+@measure("squared weight", direction="down", source=NANDA)
+def sum_squared_weights_per_tensor(snapshot: Snapshot) -> dict[str, float]:
+    """Sum of the squares of each parameter tensor."""
+    model: Any = snapshot.model
+    return {name: w.detach().double().square().sum().item() for name, w in model.named_parameters()}
+
+
+@measure("dimensions", direction="down", source="participation ratio of the covariance spectrum")
+def effective_dimension(snapshot: Snapshot) -> float:
+    """Effective dimension of the embedding of the operands' tokens: 1 for a line, d for d equal directions.
+
+    (sum_i l_i)^2 / sum_i l_i^2 with l_i the eigenvalues of the covariance of the tokens' embedding vectors.
+    """
+    E = token_embedding(snapshot.model)[: snapshot.task.n_symbols]
+    centred = E.double() - E.double().mean(0)
+    gram = centred @ centred.T  # has the eigenvalues of the covariance, but for a factor and zeros
+    if gram.trace() <= rounding_power(E):
+        raise UndefinedMetricError("the embedding is the same for all tokens: it has no dimension")
+    return (gram.trace().square() / gram.square().sum()).item()
+
+
+@measure("fraction", direction="up", source=ZHONG, default=False)
+def circularity(snapshot: Snapshot) -> float:
+    """How purely each of the first four principal components of the embedding is a wave of one frequency."""
+    return circularity_of(snapshot.grid)
+
+
+def embedding(snapshot: Snapshot) -> Float[Tensor, "order d_model"]:
+    """The token embedding in the order of the group."""
+    return token_embedding(snapshot.model)[snapshot.frame.tokens]
+
+
+def logit_map(snapshot: Snapshot) -> Float[Tensor, "order d_mlp"]:
+    """The neuron-logit map, transposed, in the order of the group."""
+    return neuron_logit_map(snapshot.model, snapshot.task.n_classes).T[snapshot.frame.classes]

@@ -1,0 +1,58 @@
+"""The top of a report: the numbers that say what was learned and how sure that is."""
+
+from math import log
+
+from mechgrok.analysis.summary import Summary
+from mechgrok.report.parts import number, percent
+
+MOST_NAMED = 8
+"""Keys that the headline names; more are counted."""
+
+Headline = tuple[str, str, str]
+"""Name, value and remark of a number."""
+
+
+def headlines(summary: Summary, algorithm: str) -> tuple[Headline, ...]:
+    """The numbers at the top; `algorithm` is the verdict on clock or pizza."""
+    cards = [*_results(summary), ("Keys", _named(summary), f"found in the {summary.keys.method}")]
+    if algorithm != "undetermined":
+        cards.append(("Algorithm", algorithm, "clock or pizza, from several measures"))
+    return (*cards, *_circuit(summary))
+
+
+def _results(summary: Summary) -> list[Headline]:
+    v = summary.values
+    guessing = f"guessing {number(log(v['n_classes']))}"
+    if "accuracy_test" in v:
+        return [
+            ("Test accuracy", percent(v["accuracy_test"]), f"train {percent(v['accuracy_train'])}"),
+            ("Test loss", number(v["loss_test"]), f"nats; train {number(v['loss_train'])}, {guessing}"),
+        ]
+    return [
+        ("Accuracy", percent(v["accuracy_all"]), "over all inputs"),
+        ("Loss", number(v["loss_all"]), f"nats, over all inputs; {guessing}"),
+    ]
+
+
+def _circuit(summary: Summary) -> list[Headline]:
+    v = summary.values
+    cards = []
+    if v["key_frequencies"]:
+        where = "train" if "excluded_loss_train" in v else "all"
+        explained = percent(v["logit_fve_class_centred"])
+        cards += [
+            ("Logits explained", explained, "by the keys; centred over the answers"),
+            ("Restricted loss", number(v["restricted_loss_all"]), "nats; the keys alone, all inputs"),
+            ("Excluded loss", number(v[f"excluded_loss_{where}"]), f"nats; without the keys, {where} inputs"),
+        ]
+    if summary.neurons is not None:
+        pure = f"with {summary.neurons.threshold:.0%} of their variance in one block"
+        cards.append(("Tuned neurons", f"{v['neurons_decided']} of {v['neurons']}", pure))
+    return cards
+
+
+def _named(summary: Summary) -> str:
+    keys = summary.values["key_frequencies"]
+    if len(keys) > MOST_NAMED:
+        return f"{len(keys)} keys"
+    return ", ".join(map(str, keys)) or "none"

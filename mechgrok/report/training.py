@@ -1,0 +1,53 @@
+"""A run as the page shows it: its network at many checkpoints, and the numbers beside the slider."""
+
+from dataclasses import dataclass
+
+from mechgrok.activations import ActivationGrid
+from mechgrok.analysis.losses import accuracy, full_loss
+from mechgrok.analysis.summary import Summary
+from mechgrok.report.film import Film, choose_steps
+from mechgrok.report.parts import Checkpoints, number, percent
+from mechgrok.report.portrait import Picture, Portrait, choose_portrait, film_of, most_frames
+from mechgrok.runs import Run
+from mechgrok.tasks import Split
+
+
+@dataclass(frozen=True)
+class Training:
+    """The checkpoints of a run, drawn.
+
+    Attributes:
+        films: the portrait's figures.
+        checkpoints: None where there is one alone, and nothing to go through.
+    """
+
+    portrait: Portrait
+    films: dict[str, Film]
+    checkpoints: Checkpoints | None
+
+
+def film_training(run: Run, last: ActivationGrid, summary: Summary) -> Training:
+    """Draw a run at up to 40 checkpoints.
+
+    Args:
+        last: the network at the newest checkpoint.
+        summary: what is known about it.
+    """
+    steps = choose_steps(run.steps, run.history, most_frames(last.task.frame.order))
+    portrait = choose_portrait(last, summary, len(steps))
+    pictures: list[Picture] = []
+    values: list[dict[str, str]] = []
+    for step in steps:
+        grid = last if step == steps[-1] else run.grid(step)
+        pictures.append(portrait.draw(grid))
+        values.append(_results(grid, run.split))
+    facts = tuple(values[-1])
+    shown = Checkpoints(steps, facts, tuple(tuple(v.values()) for v in values))
+    return Training(portrait, film_of(pictures), shown if len(steps) > 1 else None)
+
+
+def _results(grid: ActivationGrid, split: Split) -> dict[str, str]:
+    parts = {"train": split.train, "test": split.test}
+    present = {name: mask for name, mask in parts.items() if mask.any()}
+    losses = {f"{name} loss": number(full_loss(grid, mask)) for name, mask in present.items()}
+    return losses | {f"{name} accuracy": percent(accuracy(grid, mask)) for name, mask in present.items()}

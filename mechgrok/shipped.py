@@ -1,0 +1,61 @@
+"""The trained networks that come with mechgrok, found by name."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from mechgrok.errors import CheckpointError
+
+INDEX = "index.json"
+FOLDERS = (Path(__file__).parent / "checkpoints", Path(__file__).parents[1] / "checkpoints")
+"""Where they lie when the package is installed, and in a clone."""
+
+
+def shipped_runs() -> dict[str, dict[str, Any]]:
+    """What comes with mechgrok: for each name its description, how it is made again, and what to expect of it.
+
+    Returns:
+        By name: `description`; `command`, which makes the run again; `files`, the SHA-256 of each, by the path in
+        the run's folder; `expected`, the summary of the last checkpoint. Empty where the checkpoints were
+        left out of an installation.
+
+    >>> sorted(shipped_runs()["add113"])
+    ['command', 'description', 'expected', 'files']
+    """
+    folder = _folder()
+    return {} if folder is None else json.loads((folder / INDEX).read_text(encoding="utf-8"))
+
+
+def find_shipped(name: str) -> Path | None:
+    """Folder of a shipped run; None if none has this name."""
+    folder = _folder()
+    return folder / name if folder is not None and name in shipped_runs() else None
+
+
+def verify_shipped(name: str) -> None:
+    """Compare the files of a shipped run with their recorded hashes.
+
+    Raises:
+        CheckpointError: no shipped run has this name; a file is missing, or is not the one that was shipped.
+
+    >>> verify_shipped("add113")
+    """
+    path = find_shipped(name)
+    if path is None:
+        raise CheckpointError(f"no shipped run is called {name!r}; there are: {', '.join(shipped_runs())}")
+    for file, expected in shipped_runs()[name]["files"].items():
+        if not (path / file).is_file():
+            raise CheckpointError(f"{path / file} is missing; install mechgrok again")
+        if file_digest(path / file) != expected:
+            raise CheckpointError(f"{path / file} is not the file that was shipped; install mechgrok again")
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _folder() -> Path | None:
+    return next((folder for folder in FOLDERS if (folder / INDEX).is_file()), None)

@@ -1,0 +1,137 @@
+"""The products of a feed-forward network by hand: forward, backward, and the gradients of their weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mechgrok.config import Activation
+from mechgrok.models.mlp import HookedMLP
+from mechgrok.training.nonlinearities import BACKWARD, FORWARD
+
+Gradients = Mapping[nn.Parameter, Tensor]
+"""Where the gradient of each parameter is summed up."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A weight as a matrix [inputs, outputs]: the parameter or, for a tied unembedding, its transpose."""
+
+    parameter: nn.Parameter
+    transposed: bool = False
+
+    def matrix(self) -> Float[Tensor, "d_in d_out"]:
+        """The present weights."""
+        return self._view(self.parameter.detach())
+
+    def add(self, gradient: Float[Tensor, "d_in d_out"], grads: Gradients) -> None:
+        """Add to the gradient of the parameter."""
+        self._view(grads[self.parameter]).add_(gradient)
+
+    def _view(self, tensor: Tensor) -> Tensor:
+        return tensor.T if self.transposed else tensor
+
+
+class Link:
+    """activation(x) @ weight + bias, on chunks of inputs, with buffers that every chunk and every step reuses.
+
+    `refresh` once for each state of the weights, `forward` and `backward` for each chunk, `add_gradients` in the end.
+
+    Args:
+        factors: one matrix, or two that are multiplied with each other before the inputs come.
+        bias: [d_out], or None.
+        activation: of the input; None leaves it as it is.
+        length: the most inputs of a chunk.
+    """
+
+    def __init__(
+        self,
+        factors: tuple[Factor, ...],
+        bias: nn.Parameter | None,
+        activation: Activation | None,
+        length: int,
+    ) -> None:
+        self.factors, self.bias = factors, bias
+        self.activation: Activation | None = activation
+        first, last = factors[0].matrix(), factors[-1].matrix()
+        self.x = self.x_active = self.weight = first.new_empty(0)
+        d_in, d_out = len(first), last.shape[1]
+        self.active = first.new_empty(length, d_in) if activation else None
+        self.result = first.new_empty(length, d_out)
+        # Transposed, since it is summed up from products [d_out, rows] @ [rows, d_in], the faster order.
+        self.g_weight = first.new_zeros(d_out, d_in)
+        self.g_bias = first.new_zeros(d_out)
+
+    def refresh(self) -> None:
+        """Take the present weights, and forget the gradients summed up so far."""
+        matrices = [factor.matrix() for factor in self.factors]
+        # A product of weights is summed in float64 and rounded once, as the tables of the fast step are.
+        self.weight = matrices[0]
+        for matrix in matrices[1:]:
+            self.weight = (self.weight.double() @ matrix.double()).to(matrix.dtype)
+        self.g_weight.zero_()
+        self.g_bias.zero_()
+
+    def forward(self, x: Float[Tensor, "rows d_in"]) -> Float[Tensor, "rows d_out"]:
+        """The result, in a buffer; x is kept for the way back."""
+        self.x = self.x_active = x
+        if self.activation and self.active is not None:
+            self.x_active = self.active[: len(x)]
+            FORWARD[self.activation](x, self.x_active)
+        out = self.result[: len(x)]
+        if self.bias is None:
+            return torch.mm(self.x_active, self.weight, out=out)
+        return torch.addmm(self.bias, self.x_active, self.weight, out=out)
+
+    def backward(self, g: Float[Tensor, "rows d_out"]) -> Float[Tensor, "rows d_in"]:
+        """Gradient of the x of the last `forward`, in the memory of that x; sums up those of weight and bias."""
+        self.g_weight.addmm_(g.T, self.x_active)
+        if self.bias is not None:
+            self.g_bias.add_(g.sum(0))
+        g_active = torch.mm(g, self.weight.T, out=self.x_active)
+        if self.activation:
+            BACKWARD[self.activation](g_active, self.x)
+        return self.x
+
+    def add_gradients(self, grads: Gradients) -> None:
+        """Add what was summed up to the gradients of the parameters."""
+        if self.bias is not None:
+            grads[self.bias].add_(self.g_bias)
+        g = self.g_weight.T
+        if len(self.factors) == 1:
+            self.factors[0].add(g, grads)
+            return
+        left, right = self.factors
+        left.add(g @ right.matrix().T, grads)
+        right.add(left.matrix().T @ g, grads)
+
+
+def links_of(model: HookedMLP, length: int, *, folded: bool | None) -> list[Link]:
+    """The products from the first pre-activations to the logits.
+
+    Args:
+        length: the most inputs of a chunk.
+        folded: multiply the two matrices of a factored or tied read-out; None chooses what costs less.
+    """
+    act_fn, unembed = model.cfg.act_fn, model.unembed
+    hidden = [
+        Link((Factor(layer.W_in),), layer.b_in, act_fn, length)
+        for layer in model.layers[1:]
+        if layer.W_in is not None
+    ]
+    W_U = Factor(model.embed.W_E, transposed=True) if unembed.W_U is None else Factor(unembed.W_U)
+    factors = (W_U,) if unembed.W_out is None else (Factor(unembed.W_out), W_U)
+    if folded is None:
+        folded = _fold_pays([factor.matrix() for factor in factors])
+    if folded or len(factors) == 1:
+        return [*hidden, Link(factors, unembed.b_U, act_fn, length)]
+    left, right = factors
+    return [*hidden, Link((left,), None, act_fn, length), Link((right,), unembed.b_U, None, length)]
+
+
+def _fold_pays(matrices: list[Tensor]) -> bool:
+    """Whether the product has fewer elements, so that an input takes fewer multiplications, than its factors."""
+    return len(matrices[0]) * matrices[-1].shape[1] <= sum(prod(matrix.shape) for matrix in matrices)

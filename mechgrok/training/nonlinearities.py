@@ -1,0 +1,21 @@
+"""The activation functions and their derivatives, written into memory that is there."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mechgrok.config import Activation
+
+_aten = torch.ops.aten
+FORWARD: dict[Activation, Callable[..., Tensor]] = {
+    "relu": lambda pre, out: torch.clamp(pre, min=0, out=out),
+    "gelu": lambda pre, out: _aten.gelu.out(pre, out=out),
+    "square": lambda pre, out: torch.mul(pre, pre, out=out),
+}
+BACKWARD: dict[Activation, Callable[[Tensor, Tensor], object]] = {
+    "relu": lambda g, pre: _aten.threshold_backward.grad_input(g, pre, 0, grad_input=pre),
+    "gelu": lambda g, pre: _aten.gelu_backward.grad_input(g, pre, grad_input=pre),
+    "square": lambda g, pre: pre.mul_(g).mul_(2),
+}
+"""Gradient with respect to the pre-activations from that of the activations; replaces the former in place."""

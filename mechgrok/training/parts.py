@@ -1,0 +1,87 @@
+"""Parts of a network by the names of its parameters: what a training starts from, and what it leaves alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mechgrok.config import StartConfig
+from mechgrok.errors import ConfigError
+from mechgrok.models.protocol import HookedModel
+from mechgrok.storage import digest
+
+Weights = HookedModel | Mapping[str, Tensor]
+"""A network, or weights under the names of its parameters."""
+
+
+def parameters_of(model: nn.Module, parts: Sequence[str]) -> dict[str, nn.Parameter]:
+    """The parameters that some parts consist of, by name.
+
+    Args:
+        parts: names of parameters or of what holds them, whole up to a dot: "embed" stands for `embed.W_E`,
+            "blocks.0.mlp" for the hidden layer, "blocks" for everything between the embedding and the
+            unembedding.
+
+    Raises:
+        ConfigError: a part that the network does not have.
+
+    >>> from mechgrok import MLPConfig, build_model, modular_task
+    >>> model = build_model(modular_task("add", 5), MLPConfig())
+    >>> list(parameters_of(model, ["embed"]))
+    ['embed.W_E']
+    """
+    named = dict(model.named_parameters())
+    for part in parts:
+        if not any(_within(name, part) for name in named):
+            raise ConfigError(f"the network has no part {part!r}; its parameters are {', '.join(named)}")
+    return {name: weight for name, weight in named.items() if any(_within(name, part) for part in parts)}
+
+
+def starting_weights(
+    model: nn.Module, start: Weights, parts: Sequence[str] | None = None
+) -> dict[str, Tensor]:
+    """The weights that a network takes over from another one, by name.
+
+    Args:
+        model: the network that takes them over.
+        start: where they come from.
+        parts: which ones, as in `parameters_of`; None takes all that `start` has.
+
+    Raises:
+        ConfigError: a part that one of the two does not have, or a shape that differs.
+    """
+    if isinstance(start, HookedModel):
+        start = dict(start.named_parameters())
+    wanted = parameters_of(model, list(start) if parts is None else parts)
+    missing = [name for name in wanted if name not in start]
+    if missing:
+        raise ConfigError(
+            f"the weights to start from lack {', '.join(missing)}; they have {', '.join(start)}"
+        )
+    for name, weight in wanted.items():
+        if start[name].shape != weight.shape:
+            raise ConfigError(
+                f"{name} has the shape {tuple(start[name].shape)} where the training starts from, and "
+                f"{tuple(weight.shape)} in this network; tasks with the same symbols, and the same `specials`, "
+                "have networks of the same shapes"
+            )
+    return {name: start[name].detach().clone() for name in wanted}
+
+
+def start_config(start: Weights, weights: Mapping[str, Tensor]) -> StartConfig:
+    """What a run notes about the weights that it took over."""
+    task = getattr(getattr(start, "task", None), "name", "")
+    return StartConfig(task=task, parameters=tuple(weights), sha256=digest(weights))
+
+
+@torch.no_grad()
+def take_over(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Overwrite some parameters of a network."""
+    named: dict[str, Any] = dict(model.named_parameters())
+    for name, weight in weights.items():
+        named[name].copy_(weight)
+
+
+def _within(name: str, part: str) -> bool:
+    return name == part or name.startswith(f"{part}.")

@@ -1,0 +1,119 @@
+"""Several networks of one architecture as one: their weights stacked, every product one batched product."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn.utils.rnn import pad_sequence
+
+from mechgrok.models.networks import Network, make_network
+from mechgrok.tasks import Task
+from mechgrok.training.objectives import Objective
+from mechgrok.training.optimizers import STATE_SEPARATOR
+from mechgrok.training.step import EVALUATION_ROWS, readout_options
+
+
+def stack_weights(models: Sequence[Network]) -> Network:
+    """A network that holds the weights of all, [members, ...] under their usual names.
+
+    The weights of the given networks become views of these, so that an update of the stack is one of theirs.
+
+    >>> from mechgrok import ModelConfig, build_model, modular_task
+    >>> models = [build_model(modular_task("add", 5), ModelConfig(d_model=8), seed=seed) for seed in (0, 1)]
+    >>> stack_weights(models).embed.W_E.shape
+    torch.Size([2, 6, 8])
+    """
+    like = models[0].embed.W_E
+    stack = make_network(models[0].cfg).to(like.device, like.dtype)
+    for name, weight in stack.named_parameters():
+        weight.data = torch.stack([model.get_parameter(name).detach() for model in models])
+        for model, own in zip(models, weight.data, strict=True):
+            model.get_parameter(name).data = own
+    return stack
+
+
+class StackedStep:
+    """Gradients of stacked networks, each on its own train inputs of the task.
+
+    Args:
+        stack: what `stack_weights` gives.
+        train_masks: [n_inputs] for each network, which inputs it is trained on.
+    """
+
+    def __init__(
+        self,
+        stack: Network,
+        task: Task,
+        train_masks: Sequence[Bool[Tensor, " inputs"]],
+        objective: Objective,
+    ) -> None:
+        self.stack, self.objective = stack, objective
+        self.parameters: dict[str, nn.Parameter] = dict(stack.named_parameters())
+        self.options = readout_options(stack)
+        device = stack.embed.W_E.device
+        self.tokens = task.tokens.to(device)
+        rows = [mask.nonzero().flatten().to(device) for mask in train_masks]
+        padded = pad_sequence(rows, batch_first=True)
+        self.train_tokens, self.train_labels = self.tokens[padded], task.labels.to(device)[padded]
+        self.share = _shares([len(own) for own in rows], like=stack.embed.W_E)
+        self._logits: Tensor | None = None
+
+    def __call__(self) -> None:
+        """Overwrite every parameter's `.grad` with the gradients of each network's own mean loss."""
+        self._logits = None
+        for parameter in self.parameters.values():
+            parameter.grad = None
+        with torch.enable_grad():
+            logits = vmap(self._run)(self.parameters, self.train_tokens)
+        # All inputs of all networks as one long list, each with its weight in the mean over one network's inputs.
+        flat, labels = logits.detach().flatten(0, 1).clone(), self.train_labels.flatten()
+        _, gradient = self.objective.loss_and_gradient(flat, labels, self.train_labels.shape[1])
+        logits.backward(gradient.view_as(logits) * self.share)
+
+    @torch.no_grad()
+    def logits(self, member: int) -> Float[Tensor, "inputs d_vocab_out"]:
+        """Logits of one network on all inputs of the task; those of all are computed together, once for each update."""
+        if self._logits is None:
+            parts = self.tokens.split(EVALUATION_ROWS)
+            run = vmap(self._run, in_dims=(0, None))
+            self._logits = torch.cat([run(self.parameters, part) for part in parts], dim=1)
+        return self._logits[member]
+
+    def _run(self, parameters: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
+        return functional_call(self.stack, dict(parameters), (tokens,), self.options)[:, -1]
+
+
+def _shares(lengths: Sequence[int], like: Tensor) -> Float[Tensor, "members rows 1"]:
+    """Makes the mean over the longest train set one over each network's own: 0 for what was only filled in."""
+    own, longest = torch.tensor(lengths, dtype=torch.float64, device=like.device)[:, None], max(lengths)
+    filled = torch.arange(longest, device=like.device) < own
+    return (filled * (longest / own)).to(like.dtype)[..., None]
+
+
+def stack_states(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The state of an `Updater` of stacked weights, from those of the networks, which have taken as many updates.
+
+    >>> stack_states([{"optimizer|adamw|w|exp_avg": torch.ones(3)}] * 2)["optimizer|adamw|w|exp_avg"].shape
+    torch.Size([2, 3])
+    """
+    return {
+        path: first
+        if first.ndim == 0
+        else torch.stack([state[path] for state in states], dim=_member_axis(path))
+        for path, first in states[0].items()
+    }
+
+
+def member_state(state: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
+    """The part of such a state that belongs to one network; numbers, as of updates, belong to all."""
+    return {
+        path: tensor if tensor.ndim == 0 else tensor.select(_member_axis(path), member)
+        for path, tensor in state.items()
+    }
+
+
+def _member_axis(path: str) -> int:
+    """Grokfast-MA keeps its window of gradients along the first axis."""
+    return 1 if path.endswith(f"{STATE_SEPARATOR}ring") else 0

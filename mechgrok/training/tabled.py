@@ -1,0 +1,120 @@
+"""A one-layer transformer by its tables: the forward pass at the last position, for any inputs."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechgrok.models.mlp import HookedMLP
+from mechgrok.models.transformer import HookedTransformer
+from mechgrok.tasks import Task
+from mechgrok.training.attention import LastPositionAttention
+from mechgrok.training.bags import mix
+from mechgrok.training.chunks import rows_that_fit
+from mechgrok.training.nonlinearities import FORWARD
+from mechgrok.training.tables import Pairs, Tables, TokenTables, fold_pays
+
+
+def is_plain(model: HookedTransformer | HookedMLP) -> bool:
+    """Whether all weights have one precision, float32 or float64, and one device, and no hooks are attached."""
+    kinds = {(w.dtype, w.device) for w in model.parameters()}
+    return (
+        len(kinds) == 1
+        and kinds.pop()[0] in (torch.float32, torch.float64)
+        and not any(hook.fwd_hooks or hook.bwd_hooks for hook in model.hook_dict.values())
+    )
+
+
+class TabledNetwork:
+    """A network of that kind, on the inputs of a task.
+
+    Args:
+        pairs: the task's inputs.
+        folded: multiply the unembedding into the weights before it; None chooses what costs less.
+
+    Attributes:
+        width: columns that pass the MLP by and leave the block: logits if folded, else the residual stream.
+        n_weighted: terms of an input that are weighted by attention.
+    """
+
+    @staticmethod
+    def supports(model: object) -> bool:
+        """Whether the network has one layer, no LayerNorm, one precision and device, and no hooks attached."""
+        return (
+            isinstance(model, HookedTransformer)
+            and model.cfg.n_layers == 1
+            and model.cfg.normalization is None
+            and is_plain(model)
+        )
+
+    def __init__(self, model: HookedTransformer, pairs: Pairs, *, folded: bool | None = None) -> None:
+        self.model, self.cfg, self.pairs = model, model.cfg, pairs
+        self.folded = fold_pays(model) if folded is None else folded
+        self.tables = TokenTables(model, pairs, folded=self.folded)
+        self.width = self.cfg.d_vocab_out if self.folded else self.cfg.d_model
+        self.chunk_rows = rows_that_fit(self.cfg.d_mlp + self.width, model.embed.W_E)
+        self.n_weighted = pairs.n_mixed * self.cfg.n_heads
+        self.n_heads_rows = self.cfg.n_heads * len(pairs)
+        self.table_length = self.n_heads_rows + pairs.n_last
+
+    @staticmethod
+    def of(model: HookedTransformer, task: Task, *, folded: bool | None = None) -> "TabledNetwork":
+        """The network on all inputs of a task."""
+        return TabledNetwork(model, Pairs.of(task.tokens.to(model.embed.W_E.device)), folded=folded)
+
+    @torch.no_grad()
+    def run(
+        self, of_input: Int[Tensor, "inputs slots"]
+    ) -> tuple[Float[Tensor, "inputs d_mlp"], Float[Tensor, "inputs d_vocab_out"]]:
+        """Neurons and logits at the last position, for inputs given by their pairs."""
+        tables, like = self.tables.compute(), self.model.embed.W_E
+        neurons = like.new_empty(len(of_input), self.cfg.d_mlp)
+        logits = like.new_empty(len(of_input), self.cfg.d_vocab_out)
+        for part, active, out in zip(
+            *(whole.split(self.chunk_rows) for whole in (of_input, neurons, logits)), strict=True
+        ):
+            attention = LastPositionAttention(self.pairs, part, self.cfg.attention_rate, for_gradient=False)
+            weights = self.new_weights(len(part))
+            self.attend(attention, tables, weights)
+            u = mix(self.term_index(part).int(), tables.terms, weights)
+            _, passing = self.forward(u, tables, active)
+            self.write_logits(passing, out)
+        return neurons, logits
+
+    def term_index(self, of_input: Int[Tensor, "inputs slots"]) -> Int[Tensor, "inputs terms"]:
+        """Table rows of each input: head by head within slot by slot, then that of the last token itself."""
+        heads = torch.arange(self.cfg.n_heads, device=of_input.device) * len(self.pairs)
+        own = self.n_heads_rows + of_input[:, -1:] - self.pairs.first_last
+        mixed = of_input[:, : self.pairs.n_mixed, None]
+        return torch.cat([(mixed + heads).flatten(1), own], dim=1)
+
+    def new_weights(self, n: int) -> Float[Tensor, "n terms"]:
+        """Room for the weights of the terms; the last token's own row always has the weight 1."""
+        return self.model.embed.W_E.new_ones(n, self.n_weighted + 1)
+
+    def attend(
+        self, attention: LastPositionAttention, tables: Tables, weights: Float[Tensor, "inputs terms"]
+    ) -> Float[Tensor, "inputs slots heads"] | None:
+        """Write the attention weights of some inputs; returns the pattern that they came from."""
+        pattern = None if tables.scores is None else attention.pattern(tables.scores)
+        attention.write_weights(pattern, into=weights[:, :-1].unflatten(1, (-1, self.cfg.n_heads)))
+        return pattern
+
+    def forward(
+        self, u: Float[Tensor, "rows columns"], tables: Tables, active: Float[Tensor, "rows d_mlp"]
+    ) -> tuple[Float[Tensor, "rows d_mlp"], Float[Tensor, "rows width"]]:
+        """Write the neurons; returns their pre-activations, and what leaves the block: both parts of u."""
+        pre, passing = u[:, : self.cfg.d_mlp], u[:, self.cfg.d_mlp :]
+        if tables.out is not None:
+            FORWARD[self.cfg.act_fn](pre, active)
+            passing.addmm_(active, tables.out)
+        return pre, passing
+
+    def write_logits(
+        self, passing: Float[Tensor, "rows width"], out: Float[Tensor, "rows classes"]
+    ) -> Float[Tensor, "rows classes"]:
+        """Write the logits from what leaves the block."""
+        if self.folded:
+            return out.copy_(passing)
+        unembed = self.model.unembed
+        torch.mm(passing, unembed.W_U, out=out)
+        return out if unembed.b_U is None else out.add_(unembed.b_U)

@@ -1,0 +1,117 @@
+"""Time of a training step of feed-forward networks: by hand, by autograd, and in an ordinary torch loop.
+
+    python tests/benchmarks/bench_step_mlp.py [--p 113] [--fraction 0.3] [--rounds 20] [--threads 2] [--json FILE]
+
+The architectures are those of Zhong et al. 2023. All three train the same network on the same inputs in one
+process, in turns, so that whatever else the machine does falls on each. The ordinary loop: forward, log_softmax in
+float64, backward, AdamW. "products" are the matrix products of the step by hand, and nothing else.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from statistics import median
+
+import torch
+from bench_step import ADAMW, Step, bare_products, milliseconds
+from torch.nn import functional
+
+from mechgrok import MLPConfig, build_model, modular_task
+from mechgrok.training.fast_mlp import FastMLPStep
+from mechgrok.training.objectives import CrossEntropy
+from mechgrok.training.step import AutogradStep, prepare_process
+
+NETWORKS = {
+    "alpha": MLPConfig(),
+    "beta": MLPConfig(n_layers=2),
+    "delta": MLPConfig(combine="concat", d_embed=128),
+    "one-hot": MLPConfig(inputs="one_hot", act_fn="square"),
+}
+
+
+def our_step(kind: type[FastMLPStep | AutogradStep], config: MLPConfig, p: int, fraction: float) -> Step:
+    """One of our steps, and the update."""
+    task = modular_task("add", p, sequence=("a", "b"))
+    model = build_model(task, config, seed=0)
+    step = kind(model, task, task.split(fraction).train, CrossEntropy())
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True, **ADAMW)
+
+    def run() -> None:
+        step()
+        optimizer.step()
+
+    return run
+
+
+def usual_step(config: MLPConfig, p: int, fraction: float) -> Step:
+    """The loop that one writes without a library."""
+    task = modular_task("add", p, sequence=("a", "b"))
+    train = task.split(fraction).train
+    tokens, labels = task.tokens[train], task.labels[train]
+    model = build_model(task, config, seed=0)
+    optimizer = torch.optim.AdamW(model.parameters(), **ADAMW)
+
+    def run() -> None:
+        log_p = functional.log_softmax(model(tokens)[:, -1].double(), dim=-1)
+        loss = -log_p.gather(1, labels[:, None]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return run
+
+
+def measure(config: MLPConfig, p: int, fraction: float, rounds: int) -> dict[str, object]:
+    """The figures of one architecture; times in milliseconds, ratios to the step by hand."""
+    runs = {
+        "fast": our_step(FastMLPStep, config, p, fraction),
+        "autograd": our_step(AutogradStep, config, p, fraction),
+        "usual": usual_step(config, p, fraction),
+    }
+    runs["products"] = bare_products(runs["fast"])
+    for run in runs.values():
+        milliseconds(run, 3)
+    durations: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            durations[name] += milliseconds(run, 3)
+    medians = {name: median(times) for name, times in durations.items()}
+    fastest = {name: min(times) for name, times in durations.items()}
+    return {
+        "median_ms": medians,
+        "fastest_ms": fastest,
+        "ratio_of_medians": {name: medians[name] / medians["fast"] for name in ("autograd", "usual")},
+        "share_of_products": fastest["products"] / fastest["fast"],
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--p", type=int, default=113)
+    parser.add_argument("--fraction", type=float, default=0.3)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    prepare_process()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    figures = {
+        "p": arguments.p,
+        "fraction": arguments.fraction,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    } | {
+        name: measure(config, arguments.p, arguments.fraction, arguments.rounds)
+        for name, config in NETWORKS.items()
+    }
+    text = json.dumps(figures, indent=2)
+    sys.stdout.write(text + "\n")
+    if arguments.json:
+        arguments.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""The hand-written step of feed-forward networks against autograd in float64: gradients, losses, logits."""
+
+import copy
+import warnings
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mechgrok import MLPConfig, build_model, modular_task
+from mechgrok.errors import ConfigError
+from mechgrok.models.mlp import HookedMLP
+from mechgrok.tasks import Task
+from mechgrok.training.fast_mlp import FastMLPStep
+from mechgrok.training.objectives import CrossEntropy, make_objective
+from mechgrok.training.step import AutogradStep, make_step
+
+RELATIVE = 1e-5
+ZHONG = {
+    "alpha": MLPConfig(),
+    "beta": MLPConfig(n_layers=2),
+    "gamma": MLPConfig(n_layers=2, bias_per_operand=True),
+    "delta": MLPConfig(combine="concat", d_embed=128),
+    "alpha'": MLPConfig(embeddings="separate"),
+}
+"""The linear models of Zhong et al. 2023."""
+OPTIONS = {
+    "inputs": ["embedding", "one_hot"],
+    "embeddings": ["shared", "separate"],
+    "combine": ["sum", "concat"],
+    "d_embed": [3, 8, 17],
+    "d_mlp": [5, 12, 40],
+    "n_layers": [1, 2, 3],
+    "act_fn": ["relu", "gelu", "square"],
+    "mlp_bias": [True, False],
+    "bias_per_operand": [True, False],
+    "readout": ["direct", "factored", "tied"],
+    "unembed_bias": [True, False],
+    "init": ["pizza", "fan_in", "xavier"],
+}
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> MLPConfig:
+    """Any architecture that the configuration allows."""
+    drawn = {name: draw(st.sampled_from(values)) for name, values in OPTIONS.items()}
+    try:
+        return MLPConfig(**drawn)
+    except ConfigError:
+        assume(False)
+        raise
+
+
+def _reference(model: HookedMLP, task: Task, mask: Tensor) -> tuple[float, dict[str, Tensor]]:
+    """The usual loop in float64: forward, log_softmax, backward."""
+    twin = copy.deepcopy(model).double()
+    log_p = functional.log_softmax(twin(task.tokens[mask])[:, -1], dim=-1)
+    loss = -log_p.gather(1, task.labels[mask][:, None]).mean()
+    loss.backward()
+    return loss.item(), {name: weight.grad for name, weight in twin.named_parameters()}
+
+
+def _assert_same_gradients(model: HookedMLP, expected: dict[str, Tensor], relative: float = RELATIVE) -> None:
+    # The floor is for gradients that are 0 but for rounding.
+    total = torch.stack([g.norm() for g in expected.values()]).norm()
+    for name, weight in model.named_parameters():
+        error, size = (weight.grad - expected[name]).norm(), expected[name].norm()
+        assert error <= relative * size + 1e-12 * total, f"{name}: {error / size:.1e}"
+
+
+def _randomise(model: HookedMLP, seed: int, scale: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.mul_(scale)
+            if "b_" in name:
+                weight.copy_(0.3 * torch.randn(weight.shape, generator=generator))
+
+
+@given(
+    config=configs(),
+    operation=st.sampled_from(["add", "div", "x^2+x*y+y^2"]),
+    p=st.integers(4, 12),
+    sequence=st.sampled_from([("a", "b"), ("b", "a")]),
+    fraction=st.floats(0.2, 0.9),
+    seed=st.integers(0, 99),
+    scale=st.sampled_from([0.5, 1.0, 2.0]),
+    chunk_rows=st.sampled_from([1, 7, None]),
+    folded=st.sampled_from([True, False, None]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+@settings(max_examples=150)
+def test_gradients_and_losses_are_autograds(
+    config, operation, p, sequence, fraction, seed, scale, chunk_rows, folded, dtype
+):
+    task = modular_task(operation, p, sequence=sequence)
+    assume(config.readout != "tied" or task.d_vocab == task.n_classes)
+    model = build_model(task, config, seed=seed).to(dtype)
+    _randomise(model, seed, scale)
+    mask = task.split(fraction, seed=seed).train
+    step = FastMLPStep(model, task, mask, CrossEntropy(dtype), chunk_rows=chunk_rows, folded=folded)
+    loss = step()
+    expected_loss, expected = _reference(model, task, mask)
+    assert loss.dtype == torch.float64
+    assert loss.item() == pytest.approx(expected_loss, rel=RELATIVE)
+    _assert_same_gradients(model, expected, RELATIVE if dtype == torch.float32 else 1e-10)
+
+
+def _memorise(config: MLPConfig) -> tuple[HookedMLP, Task, Tensor]:
+    """A network that fits its train inputs evenly, its logits then scaled up to a loss of about 1e-9.
+
+    Evenly, by squared error, since the precision of a loss is the absolute one of the logits.
+    """
+    task = modular_task("add", 11, sequence=("a", "b"))
+    model = build_model(task, config, seed=0)
+    mask = task.split(0.5, seed=0).train
+    step = make_step(model, task, mask, make_objective("mse"))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
+    for _ in range(400):
+        step()
+        optimizer.step()
+    step = make_step(model, task, mask, CrossEntropy())
+    last = model.unembed.W_U if model.unembed.W_out is None else model.unembed.W_out
+    with torch.no_grad():
+        while step() > 2e-9:
+            last.mul_(1.02)
+    return model, task, mask
+
+
+@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize(
+    "config",
+    [
+        MLPConfig(d_embed=32, d_mlp=64),
+        MLPConfig(d_embed=32, d_mlp=64, n_layers=2, bias_per_operand=True, act_fn="gelu"),
+        MLPConfig(d_embed=32, d_mlp=64, combine="concat", readout="tied"),
+        MLPConfig(d_mlp=64, inputs="one_hot", embeddings="separate", mlp_bias=False, act_fn="square"),
+    ],
+    ids=["alpha", "gamma", "tied", "one-hot"],
+)
+def test_memorised_state_is_as_exact(config, folded):
+    model, task, mask = _memorise(config)
+    loss = FastMLPStep(model, task, mask, CrossEntropy(), folded=folded)()
+    expected_loss, expected = _reference(model, task, mask)
+    assert 1e-10 < expected_loss < 2.1e-9
+    assert loss.item() == pytest.approx(expected_loss, rel=RELATIVE)
+    _assert_same_gradients(model, expected)
+
+
+@pytest.mark.parametrize("name", ["mse", "stablemax"])
+def test_other_objectives_go_through(name):
+    task = modular_task("sub", 7, sequence=("a", "b"))
+    mask = task.split(0.5).train
+    config = MLPConfig(d_embed=8, d_mlp=16, n_layers=2)
+    fast, slow = (build_model(task, config, seed=3).double() for _ in range(2))
+    losses = [
+        make(model, task, mask, make_objective(name, scale=0.5))()
+        for make, model in ((FastMLPStep, fast), (AutogradStep, slow))
+    ]
+    torch.testing.assert_close(losses[0], losses[1])
+    _assert_same_gradients(fast, {n: w.grad for n, w in slow.named_parameters()}, 1e-10)
+
+
+@pytest.mark.parametrize("name", ZHONG)
+def test_training_by_hand_is_training_by_autograd(name):
+    task = modular_task("add", 7, sequence=("a", "b"))
+    mask = task.split(0.6).train
+    weights = []
+    for make in (FastMLPStep, AutogradStep):
+        model = build_model(task, ZHONG[name].replace(d_embed=8, d_mlp=16), seed=1).double()
+        step = make(model, task, mask, CrossEntropy(torch.float64))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(20):
+            optimizer.zero_grad()
+            step()
+            optimizer.step()
+        weights.append(nn.utils.parameters_to_vector(model.parameters()))
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-10)
+
+
+def test_gradients_are_overwritten_and_of_the_present_weights():
+    task = modular_task("add", 5, sequence=("a", "b"))
+    model = build_model(task, MLPConfig(d_embed=8, d_mlp=12, readout="tied"), seed=0)
+    mask = task.split(0.5).train
+    step = FastMLPStep(model, task, mask, CrossEntropy())
+    for weight in model.parameters():
+        weight.grad = torch.full_like(weight, torch.nan)
+    step()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(1.5)
+            weight.grad.fill_(1e6)
+    step()
+    _assert_same_gradients(model, _reference(model, task, mask)[1])
+
+
+def test_weights_are_the_networks_own_and_stay_as_they_are():
+    task = modular_task("add", 5, sequence=("a", "b"))
+    model = build_model(task, MLPConfig(d_embed=8, d_mlp=12, n_layers=2, inputs="one_hot"), seed=0)
+    before = {name: (w.data_ptr(), w.detach().clone()) for name, w in model.named_parameters()}
+    step = FastMLPStep(model, task, task.split(0.5).train, CrossEntropy())
+    step()
+    step.logits()
+    for name, weight in model.named_parameters():
+        pointer, values = before[name]
+        assert weight.data_ptr() == pointer
+        assert torch.equal(weight, values)
+
+
+def test_unused_tokens_get_zero_gradient():
+    task = modular_task("add", 5, sequence=("a", "b"))
+    model = HookedMLP(MLPConfig(d_vocab=9, d_vocab_out=6, d_embed=8, d_mlp=12, combine="concat"), seed=0)
+    mask = task.split(0.5).train
+    FastMLPStep(model, task, mask, CrossEntropy())()
+    assert model.embed.W_E.grad[5:].count_nonzero() == 0
+    _assert_same_gradients(model, _reference(model, task, mask)[1])
+
+
+@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("act_fn", ["relu", "gelu", "square"])
+def test_logits_are_the_networks(folded, act_fn):
+    task = modular_task("mul", 7, sequence=("a", "b"))
+    config = MLPConfig(d_embed=8, d_mlp=16, n_layers=2, act_fn=act_fn, readout="tied", unembed_bias=True)
+    model = build_model(task, config, seed=0)
+    _randomise(model, 0, 1.0)
+    step = FastMLPStep(model, task, task.split(0.5).train, CrossEntropy(), chunk_rows=10, folded=folded)
+    expected = model(task.tokens)[:, -1].detach()
+    torch.testing.assert_close(step.logits(), expected)
+    rows = torch.tensor([48, 3, 3, 20])
+    torch.testing.assert_close(step.logits(rows), expected[rows])
+    assert step.logits(rows[:0]).shape == (0, 7)
+    assert not step.logits().requires_grad
+
+
+def test_a_network_that_is_intervened_on_goes_through_autograd():
+    task = modular_task("add", 5, sequence=("a", "b"))
+    model = build_model(task, MLPConfig(d_embed=8, d_mlp=12), seed=0)
+    mask = task.split(0.5).train
+    assert isinstance(make_step(model, task, mask, CrossEntropy()), FastMLPStep)
+    model.add_hook("blocks.0.mlp.hook_post", lambda activation, hook: 0 * activation)
+    assert make_step(model, task, mask, CrossEntropy()).kind == "autograd"
+    model.reset_hooks()
+    assert FastMLPStep.supports(model)
+    model.embed.W_E.requires_grad_(False)
+    assert not FastMLPStep.supports(model)
+    assert not FastMLPStep.supports(nn.Linear(2, 2))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device to compare with the CPU")
+def test_cuda_gives_the_same_gradients():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the driver, not of the step
+        task = modular_task("add", 11, sequence=("a", "b"))
+        mask = task.split(0.5).train
+        model = build_model(task, MLPConfig(d_embed=8, d_mlp=16, n_layers=2, readout="tied"), seed=0)
+        expected_loss, expected = _reference(model, task, mask)
+        model = model.cuda()
+        step = FastMLPStep(model, task, mask, CrossEntropy(), chunk_rows=20)
+        assert step().item() == pytest.approx(expected_loss, rel=RELATIVE)
+        _assert_same_gradients(model, {name: g.cuda() for name, g in expected.items()})
+        torch.testing.assert_close(step.logits(), model(task.tokens.cuda())[:, -1].detach())
