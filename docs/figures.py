@@ -20,8 +20,9 @@ from mechgrok.plots.spectra import norm_spectrum
 
 FOLDER = Path(__file__).parent / "_static/tutorial"
 WIDTH = 720
-MOST_BYTES = 200_000
+MOST_BYTES = 100_000
 LOSSES = ["loss_train", "loss_test", "restricted_loss", "excluded_loss"]
+SHAPE = ["gini_W_E", "gini_W_L", "sum_squared_weights", "neurons_decided", "frequency_synchronisation"]
 
 
 def tutorial_run(folder: str) -> mg.Run:
@@ -49,7 +50,7 @@ def progress() -> dict[str, go.Figure]:
     run = mg.load_run("add113")
     return {
         "measures": mg.progress_measures(run, LOSSES).figure(),
-        "progress": mg.progress_measures(run).figure(),
+        "progress": mg.progress_measures(run, SHAPE).figure(),
     }
 
 
