@@ -9,9 +9,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from mechgrok.analysis.curves import first_step
 from mechgrok.config import TrainConfig
 from mechgrok.errors import ConfigError
-from mechgrok.experiments.milestones import first_step, median_step
+from mechgrok.experiments.milestones import median_step
 from mechgrok.plots.data_fraction import data_fraction_figure
 from mechgrok.tasks import Task, modular_task
 from mechgrok.training.many import train_many
@@ -117,7 +118,7 @@ def data_fraction_sweep(
 
 def _outcome(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "step": first_step(history, "accuracy_test", above=GENERALISED),
+        "step": first_step(history, "accuracy_test", at_least=GENERALISED),
         "steps": history[-1]["step"],
         "accuracy_test": max(row["accuracy_test"] for row in history),
     }

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from mechgrok.analysis.curves import first_step
 from mechgrok.config import ModelConfig, TrainConfig
-from mechgrok.experiments.milestones import first_step
 from mechgrok.experiments.reproduction import Row, reproduction
 from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
@@ -31,7 +31,7 @@ SETUP = TrainConfig(
 def _step_of_95(seed: int, **changes: object) -> float | None:
     config = SETUP.replace(**changes)
     run: Run = train(modular_task("div", 97), config, seed=seed, checkpoint_every=config.steps)
-    return first_step(run.history, "accuracy_test", above=0.95)
+    return first_step(run.history, "accuracy_test", at_least=0.95)
 
 
 @reproduction(

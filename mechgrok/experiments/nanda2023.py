@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+from mechgrok.analysis.curves import first_step
 from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.analysis.losses import excluded_loss, full_loss, restricted_loss
-from mechgrok.experiments.milestones import first_step, median_step
+from mechgrok.experiments.milestones import median_step
 from mechgrok.experiments.reproduction import Row, reproduction
 from mechgrok.runs import Run
 from mechgrok.tasks import modular_task

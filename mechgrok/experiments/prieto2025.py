@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from mechgrok.analysis.curves import first_step
 from mechgrok.config import MLPConfig, TrainConfig
-from mechgrok.experiments.milestones import first_step
 from mechgrok.experiments.reproduction import Row, reproduction
 from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
@@ -53,10 +53,10 @@ def stability(full: bool) -> Iterator[Row]:
         orthogonal = _run(seed, gradient="orthograd", steps=300)
         yield Row(
             f"OrthoGrad: step of 99% test accuracy, seed {seed}",
-            300, first_step(orthogonal.history, "accuracy_test", above=0.99), None, 300,
+            300, first_step(orthogonal.history, "accuracy_test", at_least=0.99), None, 300,
         )  # fmt: skip
         stable = _run(
             seed, objective="stablemax", betas=(0.9, 0.999), steps=100_000 if full else 20_000, eval_every=100
         )
-        reached = first_step(stable.history, "accuracy_test", above=0.95)
+        reached = first_step(stable.history, "accuracy_test", at_least=0.95)
         yield Row(f"StableMax: step of 95% test accuracy, seed {seed}", None, reached, None, 100_000)

@@ -17,11 +17,11 @@ TEST_LOSS = 0.05
 TRAINING = """
 import sys
 import mechgrok as mg
-from mechgrok.experiments.milestones import first_step
+from mechgrok.analysis.curves import first_step
 recipe, seed, p, loss = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 task = mg.modular_task("add", p)
 run = mg.train(task, recipe, seed=seed, stop_test_loss=loss, stop_when_settled=False, progress=False)
-print(run.steps[-1], run.history[-1]["accuracy_test"], first_step(run.history, "accuracy_test", above=0.99))
+print(run.steps[-1], run.history[-1]["accuracy_test"], first_step(run.history, "accuracy_test", at_least=0.99))
 """
 
 

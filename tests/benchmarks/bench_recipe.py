@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 import mechgrok as mg
-from mechgrok.experiments.milestones import first_step
+from mechgrok.analysis.curves import first_step
 
 COLUMNS = ("seed", "memorised", "grokked", "last", "accuracy", "keys", "restricted/full", "W_L in keys")
 
@@ -28,7 +28,7 @@ def describe(run: mg.Run) -> dict[str, Any]:
     return {
         "seed": run.config.seed,
         "memorised": first_step(run.history, "loss_train", below=1e-2),
-        "grokked": first_step(run.history, "accuracy_test", above=0.99),
+        "grokked": first_step(run.history, "accuracy_test", at_least=0.99),
         "last": run.steps[-1],
         "accuracy": mg.accuracy(grid, run.split.test),
         "keys": list(keys),

@@ -7,7 +7,7 @@ import pytest
 import mechgrok as mg
 from mechgrok import cli
 from mechgrok.experiments import reproduction as module
-from mechgrok.experiments.milestones import first_step, median_step
+from mechgrok.experiments.milestones import median_step
 from mechgrok.experiments.reproduction import (
     Row,
     find_reproduction,
@@ -93,13 +93,6 @@ def test_the_list_as_json(invented, capsys, monkeypatch, tmp_path):
 def test_no_name_is_an_error(capsys):
     assert cli.main(["reproduce"]) == 1
     assert "which reproduction? One of" in capsys.readouterr().err
-
-
-def test_first_step():
-    history = [{"step": s, "loss_test": loss} for s, loss in ((0, None), (10, 5.0), (20, 0.5), (30, 0.7))]
-    assert first_step(history, "loss_test", below=0.6) == 20
-    assert first_step(history, "loss_test", above=5.0) == 10
-    assert first_step(history, "loss_test", below=0.1) is None
 
 
 def test_a_median_counts_never_as_latest():
