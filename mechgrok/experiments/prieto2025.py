@@ -40,7 +40,9 @@ def _run(seed: int, **changes: object) -> Run:
     cost="10 minutes",
     deviations=(
         "The source gives curves, not numbers: bounds follow from what the curves show.",
-        "OrthoGrad is given the 300 steps of the authors' command; StableMax 20,000 of 100,000 at the quick size.",
+        "OrthoGrad is given the 300 steps of the authors' command.",
+        "At the quick size StableMax learns from 70% of the pairs, one of the authors' fractions, where 8,000 steps are "
+        "enough. On 40% their command takes 80,000 to 100,000; we saw 1% test accuracy after 20,000.",
     ),
 )
 def stability(full: bool) -> Iterator[Row]:
@@ -55,8 +57,7 @@ def stability(full: bool) -> Iterator[Row]:
             f"OrthoGrad: step of 99% test accuracy, seed {seed}",
             300, first_step(orthogonal.history, "accuracy_test", at_least=0.99), None, 300,
         )  # fmt: skip
-        stable = _run(
-            seed, objective="stablemax", betas=(0.9, 0.999), steps=100_000 if full else 20_000, eval_every=100
-        )
+        size = {"fraction": 0.4, "steps": 100_000} if full else {"fraction": 0.7, "steps": 8000}
+        stable = _run(seed, objective="stablemax", betas=(0.9, 0.999), eval_every=100, **size)
         reached = first_step(stable.history, "accuracy_test", at_least=0.95)
-        yield Row(f"StableMax: step of 95% test accuracy, seed {seed}", None, reached, None, 100_000)
+        yield Row(f"StableMax: step of 95% test accuracy, seed {seed}", None, reached, None, size["steps"])
