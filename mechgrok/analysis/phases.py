@@ -129,6 +129,8 @@ def _generalisation(test: Curve) -> Fall | str:
 def _memorisation(train: Curve, excluded: Curve, fall: Fall | str, first: int) -> tuple[Phase, str]:
     """The phase, and the curve that its end was read from."""
     name, start = "memorisation", Boundary(first, first, first)
+    if not len(train):
+        return Phase(name, reason="there is no train loss"), train.name
     learned = next(iter(train.steps[train.values < LEARNED].tolist()), None)
     if isinstance(fall, Fall) and (learned is None or learned > fall.start.earliest):
         falls = f"the test loss falls from step {fall.start.earliest} on"

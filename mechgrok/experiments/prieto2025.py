@@ -41,8 +41,8 @@ def _run(seed: int, **changes: object) -> Run:
     deviations=(
         "The source gives curves, not numbers: bounds follow from what the curves show.",
         "OrthoGrad is given the 300 steps of the authors' command.",
-        "At the quick size StableMax learns from 70% of the pairs, one of the authors' fractions, where 8,000 steps are "
-        "enough. On 40% their command takes 80,000 to 100,000; we saw 1% test accuracy after 20,000.",
+        "At the quick size StableMax learns from 70% of the pairs, one of the authors' fractions, where 8,000 steps "
+        "are enough. On 40% their command takes 80,000 to 100,000; we saw 1% test accuracy after 20,000.",
     ),
 )
 def stability(full: bool) -> Iterator[Row]:

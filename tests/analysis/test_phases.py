@@ -213,3 +213,9 @@ def test_a_network_that_was_trained_before_does_not_memorise():
     assert phases.memorisation.end is None
     assert "loss_train does not fall" in phases.memorisation.reason
     assert phases.cleanup.end is not None
+
+
+def test_without_losses_there_are_no_phases():
+    phases = find_phases([{"step": s, "gini_W_E": s / 100} for s in range(0, 100, 10)])
+    assert [phase.start for phase in phases] == [None] * 3
+    assert phases.memorisation.reason == "there is no train loss"
