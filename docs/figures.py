@@ -22,7 +22,14 @@ FOLDER = Path(__file__).parent / "_static/tutorial"
 WIDTH = 720
 MOST_BYTES = 100_000
 LOSSES = ["loss_train", "loss_test", "restricted_loss", "excluded_loss"]
-SHAPE = [*LOSSES, "gini_W_E", "gini_W_L", "sum_squared_weights", "neurons_decided", "frequency_synchronisation"]
+SHAPE = [
+    *LOSSES,
+    "gini_W_E",
+    "gini_W_L",
+    "sum_squared_weights",
+    "neurons_decided",
+    "frequency_synchronisation",
+]
 
 
 def tutorial_run(folder: str) -> mg.Run:
