@@ -63,7 +63,8 @@ class CrossEntropy:
         right = work.gather(1, y)
         odds = _wrong_odds(work, y, reference=right)
         wrong, lead = odds.sum(1, keepdim=True), None
-        if not wrong.isfinite().all():
+        # Far below the overflow, since the inverse of the sum must not underflow either.
+        if not wrong.max() < torch.finfo(self.dtype).max ** 0.5:
             largest = work.amax(1, keepdim=True)
             odds = _wrong_odds(work, y, reference=largest)
             wrong, lead = odds.sum(1, keepdim=True), (right - largest).double()

@@ -66,7 +66,7 @@ def test_a_checkpoint_with_nothing_to_draw_is_empty():
     assert unpacked(part)[1] == 2
 
 
-@given(st.integers(2, 300), st.integers(2, 40), st.randoms())
+@given(st.integers(2, 300), st.integers(2, 40), st.randoms(use_true_random=True))
 def test_the_choice_is_as_long_as_allowed_with_both_ends(n: int, most: int, random):
     steps = sorted(random.sample(range(10_000), n))
     history = [

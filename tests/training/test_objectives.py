@@ -152,3 +152,12 @@ def test_factory_refuses_what_it_cannot_give():
         make_objective("mse", naive=True)
     with pytest.raises(ConfigError, match="above 0, got -1"):
         make_objective("mse", scale=-1.0)
+
+
+@pytest.mark.parametrize("gap", [10.0, 43.0, 60.0, 87.0, 89.0, 1e4])
+def test_a_far_larger_wrong_logit_leaves_the_gradient_whole(gap):
+    """Its odds are near the largest float, and the inverse of their sum near the smallest."""
+    logits = torch.tensor([[0.0, gap, gap]])
+    loss, gradient = CrossEntropy().loss_and_gradient(logits.clone(), torch.tensor([0]))
+    assert loss.item() == pytest.approx(gap + math.log(2), rel=1e-4)
+    assert gradient.tolist() == [pytest.approx([-1.0, 0.5, 0.5], abs=1e-4)]
