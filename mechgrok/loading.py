@@ -7,7 +7,7 @@ from mechgrok.errors import CheckpointError
 from mechgrok.models.files import read_model
 from mechgrok.models.networks import Network
 from mechgrok.runs import load_run
-from mechgrok.shipped import find_shipped
+from mechgrok.shipped import folder_or_shipped
 from mechgrok.tasks import Task
 
 
@@ -35,9 +35,8 @@ def load_model(
     Raises:
         CheckpointError: nothing there, or nothing that can be read; the text says why.
     """
-    shipped = find_shipped(str(path))
-    path = Path(path)
-    if path.is_dir() or (shipped and not path.exists()):
+    path = folder_or_shipped(path)
+    if path.is_dir():
         model = load_run(path).model(step)
     elif step is not None:
         raise CheckpointError(f"step={step} needs the folder of a run; {path} is a file or missing")

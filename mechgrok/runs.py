@@ -31,7 +31,7 @@ from mechgrok.drawable import Drawable
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.files import read_model, read_tensors, write_model
 from mechgrok.models.networks import Network
-from mechgrok.shipped import find_shipped, shipped_runs
+from mechgrok.shipped import folder_or_shipped, shipped_runs
 from mechgrok.storage import digest, write_json, write_tensors, write_text
 from mechgrok.tasks import Split, Task, task_from_spec
 
@@ -242,10 +242,7 @@ def load_run(path: str | Path) -> Run:
     >>> load_run("add113-fast").task
     Task(add113: a b = -> 113 classes, 12769 inputs)
     """
-    folder = Path(path)
-    if not folder.exists():
-        folder = find_shipped(str(path)) or folder
-    return _open(folder)
+    return _open(folder_or_shipped(path))
 
 
 def _open(path: Path) -> Run:

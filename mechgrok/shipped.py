@@ -33,6 +33,12 @@ def find_shipped(name: str) -> Path | None:
     return folder / name if folder is not None and name in shipped_runs() else None
 
 
+def folder_or_shipped(path: str | Path) -> Path:
+    """A path as it is; where there is nothing, and a shipped run has this name, the folder of that run."""
+    path = Path(path)
+    return path if path.exists() else find_shipped(str(path)) or path
+
+
 def verify_shipped(name: str) -> None:
     """Compare the files of a shipped run with their recorded hashes.
 

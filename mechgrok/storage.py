@@ -21,7 +21,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
         CheckpointError: the file cannot be written.
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    _replace(path, lambda temporary: save_file(plain, temporary, dict(header or {})))
+    replace_file(path, lambda temporary: save_file(plain, temporary, dict(header or {})))
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
@@ -50,11 +50,18 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         CheckpointError: the file cannot be written.
     """
-    _replace(path, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
+    replace_file(path, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
 
 
-def _replace(path: Path, write: Callable[[str], object]) -> None:
-    """Write beside the target, flush to disk, rename: after a crash there is the old file or the new one."""
+def replace_file(path: Path, write: Callable[[str], object]) -> None:
+    """Write beside the target, flush to disk, rename: after a crash there is the old file or the new one.
+
+    Args:
+        write: writes the file whose name it is given.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from mechgrok.models.protocol import HookedModel
 from mechgrok.plots.algorithms import compare_algorithms
 from mechgrok.report import write_comparison, write_report
 from mechgrok.runs import Run, load_run
-from mechgrok.shipped import find_shipped
+from mechgrok.shipped import folder_or_shipped
 from mechgrok.tasks import modular_task
 
 Rule = Literal["shuffle", "randperm", "unordered"]
@@ -132,4 +132,4 @@ def _open(path: Path) -> Run | HookedModel:
 
 
 def _is_run(path: Path) -> bool:
-    return path.is_dir() or (not path.exists() and find_shipped(str(path)) is not None)
+    return folder_or_shipped(path).is_dir()

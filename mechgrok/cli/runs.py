@@ -51,7 +51,8 @@ def train(
         operation: add, sub, mul, div, or an expression such as "x^2+x*y+y^2".
         p: the modulus.
         out: folder for the run.
-        recipe: configuration to start from: fast, nanda, pizza, clock, furuta, power or chughtai.
+        recipe: configuration to start from: fast, nanda, pizza, clock, alpha, alpha-prime, beta, gamma, delta,
+            furuta, power or chughtai.
         seed: seed of the initial weights and of the split.
         steps: the most steps to take; by default the recipe's.
         fraction: share of the inputs to train on.

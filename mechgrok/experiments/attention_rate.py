@@ -1,11 +1,9 @@
 """From pizza to clock: networks trained at several attention rates, each with its verdict."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import plotly.graph_objects as go
@@ -13,10 +11,10 @@ import plotly.graph_objects as go
 from mechgrok.analysis.algorithms import Algorithm, AlgorithmVerdict, classify_algorithm
 from mechgrok.config import ModelConfig, TrainConfig
 from mechgrok.errors import ConfigError
+from mechgrok.experiments.sweeps import train_and_judge
 from mechgrok.plots.attention_rate import attention_rate_figure
 from mechgrok.runs import Run
 from mechgrok.tasks import Task, modular_task
-from mechgrok.training.many import train_many
 from mechgrok.training.recipes import find_recipe
 
 RATES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -124,18 +122,15 @@ def attention_rate_sweep(
     configs = {float(rate): _at_rate(find_recipe(recipe).replace(**changes), rate) for rate in rates}
     if len(configs) < len(rates):
         raise ConfigError(f"each rate is trained once for each seed; got {list(rates)}")
-    seeds, task = list(seeds), task or modular_task("add", 59)
-    with TemporaryDirectory(prefix="mechgrok-") if out is None else nullcontext(out) as folder:
-        members = train_many(
-            task, list(configs.values()), seeds=seeds, out=folder, workers=workers, progress=progress
-        )
-        places = [(rate, seed) for rate in configs for seed in seeds]
-        networks = [
-            _judge(*place, member.run, triples)
-            for place, member in zip(places, members, strict=True)
-            if member.run is not None
-        ]
-    return AttentionRateSweep(tuple(networks), {m.name: m.error for m in members if m.error is not None})
+
+    def judge(rate: float, seed: int, run: Run) -> RatedNetwork:
+        return RatedNetwork(rate, seed, run.steps[-1], classify_algorithm(run.model(), triples=triples))
+
+    task = task or modular_task("add", 59)
+    networks, failures = train_and_judge(
+        task, configs, list(seeds), judge, out=out, workers=workers, progress=progress
+    )
+    return AttentionRateSweep(networks, failures)
 
 
 def _at_rate(config: TrainConfig, rate: int | float) -> TrainConfig:
@@ -143,10 +138,6 @@ def _at_rate(config: TrainConfig, rate: int | float) -> TrainConfig:
         raise ConfigError(f"the recipe {config.recipe!r} trains an MLP, which has no attention to rate")
     model = config.model.replace(attention_rate=rate)
     return config.replace(recipe=f"{config.recipe}-rate{rate:g}", model=model)
-
-
-def _judge(rate: float, seed: int, run: Run, triples: int | None) -> RatedNetwork:
-    return RatedNetwork(rate, seed, run.steps[-1], classify_algorithm(run.model(), triples=triples))
 
 
 def _shares(rate: float, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,24 +6,20 @@ from math import log
 from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.analysis.losses import excluded_loss, full_loss, restricted_loss
 from mechgrok.analysis.representations import representation_measures
-from mechgrok.config import MLPConfig, TrainConfig
+from mechgrok.config import MLPConfig
 from mechgrok.experiments.reproduction import Row, reproduction
 from mechgrok.tasks import sn_task
+from mechgrok.training.recipes import find_recipe
 from mechgrok.training.trainer import train
 
-SETUP = TrainConfig(
+SETUP = find_recipe("chughtai").replace(
     recipe="chughtai-mlp",
     model=MLPConfig(
         embeddings="separate", combine="concat", d_embed=256, d_mlp=128, mlp_bias=False, init="fan_in"
     ),
     sequence=("a", "b"),
     fraction=0.4,
-    split_rule="randperm",
-    lr=1e-3,
-    weight_decay=1.0,
-    warmup=0,
     steps=250_000,
-    loss_dtype="float64",
     stop_when_settled=False,
     checkpoint_every=250_000,
     eval_every=100,

@@ -1,10 +1,8 @@
 """How much data it takes: steps to generalisation against the fraction of the inputs that is trained on."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import plotly.graph_objects as go
@@ -12,10 +10,11 @@ import plotly.graph_objects as go
 from mechgrok.analysis.curves import first_step
 from mechgrok.config import TrainConfig
 from mechgrok.errors import ConfigError
-from mechgrok.experiments.milestones import median_step
+from mechgrok.experiments.milestones import best_accuracy, median_step
+from mechgrok.experiments.sweeps import train_and_judge
 from mechgrok.plots.data_fraction import data_fraction_figure
+from mechgrok.runs import Run
 from mechgrok.tasks import Task, modular_task
-from mechgrok.training.many import train_many
 from mechgrok.training.recipes import find_recipe
 
 FRACTIONS = (0.25, 0.3, 0.4, 0.5, 0.7)
@@ -101,24 +100,20 @@ def data_fraction_sweep(
     if not fractions or len(set(fractions)) < len(fractions) or not all(0 < f < 1 for f in fractions):
         raise ConfigError(f"fractions are different numbers between 0 and 1, got {list(fractions)}")
     base = find_recipe(recipe).replace(**changes)
-    configs = [
-        base.replace(recipe=f"{base.recipe}-{fraction:g}", fraction=fraction) for fraction in fractions
-    ]
-    seeds, task = list(seeds), task or modular_task("add", 97)
-    with TemporaryDirectory(prefix="mechgrok-") if out is None else nullcontext(out) as folder:
-        members = train_many(task, configs, seeds=seeds, out=folder, workers=workers, progress=progress)
-        places = [(fraction, seed) for fraction in fractions for seed in seeds]
-        table = [
-            {"fraction": fraction, "seed": seed, **_outcome(member.run.history)}
-            for (fraction, seed), member in zip(places, members, strict=True)
-            if member.run is not None
-        ]
-    return DataFractionSweep(tuple(table), {m.name: m.error for m in members if m.error is not None})
+    configs = {f: base.replace(recipe=f"{base.recipe}-{f:g}", fraction=f) for f in fractions}
+    task = task or modular_task("add", 97)
+    table, failures = train_and_judge(
+        task, configs, list(seeds), _row, out=out, workers=workers, progress=progress
+    )
+    return DataFractionSweep(table, failures)
 
 
-def _outcome(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _row(fraction: float, seed: int, run: Run) -> dict[str, Any]:
+    history = run.history
     return {
+        "fraction": fraction,
+        "seed": seed,
         "step": first_step(history, "accuracy_test", at_least=GENERALISED),
         "steps": history[-1]["step"],
-        "accuracy_test": max(row["accuracy_test"] for row in history),
+        "accuracy_test": best_accuracy(history),
     }

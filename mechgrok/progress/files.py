@@ -3,14 +3,12 @@
 import csv
 import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mechgrok.errors import CheckpointError, ConfigError
-from mechgrok.storage import write_text
+from mechgrok.storage import replace_file, write_text
 
 Number = int | float
 Columns = dict[str, tuple[Number | None, ...]]
@@ -85,14 +83,7 @@ def _write_parquet(path: Path, header: Mapping[str, Any], columns: Mapping[str, 
         for name, v in columns.items()
     }
     table = arrow.table(arrays).replace_schema_metadata({MARK: json.dumps(header)})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            temporary = Path(folder) / path.name
-            parquet.write_table(table, temporary)
-            os.replace(temporary, path)
-    except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error}") from error
+    replace_file(path, lambda temporary: parquet.write_table(table, temporary))
 
 
 def _read_parquet(path: Path) -> tuple[dict[str, Any], Columns]:

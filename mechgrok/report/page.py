@@ -30,7 +30,7 @@ def write_report(
 
     The page of a run has a slider through its checkpoints, which moves the position on the curves, the embedding
     spectrum, the embedding circles, some neurons and the logits in the basis of the task together. Of more than
-    40 checkpoints it shows a choice: half of them spread evenly over the steps, half where the test loss moves
+    40 checkpoints it shows a choice: some of them spread evenly over the steps, the others where the losses move
     most. For large groups there are fewer, so that the file stays below 15 MB.
 
     Args:

@@ -19,12 +19,13 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mechgrok import ModelConfig, build_model, modular_task
 from mechgrok.models.transformer_lens import to_transformer_lens
+from mechgrok.tasks import Task
 from mechgrok.training.objectives import CrossEntropy
 from mechgrok.training.step import make_step, prepare_process
 
@@ -39,7 +40,18 @@ def fast_step(p: int, fraction: float, config: ModelConfig | None = None) -> Ste
     """Our step and update."""
     task = modular_task("add", p)
     model = build_model(task, config or ModelConfig(), seed=0)
-    step = make_step(model, task, task.split(fraction).train, CrossEntropy())
+    return with_update(make_step(model, task, task.split(fraction).train, CrossEntropy()), model)
+
+
+def usual_step(p: int, fraction: float, config: ModelConfig | None = None) -> Step:
+    """The loop that the papers' notebooks run, with the installed TransformerLens."""
+    task = modular_task("add", p)
+    native = to_transformer_lens(build_model(task, config or ModelConfig(), seed=0))
+    return usual_loop(native, task, fraction)
+
+
+def with_update(step: Step, model: nn.Module) -> Step:
+    """One of our steps, and the update."""
     optimizer = torch.optim.AdamW(model.parameters(), fused=True, **ADAMW)
 
     def run() -> None:
@@ -49,16 +61,14 @@ def fast_step(p: int, fraction: float, config: ModelConfig | None = None) -> Ste
     return run
 
 
-def usual_step(p: int, fraction: float, config: ModelConfig | None = None) -> Step:
-    """The loop that the papers' notebooks run, with the installed TransformerLens."""
-    task = modular_task("add", p)
+def usual_loop(model: nn.Module, task: Task, fraction: float) -> Step:
+    """Forward, log_softmax in float64 at the last position, backward, AdamW."""
     train = task.split(fraction).train
     tokens, labels = task.tokens[train], task.labels[train]
-    native = to_transformer_lens(build_model(task, config or ModelConfig(), seed=0))
-    optimizer = torch.optim.AdamW(native.parameters(), **ADAMW)
+    optimizer = torch.optim.AdamW(model.parameters(), **ADAMW)
 
     def run() -> None:
-        log_p = functional.log_softmax(native(tokens)[:, -1].double(), dim=-1)
+        log_p = functional.log_softmax(model(tokens)[:, -1].double(), dim=-1)
         loss = -log_p.gather(1, labels[:, None]).mean()
         optimizer.zero_grad()
         loss.backward()

@@ -14,8 +14,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from bench_step import ADAMW, Step, bare_products, milliseconds
-from torch.nn import functional
+from bench_step import bare_products, milliseconds, usual_loop, with_update
 
 from mechgrok import MLPConfig, build_model, modular_task
 from mechgrok.training.fast_mlp import FastMLPStep
@@ -30,44 +29,15 @@ NETWORKS = {
 }
 
 
-def our_step(kind: type[FastMLPStep | AutogradStep], config: MLPConfig, p: int, fraction: float) -> Step:
-    """One of our steps, and the update."""
-    task = modular_task("add", p, sequence=("a", "b"))
-    model = build_model(task, config, seed=0)
-    step = kind(model, task, task.split(fraction).train, CrossEntropy())
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True, **ADAMW)
-
-    def run() -> None:
-        step()
-        optimizer.step()
-
-    return run
-
-
-def usual_step(config: MLPConfig, p: int, fraction: float) -> Step:
-    """The loop that one writes without a library."""
-    task = modular_task("add", p, sequence=("a", "b"))
-    train = task.split(fraction).train
-    tokens, labels = task.tokens[train], task.labels[train]
-    model = build_model(task, config, seed=0)
-    optimizer = torch.optim.AdamW(model.parameters(), **ADAMW)
-
-    def run() -> None:
-        log_p = functional.log_softmax(model(tokens)[:, -1].double(), dim=-1)
-        loss = -log_p.gather(1, labels[:, None]).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return run
-
-
 def measure(config: MLPConfig, p: int, fraction: float, rounds: int) -> dict[str, object]:
     """The figures of one architecture; times in milliseconds, ratios to the step by hand."""
+    task = modular_task("add", p, sequence=("a", "b"))
+    fast, slow, plain = (build_model(task, config, seed=0) for _ in range(3))
+    arguments = task, task.split(fraction).train, CrossEntropy()
     runs = {
-        "fast": our_step(FastMLPStep, config, p, fraction),
-        "autograd": our_step(AutogradStep, config, p, fraction),
-        "usual": usual_step(config, p, fraction),
+        "fast": with_update(FastMLPStep(fast, *arguments), fast),
+        "autograd": with_update(AutogradStep(slow, *arguments), slow),
+        "usual": usual_loop(plain, task, fraction),
     }
     runs["products"] = bare_products(runs["fast"])
     for run in runs.values():

@@ -1,7 +1,5 @@
 """Many seeds as one batched network: the runs are those of each seed alone, and failures stay alone."""
 
-import signal
-
 import pytest
 import torch
 
@@ -10,7 +8,6 @@ from mechgrok.config import TrainConfig
 from mechgrok.runs import load_run
 from mechgrok.training import many
 from mechgrok.training.many import train_many
-from mechgrok.training.optimizers import Updater
 from mechgrok.training.stacked import StackedStep
 
 TASK = mg.modular_task("add", 7)
@@ -124,17 +121,9 @@ def test_a_folder_in_the_way_is_reported_and_the_others_are_kept(tmp_path):
     assert fine.run.steps[-1] == 20
 
 
-def test_ctrl_c_saves_all_and_the_same_call_goes_on(tmp_path, monkeypatch):
+def test_ctrl_c_saves_all_and_the_same_call_goes_on(tmp_path, interrupt_at):
     whole = _train(tmp_path / "whole")
-    updates = {"left": 13}
-
-    def interrupt_after_some(self, step, _call=Updater.__call__):
-        updates["left"] -= 1
-        if updates["left"] == 0:
-            signal.raise_signal(signal.SIGINT)
-        _call(self, step)
-
-    monkeypatch.setattr(Updater, "__call__", interrupt_after_some)
+    interrupt_at(13)
     with pytest.raises(KeyboardInterrupt, match=r"stopped at step 13; the same call goes on from .*cut$"):
         _train(tmp_path / "cut")
     for seed in (0, 3, 4):

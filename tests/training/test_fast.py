@@ -1,13 +1,11 @@
 """The hand-written step against autograd in float64: gradients, losses, logits, over shapes, options and states."""
 
-import copy
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from steps import RELATIVE, assert_same_gradients, memorise, randomise, reference
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mechgrok import ModelConfig, build_model, modular_task
 from mechgrok.errors import ConfigError, TaskError
@@ -17,7 +15,6 @@ from mechgrok.training.fast import FastStep
 from mechgrok.training.objectives import CrossEntropy, make_objective
 from mechgrok.training.step import AutogradStep, make_step, prepare_process
 
-RELATIVE = 1e-5
 SEQUENCES = [
     ("a", "b", "="),
     ("a", "b"),
@@ -26,34 +23,6 @@ SEQUENCES = [
     ("=", "b", "a", "b"),
     ("a", "=", "b"),
 ]
-
-
-def _reference(model: HookedTransformer, task: Task, mask: Tensor) -> tuple[float, dict[str, Tensor]]:
-    """The usual loop in float64: all positions forward, log_softmax at the last, backward."""
-    twin = copy.deepcopy(model).double()
-    log_p = functional.log_softmax(twin(task.tokens[mask])[:, -1], dim=-1)
-    loss = -log_p.gather(1, task.labels[mask][:, None]).mean()
-    loss.backward()
-    return loss.item(), {name: weight.grad for name, weight in twin.named_parameters()}
-
-
-def _assert_same_gradients(
-    model: HookedTransformer, expected: dict[str, Tensor], relative: float = RELATIVE
-) -> None:
-    # b_K has no gradient but for rounding: it shifts all scores alike. The floor is for gradients like it.
-    total = torch.stack([g.norm() for g in expected.values()]).norm()
-    for name, weight in model.named_parameters():
-        error, size = (weight.grad - expected[name]).norm(), expected[name].norm()
-        assert error <= relative * size + 1e-12 * total, f"{name}: {error / size:.1e}"
-
-
-def _randomise(model: HookedTransformer, seed: int, scale: float) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            weight.mul_(scale)
-            if "b_" in name:
-                weight.copy_(0.3 * torch.randn(weight.shape, generator=generator))
 
 
 CONFIGS = st.builds(
@@ -92,35 +61,23 @@ def test_gradients_and_losses_are_autograds(
 ):
     task = modular_task(operation, p, sequence=sequence)
     model = build_model(task, config, seed=seed).to(dtype)
-    _randomise(model, seed, scale)
+    randomise(model, seed, scale)
     mask = task.split(fraction, seed=seed).train
     step = FastStep(model, task, mask, CrossEntropy(dtype), chunk_rows=chunk_rows, folded=folded)
     loss = step()
-    expected_loss, expected = _reference(model, task, mask)
+    expected_loss, expected = reference(model, task, mask)
     assert loss.dtype == torch.float64
     assert loss.item() == pytest.approx(expected_loss, rel=RELATIVE)
-    _assert_same_gradients(model, expected, RELATIVE if dtype == torch.float32 else 1e-10)
+    assert_same_gradients(model, expected, RELATIVE if dtype == torch.float32 else 1e-10)
 
 
 @pytest.fixture(scope="module")
 def memorised() -> tuple[HookedTransformer, Task, Tensor]:
-    """A network that fits its train inputs evenly, its logits then scaled up to a loss of about 1e-9.
-
-    Evenly, by squared error, since the precision of a loss is the absolute one of the logits: in float32 a part in
-    1e5 where they are about 25, but no more where most of them have to be 80 for the hardest input to be 25.
-    """
+    """A network that fits its train inputs with a loss of about 1e-9."""
     task = modular_task("add", 11)
     model = build_model(task, ModelConfig(d_model=32), seed=0)
     mask = task.split(0.5, seed=0).train
-    step = make_step(model, task, mask, make_objective("mse"))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
-    for _ in range(400):
-        step()
-        optimizer.step()
-    step = make_step(model, task, mask, CrossEntropy())
-    with torch.no_grad():
-        while step() > 2e-9:
-            model.unembed.W_U.mul_(1.02)
+    memorise(model, model.unembed.W_U, task, mask)
     return model, task, mask
 
 
@@ -128,10 +85,10 @@ def memorised() -> tuple[HookedTransformer, Task, Tensor]:
 def test_memorised_state_is_as_exact(memorised, folded):
     model, task, mask = memorised
     loss = FastStep(model, task, mask, CrossEntropy(), folded=folded)()
-    expected_loss, expected = _reference(model, task, mask)
+    expected_loss, expected = reference(model, task, mask)
     assert 1e-10 < expected_loss < 2e-9
     assert loss.item() == pytest.approx(expected_loss, rel=RELATIVE)
-    _assert_same_gradients(model, expected)
+    assert_same_gradients(model, expected)
 
 
 @pytest.mark.parametrize("name", ["mse", "stablemax"])
@@ -144,7 +101,7 @@ def test_other_objectives_go_through(name):
         for make, model in ((FastStep, fast), (AutogradStep, slow))
     ]
     torch.testing.assert_close(losses[0], losses[1])
-    _assert_same_gradients(fast, {n: w.grad for n, w in slow.named_parameters()}, 1e-10)
+    assert_same_gradients(fast, {n: w.grad for n, w in slow.named_parameters()}, 1e-10)
 
 
 def test_training_by_hand_is_training_by_autograd():
@@ -177,7 +134,7 @@ def test_gradients_are_overwritten_and_of_the_present_weights(make):
             weight.mul_(1.5)
             weight.grad.fill_(1e6)
     step()
-    _assert_same_gradients(model, _reference(model, task, mask)[1])
+    assert_same_gradients(model, reference(model, task, mask)[1])
 
 
 def test_unused_tokens_and_positions_get_zero_gradient():
@@ -187,7 +144,7 @@ def test_unused_tokens_and_positions_get_zero_gradient():
     FastStep(model, task, mask, CrossEntropy())()
     assert model.embed.W_E.grad[5:].count_nonzero() == 0
     assert model.pos_embed.W_pos.grad[2:].count_nonzero() == 0
-    _assert_same_gradients(model, _reference(model, task, mask)[1])
+    assert_same_gradients(model, reference(model, task, mask)[1])
 
 
 def test_key_bias_gets_exactly_zero():
@@ -205,7 +162,7 @@ def test_logits_are_the_networks(folded, attn_only, rate):
     task = modular_task("mul", 7)
     config = ModelConfig(d_model=16, attn_only=attn_only, attention_rate=rate, unembed_bias=True)
     model = build_model(task, config, seed=0)
-    _randomise(model, 0, 1.0)
+    randomise(model, 0, 1.0)
     step = FastStep(model, task, task.split(0.5).train, CrossEntropy(), chunk_rows=10, folded=folded)
     expected = model(task.tokens)[:, -1].detach()
     torch.testing.assert_close(step.logits(), expected)
@@ -222,9 +179,9 @@ def test_other_architectures_go_through_autograd(config):
     mask = task.split(0.5).train
     step = make_step(model, task, mask, CrossEntropy())
     assert step.kind == "autograd"
-    expected_loss, expected = _reference(model, task, mask)
+    expected_loss, expected = reference(model, task, mask)
     assert step().item() == pytest.approx(expected_loss, rel=RELATIVE)
-    _assert_same_gradients(model, expected)
+    assert_same_gradients(model, expected)
     torch.testing.assert_close(step.logits(torch.tensor([7, 1])), model(task.tokens[[7, 1]])[:, -1].detach())
 
 

@@ -1,14 +1,13 @@
 """The hand-written step of feed-forward networks against autograd in float64: gradients, losses, logits."""
 
-import copy
 import warnings
 
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from steps import RELATIVE, assert_same_gradients, memorise, randomise, reference
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mechgrok import MLPConfig, build_model, modular_task
 from mechgrok.errors import ConfigError
@@ -18,7 +17,6 @@ from mechgrok.training.fast_mlp import FastMLPStep
 from mechgrok.training.objectives import CrossEntropy, make_objective
 from mechgrok.training.step import AutogradStep, make_step
 
-RELATIVE = 1e-5
 ZHONG = {
     "alpha": MLPConfig(),
     "beta": MLPConfig(n_layers=2),
@@ -54,32 +52,6 @@ def configs(draw: st.DrawFn) -> MLPConfig:
         raise
 
 
-def _reference(model: HookedMLP, task: Task, mask: Tensor) -> tuple[float, dict[str, Tensor]]:
-    """The usual loop in float64: forward, log_softmax, backward."""
-    twin = copy.deepcopy(model).double()
-    log_p = functional.log_softmax(twin(task.tokens[mask])[:, -1], dim=-1)
-    loss = -log_p.gather(1, task.labels[mask][:, None]).mean()
-    loss.backward()
-    return loss.item(), {name: weight.grad for name, weight in twin.named_parameters()}
-
-
-def _assert_same_gradients(model: HookedMLP, expected: dict[str, Tensor], relative: float = RELATIVE) -> None:
-    # The floor is for gradients that are 0 but for rounding.
-    total = torch.stack([g.norm() for g in expected.values()]).norm()
-    for name, weight in model.named_parameters():
-        error, size = (weight.grad - expected[name]).norm(), expected[name].norm()
-        assert error <= relative * size + 1e-12 * total, f"{name}: {error / size:.1e}"
-
-
-def _randomise(model: HookedMLP, seed: int, scale: float) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            weight.mul_(scale)
-            if "b_" in name:
-                weight.copy_(0.3 * torch.randn(weight.shape, generator=generator))
-
-
 @given(
     config=configs(),
     operation=st.sampled_from(["add", "div", "x^2+x*y+y^2"]),
@@ -99,34 +71,23 @@ def test_gradients_and_losses_are_autograds(
     task = modular_task(operation, p, sequence=sequence)
     assume(config.readout != "tied" or task.d_vocab == task.n_classes)
     model = build_model(task, config, seed=seed).to(dtype)
-    _randomise(model, seed, scale)
+    randomise(model, seed, scale)
     mask = task.split(fraction, seed=seed).train
     step = FastMLPStep(model, task, mask, CrossEntropy(dtype), chunk_rows=chunk_rows, folded=folded)
     loss = step()
-    expected_loss, expected = _reference(model, task, mask)
+    expected_loss, expected = reference(model, task, mask)
     assert loss.dtype == torch.float64
     assert loss.item() == pytest.approx(expected_loss, rel=RELATIVE)
-    _assert_same_gradients(model, expected, RELATIVE if dtype == torch.float32 else 1e-10)
+    assert_same_gradients(model, expected, RELATIVE if dtype == torch.float32 else 1e-10)
 
 
 def _memorise(config: MLPConfig) -> tuple[HookedMLP, Task, Tensor]:
-    """A network that fits its train inputs evenly, its logits then scaled up to a loss of about 1e-9.
-
-    Evenly, by squared error, since the precision of a loss is the absolute one of the logits.
-    """
+    """A network that fits its train inputs with a loss of about 1e-9."""
     task = modular_task("add", 11, sequence=("a", "b"))
     model = build_model(task, config, seed=0)
     mask = task.split(0.5, seed=0).train
-    step = make_step(model, task, mask, make_objective("mse"))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
-    for _ in range(400):
-        step()
-        optimizer.step()
-    step = make_step(model, task, mask, CrossEntropy())
     last = model.unembed.W_U if model.unembed.W_out is None else model.unembed.W_out
-    with torch.no_grad():
-        while step() > 2e-9:
-            last.mul_(1.02)
+    memorise(model, last, task, mask)
     return model, task, mask
 
 
@@ -144,10 +105,10 @@ def _memorise(config: MLPConfig) -> tuple[HookedMLP, Task, Tensor]:
 def test_memorised_state_is_as_exact(config, folded):
     model, task, mask = _memorise(config)
     loss = FastMLPStep(model, task, mask, CrossEntropy(), folded=folded)()
-    expected_loss, expected = _reference(model, task, mask)
+    expected_loss, expected = reference(model, task, mask)
     assert 1e-10 < expected_loss < 2.1e-9
     assert loss.item() == pytest.approx(expected_loss, rel=RELATIVE)
-    _assert_same_gradients(model, expected)
+    assert_same_gradients(model, expected)
 
 
 @pytest.mark.parametrize("name", ["mse", "stablemax"])
@@ -161,7 +122,7 @@ def test_other_objectives_go_through(name):
         for make, model in ((FastMLPStep, fast), (AutogradStep, slow))
     ]
     torch.testing.assert_close(losses[0], losses[1])
-    _assert_same_gradients(fast, {n: w.grad for n, w in slow.named_parameters()}, 1e-10)
+    assert_same_gradients(fast, {n: w.grad for n, w in slow.named_parameters()}, 1e-10)
 
 
 @pytest.mark.parametrize("name", ZHONG)
@@ -194,7 +155,7 @@ def test_gradients_are_overwritten_and_of_the_present_weights():
             weight.mul_(1.5)
             weight.grad.fill_(1e6)
     step()
-    _assert_same_gradients(model, _reference(model, task, mask)[1])
+    assert_same_gradients(model, reference(model, task, mask)[1])
 
 
 def test_weights_are_the_networks_own_and_stay_as_they_are():
@@ -216,7 +177,7 @@ def test_unused_tokens_get_zero_gradient():
     mask = task.split(0.5).train
     FastMLPStep(model, task, mask, CrossEntropy())()
     assert model.embed.W_E.grad[5:].count_nonzero() == 0
-    _assert_same_gradients(model, _reference(model, task, mask)[1])
+    assert_same_gradients(model, reference(model, task, mask)[1])
 
 
 @pytest.mark.parametrize("folded", [True, False])
@@ -225,7 +186,7 @@ def test_logits_are_the_networks(folded, act_fn):
     task = modular_task("mul", 7, sequence=("a", "b"))
     config = MLPConfig(d_embed=8, d_mlp=16, n_layers=2, act_fn=act_fn, readout="tied", unembed_bias=True)
     model = build_model(task, config, seed=0)
-    _randomise(model, 0, 1.0)
+    randomise(model, 0, 1.0)
     step = FastMLPStep(model, task, task.split(0.5).train, CrossEntropy(), chunk_rows=10, folded=folded)
     expected = model(task.tokens)[:, -1].detach()
     torch.testing.assert_close(step.logits(), expected)
@@ -256,9 +217,9 @@ def test_cuda_gives_the_same_gradients():
         task = modular_task("add", 11, sequence=("a", "b"))
         mask = task.split(0.5).train
         model = build_model(task, MLPConfig(d_embed=8, d_mlp=16, n_layers=2, readout="tied"), seed=0)
-        expected_loss, expected = _reference(model, task, mask)
+        expected_loss, expected = reference(model, task, mask)
         model = model.cuda()
         step = FastMLPStep(model, task, mask, CrossEntropy(), chunk_rows=20)
         assert step().item() == pytest.approx(expected_loss, rel=RELATIVE)
-        _assert_same_gradients(model, {name: g.cuda() for name, g in expected.items()})
+        assert_same_gradients(model, {name: g.cuda() for name, g in expected.items()})
         torch.testing.assert_close(step.logits(), model(task.tokens.cuda())[:, -1].detach())

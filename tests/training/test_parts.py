@@ -1,7 +1,5 @@
 """Starting from parts of another network, and freezing them."""
 
-import signal
-
 import pytest
 import torch
 
@@ -79,18 +77,10 @@ def test_a_frozen_part_changes_nothing_for_the_others():
     assert all(torch.equal(free[name], held[name]) for name in free if name != "embed.W_E")
 
 
-def test_what_it_took_over_is_stored_and_the_run_resumes_bit_for_bit(grokked, tmp_path, monkeypatch):
+def test_what_it_took_over_is_stored_and_the_run_resumes_bit_for_bit(grokked, tmp_path, interrupt_at):
     options = {"start": grokked, "parts": ["embed"], "frozen": ("embed",)}
     whole = train(**options)
-    updates = {"left": 13}
-
-    def interrupt_after_some(self, step, _call=mg.training.optimizers.Updater.__call__):
-        updates["left"] -= 1
-        if updates["left"] == 0:
-            signal.raise_signal(signal.SIGINT)
-        _call(self, step)
-
-    monkeypatch.setattr("mechgrok.training.optimizers.Updater.__call__", interrupt_after_some)
+    interrupt_at(13)
     with pytest.raises(KeyboardInterrupt):
         train(out=tmp_path / "run", **options)
     resumed = mg.resume(load_run(tmp_path / "run"), progress=False)

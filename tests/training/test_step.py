@@ -2,6 +2,7 @@
 
 import warnings
 
+import jaxtyping
 import pytest
 import torch
 
@@ -41,7 +42,16 @@ def _has_compiler() -> bool:
         return False
 
 
+@pytest.fixture
+def unchecked():
+    """Types are not checked as the tests run: torch cannot compile what checks them."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
 @pytest.mark.slow  # the compiler takes its time
+@pytest.mark.usefixtures("unchecked")
 def test_a_compiled_network_has_the_same_gradients():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own compiler uses what torch has deprecated

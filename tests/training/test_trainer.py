@@ -80,17 +80,9 @@ def test_an_update_is_torchs_adamw_on_the_mean_cross_entropy():
     ],
     ids=["plain", "muon", "grokfast", "to init", "batches", "two layers"],
 )
-def test_a_resumed_run_is_the_uninterrupted_one(options, tmp_path, monkeypatch):
+def test_a_resumed_run_is_the_uninterrupted_one(options, tmp_path, interrupt_at):
     whole = train(**options)
-    updates = {"left": 17}
-
-    def interrupt_after_some(self, step, _call=mg.training.optimizers.Updater.__call__):
-        updates["left"] -= 1
-        if updates["left"] == 0:
-            signal.raise_signal(signal.SIGINT)
-        _call(self, step)
-
-    monkeypatch.setattr("mechgrok.training.optimizers.Updater.__call__", interrupt_after_some)
+    interrupt_at(17)
     with pytest.raises(KeyboardInterrupt, match="stopped at step 17; the same call goes on from"):
         train(tmp_path / "run", **options)
     resumed = train(tmp_path / "run", **options)
