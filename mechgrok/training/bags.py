@@ -1,7 +1,8 @@
 """Weighted sums of table rows, and their two gradients: the sparse products of the fast training step.
 
-Row r of the result is sum_j weights[r, j] * table[index[r, j]]. A dense product would need a gathered copy or
-a one-hot matrix; here rows of the table are read straight from the cache.
+Row r of the result is sum_j weights[r, j] * table[index[r, j]]: the product of a sparse matrix, of which only the
+values change, with the table. Results go into memory that is there: what is allocated anew for every chunk is given
+back to the system in between and has to be cleared by it again, which costs more than the sums.
 """
 
 import warnings
@@ -9,6 +10,7 @@ import warnings
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 
 class Bags:
@@ -18,51 +20,62 @@ class Bags:
 
     Args:
         index: [rows, terms], the table row of every term.
+        weights: [rows, terms], contiguous. They are read where they are: overwrite them to change them.
         table_length: number of rows of the table.
         weighted: the first so many terms have weights that are trained.
 
-    >>> bags = Bags(torch.tensor([[0, 2], [1, 2]]), table_length=3, weighted=2)
-    >>> bags.mix(torch.tensor([[1.0], [2.0], [10.0]]), torch.tensor([[1.0, 0.5], [3.0, 0.1]])).tolist()
+    >>> bags = Bags(torch.tensor([[0, 2], [1, 2]]), torch.tensor([[1.0, 0.5], [3.0, 0.1]]), table_length=3)
+    >>> bags.mix(torch.tensor([[1.0], [2.0], [10.0]]), out=torch.empty(2, 1)).tolist()
     [[6.0], [7.0]]
     """
 
-    def __init__(self, index: Int[Tensor, "rows terms"], table_length: int, weighted: int) -> None:
-        # Half the indices' memory traffic of int64; FBGEMM's and MKL's kernels take both.
-        self.index, self.table_length = index.int().contiguous(), table_length
-        self.pattern = _csr_pattern(index[:, :weighted], table_length) if weighted else None
+    def __init__(
+        self,
+        index: Int[Tensor, "rows terms"],
+        weights: Float[Tensor, "rows terms"],
+        table_length: int,
+        weighted: int = 0,
+    ) -> None:
+        n, terms = index.shape
+        self.weights, self.matrix = weights, _in_rows(index, weights, table_length)
+        # A table row that all rows have is summed by a dense product, which rounds less than one long sum.
         constant = (index == index[:1]).all(dim=0)
         self.constant_terms = constant.nonzero().flatten()
         self.constant_rows = index[0, self.constant_terms]
-        varying = (~constant).nonzero().flatten()
-        self.varying = _Transposed(index, varying, table_length) if len(varying) else None
+        # The others seen from the table: which rows each of its rows goes to; some go to none.
+        place = torch.arange(n * terms, device=index.device).view(n, terms)[:, ~constant].flatten()
+        target = index.flatten()[place]
+        order = target.argsort(stable=True)
+        starts = functional.pad(target.bincount(minlength=table_length).cumsum(0), (1, 0))
+        self.place = place[order]
+        self.transposed = _sparse(
+            starts, self.place // terms, weights.view(-1)[self.place], (table_length, n)
+        )
+        trained = index[:, :weighted]
+        self.pattern = _in_rows(trained, torch.zeros_like(weights[:, :weighted]), table_length)
 
     def mix(
-        self, table: Float[Tensor, "length width"], weights: Float[Tensor, "rows terms"]
+        self, table: Float[Tensor, "length width"], out: Float[Tensor, "rows width"]
     ) -> Float[Tensor, "rows width"]:
-        """The weighted sums, in new memory."""
-        return mix(self.index, table, weights)
+        """Write the weighted sums."""
+        return torch.addmm(out, self.matrix, table, beta=0, out=out)
 
     def weight_gradient(
         self, gradient: Float[Tensor, "rows width"], table: Float[Tensor, "length width"]
     ) -> Float[Tensor, "rows weighted"]:
         """Gradient of the trained weights from that of the sums: one inner product each."""
-        assert self.pattern is not None, "none of the weights is trained"
-        pattern = self.pattern.to(gradient.dtype)
-        products = torch.sparse.sampled_addmm(pattern, gradient, table.T, beta=0.0)
+        products = torch.sparse.sampled_addmm(self.pattern, gradient, table.T, beta=0.0)
         return products.values().view(len(gradient), -1)
 
-    def table_gradient(
-        self, gradient: Float[Tensor, "rows width"], weights: Float[Tensor, "rows terms"]
-    ) -> Float[Tensor, "length width"]:
-        """Gradient of the table from that of the sums, in new memory."""
-        if self.varying is None:
-            result = gradient.new_zeros(self.table_length, gradient.shape[1])
-        else:
-            result = self.varying(gradient, weights)
+    def add_table_gradient(
+        self, gradient: Float[Tensor, "rows width"], into: Float[Tensor, "length width"]
+    ) -> None:
+        """Add the gradient of the table from that of the sums."""
+        torch.index_select(self.weights.view(-1), 0, self.place, out=self.transposed.values())
+        torch.addmm(into, self.transposed, gradient, out=into)
         if len(self.constant_terms):
-            columns = weights.index_select(1, self.constant_terms)
-            result.index_add_(0, self.constant_rows, columns.T @ gradient)
-        return result
+            columns = self.weights.index_select(1, self.constant_terms)
+            into.index_add_(0, self.constant_rows, columns.T @ gradient)
 
 
 class RowSums:
@@ -81,45 +94,24 @@ class RowSums:
         return torch.embedding_bag(x, self.rows, self.offsets)[0]
 
 
-class _Transposed:
-    """The bags seen from the table: which rows each table row goes to; some go to none."""
-
-    def __init__(
-        self, index: Int[Tensor, "rows terms"], terms: Int[Tensor, " some"], table_length: int
-    ) -> None:
-        n_rows, n_terms = index.shape
-        target = index[:, terms].T.flatten()
-        row = torch.arange(n_rows, device=index.device).repeat(len(terms))
-        weight = row * n_terms + terms.repeat_interleave(n_rows)
-        order = target.argsort(stable=True)
-        counts = target.bincount(minlength=table_length)
-        self.offsets = (counts.cumsum(0) - counts).int()
-        self.rows, self.weight = row[order].int(), weight[order]
-
-    def __call__(self, gradient: Tensor, weights: Tensor) -> Tensor:
-        selected = weights.flatten().index_select(0, self.weight)
-        return _weighted_sums(gradient, self.rows, self.offsets, selected)
-
-
 def mix(
     index: Int[Tensor, "rows terms"],
     table: Float[Tensor, "length width"],
     weights: Float[Tensor, "rows terms"],
 ) -> Float[Tensor, "rows width"]:
     """The weighted sums for rows that are run only once."""
+    return _in_rows(index, weights, len(table)) @ table
+
+
+def _in_rows(index: Tensor, values: Tensor, n_columns: int) -> Tensor:
+    """The sparse matrix with these values in these columns of each row; the values are not copied."""
     n, terms = index.shape
-    offsets = torch.arange(0, n * terms, terms, dtype=index.dtype, device=index.device)
-    return _weighted_sums(table, index.flatten(), offsets, weights.flatten())
+    starts = torch.arange(n + 1, device=index.device) * terms
+    return _sparse(starts, index.flatten(), values.view(-1), (n, n_columns))
 
 
-def _weighted_sums(table: Tensor, index: Tensor, offsets: Tensor, weights: Tensor) -> Tensor:
-    return torch.embedding_bag(table, index, offsets, False, 0, False, weights)[0]
-
-
-def _csr_pattern(index: Tensor, table_length: int) -> Tensor:
-    n, terms = index.shape
-    starts = torch.arange(0, n * terms + 1, terms, dtype=torch.int32, device=index.device)
-    columns, values = index.int().flatten(), torch.zeros(n * terms, device=index.device)
+def _sparse(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(starts, columns, values, (n, table_length), check_invariants=False)
+        # Half the indices' memory traffic of int64, and what MKL takes without a copy.
+        return torch.sparse_csr_tensor(starts.int(), columns.int(), values, shape, check_invariants=False)

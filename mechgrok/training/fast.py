@@ -71,11 +71,15 @@ class FastStep:
         self.weights = network.new_weights(len(rows))
         self.length = chunk_length(len(rows), chunk_rows or network.chunk_rows)
         self.bags = [
-            Bags(index, network.table_length, network.n_weighted if attends else 0)
-            for index in network.term_index(of_input).split(self.length)
+            Bags(index, weights, network.table_length, network.n_weighted if attends else 0)
+            for index, weights in zip(
+                network.term_index(of_input).split(self.length), self.weights.split(self.length), strict=True
+            )
         ]
         self.labels = labels.split(self.length)
+        self.u = like.new_empty(len(self.labels[0]), model.cfg.d_mlp + network.width)
         self.active = like.new_empty(len(self.labels[0]), model.cfg.d_mlp)
+        self.g_terms = like.new_empty(network.table_length, model.cfg.d_mlp + network.width)
         # Transposed, since it is summed up from products [width, rows] @ [rows, d_mlp], the faster order.
         self.g_out = like.new_empty(network.width, model.cfg.d_mlp)
 
@@ -84,22 +88,20 @@ class FastStep:
         """Mean train loss in float64; every parameter's `.grad` is overwritten with a fresh gradient."""
         tables = self.network.tables.compute()
         pattern = self.network.attend(self.attention, tables, self.weights)
-        for accumulated in (self.g_out, *self.read_out.gradients):
+        for accumulated in (self.g_terms, self.g_out, *self.read_out.gradients):
             accumulated.zero_()
-        losses, g_weights, g_terms = [], [], []
-        for bags, weights, labels in zip(
-            self.bags, self.weights.split(self.length), self.labels, strict=True
-        ):
-            u = bags.mix(tables.terms, weights)
+        losses, g_weights = [], []
+        for bags, labels in zip(self.bags, self.labels, strict=True):
+            u = bags.mix(tables.terms, out=self.u[: len(labels)])
             losses.append(self._loss_backward(u, tables, labels))
-            g_terms.append(bags.table_gradient(u, weights))
+            bags.add_table_gradient(u, into=self.g_terms)
             if pattern is not None:
                 g_weights.append(bags.weight_gradient(u, tables.terms))
         g_scores = None
         if pattern is not None:
             g_mixed = torch.cat(g_weights).unflatten(1, (-1, pattern.shape[2]))
             g_scores = self.attention.scores_gradient(pattern, g_mixed)
-        gradients = TableGradients(_sum(g_terms), g_scores, self.g_out.T, self.read_out.gradients)
+        gradients = TableGradients(self.g_terms, g_scores, self.g_out.T, self.read_out.gradients)
         self.network.tables.write_gradients(tables, gradients, self.grads)
         for parameter, gradient in self.grads.items():
             parameter.grad = gradient
@@ -129,10 +131,3 @@ def _in_tiles(pairs: Pairs, rows: Int[Tensor, " train"]) -> Int[Tensor, " train"
     if not varying:
         return rows
     return rows[(of_input[rows, varying[-1]] // TILE).argsort(stable=True)]
-
-
-def _sum(parts: list[Tensor]) -> Tensor:
-    """The sum, in the memory of the first."""
-    for part in parts[1:]:
-        parts[0] += part
-    return parts[0]

@@ -10,11 +10,10 @@ from typing import ClassVar, Literal
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mechgrok.models.mlp import OPERANDS, HookedMLP
 from mechgrok.tasks import Task
-from mechgrok.training.bags import RowSums
+from mechgrok.training.bags import Bags, mix
 from mechgrok.training.chunks import chunk_length, rows_that_fit
 from mechgrok.training.links import Gradients, links_of
 from mechgrok.training.objectives import Objective
@@ -67,8 +66,11 @@ class FastMLPStep:
         self.length = chunk_length(self.total, chunk_rows or rows_that_fit(widest, like))
         self.links = links_of(model, self.length, folded=folded)
         self.labels = task.labels.to(like.device)[rows].split(self.length)
-        self.train_index = self.index[rows].split(self.length)
-        self.sums = [[RowSums(column, len(self.table)) for column in part.T] for part in self.train_index]
+        self.bags = [
+            Bags(part, like.new_ones(part.shape), len(self.table))
+            for part in self.index[rows].split(self.length)
+        ]
+        self.pre = like.new_empty(self.length, model.cfg.d_mlp)
         self.g_table = like.new_empty(len(self.table), model.cfg.d_mlp)
 
     @torch.no_grad()
@@ -78,10 +80,10 @@ class FastMLPStep:
         for summed in (self.g_table, *self.grads.values()):
             summed.zero_()
         losses = []
-        for index, sums, labels in zip(self.train_index, self.sums, self.labels, strict=True):
-            loss, gradient = self._loss_backward(_add_rows(table, index), labels)
-            for by_token in sums:
-                self.g_table += by_token(gradient)
+        for bags, labels in zip(self.bags, self.labels, strict=True):
+            pre = bags.mix(table, out=self.pre[: len(labels)])
+            loss, gradient = self._loss_backward(pre, labels)
+            bags.add_table_gradient(gradient, into=self.g_table)
             losses.append(loss)
         self.table.add_gradients(self.g_table, self.grads)
         for link in self.links:
@@ -97,7 +99,7 @@ class FastMLPStep:
         table = self._take_weights()
         logits = table.new_empty(len(index), self.model.cfg.d_vocab_out)
         for part, out in zip(index.split(self.length), logits.split(self.length), strict=True):
-            out.copy_(self._forward(_add_rows(table, part)))
+            out.copy_(self._forward(mix(part, table, table.new_ones(part.shape))))
         return logits
 
     def _take_weights(self) -> Tensor:
@@ -141,8 +143,7 @@ class OperandTable:
     def rows_of(self, tokens: Int[Tensor, "inputs operand"]) -> Int[Tensor, "inputs operand"]:
         """The rows that are added up for each input."""
         offsets = torch.arange(OPERANDS, device=tokens.device) * (0 if self.alike else self.d_vocab)
-        # int32 is half the memory traffic of int64.
-        return (tokens + offsets).int()
+        return tokens + offsets
 
     def compute(self) -> Float[Tensor, "rows d_mlp"]:
         """The rows for the present weights, summed in float64 and rounded once, as those of the fast step are."""
@@ -175,8 +176,3 @@ class OperandTable:
         """The part of the matrix, or of its gradient, that each embedding meets; views."""
         W_in = W_in.detach()
         return list(W_in.chunk(OPERANDS)) if self.side_by_side else [W_in] * len(self.embeddings)
-
-
-def _add_rows(table: Tensor, index: Tensor) -> Tensor:
-    """The sum of the rows of each input's operands, [inputs, d_mlp], in new memory."""
-    return functional.embedding_bag(index, table, mode="sum")

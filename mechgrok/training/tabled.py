@@ -75,16 +75,16 @@ class TabledNetwork:
             attention = LastPositionAttention(self.pairs, part, self.cfg.attention_rate, for_gradient=False)
             weights = self.new_weights(len(part))
             self.attend(attention, tables, weights)
-            u = mix(self.term_index(part).int(), tables.terms, weights)
+            u = mix(self.term_index(part), tables.terms, weights)
             _, passing = self.forward(u, tables, active)
             self.write_logits(passing, out)
         return neurons, logits
 
     def term_index(self, of_input: Int[Tensor, "inputs slots"]) -> Int[Tensor, "inputs terms"]:
         """Table rows of each input: head by head within slot by slot, then that of the last token itself."""
-        heads = torch.arange(self.cfg.n_heads, device=of_input.device) * len(self.pairs)
+        heads = torch.arange(self.cfg.n_heads, device=of_input.device)
         own = self.n_heads_rows + of_input[:, -1:] - self.pairs.first_last
-        mixed = of_input[:, : self.pairs.n_mixed, None]
+        mixed = of_input[:, : self.pairs.n_mixed, None] * self.cfg.n_heads
         return torch.cat([(mixed + heads).flatten(1), own], dim=1)
 
     def new_weights(self, n: int) -> Float[Tensor, "n terms"]:

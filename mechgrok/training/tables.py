@@ -73,19 +73,20 @@ class Tables:
     share is part of its own row.
 
     Attributes:
-        terms: [n_heads * pairs + n_last, d_mlp + width], the rows T, first those of the heads. The first d_mlp
-            columns enter the MLP, the others pass it by: to the logits if the read-out is folded, to the
-            residual stream otherwise.
+        terms: [pairs * n_heads + n_last, d_mlp + width], the rows T, first those of the heads, pair by pair: an
+            input needs all heads of a pair, which so share the cache. The first d_mlp columns enter the MLP,
+            the others pass it by: to the logits if the read-out is folded, to the residual stream otherwise.
         scores: [n_last * pairs, n_heads] attention scores, row last * pairs + pair; None without attention.
         out: [d_mlp, width], from the neurons to those columns; None without MLP.
+        sought: [n_heads, n_last, d_model], the direction of the residual stream that a head's scores measure.
     """
 
     terms: Float[Tensor, "rows columns"]
     scores: Float[Tensor, "last_pairs heads"] | None
     out: Float[Tensor, "d_mlp width"] | None
     embedded: Tensor
-    keys: Tensor | None
     queries: Tensor | None
+    sought: Tensor | None
     values: Tensor
     read: Tensor
     head_read: Tensor
@@ -127,9 +128,13 @@ class TokenTables:
         self.weight_sum = cfg.attention_rate + (1 - cfg.attention_rate) * n_slots
         self.relative = pairs.n_mixed < n_slots
         self.score_scale = cfg.d_head**-0.5
+        columns = cfg.d_mlp + (cfg.d_vocab_out if folded else cfg.d_model)
+        heads, like = cfg.n_heads, self.attn.W_O
+        self.of_heads = like.new_empty(heads, len(pairs), columns, dtype=torch.float64)
+        self.terms = like.new_empty(len(pairs) * heads + pairs.n_last, columns)
 
     def compute(self) -> Tables:
-        """The tables of the present weights, summed in float64 and rounded once.
+        """The tables of the present weights, summed in float64 and rounded once; valid until the next call.
 
         Multiplied out in float32, the logits of a memorised network, about 30, would be off by some 1e-5,
         and its loss and gradient with them; here the tables are small enough to afford better.
@@ -139,12 +144,13 @@ class TokenTables:
         if self.model.cfg.positions == "learned":
             x += self.model.pos_embed.W_pos[self.pairs.slots]
         last = x[first_last:] if attn.b_O is None else x[first_last:] + attn.b_O
-        keys = queries = scores = None
+        queries = sought = scores = None
         if self.attends:
-            keys, queries = _heads(x, attn.W_K, attn.b_K), _heads(x[first_last:], attn.W_Q, attn.b_Q)
-            products = queries @ keys.mT * self.score_scale
+            # Without the keys' bias, which shifts the scores of all slots alike.
+            queries = _heads(x[first_last:], attn.W_Q, attn.b_Q)
+            sought = queries @ attn.W_K.double().mT * self.score_scale
             # In dense rows: those of the inputs are picked out of it.
-            scores = products.permute(1, 2, 0).flatten(0, 1).contiguous()
+            scores = (sought @ x.T).permute(1, 2, 0).flatten(0, 1).contiguous()
         values, last_values = _heads(x, attn.W_V, attn.b_V), None
         if self.relative:
             last_values = values[:, -1:]
@@ -152,11 +158,11 @@ class TokenTables:
             values = values - last_values
         read = self._read()
         head_read = (attn.W_O.flatten(0, 1).double() @ read).view(*attn.W_O.shape[:2], -1)
-        terms = x.new_empty(len(attn.W_O) * len(x) + len(last), read.shape[1])
-        torch.bmm(values, head_read, out=terms[: -len(last)].view(len(attn.W_O), len(x), -1))
-        torch.addmm(self._constant(), last, read, out=terms[-len(last) :])
+        by_pair = torch.bmm(values, head_read, out=self.of_heads).transpose(0, 1)
+        self.terms[: -len(last)].view(by_pair.shape).copy_(by_pair)
+        self.terms[-len(last) :] = torch.addmm(self._constant(), last, read)
         exact = Tables(
-            terms, scores, self._out(), x, keys, queries, values, read, head_read, last, last_values
+            self.terms, scores, self._out(), x, queries, sought, values, read, head_read, last, last_values
         )
         return exact.to(attn.W_O.dtype)
 
@@ -189,7 +195,8 @@ class TokenTables:
         """Turn gradients of the tables into those of the weights, overwriting `grads`."""
         attn, first_last = self.attn, self.pairs.first_last
         n_last = self.pairs.n_last
-        g_heads, g_last = g.terms[:-n_last].view(*tables.values.shape[:2], -1), g.terms[-n_last:]
+        by_pair, g_last = g.terms[:-n_last].unflatten(0, (-1, len(tables.values))), g.terms[-n_last:]
+        g_heads = by_pair.transpose(0, 1)
         g_head_read = (tables.values.mT @ g_heads).flatten(0, 1)
         torch.mm(g_head_read, tables.read.T, out=grads[attn.W_O].flatten(0, 1))
         g_read = attn.W_O.flatten(0, 1).T @ g_head_read
@@ -211,22 +218,22 @@ class TokenTables:
         self, tables: Tables, g_scores: Tensor | None, g_x: Tensor, grads: dict[nn.Parameter, Tensor]
     ) -> None:
         attn, first_last = self.attn, self.pairs.first_last
-        if g_scores is None or tables.keys is None or tables.queries is None:
+        if g_scores is None or tables.queries is None or tables.sought is None:
             for unused in (attn.W_Q, attn.W_K, attn.b_Q, attn.b_K):
                 if unused is not None:
                     grads[unused].zero_()
             return
         shape = (self.pairs.n_last, len(self.pairs), -1)
-        g_products = g_scores.view(shape).permute(2, 0, 1) * self.score_scale
+        g_products = g_scores.view(shape).permute(2, 0, 1)
         x = tables.embedded
-        g_x += _heads_backward(g_products.mT @ tables.queries, x, attn.W_K, None, grads)
+        g_sought = g_products @ x * self.score_scale
+        g_x.addbmm_(g_products.mT, tables.sought)
+        torch.matmul(g_sought.mT, tables.queries, out=grads[attn.W_K])
         if attn.b_K is not None:
-            # A bias shifts the scores of all slots alike. What sums up to here is rounding, which an optimiser
-            # that normalises by size, as Adam does, would take for a direction.
+            # What sums up to here is rounding, which an optimiser that normalises by size, as Adam does, would
+            # take for a direction.
             grads[attn.b_K].zero_()
-        g_x[first_last:] += _heads_backward(
-            g_products @ tables.keys, x[first_last:], attn.W_Q, attn.b_Q, grads
-        )
+        g_x[first_last:] += _heads_backward(g_sought @ attn.W_K, x[first_last:], attn.W_Q, attn.b_Q, grads)
 
     def _write_read_out(
         self, g: TableGradients, g_read: Tensor, g_constant: Tensor, grads: dict[nn.Parameter, Tensor]

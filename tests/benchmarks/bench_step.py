@@ -31,7 +31,7 @@ from mechgrok.training.step import make_step, prepare_process
 
 ADAMW = {"lr": 1e-3, "weight_decay": 1.0, "betas": (0.9, 0.98)}
 PRODUCTS = {"mm": 0, "bmm": 0, "addmm": 1, "addmm_": 1, "addbmm": 1}
-"""Operators that are matrix products, and the position of their first factor."""
+"""Operators that are matrix products where their factors are dense, and the position of their first factor."""
 
 Step = Callable[[], object]
 
@@ -78,7 +78,7 @@ def usual_loop(model: nn.Module, task: Task, fraction: float) -> Step:
 
 
 class RecordProducts(TorchDispatchMode):
-    """Keeps the factors of every matrix product that is run under it."""
+    """Keeps the factors of every dense matrix product that is run under it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class RecordProducts(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         first = PRODUCTS.get(func.overloadpacket.__name__)
-        if first is not None:
+        if first is not None and args[first].layout is torch.strided:
             self.factors.append((args[first], args[first + 1]))
         return func(*args, **(kwargs or {}))
 

@@ -1,0 +1,55 @@
+"""Sparse products against dense ones."""
+
+import pytest
+import torch
+
+from mechgrok.training.bags import Bags, RowSums, mix
+
+WIDTH, LENGTH = 5, 7
+CHOICES = {
+    "varying": torch.tensor([[0, 4], [3, 1], [2, 4], [0, 1]]),
+    "a constant term": torch.tensor([[0, 4, 6], [3, 1, 6], [2, 4, 6]]),
+    "nothing but constant terms": torch.tensor([[0, 4], [0, 4]]),
+    "one row": torch.tensor([[2, 5, 6]]),
+    "the same row twice in a bag": torch.tensor([[1, 1], [0, 2], [3, 3]]),
+}
+
+
+@pytest.fixture(params=CHOICES)
+def index(request):
+    return CHOICES[request.param]
+
+
+def dense(index, weights):
+    """The matrix [rows, LENGTH] that the bags stand for."""
+    return torch.zeros(len(index), LENGTH, dtype=weights.dtype).scatter_add_(1, index, weights)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bags_are_products_with_the_matrix_of_their_weights(index, dtype):
+    table, weights = torch.randn(LENGTH, WIDTH, dtype=dtype), torch.rand(index.shape, dtype=dtype)
+    bags = Bags(index, weights, LENGTH, weighted=index.shape[1] - 1)
+    for _ in range(2):
+        # What is in the memory that is written to does not matter, and weights are read where they are.
+        out = bags.mix(table, out=torch.full((len(index), WIDTH), torch.nan, dtype=dtype))
+        torch.testing.assert_close(out, dense(index, weights) @ table)
+        torch.testing.assert_close(mix(index, table, weights), out)
+        gradient, into = torch.randn_like(out), torch.ones_like(table)
+        bags.add_table_gradient(gradient, into)
+        torch.testing.assert_close(into, 1 + dense(index, weights).T @ gradient)
+        products = (gradient @ table.T).gather(1, index)
+        torch.testing.assert_close(bags.weight_gradient(gradient, table), products[:, :-1])
+        weights.mul_(-3)
+
+
+def test_a_sum_of_many_rows_keeps_its_precision():
+    rows = 20_000
+    gradient, into = torch.full((rows, 64), 0.1), torch.zeros(1, 64)
+    Bags(torch.zeros(rows, 1, dtype=torch.long), torch.ones(rows, 1), 1).add_table_gradient(gradient, into)
+    torch.testing.assert_close(into, torch.full_like(into, 0.1 * rows), rtol=5e-6, atol=0)
+
+
+def test_row_sums_leave_groups_without_rows_at_zero():
+    x, group = torch.randn(6, WIDTH), torch.tensor([3, 0, 3, 3, 1, 0])
+    expected = torch.zeros(5, WIDTH).index_add_(0, group, x)
+    torch.testing.assert_close(RowSums(group, 5)(x), expected)
