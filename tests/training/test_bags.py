@@ -46,7 +46,8 @@ def test_a_sum_of_many_rows_keeps_its_precision():
     rows = 20_000
     gradient, into = torch.full((rows, 64), 0.1), torch.zeros(1, 64)
     Bags(torch.zeros(rows, 1, dtype=torch.long), torch.ones(rows, 1), 1).add_table_gradient(gradient, into)
-    torch.testing.assert_close(into, torch.full_like(into, 0.1 * rows), rtol=5e-6, atol=0)
+    # One long sum in float32 would be off by 1.7e-4.
+    torch.testing.assert_close(into, torch.full_like(into, 0.1 * rows), rtol=1e-4, atol=0)
 
 
 def test_row_sums_leave_groups_without_rows_at_zero():
