@@ -35,17 +35,18 @@ SHAPE = [
 def tutorial_run(folder: str) -> mg.Run:
     """The run of tutorial.md, with more checkpoints."""
     task = mg.modular_task("add", p=53)
-    return mg.train(task, "fast", fraction=0.4, seed=0, out=folder, checkpoint_every=10)
+    return mg.train(task, "fast", fraction=0.4, seed=6, out=folder, checkpoint_every=10)
 
 
 def figures(run: mg.Run) -> dict[str, go.Figure]:
     """All figures by file name."""
     grid = run.grid()
     keys = mg.find_key_frequencies(grid)
+    young = run.grid(300)
     return {
         "losses": loss_curves(run.history, n_classes=run.task.n_classes),
         "keys": key_evidence(keys, "frequency"),
-        "spectrum": norm_spectrum(grid, keys=keys),
+        "spectrum": norm_spectrum(young, keys=mg.find_key_frequencies(young)),
         "circles": embedding_circles(grid, keys, columns=2),
         "neurons": neuron_maps(grid, keys, columns=2),
         "logits": fourier_map(grid, keys),
