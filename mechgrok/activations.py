@@ -95,6 +95,12 @@ class ActivationGrid:
             raise UndefinedMetricError("the mask selects no input, so there is nothing to average over")
         return mask
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "activations": dict(self.activations)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, activations=MappingProxyType(state["activations"]))
+
     def __repr__(self) -> str:
         return f"ActivationGrid({self.task.name}, {self.task.n_inputs} inputs, {list(self.activations)})"
 

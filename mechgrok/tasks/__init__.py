@@ -1,5 +1,6 @@
 """What is learned: input grids, labels, splits, and the group that each task lives in."""
 
+import copyreg
 from collections.abc import Callable
 from typing import Any
 
@@ -63,3 +64,12 @@ def task_from_spec(spec: dict[str, Any]) -> Task:
         return task.with_sequence(*sequence) if sequence else task
     except TypeError as error:
         raise TaskError(f"the stored task {spec} does not fit: {error}") from None
+
+
+def _rebuilt(task: Task) -> tuple[Callable[..., Task], tuple[Any, ...]]:
+    return task_from_spec, (task.spec,)
+
+
+# A task travels between processes as its spec; its frame is a function, which cannot.
+for _kind in (Task, MixedTask):
+    copyreg.pickle(_kind, _rebuilt)
