@@ -10,6 +10,7 @@ import torch
 
 from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.models.layouts.bridge import BRIDGE
 from mechgrok.models.layouts.mlps import MLPS
 from mechgrok.models.layouts.source import (
     SETTINGS_KEY,
@@ -30,7 +31,9 @@ __all__ = ["CONFIG_KEY", "LAYOUTS", "SETTINGS_KEY", "Layout", "model_from_tensor
 BUFFERS = ("mask", "IGNORE")
 """Buffers that old versions of TransformerLens and the papers' code save with the weights."""
 
-LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (*TRANSFORMERS, *TORCH_ATTENTION, *MLPS)}
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout for layout in (*TRANSFORMERS, *BRIDGE, *TORCH_ATTENTION, *MLPS)
+}
 """All layouts by name, in the order in which they are tried."""
 
 

@@ -15,6 +15,8 @@ Header = Mapping[str, str]
 
 SETTINGS_KEY = "config"
 """Where a header holds the author's own configuration, as JSON."""
+HEAD_NAMES = ("n_heads", "num_heads", "n_head", "nhead", "heads")
+"""Names under which such configurations have the number of attention heads."""
 
 
 @dataclass(frozen=True)
@@ -73,3 +75,20 @@ def settings_of(header: Header) -> dict[str, Any]:
 def has_shape(source: Source, name: str, ndim: int) -> bool:
     """Whether there is a tensor of this name with this number of axes."""
     return name in source.tensors and source.tensors[name].ndim == ndim
+
+
+def number_of_heads(source: Source) -> int:
+    """The number of attention heads, for layouts that keep them side by side in one matrix.
+
+    Raises:
+        RefusedError: neither the caller nor the author's configuration says it.
+    """
+    given = source.known.get("n_heads") or next(
+        (source.settings[name] for name in HEAD_NAMES if name in source.settings), None
+    )
+    if not given:
+        raise RefusedError(
+            "the number of attention heads is not in the tensors: say config=ModelConfig(n_heads=...), or put "
+            "n_heads into a config_<name>.json beside the file"
+        )
+    return int(given)

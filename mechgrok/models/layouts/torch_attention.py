@@ -5,10 +5,9 @@ import re
 from torch import Tensor
 
 from mechgrok.config import Activation, ModelConfig
-from mechgrok.models.layouts.source import Converted, Layout, RefusedError, Source
+from mechgrok.models.layouts.source import Converted, Layout, RefusedError, Source, number_of_heads
 
 FUSED = "in_proj_weight"
-HEAD_NAMES = ("n_heads", "num_heads", "n_head", "nhead", "heads")
 ACTIVATIONS: dict[str, Activation] = {"relu": "relu", "gelu": "gelu"}
 READOUT = re.compile(r"unemb|head|out|decoder|classif|logit|^fc|^linear|^proj")
 WITHIN_BLOCK = re.compile(
@@ -27,7 +26,7 @@ def _from_fused(source: Source) -> Converted:
     attention in both directions.
     """
     blocks, outside = _parts(source)
-    n_heads = _number_of_heads(source)
+    n_heads = number_of_heads(source)
     state = _outer_state(outside)
     for i, block in enumerate(blocks):
         state |= {f"blocks.{i}.{name}": t for name, t in _block_state(block, n_heads).items()}
@@ -58,18 +57,6 @@ def _from_fused(source: Source) -> Converted:
         unembed_bias="unembed.b_U" in state,
     )
     return Converted(config, state)
-
-
-def _number_of_heads(source: Source) -> int:
-    given = source.known.get("n_heads") or next(
-        (source.settings[name] for name in HEAD_NAMES if name in source.settings), None
-    )
-    if not given:
-        raise RefusedError(
-            "the number of attention heads is not in the tensors: say config=ModelConfig(n_heads=...), or put "
-            "n_heads into a config_<name>.json beside the file"
-        )
-    return int(given)
 
 
 def _activation(source: Source) -> Activation:

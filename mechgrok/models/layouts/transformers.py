@@ -27,8 +27,8 @@ def _is_transformer_lens(source: Source) -> bool:
     return has_shape(source, "blocks.0.attn.W_O", 3) and has_shape(source, "embed.W_E", 2)
 
 
-def _from_transformer_lens(source: Source) -> Converted:
-    """State dict of a `HookedTransformer` of TransformerLens 0.2 to 3.9."""
+def from_transformer_lens(source: Source) -> Converted:
+    """State dict of a `HookedTransformer` of TransformerLens 0.2 to 3.9, or tensors named as in one."""
     tensors = source.tensors
     n_heads, d_model, d_head = tensors["blocks.0.attn.W_Q"].shape
     d_vocab_out = tensors["unembed.W_U"].shape[1]
@@ -71,7 +71,7 @@ def _from_nanda(source: Source) -> Converted:
                 state[name] = tensor.mT.reshape(n_heads, d_head, d_model)
             case _:
                 state[name] = tensor
-    return _from_transformer_lens(Source({name: tensor.contiguous() for name, tensor in state.items()}))
+    return from_transformer_lens(Source({name: tensor.contiguous() for name, tensor in state.items()}))
 
 
 ATTENTION_ONLY = "attn_blocks."
@@ -134,7 +134,7 @@ TRANSFORMERS = (
         "transformer_lens",
         "a TransformerLens HookedTransformer (0.2 to 3.9), taken to be causal with ReLU",
         _is_transformer_lens,
-        _from_transformer_lens,
+        from_transformer_lens,
     ),
     Layout(
         "pizza",
