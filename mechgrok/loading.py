@@ -6,7 +6,7 @@ from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError
 from mechgrok.models.files import read_model
 from mechgrok.models.networks import Network
-from mechgrok.runs import load_run
+from mechgrok.runs import load_run, run_of
 from mechgrok.shipped import folder_or_shipped
 from mechgrok.tasks import Task
 
@@ -23,7 +23,7 @@ def load_model(
 
     Args:
         path: folder of a run, or the name of one that comes with mechgrok (`shipped_runs`), or a .safetensors,
-            .pt or .pth file with named tensors.
+            .pt or .pth file with named tensors. A checkpoint where a run put it has that run's task.
         step: of a run, the checkpoint; None takes the newest.
         task: what the network computes, where that is not stored with it and cannot be inferred.
         config: the fields that are set in it override what the tensors suggest, for what shapes cannot tell.
@@ -42,6 +42,8 @@ def load_model(
         raise CheckpointError(f"step={step} needs the folder of a run; {path} is a file or missing")
     else:
         model = read_model(path, layout=layout, config=config)
+        run = run_of(path)
+        model.task = model.task if run is None else run.task
     if task is not None:
         model.task = task
     return model

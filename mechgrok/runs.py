@@ -245,6 +245,12 @@ def load_run(path: str | Path) -> Run:
     return _open(folder_or_shipped(path))
 
 
+def run_of(checkpoint: Path) -> Run | None:
+    """The run whose checkpoint a file is, by its place; None for any other file."""
+    folder = checkpoint.parent.parent
+    return _open(folder) if checkpoint.parent.name == CHECKPOINTS and (folder / CONFIG).is_file() else None
+
+
 def _open(path: Path) -> Run:
     file = path / CONFIG
     if not file.is_file():

@@ -155,7 +155,12 @@ def test_load_model_opens_runs_and_single_checkpoints(run):
     run.write_checkpoint(5, network(1))
     assert torch.equal(mg.load_model(run.path, step=0).W_E, network(0).W_E)
     assert torch.equal(mg.load_model(run.path).W_E, network(1).W_E)
-    assert torch.equal(mg.load_model(run.checkpoint(5)).W_E, network(1).W_E)
+    single = mg.load_model(run.checkpoint(5))
+    assert torch.equal(single.W_E, network(1).W_E)
+    assert single.task.spec == run.task.spec
+    elsewhere = run.path / "copy.safetensors"
+    elsewhere.write_bytes(run.checkpoint(5).read_bytes())
+    assert mg.load_model(elsewhere).task is None
     with pytest.raises(mg.CheckpointError, match="needs the folder of a run"):
         mg.load_model(run.checkpoint(5), step=5)
     with pytest.raises(mg.CheckpointError, match="there is no file"):
