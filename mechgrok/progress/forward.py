@@ -20,7 +20,8 @@ def read_grid(model: HookedModel, task: Task, hooks: Sequence[str] = ()) -> Acti
     """
     if not hooks and isinstance(model, HookedTransformer) and _has_tables(model):
         pairs = _pairs(task)
-        neurons, logits = TabledNetwork(model, pairs).run(pairs.of_input)
+        neurons = model.embed.W_E.new_empty(len(pairs.of_input), model.cfg.d_mlp)
+        logits = TabledNetwork(model, pairs).logits(pairs.of_input, neurons)
         if logits.isfinite().all():
             cached = MappingProxyType({neuron_hook(model): neurons})
             return ActivationGrid(task, model, logits[:, : task.n_classes], cached)

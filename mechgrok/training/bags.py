@@ -98,9 +98,10 @@ def mix(
     index: Int[Tensor, "rows terms"],
     table: Float[Tensor, "length width"],
     weights: Float[Tensor, "rows terms"],
+    out: Float[Tensor, "rows width"],
 ) -> Float[Tensor, "rows width"]:
-    """The weighted sums for rows that are run only once."""
-    return _in_rows(index, weights, len(table)) @ table
+    """Write the weighted sums for rows that are run only once."""
+    return torch.addmm(out, _in_rows(index, weights, len(table)), table, beta=0, out=out)
 
 
 def _in_rows(index: Tensor, values: Tensor, n_columns: int) -> Tensor:

@@ -59,8 +59,8 @@ class FastStep:
         folded: bool | None = None,
     ) -> None:
         like = model.embed.W_E
-        self.network = network = TabledNetwork.of(model, task, folded=folded)
-        self.pairs = network.pairs
+        self.pairs = Pairs.of(task.tokens.to(like.device))
+        self.network = network = TabledNetwork(model, self.pairs, folded=folded, chunk_rows=chunk_rows)
         self.grads: dict[nn.Parameter, Tensor] = {w: torch.zeros_like(w) for w in model.parameters()}
 
         rows = _in_tiles(self.pairs, train_mask.to(like.device).nonzero().flatten())
@@ -69,7 +69,7 @@ class FastStep:
         self.attention = LastPositionAttention(self.pairs, of_input, rate, for_gradient=True)
         self.read_out = ReadOut(network, objective, total=len(rows))
         self.weights = network.new_weights(len(rows))
-        self.length = chunk_length(len(rows), chunk_rows or network.chunk_rows)
+        self.length = chunk_length(len(rows), network.chunk_rows)
         self.bags = [
             Bags(index, weights, network.table_length, network.n_weighted if attends else 0)
             for index, weights in zip(
@@ -77,9 +77,7 @@ class FastStep:
             )
         ]
         self.labels = labels.split(self.length)
-        self.u = like.new_empty(len(self.labels[0]), model.cfg.d_mlp + network.width)
-        self.active = like.new_empty(len(self.labels[0]), model.cfg.d_mlp)
-        self.g_terms = like.new_empty(network.table_length, model.cfg.d_mlp + network.width)
+        self.g_terms = torch.empty_like(network.tables.terms)
         # Transposed, since it is summed up from products [width, rows] @ [rows, d_mlp], the faster order.
         self.g_out = like.new_empty(network.width, model.cfg.d_mlp)
 
@@ -92,7 +90,7 @@ class FastStep:
             accumulated.zero_()
         losses, g_weights = [], []
         for bags, labels in zip(self.bags, self.labels, strict=True):
-            u = bags.mix(tables.terms, out=self.u[: len(labels)])
+            u = bags.mix(tables.terms, out=self.network.u[: len(labels)])
             losses.append(self._loss_backward(u, tables, labels))
             bags.add_table_gradient(u, into=self.g_terms)
             if pattern is not None:
@@ -110,11 +108,11 @@ class FastStep:
     def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ d_vocab_out"]:
         """Logits at the last position, for some inputs of the task or all."""
         of_input = self.pairs.of_input
-        return self.network.run(of_input if rows is None else of_input[rows.to(of_input.device)])[1]
+        return self.network.logits(of_input if rows is None else of_input[rows.to(of_input.device)])
 
     def _loss_backward(self, u: Tensor, tables: Tables, labels: Tensor) -> Tensor:
         """The loss of a chunk; replaces u by its gradient."""
-        active = self.active[: len(u)]
+        active = self.network.active[: len(u)]
         pre, passing = self.network.forward(u, tables, active)
         loss = self.read_out.loss_backward(passing, labels)
         if tables.out is not None:

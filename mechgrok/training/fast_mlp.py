@@ -99,7 +99,8 @@ class FastMLPStep:
         table = self._take_weights()
         logits = table.new_empty(len(index), self.model.cfg.d_vocab_out)
         for part, out in zip(index.split(self.length), logits.split(self.length), strict=True):
-            out.copy_(self._forward(mix(part, table, table.new_ones(part.shape))))
+            pre = mix(part, table, table.new_ones(part.shape), out=self.pre[: len(part)])
+            out.copy_(self._forward(pre))
         return logits
 
     def _take_weights(self) -> Tensor:

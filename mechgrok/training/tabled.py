@@ -6,7 +6,6 @@ from torch import Tensor
 
 from mechgrok.models.mlp import HookedMLP
 from mechgrok.models.transformer import HookedTransformer
-from mechgrok.tasks import Task
 from mechgrok.training.attention import LastPositionAttention
 from mechgrok.training.bags import mix
 from mechgrok.training.chunks import rows_that_fit
@@ -30,10 +29,12 @@ class TabledNetwork:
     Args:
         pairs: the task's inputs.
         folded: multiply the unembedding into the weights before it; None chooses what costs less.
+        chunk_rows: the most inputs at a time; None chooses.
 
     Attributes:
         width: columns that pass the MLP by and leave the block: logits if folded, else the residual stream.
         n_weighted: terms of an input that are weighted by attention.
+        u, active: room for a chunk, [chunk_rows, d_mlp + width] and [chunk_rows, d_mlp].
     """
 
     @staticmethod
@@ -46,39 +47,47 @@ class TabledNetwork:
             and is_plain(model)
         )
 
-    def __init__(self, model: HookedTransformer, pairs: Pairs, *, folded: bool | None = None) -> None:
+    def __init__(
+        self,
+        model: HookedTransformer,
+        pairs: Pairs,
+        *,
+        folded: bool | None = None,
+        chunk_rows: int | None = None,
+    ) -> None:
         self.model, self.cfg, self.pairs = model, model.cfg, pairs
         self.folded = fold_pays(model) if folded is None else folded
         self.tables = TokenTables(model, pairs, folded=self.folded)
         self.width = self.cfg.d_vocab_out if self.folded else self.cfg.d_model
-        self.chunk_rows = rows_that_fit(self.cfg.d_mlp + self.width, model.embed.W_E)
+        like, columns = model.embed.W_E, self.cfg.d_mlp + self.width
+        self.chunk_rows = min(chunk_rows or rows_that_fit(columns, like), len(pairs.of_input))
         self.n_weighted = pairs.n_mixed * self.cfg.n_heads
         self.n_heads_rows = self.cfg.n_heads * len(pairs)
         self.table_length = self.n_heads_rows + pairs.n_last
-
-    @staticmethod
-    def of(model: HookedTransformer, task: Task, *, folded: bool | None = None) -> "TabledNetwork":
-        """The network on all inputs of a task."""
-        return TabledNetwork(model, Pairs.of(task.tokens.to(model.embed.W_E.device)), folded=folded)
+        self.u = like.new_empty(self.chunk_rows, columns)
+        self.active = like.new_empty(self.chunk_rows, self.cfg.d_mlp)
 
     @torch.no_grad()
-    def run(
-        self, of_input: Int[Tensor, "inputs slots"]
-    ) -> tuple[Float[Tensor, "inputs d_mlp"], Float[Tensor, "inputs d_vocab_out"]]:
-        """Neurons and logits at the last position, for inputs given by their pairs."""
-        tables, like = self.tables.compute(), self.model.embed.W_E
-        neurons = like.new_empty(len(of_input), self.cfg.d_mlp)
-        logits = like.new_empty(len(of_input), self.cfg.d_vocab_out)
-        for part, active, out in zip(
-            *(whole.split(self.chunk_rows) for whole in (of_input, neurons, logits)), strict=True
-        ):
+    def logits(
+        self, of_input: Int[Tensor, "inputs slots"], neurons: Float[Tensor, "inputs d_mlp"] | None = None
+    ) -> Float[Tensor, "inputs d_vocab_out"]:
+        """Logits at the last position, for inputs given by their pairs.
+
+        Args:
+            neurons: where to write the neurons too.
+        """
+        tables = self.tables.compute()
+        logits = self.u.new_empty(len(of_input), self.cfg.d_vocab_out)
+        parts, outs = of_input.split(self.chunk_rows), logits.split(self.chunk_rows)
+        actives = [self.active] * len(parts) if neurons is None else neurons.split(self.chunk_rows)
+        for part, out, active in zip(parts, outs, actives, strict=True):
             attention = LastPositionAttention(self.pairs, part, self.cfg.attention_rate, for_gradient=False)
             weights = self.new_weights(len(part))
             self.attend(attention, tables, weights)
-            u = mix(self.term_index(part), tables.terms, weights)
-            _, passing = self.forward(u, tables, active)
+            u = mix(self.term_index(part), tables.terms, weights, out=self.u[: len(part)])
+            _, passing = self.forward(u, tables, active[: len(part)])
             self.write_logits(passing, out)
-        return neurons, logits
+        return logits
 
     def term_index(self, of_input: Int[Tensor, "inputs slots"]) -> Int[Tensor, "inputs terms"]:
         """Table rows of each input: head by head within slot by slot, then that of the last token itself."""
