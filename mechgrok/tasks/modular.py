@@ -14,6 +14,8 @@ from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.operations import parse_operation
 from mechgrok.tasks.task import Task
 
+LARGEST = 4096
+"""The largest modulus: all p^2 inputs are held at once, and most analyses hold p logits for each."""
 NAMED = {"add": "a+b", "sub": "a-b", "mul": "a*b", "div": "a/b"}
 
 
@@ -26,7 +28,7 @@ def modular_task(
         operation: "add", "sub", "mul", "div", or an expression in a, b (or x, y) such as
             "x^2+x*y+y^2" or "x/y if y odd else x-y"; `/` divides mod p, and inputs without an answer are left
             out of the grid.
-        p: the modulus, at least 2; prime or not.
+        p: the modulus, 2 to 4096; prime or not.
         sequence: what the network reads; default a b =. Operation tokens are named in it: ("a", "+", "b").
         specials: special symbols with fixed tokens, see `Task`.
 
@@ -36,14 +38,16 @@ def modular_task(
         logarithm, or, where p has no primitive root, in the basis of the irreps of the group of units.
 
     Raises:
-        TaskError: p < 2, an expression that does not parse, no input with an answer.
+        TaskError: another p, an expression that does not parse, no input with an answer.
 
     >>> task = modular_task("add", p=113)
     >>> task.n_inputs, task.d_vocab, task.labels[112 * 113 + 2].item()
     (12769, 114, 1)
     """
-    if not isinstance(p, int) or p < 2:
-        raise TaskError(f"the modulus p must be a whole number of at least 2, got {p!r}")
+    if not isinstance(p, int) or not 2 <= p <= LARGEST:
+        raise TaskError(
+            f"the modulus p must be a whole number from 2 to {LARGEST}, since a task holds all p^2 inputs; got {p!r}"
+        )
     expression = NAMED.get(operation, operation)
     parsed = parse_operation(expression)
     a, b = torch.arange(p).repeat_interleave(p), torch.arange(p).repeat(p)

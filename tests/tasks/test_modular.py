@@ -85,9 +85,9 @@ def test_names_serve_as_titles():
     assert repr(modular_task("add", 5)) == "Task(add5: a b = -> 5 classes, 25 inputs)"
 
 
-@pytest.mark.parametrize("p", [1, 0, -7])
-def test_modulus_below_two(p):
-    with pytest.raises(TaskError, match=f"modulus p must be a whole number of at least 2, got {p}$"):
+@pytest.mark.parametrize("p", [1, 0, -7, 4097, 10**9])
+def test_modulus_out_of_range(p):
+    with pytest.raises(TaskError, match=f"modulus p must be a whole number from 2 to 4096, .*got {p}$"):
         modular_task("add", p)
 
 
