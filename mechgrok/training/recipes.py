@@ -72,12 +72,14 @@ FURUTA = TrainConfig(
     steps=100_000,
     loss_dtype="float64",
 )
-"""Furuta et al. 2024: the operator between the operands, no positions, no biases, no warm-up; p = 97."""
+"""Furuta et al. 2024: the operator between the operands, no positions, no biases, no warm-up; p = 97.
+
+The vocabulary, over which the loss runs, has the p numbers and the operator; theirs has all five symbols."""
 
 POWER = TrainConfig(
     recipe="power",
     model=ModelConfig(
-        n_layers=2, normalization="LN", attn_bias=True, unembed_bias=False, output="vocabulary", init="tl"
+        n_layers=2, normalization="LN", mlp_bias=False, output="vocabulary", init="tl"
     ),
     sequence=("a", "op", "b", "="),
     fraction=0.5,
@@ -86,8 +88,11 @@ POWER = TrainConfig(
     batch_size=512,
     steps=100_000,
 )
-"""Power et al. 2022: two layers, batches of 512. Ours has LayerNorm before each part and learned positions,
-where theirs has it after each block and sinusoids, and only the answer is predicted."""
+"""Power et al. 2022: two layers without biases, batches of 512; only the answer is predicted.
+
+Ours has LayerNorm before attention and MLP, learned positions and the initial weights of TransformerLens, where theirs
+has LayerNorm after each of them, sinusoids and the initial weights of torch's layers. Where fewer than 1024 inputs are
+trained on, theirs takes batches of one half of them."""
 
 CHUGHTAI = TrainConfig(
     recipe="chughtai",
