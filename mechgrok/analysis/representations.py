@@ -208,7 +208,8 @@ def hidden_fractions(source: ActivationGrid | HookedModel, *, site: str | None =
         site: name of the hook; default the neurons of the last hidden layer.
 
     Raises:
-        UndefinedMetricError: the activations do not vary; the answers are not equally frequent.
+        UndefinedMetricError: the activations do not vary; with one operand held fixed, the answers are not equally
+            frequent.
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> shares = hidden_fractions(cosine_network(7, {1: 1.0}))
@@ -218,10 +219,10 @@ def hidden_fractions(source: ActivationGrid | HookedModel, *, site: str | None =
     grid = as_grid(source, names=None if site is None else [site])
     hidden = (grid.neurons if site is None else grid[site]).double()
     frame = grid.task.frame
-    if not (frame.counts == frame.counts[0]).all():
+    if not frame.is_latin_square:
         raise UndefinedMetricError(
-            f"the answers of {grid.task.name} are not equally frequent, so functions of the answer, of a and "
-            "of b overlap and have no shares of their own"
+            f"in {grid.task.name} the answers are not equally frequent for each a and for each b, so functions of the "
+            "answer, of a and of b overlap and have no shares of their own"
         )
     square = frame.square(hidden)
     total = (square - square.mean(dim=(0, 1))).square().sum()

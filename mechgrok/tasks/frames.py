@@ -57,6 +57,13 @@ class Frame:
         """How many inputs have each element as their answer, in float64."""
         return torch.bincount(self.results.flatten(), minlength=self.order).double()
 
+    @property
+    def is_latin_square(self) -> bool:
+        """Whether with either operand held fixed every answer occurs once, as in a group."""
+        elements = torch.arange(self.order)
+        by_either = (self.results, self.results.T)
+        return all(torch.equal(r.sort(dim=1).values, elements.expand_as(r)) for r in by_either)
+
     def covers(self, n_inputs: int) -> Bool[Tensor, " inputs"]:
         """Which of the inputs have a place in the frame."""
         covered = torch.zeros(n_inputs, dtype=torch.bool)

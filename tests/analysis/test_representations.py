@@ -163,9 +163,24 @@ def test_hidden_fractions_where_they_are_undefined():
     grid = mg.grid_from_tensors(task, torch.zeros(36, 6), {"hidden": torch.ones(36, 2)})
     with pytest.raises(mg.UndefinedMetricError, match="do not vary"):
         hidden_fractions(grid, site="hidden")
-    squares = modular_task("a^2+b^2", 5)
-    grid = mg.grid_from_tensors(squares, torch.zeros(25, 5), {"hidden": squares.operands.double()})
-    with pytest.raises(mg.UndefinedMetricError, match="not equally frequent"):
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        modular_task("a^2+b^2", 5),
+        modular_task("a^2+b", 5),
+        modular_task("b+0*a", 5),
+        sn_task("S3", op="xyx^-1"),
+    ],
+    ids=lambda task: task.name,
+)
+def test_no_hidden_fractions_where_answers_and_operands_overlap(task):
+    """In the second and the last all answers are equally frequent over all inputs, but not for each b."""
+    grid = mg.grid_from_tensors(
+        task, torch.zeros(task.n_inputs, task.n_classes), {"hidden": task.operands.double()}
+    )
+    with pytest.raises(mg.UndefinedMetricError, match="not equally frequent for each a and for each b"):
         hidden_fractions(grid, site="hidden")
 
 
