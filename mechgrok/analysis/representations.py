@@ -51,7 +51,7 @@ class RepresentationMeasures(Drawable):
         embedding, embedding_second: shares of the squared norm of the embedding of the first and the second
             operand, "trivial" included; see `operand_maps`.
         unembedding: the same of W_L = W_out @ W_U.
-        hidden: shares of the variance of the last hidden layer.
+        hidden: shares of the variance of the last hidden layer; None where `hidden_fractions` is undefined.
         restricted_loss, excluded_loss: at the neurons and without the mean, see `mechgrok.restricted_loss`;
             over all inputs, and over the train inputs (None without them).
     """
@@ -61,7 +61,7 @@ class RepresentationMeasures(Drawable):
     embedding: Fractions
     embedding_second: Fractions
     unembedding: Fractions
-    hidden: HiddenFractions
+    hidden: HiddenFractions | None
     restricted_loss: float
     excluded_loss: float | None
 
@@ -70,6 +70,14 @@ class RepresentationMeasures(Drawable):
         """Fraction of the logits' variance over the classes along the characters of all irreps, 0..1."""
         return sum(similarity**2 for similarity in self.similarity.values())
 
+    @property
+    def shares(self) -> dict[str, Fractions]:
+        """Shares by the part of the network that they are shares of, from the embedding to the unembedding."""
+        parts = {"embedding": self.embedding, "embedding_second": self.embedding_second}
+        if self.hidden is not None:
+            parts |= {f"hidden_{name}": shares for name, shares in vars(self.hidden).items()}
+        return parts | {"unembedding": self.unembedding}
+
     def rows(self) -> list[dict[str, float | Label]]:
         """One row per irrep, for a table."""
         return [
@@ -77,12 +85,7 @@ class RepresentationMeasures(Drawable):
                 "irrep": label,
                 "key": label in self.keys,
                 "similarity": self.similarity[label],
-                "embedding": self.embedding[label],
-                "embedding_second": self.embedding_second[label],
-                "unembedding": self.unembedding[label],
-                "hidden_first": self.hidden.first[label],
-                "hidden_second": self.hidden.second[label],
-                "hidden_product": self.hidden.product[label],
+                **{part: shares[label] for part, shares in self.shares.items()},
             }
             for label in self.similarity
         ]
@@ -126,7 +129,7 @@ def representation_measures(
         embedding=first,
         embedding_second=second,
         unembedding=weight_fractions(grid, matrix="W_L"),
-        hidden=hidden_fractions(grid),
+        hidden=hidden_fractions(grid) if frame.is_latin_square else None,
         restricted_loss=restricted_loss(grid, labels, site="neurons", keep_mean=False),
         excluded_loss=None if train is None else excluded_loss(grid, labels, train, site="neurons"),
     )

@@ -13,6 +13,14 @@ SEEN = 0.01
 """Shares below this are summed up as others, where no keys are given."""
 PRINTED = 0.005
 """A share from which the cell has its number."""
+COLUMNS = {
+    "embedding": "embedding<br>of a",
+    "embedding_second": "embedding<br>of b",
+    "hidden_first": "neurons,<br>of a",
+    "hidden_second": "neurons,<br>of b",
+    "hidden_product": "neurons, of<br>the answer",
+    "unembedding": "unembedding",
+}
 
 
 def irrep_shares(measures: RepresentationMeasures) -> go.Figure:
@@ -24,16 +32,8 @@ def irrep_shares(measures: RepresentationMeasures) -> go.Figure:
     >>> drawn.data[0].y, drawn.data[0].text[0][-1]
     (('k = 1', 'k = 2', 'others'), '36%')
     """
-    hidden = measures.hidden
-    columns = {
-        "embedding<br>of a": measures.embedding,
-        "embedding<br>of b": measures.embedding_second,
-        "neurons,<br>of a": hidden.first,
-        "neurons,<br>of b": hidden.second,
-        "neurons, of<br>the answer": hidden.product,
-        "unembedding": measures.unembedding,
-        "logits": {label: similarity**2 for label, similarity in measures.similarity.items()},
-    }
+    columns = {COLUMNS[part]: shares for part, shares in measures.shares.items()}
+    columns["logits"] = {label: similarity**2 for label, similarity in measures.similarity.items()}
     return _share_map(columns, measures.keys, "Share of each part of the network")
 
 

@@ -184,6 +184,14 @@ def test_no_hidden_fractions_where_answers_and_operands_overlap(task):
         hidden_fractions(grid, site="hidden")
 
 
+def test_the_other_measures_do_without_the_hidden_layer():
+    task = sn_task("S3", op="xyx^-1")
+    measures = mg.representation_measures(mg.build_model(task, mg.ModelConfig(d_model=16)), keys=["sign"])
+    assert measures.hidden is None
+    assert {"embedding", "unembedding", "similarity"} <= measures.rows()[0].keys()
+    assert measures.figure().data[0].x[-2:] == ("unembedding", "logits")
+
+
 @pytest.mark.parametrize("x_alone", [True, False])
 def test_neurons_of_one_irrep_are_assigned_to_it(x_alone):
     from mechgrok.analysis.neurons import block_power
