@@ -209,9 +209,10 @@ class TrainConfig(Config):
             gives a loss and a gradient of exactly 0 (softmax collapse).
         loss_scale: factor on the loss; some papers divide by the number of classes.
         batch_size: examples per step; 0 for the whole training set.
-        optimizer: "adamw"; "adam" with the decay added to the gradient; "sgd"; "muon" for the matrices, with
-            AdamW for embeddings, unembedding and vectors.
-        decay_towards: "zero", or "init" for the distance to the initial weights.
+        optimizer: "adamw"; "adam" and "sgd", with the decay towards zero added to the gradient; "muon" for the
+            matrices, with AdamW for embeddings, unembedding and biases.
+        decay_towards: "zero", or "init" for the distance to the initial weights; that decay is decoupled from the
+            gradient, as AdamW's, for every optimiser.
         gradient: what happens to gradients before the optimiser: nothing, the slow component amplified
             ("grokfast_ema", "grokfast_ma", Lee et al. 2024), or the component along the weights removed
             ("orthograd", Prieto et al. 2025).

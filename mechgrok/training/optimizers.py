@@ -89,9 +89,10 @@ class OrthoGrad(GradientFilter):
 class Updater:
     """One update of the weights of a network from the gradients that its parameters hold.
 
-    Decoupled weight decay, w <- w - lr * decay * (w - target), is AdamW's own where the target is zero;
-    towards the initial weights it is done here. Every parameter decays, biases and embeddings included,
-    as in the papers' code, except those that the configuration freezes.
+    Weight decay is decoupled, w <- w - lr * decay * (w - target), whatever the optimiser, where the target are the
+    initial weights. Towards zero it is the optimiser's own: the same for AdamW and Muon, while Adam and SGD add
+    decay * w to the gradient (L2). Every parameter decays, biases and embeddings included, as in the papers' code,
+    except those that the configuration freezes.
 
     Attributes:
         parameters: those that are trained.
@@ -111,9 +112,13 @@ class Updater:
             else {}
         )
         decay = 0.0 if self.initial else config.weight_decay
-        self.optimizers, names = _make_optimizers(self.parameters, config, decay)
+        names = _by_optimizer(self.parameters, config)
+        self.optimizers = {
+            kind: _make_optimizer(kind, {name: self.parameters[name] for name in names[kind]}, config, decay)
+            for kind in names
+        }
         self.groups = {
-            kind: {"settings": _settings(optimizer), "parameters": names[kind]}
+            kind: {"settings": _settings(optimizer, config), "parameters": names[kind]}
             for kind, optimizer in self.optimizers.items()
         }
 
@@ -177,40 +182,46 @@ def _make_filter(config: TrainConfig) -> GradientFilter | None:
     return None
 
 
-def _make_optimizers(
-    parameters: Mapping[str, nn.Parameter], config: TrainConfig, decay: float
-) -> tuple[dict[str, "torch.optim.Optimizer | MatrixMuon"], dict[str, list[str]]]:
-    everything = list(parameters)
+def _by_optimizer(parameters: Mapping[str, nn.Parameter], config: TrainConfig) -> dict[str, list[str]]:
+    """Names of the parameters that each optimiser updates; an optimiser without any is left out."""
     if config.optimizer != "muon":
-        optimizer = _plain_optimizer([parameters[n] for n in everything], config, decay)
-        return {config.optimizer: optimizer}, {config.optimizer: everything}
-    matrices = [n for n in everything if parameters[n].ndim >= 2 and not n.endswith(NOT_FOR_MUON)]
-    others = [n for n in everything if n not in matrices]
-    adamw = config.replace(optimizer="adamw")
-    return (
-        {
-            "muon": MatrixMuon({n: parameters[n] for n in matrices}, lr=config.lr, weight_decay=decay),
-            "adamw": _plain_optimizer([parameters[n] for n in others], adamw, decay),
-        },
-        {"muon": matrices, "adamw": others},
+        return {config.optimizer: list(parameters)}
+    matrices = [name for name in parameters if _is_for_muon(name)]
+    others = [name for name in parameters if not _is_for_muon(name)]
+    return {kind: names for kind, names in (("muon", matrices), ("adamw", others)) if names}
+
+
+def _is_for_muon(name: str) -> bool:
+    """Whether it is a matrix between hidden dimensions; the biases of several heads lie in rows, and are none."""
+    weight = name.rpartition(".")[2]
+    return weight.startswith("W_") and weight not in NOT_FOR_MUON
+
+
+def _make_optimizer(
+    kind: str, weights: Mapping[str, nn.Parameter], config: TrainConfig, decay: float
+) -> "torch.optim.Optimizer | MatrixMuon":
+    if kind == "muon":
+        return MatrixMuon(weights, lr=config.lr, weight_decay=decay)
+    if kind == "sgd":
+        return torch.optim.SGD(weights.values(), lr=config.lr, momentum=config.momentum, weight_decay=decay)
+    adam = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
+    return adam(
+        weights.values(), lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=decay, fused=True
     )
 
 
-def _settings(optimizer: "torch.optim.Optimizer | MatrixMuon") -> dict[str, Any]:
-    """What the optimiser was given, without what torch chose by itself; the learning rate before any warm-up."""
+def _settings(optimizer: "torch.optim.Optimizer | MatrixMuon", config: TrainConfig) -> dict[str, Any]:
+    """What the optimiser was given, without what torch chose by itself; the learning rate before any warm-up.
+
+    The weight decay is the configuration's, with its target: towards the initial weights no optimiser sees it.
+    """
     group = optimizer.param_groups[0]
-    return {name: value for name, value in group.items() if name != "params" and value not in (None, False)}
-
-
-def _plain_optimizer(weights: list[nn.Parameter], config: TrainConfig, decay: float) -> torch.optim.Optimizer:
-    match config.optimizer:
-        case "sgd":
-            return torch.optim.SGD(weights, lr=config.lr, momentum=config.momentum, weight_decay=decay)
-        case "adam":
-            kind = torch.optim.Adam
-        case _:
-            kind = torch.optim.AdamW
-    return kind(weights, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=decay, fused=True)
+    given = {
+        name: value
+        for name, value in group.items()
+        if name != "params" and value is not None and value is not False  # a decay of 0 is a setting
+    }
+    return given | {"weight_decay": config.weight_decay, "decay_towards": config.decay_towards}
 
 
 class MatrixMuon:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mechgrok import TrainConfig
+from mechgrok import ModelConfig, TrainConfig, build_model, modular_task
 from mechgrok.models.files import read_tensors
 from mechgrok.storage import write_tensors
 from mechgrok.training.optimizers import Updater, warmup_factor
@@ -150,10 +150,56 @@ def test_orthograd_is_orthogonal_and_as_long():
         assert weight.grad.norm() == pytest.approx(raw(0)[name].norm().item(), rel=1e-5)
 
 
+def parameters_by_optimizer(network: nn.Module, **options) -> dict[str, list[str]]:
+    return {
+        kind: group["parameters"] for kind, group in Updater(network, TrainConfig(**options)).groups.items()
+    }
+
+
 def test_muon_takes_the_matrices_and_leaves_embeddings_to_adamw():
-    updater = Updater(Network(), TrainConfig(optimizer="muon"))
-    names = {kind: group["parameters"] for kind, group in updater.groups.items()}
+    names = parameters_by_optimizer(Network(), optimizer="muon")
     assert names == {"muon": ["W_Q", "W_O", "W_in"], "adamw": ["W_E", "b_in"]}
+
+
+def test_the_biases_of_several_heads_are_no_matrix():
+    model = build_model(
+        modular_task("add", 5), ModelConfig(d_model=8, n_heads=2, attn_bias=True, normalization="LN")
+    )
+    names = parameters_by_optimizer(model, optimizer="muon")
+    assert names["muon"] == [
+        *(f"blocks.0.attn.W_{kind}" for kind in "QKVO"),
+        "blocks.0.mlp.W_in",
+        "blocks.0.mlp.W_out",
+    ]
+    assert {f"blocks.0.attn.b_{kind}" for kind in "QKVO"} <= set(names["adamw"])
+
+
+@pytest.mark.parametrize(
+    ("frozen", "left"), [(("W_Q", "W_O", "W_in"), {"adamw"}), (("W_E", "b_in"), {"muon"})]
+)
+def test_an_optimiser_without_parameters_is_left_out(frozen, left):
+    network = Network()
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    updater = Updater(network, TrainConfig(optimizer="muon", frozen=frozen, warmup=0))
+    assert set(updater.groups) == left
+    advance(network, updater, range(2))
+    for name, weight in network.named_parameters():
+        assert torch.equal(weight, before[name]) == (name in frozen), name
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "muon"])
+def test_settings_of_0_are_noted(optimizer):
+    config = TrainConfig(optimizer=optimizer, weight_decay=0.0, momentum=0.0)
+    for group in Updater(Network(), config).groups.values():
+        assert group["settings"]["weight_decay"] == 0
+        assert group["settings"]["decay_towards"] == "zero"
+        assert optimizer != "sgd" or group["settings"]["momentum"] == 0
+
+
+def test_the_decay_towards_the_initial_weights_is_noted():
+    group = Updater(Network(), TrainConfig(weight_decay=0.25, decay_towards="init")).groups["adamw"]
+    assert group["settings"]["weight_decay"] == 0.25
+    assert group["settings"]["decay_towards"] == "init"
 
 
 def test_muon_takes_heads_as_one_matrix():
