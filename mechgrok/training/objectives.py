@@ -71,7 +71,8 @@ class CrossEntropy:
         excess = wrong.double() if lead is None else wrong.double() + torch.expm1(lead)
         losses = torch.log1p(excess) if lead is None else torch.log1p(excess) - lead
         factor = self.scale / (total or len(labels))
-        per_class = (factor / (1 + excess)).to(odds.dtype)
+        # Not in float16, in which the share of one of many inputs is subnormal, or 0.
+        per_class = (factor / (1 + excess)).to(torch.promote_types(odds.dtype, torch.float32))
         torch.mul(odds, per_class, out=logits)
         return factor * losses.sum(), logits.scatter_(1, y, (-wrong * per_class).to(logits.dtype))
 
