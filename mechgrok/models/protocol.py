@@ -134,3 +134,13 @@ def evaluation_mode(model: Any) -> Iterator[None]:
         model.train(was_training)
         for module, mode in modes:
             module.training = mode
+
+
+def is_plain(model: HookedModel) -> bool:
+    """Whether all weights have one precision, float32 or float64, and one device, and no hooks are attached."""
+    kinds = {(w.dtype, w.device) for _, w in model.named_parameters()}
+    return (
+        len(kinds) == 1
+        and kinds.pop()[0] in (torch.float32, torch.float64)
+        and not any(hook.fwd_hooks or hook.bwd_hooks for hook in model.hook_dict.values())
+    )

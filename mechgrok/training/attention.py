@@ -27,7 +27,7 @@ class LastPositionAttention:
         for_gradient: bool,
     ) -> None:
         self.shape, self.rate = of_input.shape, rate
-        last = of_input[:, -1:] - pairs.first_last
+        last = of_input[:, -1:] - pairs.last_start
         self.index = (last * len(pairs) + of_input).flatten()
         n_scores = pairs.n_last * len(pairs)
         self.sums = RowSums(self.index, n_scores) if for_gradient and rate > 0 else None

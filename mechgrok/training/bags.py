@@ -1,5 +1,7 @@
 """Weighted sums of table rows, and their two gradients: the sparse products of the fast training step.
 
+A bag is what torch's `EmbeddingBag` calls by this name: the rows of a table that are summed into one.
+
 Row r of the result is sum_j weights[r, j] * table[index[r, j]]: the product of a sparse matrix, of which only the
 values change, with the table. Results go into memory that is there: what is allocated anew for every chunk is given
 back to the system in between and has to be cleared by it again, which costs more than the sums.

@@ -12,12 +12,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mechgrok.models.mlp import OPERANDS, HookedMLP
+from mechgrok.models.protocol import is_plain
 from mechgrok.tasks import Task
 from mechgrok.training.bags import Bags, mix
 from mechgrok.training.chunks import chunk_length, rows_that_fit
 from mechgrok.training.links import Gradients, links_of
 from mechgrok.training.objectives import Objective
-from mechgrok.training.tabled import is_plain
 
 
 class FastMLPStep:

@@ -26,6 +26,7 @@ class ReadOut:
         self.unembed = network.model.unembed
         weights = [] if network.folded else [self.unembed.W_U, self.unembed.b_U]
         self.gradients = tuple(torch.zeros_like(w) for w in weights if w is not None)
+        self.logits = network.u.new_empty(0 if network.folded else len(network.u), network.cfg.d_vocab_out)
 
     def loss_backward(
         self, passing: Float[Tensor, "rows width"], labels: Int[Tensor, " rows"]
@@ -36,8 +37,7 @@ class ReadOut:
             if gradient is not passing:
                 passing.copy_(gradient)
             return loss
-        logits = passing.new_empty(len(passing), self.unembed.W_U.shape[1])
-        self.network.write_logits(passing, logits)
+        logits = self.network.write_logits(passing, self.logits[: len(passing)])
         loss, gradient = self.objective.loss_and_gradient(logits, labels, self.total)
         self.gradients[0].addmm_(passing.T, gradient)
         for bias in self.gradients[1:]:

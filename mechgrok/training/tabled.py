@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechgrok.models.mlp import HookedMLP
+from mechgrok.models.protocol import is_plain
 from mechgrok.models.transformer import HookedTransformer
 from mechgrok.training.attention import LastPositionAttention
 from mechgrok.training.bags import mix
@@ -13,18 +13,8 @@ from mechgrok.training.nonlinearities import FORWARD
 from mechgrok.training.tables import Pairs, Tables, TokenTables, fold_pays
 
 
-def is_plain(model: HookedTransformer | HookedMLP) -> bool:
-    """Whether all weights have one precision, float32 or float64, and one device, and no hooks are attached."""
-    kinds = {(w.dtype, w.device) for w in model.parameters()}
-    return (
-        len(kinds) == 1
-        and kinds.pop()[0] in (torch.float32, torch.float64)
-        and not any(hook.fwd_hooks or hook.bwd_hooks for hook in model.hook_dict.values())
-    )
-
-
 class TabledNetwork:
-    """A network of that kind, on the inputs of a task.
+    """A one-layer transformer without LayerNorm, on the inputs of a task.
 
     Args:
         pairs: the task's inputs.
@@ -92,7 +82,7 @@ class TabledNetwork:
     def term_index(self, of_input: Int[Tensor, "inputs slots"]) -> Int[Tensor, "inputs terms"]:
         """Table rows of each input: head by head within slot by slot, then that of the last token itself."""
         heads = torch.arange(self.cfg.n_heads, device=of_input.device)
-        own = self.n_heads_rows + of_input[:, -1:] - self.pairs.first_last
+        own = self.n_heads_rows + of_input[:, -1:] - self.pairs.last_start
         mixed = of_input[:, : self.pairs.n_mixed, None] * self.cfg.n_heads
         return torch.cat([(mixed + heads).flatten(1), own], dim=1)
 

@@ -28,13 +28,13 @@ class Pairs:
     Attributes:
         tokens, slots: [pairs].
         of_input: [n_inputs, n_slots], the pair that each input has in each slot.
-        first_last: number of the first pair of the last slot; those from there on are the last slot's.
+        last_start: number of the first pair of the last slot; those from there on are the last slot's.
     """
 
     tokens: Int[Tensor, " pairs"]
     slots: Int[Tensor, " pairs"]
     of_input: Int[Tensor, "inputs slots"]
-    first_last: int
+    last_start: int
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -42,7 +42,7 @@ class Pairs:
     @property
     def n_last(self) -> int:
         """How many tokens the last slot has: one for a "=", p for an operand."""
-        return len(self) - self.first_last
+        return len(self) - self.last_start
 
     @property
     def n_mixed(self) -> int:
@@ -61,7 +61,7 @@ class Pairs:
             of_input=torch.stack(
                 [inverse + start for (_, inverse), start in zip(found, starts, strict=True)], dim=1
             ),
-            first_last=starts[-1],
+            last_start=starts[-1],
         )
 
 
@@ -139,15 +139,15 @@ class TokenTables:
         Multiplied out in float32, the logits of a memorised network, about 30, would be off by some 1e-5,
         and its loss and gradient with them; here the tables are small enough to afford better.
         """
-        attn, first_last = self.attn, self.pairs.first_last
+        attn, last_start = self.attn, self.pairs.last_start
         x = self.model.embed.W_E[self.pairs.tokens].double()
         if self.model.cfg.positions == "learned":
             x += self.model.pos_embed.W_pos[self.pairs.slots]
-        last = x[first_last:] if attn.b_O is None else x[first_last:] + attn.b_O
+        last = x[last_start:] if attn.b_O is None else x[last_start:] + attn.b_O
         queries = sought = scores = None
         if self.attends:
             # Without the keys' bias, which shifts the scores of all slots alike.
-            queries = _heads(x[first_last:], attn.W_Q, attn.b_Q)
+            queries = _heads(x[last_start:], attn.W_Q, attn.b_Q)
             sought = queries @ attn.W_K.double().mT * self.score_scale
             # In dense rows: those of the inputs are picked out of it.
             scores = (sought @ x.T).permute(1, 2, 0).flatten(0, 1).contiguous()
@@ -193,7 +193,7 @@ class TokenTables:
 
     def write_gradients(self, tables: Tables, g: TableGradients, grads: dict[nn.Parameter, Tensor]) -> None:
         """Turn gradients of the tables into those of the weights, overwriting `grads`."""
-        attn, first_last = self.attn, self.pairs.first_last
+        attn, last_start = self.attn, self.pairs.last_start
         n_last = self.pairs.n_last
         by_pair, g_last = g.terms[:-n_last].unflatten(0, (-1, len(tables.values))), g.terms[-n_last:]
         g_heads = by_pair.transpose(0, 1)
@@ -207,7 +207,7 @@ class TokenTables:
             g_values[:, -1:] = shared @ attn.W_O.mT - g_values.sum(1, keepdim=True)
             grads[attn.W_O] += tables.last_values.mT @ shared
         g_x = _heads_backward(g_values, tables.embedded, attn.W_V, attn.b_V, grads)
-        g_x[first_last:] += g_residual
+        g_x[last_start:] += g_residual
         if attn.b_O is not None:
             torch.sum(g_residual, 0, out=grads[attn.b_O])
         self._write_attention(tables, g.scores, g_x, grads)
@@ -217,7 +217,7 @@ class TokenTables:
     def _write_attention(
         self, tables: Tables, g_scores: Tensor | None, g_x: Tensor, grads: dict[nn.Parameter, Tensor]
     ) -> None:
-        attn, first_last = self.attn, self.pairs.first_last
+        attn, last_start = self.attn, self.pairs.last_start
         if g_scores is None or tables.queries is None or tables.sought is None:
             for unused in (attn.W_Q, attn.W_K, attn.b_Q, attn.b_K):
                 if unused is not None:
@@ -233,7 +233,7 @@ class TokenTables:
             # What sums up to here is rounding, which an optimiser that normalises by size, as Adam does, would
             # take for a direction.
             grads[attn.b_K].zero_()
-        g_x[first_last:] += _heads_backward(g_sought @ attn.W_K, x[first_last:], attn.W_Q, attn.b_Q, grads)
+        g_x[last_start:] += _heads_backward(g_sought @ attn.W_K, x[last_start:], attn.W_Q, attn.b_Q, grads)
 
     def _write_read_out(
         self, g: TableGradients, g_read: Tensor, g_constant: Tensor, grads: dict[nn.Parameter, Tensor]
