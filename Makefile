@@ -30,10 +30,10 @@ interop: $(READY_TL3)
 # Alone on the machine: times mean nothing beside other work.
 bench: $(READY)
 	mkdir -p bench
-	$(BIN)/python tests/benchmarks/bench_step.py --json bench/step.json
-	$(BIN)/python tests/benchmarks/bench_step_mlp.py
+	$(BIN)/python tests/benchmarks/bench_step.py --at-least 6 --json bench/step.json
+	$(BIN)/python tests/benchmarks/bench_step_mlp.py --json bench/step_mlp.json
 	$(BIN)/python tests/benchmarks/bench_cost.py --json bench/cost.json
-	$(BIN)/python tests/benchmarks/bench_progress.py
+	$(BIN)/python tests/benchmarks/bench_progress.py --json bench/progress.json
 	$(BIN)/python tests/benchmarks/bench_grok.py --json bench/grok.json
 	$(BIN)/python tests/benchmarks/bench_recipe.py --json bench/recipe.json
 

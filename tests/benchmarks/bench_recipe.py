@@ -3,11 +3,13 @@
     python tests/benchmarks/bench_recipe.py [--recipe fast] [--seeds 20] [--p 113] [--out FOLDER] [--json FILE]
 
 Prints a row for each seed and the totals that docs/performance.md quotes. "W_L in keys" is the share of the squared
-norm of the neuron-logit map, without its constant, that lies in the key frequencies.
+norm of the neuron-logit map, without its constant, that lies in the key frequencies. Exits with 1 where the recipe
+does not do what it is for: 19 seeds of 20 with 99% test accuracy within 1000 steps, all of them clean Fourier networks.
 """
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -16,6 +18,7 @@ from typing import Any
 import mechgrok as mg
 from mechgrok.analysis.curves import first_step
 
+SHARE_OF_SEEDS, WITHIN, LEAST_IN_KEYS = 0.95, 1000, 0.9
 COLUMNS = ("seed", "memorised", "grokked", "last", "accuracy", "keys", "restricted/full", "W_L in keys")
 
 
@@ -61,14 +64,27 @@ def main() -> None:
     print("  ".join(f"{name:>15}" for name in COLUMNS))
     for row in rows:
         print("  ".join(f"{_cell(row[name]):>15}" for name in COLUMNS))
-    grokked = [row["grokked"] for row in rows if row["grokked"] is not None]
-    print(
-        f"{len(grokked)} of {len(rows)} reach 99% test accuracy, at step {min(grokked):.0f} to {max(grokked):.0f}, "
-        f"median {median(grokked):.0f}; restricted below full loss in {sum(r['restricted/full'] < 1 for r in rows)}; "
-        f"W_L in keys at least {min(r['W_L in keys'] for r in rows):.1%}"
-    )
+    print(_totals(rows))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
+    soon = [row for row in rows if row["grokked"] is not None and row["grokked"] <= WITHIN]
+    clean = all(row["restricted/full"] < 1 and row["W_L in keys"] >= LEAST_IN_KEYS for row in rows)
+    if len(soon) < SHARE_OF_SEEDS * options.seeds or not clean:
+        sys.exit(
+            f"{options.recipe} is not what it promises: {len(soon)} of {options.seeds} grok within {WITHIN} steps"
+        )
+
+
+def _totals(rows: list[dict[str, Any]]) -> str:
+    grokked = [row["grokked"] for row in rows if row["grokked"] is not None]
+    when = (
+        f", at step {min(grokked):.0f} to {max(grokked):.0f}, median {median(grokked):.0f}" if grokked else ""
+    )
+    return (
+        f"{len(grokked)} of {len(rows)} reach 99% test accuracy{when}; "
+        f"restricted below full loss in {sum(row['restricted/full'] < 1 for row in rows)}; "
+        f"W_L in keys at least {min(row['W_L in keys'] for row in rows):.1%}"
+    )
 
 
 def _cell(value: Any) -> str:
