@@ -28,7 +28,7 @@ SETUP = TrainConfig(
 """Two-layer decoder, batches of 512, Adam without weight decay."""
 
 
-def _step_of_95(seed: int, **changes: object) -> float | None:
+def _step_of_95(seed: int, **changes: object) -> int | float | None:
     config = SETUP.replace(**changes)
     run: Run = train(modular_task("div", 97), config, seed=seed, checkpoint_every=config.steps)
     return first_step(run.history, "accuracy_test", at_least=0.95)
