@@ -1,4 +1,7 @@
-"""The groups with names: cyclic, dihedral, symmetric, alternating, units mod n, and products of these."""
+"""The groups with names: cyclic, dihedral, symmetric, alternating, units mod n, and products of these.
+
+All of up to 4096 elements; a `TaskError` refuses larger ones.
+"""
 
 import re
 from collections.abc import Callable
@@ -10,7 +13,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechgrok.algebra.groups import Group
+from mechgrok.algebra.groups import Group, check_order
 from mechgrok.errors import TaskError
 
 LARGEST_DEGREE = 6
@@ -31,6 +34,7 @@ def cyclic_group(n: int) -> Group:
     """
     if n < 2:
         raise TaskError(f"a cyclic group needs an order of at least 2, got {n}")
+    check_order(n, f"Z{n}")
     elements = torch.arange(n)
     return Group(f"Z{n}", (elements[:, None] + elements) % n)
 
@@ -47,6 +51,7 @@ def dihedral_group(n: int) -> Group:
     """
     if n < 3:
         raise TaskError(f"a dihedral group needs a polygon with at least 3 corners, got {n}")
+    check_order(2 * n, f"D{n}")
     turn, flip = torch.arange(2 * n) % n, torch.arange(2 * n) // n
     sign = 1 - 2 * flip
     turns = (turn[:, None] + sign[:, None] * turn) % n
@@ -100,6 +105,7 @@ def units_group(n: int) -> Group:
     if n < 3:
         raise TaskError(f"the units mod {n} are 1 alone; a group of units needs n >= 3")
     residues = units(n)
+    check_order(len(residues), f"U{n}")
     return Group(f"U{n}", torch.searchsorted(residues, residues[:, None] * residues % n))
 
 
@@ -118,10 +124,10 @@ def direct_product(first: Group, second: Group) -> Group:
     >>> direct_product(cyclic_group(2), cyclic_group(3))
     Group(Z2xZ3, order 6)
     """
-    n = second.order
+    name, n = f"{first.name}x{second.name}", second.order
+    check_order(first.order * n, name)
     x, y = torch.arange(first.order * n) // n, torch.arange(first.order * n) % n
-    table = first.table[x][:, x] * n + second.table[y][:, y]
-    return Group(f"{first.name}x{second.name}", table)
+    return Group(name, first.table[x][:, x] * n + second.table[y][:, y])
 
 
 _FAMILIES: dict[str, Callable[[int], Group]] = {
@@ -138,12 +144,12 @@ def named_group(name: str) -> Group:
     """The group that a name stands for: "S5", "A5", "D59", "Z12" (or "C12"), "U15", "Z2xS3".
 
     Raises:
-        TaskError: a name of another form, or a size that the family does not have.
+        TaskError: a name of another form, a size that the family does not have, or more than 4096 elements.
 
     >>> named_group("D4")
     Group(D4, order 8)
     """
-    factors = [re.fullmatch(r"([SADZCU])(\d{1,6})", part) for part in name.split("x")]
+    factors = [re.fullmatch(r"([SADZCU])(\d{1,6})", part) for part in str(name).split("x")]
     groups = [_FAMILIES[match[1]](int(match[2])) for match in factors if match]
     if len(groups) < len(factors):
         raise TaskError(

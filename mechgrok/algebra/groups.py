@@ -13,6 +13,9 @@ from mechgrok.errors import TaskError
 
 Table = Tensor | np.ndarray | Sequence[Sequence[int]]
 
+MOST_ELEMENTS = 4096
+"""The largest order: the table of a group, and the tasks on it, hold all order^2 pairs of elements."""
+
 
 @dataclass(frozen=True, eq=False)
 class Group:
@@ -34,7 +37,8 @@ class Group:
 
         Raises:
             TaskError: the table is not square, holds other numbers than 0..order-1, is not associative (the
-                text names three elements), has no identity, or an element without an inverse.
+                text names three elements), has no identity, an element without an inverse, or more than 4096
+                elements.
 
         >>> Group.from_table([[0, 1], [1, 0]], name="flip")
         Group(flip, order 2)
@@ -102,6 +106,19 @@ class Group:
         return f"Group({self.name}, order {self.order})"
 
 
+def check_order(order: int, name: str) -> None:
+    """Refuse a group that is too large, before its table takes up the memory.
+
+    Raises:
+        TaskError: it has more than 4096 elements.
+    """
+    if order > MOST_ELEMENTS:
+        raise TaskError(
+            f"{name} has {order:,} elements; a group may have {MOST_ELEMENTS:,}, since its table and the tasks on it "
+            "hold all pairs of elements"
+        )
+
+
 def generated_by(group: Group, elements: Iterable[int]) -> tuple[int, ...]:
     """The subgroup that some elements generate, in ascending order.
 
@@ -125,6 +142,7 @@ def _as_square(table: Table) -> Tensor:
     if array.is_floating_point() or array.is_complex() or array.dtype == torch.bool:
         raise TaskError(f"a multiplication table holds element numbers, integers; this one {array.dtype}")
     order = len(array)
+    check_order(order, "the group of this table")
     outside = (array < 0) | (array >= order)
     if outside.any():
         x, y = outside.nonzero()[0].tolist()

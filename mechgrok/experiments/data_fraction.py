@@ -50,7 +50,15 @@ class DataFractionSweep:
 
         Args:
             less, more: two fractions of the sweep.
+
+        Raises:
+            ConfigError: one that was not swept or has no network, or twice the same.
         """
+        if not {less, more} <= self.medians.keys() or less == more:
+            raise ConfigError(
+                f"growth takes two different fractions of the sweep, {', '.join(map(str, self.medians))}; "
+                f"got {less} and {more}"
+            )
         late, early = self.medians[less], self.medians[more]
         if late is None or early is None:
             return None

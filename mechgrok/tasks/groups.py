@@ -41,7 +41,7 @@ def group_task(
 
     Raises:
         TaskError: an unknown name or operation; a table that is not that of a group (the text names the
-            elements that break it).
+            elements that break it); a group of more than 4096 elements, since a task holds all pairs of them.
 
     >>> group_task([[0, 1, 2], [1, 2, 0], [2, 0, 1]], name="rotations")
     Task(rotations: a b = -> 3 classes, 9 inputs)
@@ -92,8 +92,10 @@ def sn_task(group: str = "S5", *, op: GroupOperation = "xy", sequence: Sequence[
     >>> sn_task("S5", op="xyx^-1")
     Task(S5 xyx^-1: a b = -> 120 classes, 14400 inputs)
     """
-    if not re.fullmatch(r"S\d+", group):
-        raise TaskError(f"sn_task takes S2 to S6, got {group!r}; group_task({group!r}) takes other groups")
+    if not (isinstance(group, str) and re.fullmatch(r"S\d+", group)):
+        raise TaskError(
+            f"sn_task takes 'S2' to 'S6', got {group!r}; group_task takes other groups, by name or table"
+        )
     return group_task(group, op=op, sequence=sequence)
 
 

@@ -9,13 +9,12 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechgrok.algebra import Basis, fourier_basis, irrep_basis, units, units_group
+from mechgrok.algebra.groups import MOST_ELEMENTS
 from mechgrok.errors import TaskError
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.operations import parse_operation
 from mechgrok.tasks.task import Task
 
-LARGEST = 4096
-"""The largest modulus: all p^2 inputs are held at once, and most analyses hold p logits for each."""
 NAMED = {"add": "a+b", "sub": "a-b", "mul": "a*b", "div": "a/b"}
 
 
@@ -38,15 +37,20 @@ def modular_task(
         logarithm, or, where p has no primitive root, in the basis of the irreps of the group of units.
 
     Raises:
-        TaskError: another p, an expression that does not parse, no input with an answer.
+        TaskError: another p, an operation that is no text or does not parse, no input with an answer.
 
     >>> task = modular_task("add", p=113)
     >>> task.n_inputs, task.d_vocab, task.labels[112 * 113 + 2].item()
     (12769, 114, 1)
     """
-    if not isinstance(p, int) or not 2 <= p <= LARGEST:
+    if not isinstance(operation, str):
         raise TaskError(
-            f"the modulus p must be a whole number from 2 to {LARGEST}, since a task holds all p^2 inputs; got {p!r}"
+            f"an operation is {', '.join(map(repr, NAMED))} or an expression such as 'x^2+x*y', got {operation!r}"
+        )
+    if not isinstance(p, int) or not 2 <= p <= MOST_ELEMENTS:
+        raise TaskError(
+            f"the modulus p must be a whole number from 2 to {MOST_ELEMENTS}, since a task holds all p^2 inputs; "
+            f"got {p!r}"
         )
     expression = NAMED.get(operation, operation)
     parsed = parse_operation(expression)

@@ -31,6 +31,14 @@ def test_growth_is_a_factor_for_each_hundredth():
     assert sweep.growth(0.25, 0.3) is None
 
 
+@pytest.mark.parametrize(("less", "more"), [(0.25, 0.4), (0.2, 0.34), (0.3, 0.3)])
+def test_growth_is_between_two_fractions_of_the_sweep(less, more):
+    sweep = sweep_of({0.25: [None], 0.3: [1600.0], 0.34: [100.0]})
+    expected = f"different fractions of the sweep, 0.25, 0.3, 0.34; got {less} and {more}"
+    with pytest.raises(mg.ConfigError, match=expected):
+        sweep.growth(less, more)
+
+
 def test_the_figure_has_a_mark_for_every_network():
     sweep = sweep_of({0.2: [None, 700.0], 0.3: [400.0, 200.0], 0.5: [100.0, 90.0]})
     line, marks, late = sweep.figure().data

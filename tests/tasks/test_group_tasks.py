@@ -1,5 +1,6 @@
 """Operations on group elements, and the bases in which they are analysed."""
 
+import inspect
 import json
 
 import pytest
@@ -88,7 +89,17 @@ def test_the_spec_of_a_known_group_is_its_name_and_of_another_one_its_table():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: sn_task("A5"), r"sn_task takes S2 to S6, got 'A5'; group_task\('A5'\)"),
+        (lambda: sn_task("A5"), "sn_task takes 'S2' to 'S6', got 'A5'; group_task takes other groups"),
+        (lambda: inspect.unwrap(sn_task)(5), "sn_task takes 'S2' to 'S6', got 5"),
+        (lambda: inspect.unwrap(named_group)(5), "unknown group 5; allowed are S, A, D"),
+        (
+            lambda: group_task("Z999999"),
+            "Z999999 has 999,999 elements; a group may have 4,096, since its table",
+        ),
+        (lambda: group_task("D2049"), "D2049 has 4,098 elements"),
+        (lambda: group_task("U4099"), "U4099 has 4,098 elements"),
+        (lambda: group_task("S6xS6"), "S6xS6 has 518,400 elements"),
+        (lambda: group_task(torch.zeros(1, 1).long().expand(4097, 4097)), "of this table has 4,097 elements"),
         (lambda: sn_task("S9"), "2..6 things are supported, got 9"),
         (lambda: group_task("Q8"), "unknown group 'Q8'.*multiplication table"),
         (lambda: group_task([[0, 1], [1, 1]]), "element 1 has no inverse"),

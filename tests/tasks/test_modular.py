@@ -91,6 +91,12 @@ def test_modulus_out_of_range(p):
         modular_task("add", p)
 
 
+@pytest.mark.parametrize("operation", [None, 5, ["add"]])
+def test_an_operation_is_a_text(operation):
+    with pytest.raises(TaskError, match=r"an operation is 'add', .* or an expression such as .*, got "):
+        inspect.unwrap(modular_task)(operation, 5)
+
+
 def test_operation_without_any_answer():
     with pytest.raises(TaskError, match="'a/0' has no value mod 5 for any pair"):
         modular_task("a/0", 5)
