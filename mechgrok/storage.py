@@ -13,6 +13,9 @@ from torch import Tensor
 
 from mechgrok.errors import CheckpointError
 
+RANDOM = "?" * 8
+"""What `tempfile.mkstemp` puts at the end of a name, as a pattern."""
+
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file atomically.
@@ -78,3 +81,28 @@ def replace_file(path: Path, write: Callable[[str], object]) -> None:
         # Also after Ctrl-C; once renamed, the name is gone.
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def remove_partial(folder: Path, name: str) -> None:
+    """Remove what processes that were killed have left of a file, or of files that a pattern matches.
+
+    Nobody else may be writing there.
+    """
+    for file in folder.glob(f".{name}.{RANDOM}"):
+        file.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Find out before long work whether its result can be written; the folder is made.
+
+    Raises:
+        CheckpointError: no file can be written there.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error}") from error

@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from mechgrok import storage
 from mechgrok.errors import CheckpointError
-from mechgrok.storage import write_json, write_tensors, write_text
+from mechgrok.storage import check_writable, remove_partial, write_json, write_tensors, write_text
 
 
 def entries(folder: Path) -> list[str]:
@@ -143,3 +143,24 @@ def test_readers_never_see_half_a_file(tmp_path, monkeypatch):
     write_text(path, "new")
     assert seen == [("new", "old", tmp_path)]
     assert path.read_text() == "new"
+
+
+def test_what_can_be_written_is_known_before(tmp_path):
+    check_writable(tmp_path / "new" / "file.json")
+    assert entries(tmp_path / "new") == []
+    (tmp_path / "taken").write_text("x")
+    for path in (tmp_path, tmp_path / "taken" / "file.json"):
+        with pytest.raises(CheckpointError, match="cannot write"):
+            check_writable(path)
+
+
+def test_what_a_kill_leaves_is_removed(tmp_path, monkeypatch):
+    path = tmp_path / "file.x"
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.os, "replace", lambda *_: None)
+        patch.setattr(storage.Path, "unlink", lambda *_, **__: None)
+        write_text(path, "half")
+    (tmp_path / ".file.x").write_text("the user's own")
+    assert len(entries(tmp_path)) == 2
+    remove_partial(tmp_path, "file.x")
+    assert entries(tmp_path) == [".file.x"]

@@ -16,7 +16,7 @@ from mechgrok.experiments.reproduction import (
     reproductions,
     run_reproduction,
 )
-from mechgrok.storage import write_json
+from mechgrok.storage import check_writable, write_json
 
 FAILED = 1
 
@@ -41,6 +41,8 @@ def reproduce(
     if name is None:
         raise ConfigError(f"which reproduction? One of {', '.join(reproductions())}; --list tells more")
     found = find_reproduction(name)
+    if as_json is not None:
+        check_writable(Path(as_json))
     Console(stderr=True).print(
         f"{found.claim}\n{found.source}; {found.cost} at the quick size.", highlight=False
     )

@@ -65,6 +65,15 @@ def test_every_protocol_has_a_source_a_claim_and_a_cost():
         assert found.cost
 
 
+def test_a_file_that_cannot_be_written_is_found_before_the_work(invented, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("mechgrok.cli.reproductions.run_reproduction", lambda *args, **kw: pytest.fail("ran"))
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path, tmp_path / "file" / "outcome.json"):
+        assert cli.main(["reproduce", "invented", "--json", str(place)]) == 1
+        assert "cannot write" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_the_command_prints_writes_and_judges(invented, tmp_path, capsys):
     file = tmp_path / "outcome.json"
     assert cli.main(["reproduce", "invented", "--full", "--json", str(file)]) == 0
