@@ -6,34 +6,33 @@
     groups.json                          which parameters an optimiser updates, with which settings
     history.jsonl                        one row for each evaluation
     checkpoints/step_00000000.safetensors
-    state.safetensors                    weights and optimiser at the newest checkpoint, to go on from
+    state.safetensors                    weights and optimiser to go on from: of the newest checkpoint, or of
+                                         the later step at which Ctrl-C was pressed
 
 Files appear whole or not at all, except that history.jsonl grows line by line; a reader drops a last line
-that was cut off.
+that was cut off. What else is damaged is a `CheckpointError` that names the file.
 """
 
 import json
-import shutil
-import tempfile
-import weakref
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, cache_grid
-from mechgrok.config import Config, MLPConfig, RunConfig, TrainConfig
+from mechgrok.config import MLPConfig, RunConfig, TrainConfig
 from mechgrok.drawable import Drawable
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.files import read_model, read_tensors, write_model
 from mechgrok.models.networks import Network
 from mechgrok.shipped import folder_or_shipped, shipped_runs
-from mechgrok.storage import digest, write_json, write_tensors, write_text
-from mechgrok.tasks import Split, Task, task_from_spec
+from mechgrok.storage import digest, remove_partial, write_json, write_tensors, write_text
+from mechgrok.tasks import Split, SplitRule, Task, task_from_spec
 
 CONFIG, SPLIT, START, GROUPS, HISTORY, STATE, CHECKPOINTS = (
     "config.json",
@@ -44,18 +43,27 @@ CONFIG, SPLIT, START, GROUPS, HISTORY, STATE, CHECKPOINTS = (
     "state.safetensors",
     "checkpoints",
 )
-ROOM = 64 * 2**20
-"""Bytes that must be free on the disk before a training starts."""
+STEP = re.compile(r"step_(\d{8,})\.safetensors")
+"""Names of checkpoints; what else lies beside them is none."""
 
 HistoryRow = dict[str, int | float | None]
+MEASURES = ("step", "loss_train", "loss_test", "accuracy_train", "accuracy_test", "sum_squared_weights")
+"""What every row of a history has."""
 
 
 @dataclass(frozen=True, eq=False)
 class Run(Drawable):
-    """A training on disk: finished, interrupted or under way."""
+    """A training on disk: finished, interrupted or under way.
+
+    Attributes:
+        path: its folder.
+        config: all that it follows from.
+        temporary: the folder is deleted with this object.
+    """
 
     path: Path
     config: RunConfig
+    temporary: bool = False
 
     @cached_property
     def task(self) -> Task:
@@ -78,28 +86,47 @@ class Run(Drawable):
 
     @cached_property
     def split(self) -> Split:
-        """The inputs that were trained on."""
-        tensors, header = read_tensors(self.path / SPLIT)
-        rule: Any = header["rule"]
-        return Split(tensors["train"], float(header["fraction"]), int(header["seed"]), rule)
+        """The inputs that were trained on.
+
+        Raises:
+            CheckpointError: the file is missing or damaged, or divides the inputs of another task.
+        """
+        file = self.path / SPLIT
+        tensors, header = read_tensors(file)
+        train = tensors.get("train")
+        if train is None or train.dtype != torch.bool or train.shape != (self.task.n_inputs,):
+            raise damaged(
+                file,
+                f"it has no 'train', one boolean for each of the {self.task.n_inputs} inputs of {self.task.name}",
+            )
+        rule: Any = header.get("rule")
+        try:
+            fraction, seed = float(header["fraction"]), int(header["seed"])
+        except (KeyError, ValueError):
+            rule = None
+        if rule not in get_args(SplitRule):
+            raise damaged(file, f"its header has no fraction, seed and rule, but {header}")
+        return Split(train, fraction, seed, rule)
 
     @property
     def steps(self) -> tuple[int, ...]:
         """Steps with a checkpoint, in ascending order."""
-        return tuple(sorted(int(p.stem[5:]) for p in (self.path / CHECKPOINTS).glob("step_*.safetensors")))
+        names = [STEP.fullmatch(file.name) for file in (self.path / CHECKPOINTS).glob("step_*")]
+        return tuple(sorted(int(name[1]) for name in names if name))
 
     @property
     def history(self) -> list[HistoryRow]:
         """One row for each evaluation, by name: step, loss and accuracy on train and test, squared weights.
 
         Losses in nats; test values are None where everything was trained on.
+
+        Raises:
+            CheckpointError: a line is damaged.
         """
         path = self.path / HISTORY
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        try:
-            return [json.loads(line) for line in lines if line.endswith("\n")]
-        except json.JSONDecodeError as error:
-            raise CheckpointError(f"{path} is damaged: {error}") from None
+        # What follows the last end of a line is a row that was cut off, or nothing.
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        return [_row(path, number, line) for number, line in enumerate(lines, 1)]
 
     def model(self, step: int | None = None) -> Network:
         """The network at a checkpoint, the newest for None.
@@ -142,17 +169,30 @@ class Run(Drawable):
         if not (self.path / STATE).exists():
             return None
         tensors, header = read_tensors(self.path / STATE)
+        if not header.get("step", "").isdecimal():
+            raise damaged(self.path / STATE, f"its header has no step, but {header}")
         return int(header["step"]), tensors
 
     @property
     def parameter_groups(self) -> dict[str, dict[str, Any]]:
-        """For each optimiser its `settings` and the `parameters` that it updates; empty until training begins."""
+        """For each optimiser its `settings` and the `parameters` that it updates; empty until training begins.
+
+        Raises:
+            CheckpointError: the file is damaged.
+        """
         path = self.path / GROUPS
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        groups = _json(path, path.read_bytes()) if path.exists() else {}
+        if not isinstance(groups, dict):
+            raise damaged(path, f"it holds {groups!r}, no parameters of optimisers")
+        return groups
 
     def write_parameter_groups(self, groups: Mapping[str, Mapping[str, Any]]) -> None:
         """Note which parameters are trained, and how."""
         write_json(self.path / GROUPS, groups)
+
+    def write_config(self) -> None:
+        """Note what the run follows from; with it a folder becomes a run."""
+        write_json(self.path / CONFIG, self.config.to_json())
 
     def append_history(self, row: HistoryRow) -> None:
         """Add the row of one evaluation."""
@@ -170,6 +210,12 @@ class Run(Drawable):
             if later > step:
                 self.checkpoint(later).unlink()
 
+    def remove_partial(self) -> None:
+        """Remove files that a process which was killed has left half-written."""
+        for name in (CONFIG, SPLIT, START, GROUPS, HISTORY, STATE):
+            remove_partial(self.path, name)
+        remove_partial(self.path / CHECKPOINTS, "step_*.safetensors")
+
 
 def written_for(task: Task, config: TrainConfig) -> Task:
     """The task written down as a training has the network read it, where the task leaves that open."""
@@ -177,57 +223,6 @@ def written_for(task: Task, config: TrainConfig) -> Task:
     if sequence is None and isinstance(config.model, MLPConfig):
         sequence = ("a", "b")  # all that an MLP reads
     return task.with_sequence(*sequence) if sequence and task.sequence is None else task
-
-
-def create_run(
-    path: str | Path | None, config: RunConfig, split: Split, start: Mapping[str, Tensor] | None = None
-) -> Run:
-    """A new run in a folder, or the one that is already there with the same configuration or fewer steps.
-
-    Args:
-        path: the folder; None takes a temporary one, which lives as long as the run object.
-        start: the weights of `config.start`.
-
-    Raises:
-        ConfigError: the folder holds another run, or something else.
-        CheckpointError: the folder cannot be written, or the disk is nearly full.
-    """
-    if path is None:
-        run = create_run(tempfile.mkdtemp(prefix="mechgrok-"), config, split, start)
-        weakref.finalize(run, shutil.rmtree, run.path, ignore_errors=True)
-        return run
-    path = Path(path)
-    if (path / CONFIG).exists():
-        return _same_run(_open(path), config, split)
-    if path.is_dir() and any(not _left_behind(file) for file in path.iterdir()):
-        raise ConfigError(f"{path} is not empty and holds no run; choose another folder")
-    _make_folder(path)
-    write_tensors(
-        path / SPLIT,
-        {"train": split.train},
-        {"fraction": str(split.fraction), "seed": str(split.seed), "rule": split.rule},
-    )
-    if start:
-        write_tensors(path / START, start)
-    write_json(path / CONFIG, config.to_json())
-    return Run(path, config)
-
-
-def _left_behind(file: Path) -> bool:
-    """Whether a file is one that a start which was cut off leaves: all of a run but its configuration."""
-    return file.name in (SPLIT, START) or file.name.startswith((f".{SPLIT}.", f".{START}.", f".{CONFIG}."))
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error}") from error
-    free = shutil.disk_usage(path).free
-    if free < ROOM:
-        raise CheckpointError(
-            f"only {free / 2**20:.0f} MiB are free at {path}, a training needs {ROOM / 2**20:.0f} MiB or more"
-        )
 
 
 def load_run(path: str | Path) -> Run:
@@ -264,30 +259,27 @@ def _open(path: Path) -> Run:
         raise CheckpointError(f"{file} is damaged or of another version: {error}") from None
 
 
-def _same_run(run: Run, config: RunConfig, split: Split) -> Run:
-    """The run in its folder, which may be lengthened: more steps are no other configuration."""
-    steps = max(run.config.train.steps, config.train.steps)
-    lengthened = run.config.replace(train=run.config.train.replace(steps=steps))
-    differing = differences(lengthened, config.replace(train=config.train.replace(steps=steps)))
-    if differing:
-        raise ConfigError(
-            f"{run.path} holds a run with another configuration ({'; '.join(differing)}); "
-            "choose another folder, or delete this one"
-        )
-    if not torch.equal(run.split.train, split.train):
-        raise ConfigError(f"{run.path} holds a run with another split; choose another folder")
-    if steps > run.config.train.steps:
-        write_json(run.path / CONFIG, lengthened.to_json())
-    return Run(run.path, lengthened)
+def damaged(file: Path, why: str) -> CheckpointError:
+    """The error for a file of a run that cannot be used."""
+    return CheckpointError(
+        f"{file} is damaged: {why}. Put back a copy of it, or train again in another folder"
+    )
 
 
-def differences(old: Config, new: Config) -> list[str]:
-    """The fields in which two configurations differ, with both values."""
-    found = []
-    for name in type(old).model_fields:
-        a, b = getattr(old, name), getattr(new, name)
-        if isinstance(a, Config) and type(a) is type(b):
-            found += differences(a, b)
-        elif a != b:
-            found.append(f"{name} is {a!r} there and {b!r} here")
-    return found
+def _row(file: Path, number: int, line: bytes) -> HistoryRow:
+    """One line of a history, numbered from 1."""
+    row = _json(file, line, f"line {number}: ")
+    if (
+        not isinstance(row, dict)
+        or not isinstance(row.get("step"), int)
+        or not all(isinstance(row.get(name, ""), int | float | None) for name in MEASURES)
+    ):
+        raise damaged(file, f"line {number} is {row!r}, no evaluation with {', '.join(MEASURES)}")
+    return row
+
+
+def _json(file: Path, text: bytes, where: str = "") -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:  # those of JSON and of UTF-8 alike
+        raise damaged(file, f"{where}{error}") from None

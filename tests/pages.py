@@ -13,7 +13,7 @@ import mechgrok as mg
 from mechgrok.config import RunConfig
 from mechgrok.report import write_report
 from mechgrok.report.film import LEVELS
-from mechgrok.runs import create_run
+from mechgrok.training.folders import Plan, create_run
 
 MOST_BYTES = 15 * 10**6
 HOSTILE = (
@@ -112,7 +112,7 @@ def planted_run(
     """
     task = mg.modular_task("add", p)
     train = mg.TrainConfig(recipe=recipe, sequence=("a", "b"), fraction=0.5)
-    run = create_run(folder, RunConfig(task=task.spec, train=train, seed=0), task.split(0.5))
+    run = create_run(folder, Plan(RunConfig(task=task.spec, train=train, seed=0), task.split(0.5)))
     for i in range(1, n_checkpoints + 1):
         network = mg.cosine_network(p, amplitudes)
         network.embed.W_E.data *= i / n_checkpoints
@@ -120,6 +120,6 @@ def planted_run(
         late = max(0.0, i / n_checkpoints - 0.5)
         run.append_history(
             {"step": 10 * i, "loss_train": 3.0 * 2.0**-i, "loss_test": 4.0 * 10 ** (-6 * late)}
-            | {"accuracy_train": 1.0, "accuracy_test": 2 * late}
+            | {"accuracy_train": 1.0, "accuracy_test": 2 * late, "sum_squared_weights": None}
         )
     return run

@@ -8,7 +8,9 @@ import torch
 
 import mechgrok as mg
 from mechgrok.config import RunConfig
-from mechgrok.runs import create_run, load_run
+from mechgrok.runs import load_run
+from mechgrok.storage import write_tensors
+from mechgrok.training.folders import Plan, create_run
 
 TASK = mg.modular_task("add", 7)
 SPLIT = TASK.split(0.5, seed=3)
@@ -17,7 +19,7 @@ CONFIG = RunConfig(task=TASK.spec, train=mg.TrainConfig(model=mg.ModelConfig(d_m
 
 @pytest.fixture
 def run(tmp_path):
-    return create_run(tmp_path / "run", CONFIG, SPLIT)
+    return create_run(tmp_path / "run", Plan(CONFIG, SPLIT))
 
 
 def network(seed=0):
@@ -25,7 +27,11 @@ def network(seed=0):
 
 
 def row(step):
-    return {"step": step, "loss_train": 1.0, "loss_test": None, "accuracy_train": 0.5, "accuracy_test": None}
+    losses, accuracies = (
+        {"loss_train": 1.0, "loss_test": None},
+        {"accuracy_train": 0.5, "accuracy_test": None},
+    )
+    return {"step": step, **losses, **accuracies, "sum_squared_weights": 3.5}
 
 
 def test_everything_comes_back(run):
@@ -55,18 +61,10 @@ def test_nothing_on_disk_names_the_machine(run):
 
 def test_a_sequence_of_the_recipe_is_the_one_of_the_task():
     config = CONFIG.replace(train=CONFIG.train.replace(sequence=("b", "=", "a")))
-    run = create_run(None, config, SPLIT)
+    run = create_run(None, Plan(config, SPLIT))
     assert run.task.slots == ("b", "=", "a")
-    fixed = create_run(None, config.replace(task=TASK.with_sequence("a", "b").spec), SPLIT)
+    fixed = create_run(None, Plan(config.replace(task=TASK.with_sequence("a", "b").spec), SPLIT))
     assert fixed.task.slots == ("a", "b")
-
-
-def test_a_temporary_run_goes_with_its_object():
-    run = create_run(None, CONFIG, SPLIT)
-    path = run.path
-    assert path.is_dir()
-    del run
-    assert not path.exists()
 
 
 def test_a_history_line_that_was_cut_off_is_dropped(run):
@@ -83,36 +81,6 @@ def test_forgetting_what_a_resumed_run_will_make_again(run):
     run.forget_after(10)
     assert run.steps == (0, 10)
     assert [r["step"] for r in run.history] == [0, 10]
-
-
-def test_the_same_run_is_opened_and_another_one_refused(run):
-    assert create_run(run.path, CONFIG, SPLIT).config == CONFIG
-    other = CONFIG.replace(train=CONFIG.train.replace(lr=0.5))
-    with pytest.raises(mg.ConfigError, match=r"another configuration \(lr is 0.001 there and 0.5 here\)"):
-        create_run(run.path, other, SPLIT)
-    with pytest.raises(mg.ConfigError, match="another split"):
-        create_run(run.path, CONFIG, TASK.split(0.5, seed=4))
-
-
-def test_a_folder_with_something_else_is_refused(tmp_path):
-    (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(mg.ConfigError, match="is not empty and holds no run"):
-        create_run(tmp_path, CONFIG, SPLIT)
-    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
-
-
-def test_a_folder_below_a_file_is_refused(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(mg.CheckpointError, match="cannot write"):
-        create_run(tmp_path / "file" / "run", CONFIG, SPLIT)
-
-
-def test_a_full_disk_is_refused_before_the_training(tmp_path, monkeypatch):
-    usage = type("Usage", (), {"free": 5 * 2**20})
-    monkeypatch.setattr("mechgrok.runs.shutil.disk_usage", lambda path: usage)
-    with pytest.raises(mg.CheckpointError, match="only 5 MiB are free"):
-        create_run(tmp_path / "run", CONFIG, SPLIT)
-    assert not (tmp_path / "run" / "config.json").exists()
 
 
 def test_no_run(tmp_path):
@@ -167,18 +135,83 @@ def test_load_model_opens_runs_and_single_checkpoints(run):
         mg.load_model(run.path / "nothing.safetensors")
 
 
-def test_a_start_that_was_cut_off_can_be_made_again(tmp_path, monkeypatch):
-    def stop(*args):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("mechgrok.runs.write_json", stop)
-        with pytest.raises(KeyboardInterrupt):
-            create_run(tmp_path / "run", CONFIG, SPLIT)
-    assert create_run(tmp_path / "run", CONFIG, SPLIT).config == CONFIG
-
-
-def test_a_damaged_history(run):
-    (run.path / "history.jsonl").write_text('{"step": 0}\nrubbish\n')
-    with pytest.raises(mg.CheckpointError, match=r"history\.jsonl is damaged"):
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"rubbish", "line 2: Expecting value"),
+        (b"\xff\xfe\xfa", "line 2: .*codec can't decode"),
+        (b"5", "line 2 is 5, no evaluation with step, loss_train"),
+        (b"{}", "line 2 is {}, no evaluation"),
+        (b'{"step": 10}', "line 2 is {'step': 10}, no evaluation"),
+        (json.dumps(row(10) | {"loss_test": "low"}).encode(), "line 2 is .*'low'.*, no evaluation"),
+    ],
+    ids=["rubbish", "not utf-8", "number", "empty", "without losses", "text"],
+)
+def test_a_damaged_line_of_the_history(run, line, why):
+    run.append_history(row(0))
+    with (run.path / "history.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(
+        mg.CheckpointError, match=rf"history\.jsonl is damaged: {why}.*train again in another"
+    ):
         _ = run.history
+
+
+@pytest.mark.parametrize("text", ['{"adamw": {"sett', "[]", "\udcff"], ids=["cut off", "a list", "not utf-8"])
+def test_damaged_parameter_groups(run, text):
+    run.write_parameter_groups({"adamw": {"settings": {}, "parameters": ["embed.W_E"]}})
+    assert list(run.parameter_groups) == ["adamw"]
+    (run.path / "groups.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(mg.CheckpointError, match=r"groups\.json is damaged: .* Put back a copy of it"):
+        _ = run.parameter_groups
+
+
+HEADER = {"fraction": "0.5", "seed": "3", "rule": "shuffle"}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "header", "why"),
+    [
+        ({"train": SPLIT.train}, {}, "header has no fraction, seed and rule"),
+        ({"train": SPLIT.train}, HEADER | {"seed": "three"}, "header has no fraction, seed and rule"),
+        ({"train": SPLIT.train}, HEADER | {"rule": "dice"}, "header has no fraction, seed and rule"),
+        ({"test": SPLIT.train}, HEADER, "no 'train', one boolean for each of the 49 inputs of add7"),
+        ({"train": SPLIT.train[:-1]}, HEADER, "no 'train', one boolean for each of the 49 inputs"),
+        ({"train": SPLIT.train.float()}, HEADER, "no 'train', one boolean"),
+    ],
+    ids=["no header", "no seed", "no rule", "no mask", "another task", "numbers"],
+)
+def test_a_damaged_split(run, tensors, header, why):
+    write_tensors(run.path / "split.safetensors", tensors, header)
+    with pytest.raises(mg.CheckpointError, match=rf"split\.safetensors is damaged: .*{why}"):
+        _ = load_run(run.path).split
+
+
+@pytest.mark.parametrize("header", [{}, {"step": "ten"}], ids=["none", "no number"])
+def test_a_state_without_its_step(run, header):
+    write_tensors(run.path / "state.safetensors", {"weight|embed.W_E": torch.ones(2)}, header)
+    with pytest.raises(mg.CheckpointError, match=r"state\.safetensors is damaged: its header has no step"):
+        run.read_state()
+
+
+def test_what_lies_beside_the_checkpoints_is_none_of_them(run):
+    run.write_checkpoint(10, network())
+    for name in ("step_abc.safetensors", "step_00000020 (1).safetensors", "step_00000030.safetensors.part"):
+        (run.path / "checkpoints" / name).write_bytes(b"")
+    assert run.steps == (10,)
+    assert run.model().W_E.isfinite().all()
+
+
+def test_what_a_killed_process_left_half_written_is_removed(run):
+    run.write_checkpoint(10, network())
+    (run.path / ".notes").write_text("the user's own")
+    left = [
+        ".state.safetensors.a1b2c3d_",
+        ".config.json.00000000",
+        "checkpoints/.step_00000020.safetensors.zzzzzzzz",
+    ]
+    for name in left:
+        (run.path / name).write_bytes(b"half")
+    run.remove_partial()
+    files = {str(file.relative_to(run.path)) for file in run.path.rglob("*") if file.is_file()}
+    assert files == {".notes", "config.json", "split.safetensors", "checkpoints/step_00000010.safetensors"}

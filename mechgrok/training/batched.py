@@ -10,11 +10,13 @@ from torch import Tensor
 
 from mechgrok.config import TrainConfig
 from mechgrok.runs import Run
+from mechgrok.training.assembly import Assembly, objective_of
 from mechgrok.training.display import Report, progress_bar
 from mechgrok.training.loop import Loop
 from mechgrok.training.optimizers import Updater
+from mechgrok.training.settling import finished
 from mechgrok.training.stacked import StackedStep, member_state, stack_states, stack_weights
-from mechgrok.training.trainer import Training, finished, objective_of
+from mechgrok.training.trainer import Training
 
 Failures = dict[Path, Exception]
 """What ended the training in a folder."""
@@ -95,7 +97,7 @@ class Batch(Loop):
     def __init__(self, members: Sequence[BatchMember], failures: Failures) -> None:
         self.members, self.failures = list(members), failures
         self.config, self.step = members[0].config, members[0].step
-        self.path = members[0].path.parent
+        self.path = members[0].run.path.parent
         self._stack()
 
     def visit(self, report: Report) -> bool:
@@ -121,7 +123,7 @@ class Batch(Loop):
             return member.visit(report)
         except Exception as error:
             # Raised, it would end all the others.
-            self.failures[member.path] = error
+            self.failures[member.run.path] = error
             return True
 
     def _stack(self) -> None:
@@ -146,6 +148,6 @@ def _open(
     for run in runs:
         try:
             if not finished(run):
-                yield BatchMember(run, device=device)
+                yield BatchMember(run, Assembly(run, device=device))
         except Exception as error:
             failures[run.path] = error

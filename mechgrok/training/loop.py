@@ -12,11 +12,11 @@ class Loop(ABC):
 
     Attributes:
         step: number of updates taken.
-        path: folder from which the same call goes on.
+        path: folder from which the same call goes on; None for a temporary one.
     """
 
     step: int
-    path: Path
+    path: Path | None
 
     @abstractmethod
     def visit(self, report: Report) -> bool:
@@ -34,13 +34,16 @@ class Loop(ABC):
         """Train to the end.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C; the state is saved.
+            KeyboardInterrupt: Ctrl-C; the state is saved, and the text says how to go on.
         """
         with deferred_interrupt() as interrupted:
             while not self.visit(report):
                 if interrupted():
                     self.save_state()
-                    raise KeyboardInterrupt(
-                        f"stopped at step {self.step}; the same call goes on from {self.path}"
-                    )
+                    raise KeyboardInterrupt(f"stopped at step {self.step}; {self._way_on()}")
                 self.update()
+
+    def _way_on(self) -> str:
+        if self.path is None:
+            return "nothing of it is kept, because it was given no folder; out=... keeps it"
+        return f"the same call goes on from {self.path}"

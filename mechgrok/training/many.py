@@ -15,9 +15,10 @@ from mechgrok.errors import ConfigError
 from mechgrok.runs import Run, load_run
 from mechgrok.tasks import Task, task_from_spec
 from mechgrok.training.batched import Failures, train_batched, why_not_batched
+from mechgrok.training.beginning import begin
 from mechgrok.training.devices import find_device
 from mechgrok.training.recipes import find_recipe
-from mechgrok.training.trainer import begin, train
+from mechgrok.training.trainer import train
 
 
 @dataclass(frozen=True)

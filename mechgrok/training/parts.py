@@ -49,10 +49,17 @@ def starting_weights(
         parts: which ones, as in `parameters_of`; None takes all that `start` has.
 
     Raises:
-        ConfigError: a part that one of the two does not have, or a shape that differs.
+        ConfigError: neither a network nor weights; a part that one of the two does not have, a shape that differs,
+            or a weight that is not finite.
     """
+    if isinstance(parts, str):
+        raise ConfigError(f"parts is a sequence of names, as in parts=[{parts!r}]; got the text {parts!r}")
     if isinstance(start, HookedModel):
         start = dict(start.named_parameters())
+    if not isinstance(start, Mapping):
+        raise ConfigError(
+            f"start is a network, as load_model(path) gives one, or a dictionary of weights by name; got {start!r}"
+        )
     wanted = parameters_of(model, list(start) if parts is None else parts)
     missing = [name for name in wanted if name not in start]
     if missing:
@@ -65,6 +72,11 @@ def starting_weights(
                 f"{name} has the shape {tuple(start[name].shape)} where the training starts from, and "
                 f"{tuple(weight.shape)} in this network; tasks with the same symbols, and the same `specials`, "
                 "have networks of the same shapes"
+            )
+        if not start[name].isfinite().all():
+            raise ConfigError(
+                f"{name} has weights that are NaN or infinite where the training starts from; the training that it "
+                "comes from has diverged: take an earlier checkpoint, or name other parts"
             )
     return {name: start[name].detach().clone() for name in wanted}
 

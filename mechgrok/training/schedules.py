@@ -8,6 +8,8 @@ from mechgrok.runs import HistoryRow
 
 FACTOR = 1.5
 """Change of the test loss since the last checkpoint that makes an adaptive schedule keep another one."""
+CHANGES = 120
+"""As many such changes take a loss down by ten orders of magnitude, and up again."""
 
 
 def checkpoint_due(
@@ -15,8 +17,9 @@ def checkpoint_due(
 ) -> bool:
     """Whether the weights at this step are to be kept.
 
-    Depends on what is on disk alone (the checkpoints kept so far and the history), so that a resumed training
-    keeps the same ones.
+    Depends on what is on disk alone (the checkpoints kept so far and the history), so that an interrupted training
+    keeps the same ones once it is resumed. One that had ended and is lengthened has kept its old end as well, and
+    an adaptive schedule measures on from there.
 
     >>> [s for s in range(60) if checkpoint_due(s, [], [], TrainConfig(checkpoints="logarithmic"))]
     [0, 1, 2, 5, 10, 20, 50]
@@ -26,6 +29,19 @@ def checkpoint_due(
     if step % config.checkpoint_every == 0:
         return True
     return config.checkpoints == "adaptive" and _changed(step, kept, history)
+
+
+def most_checkpoints(config: TrainConfig, done: int = 0) -> int:
+    """How many checkpoints a training may still keep after a step; for an adaptive schedule as a rule.
+
+    >>> most_checkpoints(TrainConfig(steps=1000, checkpoint_every=100))
+    12
+    """
+    left = max(config.steps - done, 0)
+    if config.checkpoints == "logarithmic":
+        return 3 * len(str(config.steps)) + 2
+    regular = left // config.checkpoint_every + 2
+    return regular + (min(left // config.eval_every, CHANGES) if config.checkpoints == "adaptive" else 0)
 
 
 def _leading_digit(step: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mechgrok.config import TrainConfig
-from mechgrok.runs import HistoryRow
+from mechgrok.runs import HistoryRow, Run
 
 TEST_ACCURACY = 0.999
 """Test accuracy that a settled network holds throughout the window."""
@@ -55,6 +55,16 @@ def over(step: int, history: Sequence[HistoryRow], config: TrainConfig) -> bool:
     if test_loss is not None and test_loss < config.stop_test_loss:
         return True
     return config.stop_when_settled and settled(history, config)
+
+
+def finished(run: Run) -> bool:
+    """Whether the newest checkpoint is the end, so that nothing is left to do."""
+    history, steps = run.history, run.steps
+    return (
+        bool(steps and history)
+        and history[-1]["step"] == steps[-1]
+        and over(steps[-1], history, run.config.train)
+    )
 
 
 def _number(value: int | float | None) -> int | float:

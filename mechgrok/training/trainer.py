@@ -11,23 +11,23 @@ from torch import Tensor
 
 from mechgrok.analysis.losses import cross_entropy
 from mechgrok.analysis.spectrum import sum_squared_weights
-from mechgrok.config import NetworkConfig, RunConfig, StartConfig, TrainConfig
+from mechgrok.config import NetworkConfig, TrainConfig
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.networks import Network
-from mechgrok.runs import HistoryRow, Run, create_run, written_for
+from mechgrok.runs import STATE, HistoryRow, Run
 from mechgrok.tasks import Split, Task
+from mechgrok.training.assembly import Assembly
 from mechgrok.training.batches import MiniBatchStep
+from mechgrok.training.beginning import assemble, make_plan, prepare
 from mechgrok.training.devices import find_device
 from mechgrok.training.display import Report, progress_bar
 from mechgrok.training.loop import Loop
-from mechgrok.training.networks import build_model
-from mechgrok.training.objectives import Objective, make_objective
-from mechgrok.training.optimizers import STATE_SEPARATOR, Updater
-from mechgrok.training.parts import Weights, parameters_of, start_config, starting_weights, take_over
+from mechgrok.training.parts import Weights
 from mechgrok.training.recipes import find_recipe
 from mechgrok.training.schedules import checkpoint_due
-from mechgrok.training.settling import over
-from mechgrok.training.step import AutogradStep, TrainingStep, make_step, prepare_process
+from mechgrok.training.settling import finished, over
+from mechgrok.training.states import check_state, joined_state, parted_state
+from mechgrok.training.step import AutogradStep, TrainingStep
 
 Callback = Callable[[int, Network], None]
 """Told the step and the network; see `train`."""
@@ -53,8 +53,10 @@ def train(
     """Train a network until it has grokked and settled, or for a number of steps.
 
     A folder that already holds the same run is gone on with: a finished one is opened, an interrupted one
-    continues bit for bit from its newest state, also to more steps than before. Ctrl-C finishes the step,
-    saves, and raises `KeyboardInterrupt`.
+    continues bit for bit from its newest state, and one that ended after fewer steps is lengthened. What is
+    lengthened has the weights of a training that was as long from the beginning; its old end stays a checkpoint and
+    an evaluation, from which an adaptive schedule measures on. Ctrl-C finishes the step, saves, and raises
+    `KeyboardInterrupt`.
 
     Args:
         task: what to learn.
@@ -76,9 +78,12 @@ def train(
         changes: other fields of `TrainConfig` to replace, as in `lr=3e-3`.
 
     Raises:
-        ConfigError: an unknown recipe, option or part, weights of other shapes to start from, a folder that holds
-            something else, a training that diverges, a device or compiler that is not there.
-        CheckpointError: the folder cannot be written.
+        ConfigError: an unknown recipe, option or part, weights of other shapes to start from, a split of another
+            task, a folder that holds something else, a training that diverges, a device or compiler that is not there.
+        TaskError: the task does not fit the network.
+        CheckpointError: the folder cannot be written, its disk is too full, or the run in it is damaged.
+
+    Nothing is written before all of this is known, but for a training that diverges.
 
     >>> from mechgrok import ModelConfig, modular_task
     >>> run = train(modular_task("add", 5), steps=20, model=ModelConfig(d_model=16), progress=False)
@@ -91,38 +96,9 @@ def train(
     changes |= {} if steps is None else {"steps": steps}
     config = find_recipe(recipe).replace(**changes)
     find_device(device)
-    run = begin(task, config, seed=seed, out=out, split=split, start=start, parts=parts)
-    return resume(run, callback=callback, device=device, compile=compile, progress=progress)
-
-
-def begin(
-    task: Task,
-    config: TrainConfig,
-    *,
-    seed: int,
-    out: str | Path | None,
-    split: Split | None = None,
-    start: Weights | None = None,
-    parts: Sequence[str] | None = None,
-) -> Run:
-    """The run of a training, for `resume`: a new one without a step yet, or what the folder holds of it."""
-    split = split or task.split(config.fraction, seed, config.split_rule)
-    taken, origin = _taken_over(task, config, start, parts)
-    return create_run(out, RunConfig(task=task.spec, train=config, seed=seed, start=origin), split, taken)
-
-
-def _taken_over(
-    task: Task, config: TrainConfig, start: Weights | None, parts: Sequence[str] | None
-) -> tuple[dict[str, Tensor], StartConfig | None]:
-    """The weights to start from and what is noted about them; checks all parts before anything is written."""
-    network = build_model(written_for(task, config), config.model)
-    parameters_of(network, config.frozen)
-    if start is None:
-        if parts is not None:
-            raise ConfigError(f"parts={tuple(parts)} needs start=..., the network that they are taken from")
-        return {}, None
-    weights = starting_weights(network, start, parts)
-    return weights, start_config(start, weights)
+    plan = make_plan(task, config, seed, split, start, parts)
+    run, assembly = prepare(plan, out, device, compile)
+    return run if assembly is None else _go(Training(run, assembly, callback), progress)
 
 
 def resume(
@@ -142,41 +118,26 @@ def resume(
     >>> resume(run).steps
     (0, 3)
     """
-    if not finished(run):
-        training = Training(run, callback, device=device, compile=compile)
-        name = f"{run.task.name} {run.config.train.recipe}"
-        with progress_bar(name, run.config.train.steps, start=training.step, enabled=progress) as report:
-            training.go(report)
+    if finished(run):
+        return run
+    return _go(Training(run, assemble(run, run.path, device, compile), callback), progress)
+
+
+def _go(training: "Training", progress: bool) -> Run:
+    run = training.run
+    name = f"{run.task.name} {run.config.train.recipe}"
+    with progress_bar(name, run.config.train.steps, start=training.step, enabled=progress) as report:
+        training.go(report)
     return run
-
-
-def finished(run: Run) -> bool:
-    """Whether the newest checkpoint is the end, so that nothing is left to do."""
-    history, steps = run.history, run.steps
-    return (
-        bool(steps and history)
-        and history[-1]["step"] == steps[-1]
-        and over(steps[-1], history, run.config.train)
-    )
 
 
 class Training(Loop):
     """A training between two steps: the weights, the optimiser and the number of updates taken."""
 
-    def __init__(
-        self,
-        run: Run,
-        callback: Callback | None = None,
-        *,
-        device: str | torch.device | None = None,
-        compile: bool = False,
-    ) -> None:
-        prepare_process()
-        self.run, self.config, self.callback, self.compile = run, run.config.train, callback, compile
-        self.path, self.device = run.path, find_device(device)
-        self.model = build_model(run.task, self.config.model, seed=run.config.seed).to(self.device)
-        take_over(self.model, run.start)
-        self.updater = Updater(self.model, self.config)
+    def __init__(self, run: Run, assembly: Assembly, callback: Callback | None = None) -> None:
+        self.run, self.config, self.assembly, self.callback = run, run.config.train, assembly, callback
+        self.path = None if run.temporary else run.path
+        self.model, self.updater = assembly.model, assembly.updater
         self.step = 0
         self._restore()
         self.history = run.history
@@ -185,11 +146,10 @@ class Training(Loop):
     @cached_property
     def gradients(self) -> TrainingStep:
         """Gives the gradients of the next update, and logits."""
-        run, objective = self.run, objective_of(self.config)
-        if self.config.batch_size:
-            step = AutogradStep(self.model, run.task, run.split.train, objective, compile=self.compile)
-            return MiniBatchStep(step, self.config.batch_size, run.config.seed, self.step)
-        return make_step(self.model, run.task, run.split.train, objective, compile=self.compile)
+        step = self.assembly.gradients
+        if self.config.batch_size and isinstance(step, AutogradStep):
+            return MiniBatchStep(step, self.config.batch_size, self.run.config.seed, self.step)
+        return step
 
     def visit(self, report: Report) -> bool:
         if self.step % self.config.eval_every == 0 or self.step == self.config.steps:
@@ -205,8 +165,7 @@ class Training(Loop):
         self.step += 1
 
     def save_state(self) -> None:
-        weights = {f"weight{STATE_SEPARATOR}{n}": w for n, w in self.model.named_parameters()}
-        self.run.write_state(self.step, weights | self.optimizer_state())
+        self.run.write_state(self.step, joined_state(self.model, self.optimizer_state()))
 
     def logits(self) -> Float[Tensor, "inputs d_vocab_out"]:
         """Of the present weights, for all inputs of the task."""
@@ -225,16 +184,12 @@ class Training(Loop):
 
     def _measures(self) -> HistoryRow:
         logits = self.logits()[:, : self.run.task.n_classes]
-        labels = self.run.task.labels.to(self.device)
+        labels = self.run.task.labels.to(self.assembly.device)
         losses = cross_entropy(logits, labels)
         right = (logits.argmax(1) == labels).double()
         if not losses.isfinite().all():
-            raise ConfigError(
-                f"the training diverged: the loss is not finite at step {self.step}. Lower the learning "
-                f"rate (lr is {self.config.lr}) or take a longer warm-up (warmup is {self.config.warmup}), "
-                f"in another folder than {self.run.path}"
-            )
-        train = self.run.split.train.to(self.device)
+            raise self._diverged("the loss is not finite")
+        train = self.run.split.train.to(self.assembly.device)
         masks = {"train": train, "test": ~train}
         return {
             **{f"loss_{name}": _mean(losses, mask) for name, mask in masks.items()},
@@ -245,35 +200,42 @@ class Training(Loop):
     def _keep(self) -> None:
         new = self.step not in self.kept
         if new:
+            if not all(weight.isfinite().all() for weight in self.model.parameters()):
+                raise self._diverged("the weights are not finite")
             self.run.write_checkpoint(self.step, self.model)
             self.kept.append(self.step)
         self.save_state()
         if new and self.callback:
             self.callback(self.step, self.model)
 
+    def _diverged(self, how: str) -> ConfigError:
+        elsewhere = "" if self.run.temporary else f", in another folder than {self.run.path}"
+        return ConfigError(
+            f"the training diverged: {how} at step {self.step}. Lower the learning rate (lr is {self.config.lr}) or "
+            f"take a longer warm-up (warmup is {self.config.warmup}){elsewhere}"
+        )
+
     def _restore(self) -> None:
-        stored = self.run.read_state()
-        if stored is None and any(self.run.steps):
+        stored, steps = self.run.read_state(), self.run.steps
+        if stored is None and any(steps):  # step 0 alone can be made again
             raise CheckpointError(
-                f"{self.run.path} has checkpoints up to step {self.run.steps[-1]}, but not the optimiser's state to "
+                f"{self.run.path} has checkpoints up to step {steps[-1]}, but not the optimiser's state to "
                 "go on from; train again in another folder"
             )
+        if stored is not None:
+            self._load(*stored)
+            self.run.write_config()  # with more steps, where the run is lengthened
+        self.run.remove_partial()
+        self.run.forget_after(self.step if stored else -1)
         if stored is None:
             self.run.write_parameter_groups(self.updater.groups)
-        self.step, tensors = stored or (0, {})
-        tensors = {name: tensor.to(self.device) for name, tensor in tensors.items()}
-        self.run.forget_after(self.step if stored else -1)
-        weights = {k.split(STATE_SEPARATOR, 1)[1]: t for k, t in tensors.items() if k.startswith("weight")}
-        if weights:
-            self.model.load_state_dict(weights)
-        self.updater.load({k: t for k, t in tensors.items() if not k.startswith("weight")})
 
-
-def objective_of(config: TrainConfig) -> Objective:
-    """What a configuration minimises."""
-    return make_objective(
-        config.objective, dtype=config.loss_dtype, naive=config.naive_loss, scale=config.loss_scale
-    )
+    def _load(self, step: int, state: dict[str, Tensor]) -> None:
+        check_state(state, self.assembly.state_at(step), self.run.path / STATE)
+        weights, optimizer = parted_state(state)
+        self.step = step
+        self.model.load_state_dict(weights)
+        self.updater.load({name: tensor.to(self.assembly.device) for name, tensor in optimizer.items()})
 
 
 def _mean(values: Tensor, mask: Tensor) -> float | None:

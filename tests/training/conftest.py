@@ -10,17 +10,17 @@ from mechgrok.training.optimizers import Updater
 
 @pytest.fixture
 def interrupt_at(monkeypatch) -> Callable[[int], None]:
-    """interrupt_at(17): Ctrl-C is pressed while the 17th update from now is under way, and never again."""
+    """interrupt_at(17): Ctrl-C is pressed during the update that leads to step 17, and never again."""
 
-    def arm(update: int) -> None:
-        updates = {"left": update}
+    def arm(reached: int) -> None:
+        waiting = [reached]
 
-        def interrupt_after_some(self, step, _call=Updater.__call__):
-            updates["left"] -= 1
-            if updates["left"] == 0:
+        def interrupt_once(self, step, _call=Updater.__call__):
+            if waiting == [step + 1]:
+                waiting.clear()
                 signal.raise_signal(signal.SIGINT)
             _call(self, step)
 
-        monkeypatch.setattr(Updater, "__call__", interrupt_after_some)
+        monkeypatch.setattr(Updater, "__call__", interrupt_once)
 
     return arm

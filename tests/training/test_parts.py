@@ -116,6 +116,9 @@ def test_errors_come_before_anything_is_written(grokked, tmp_path):
         ({"start": {"embed.W_E": grokked.embed.W_E}, "parts": ["unembed"]}, r"lack unembed\.W_U; they have embed"),
         ({"parts": ["embed"]}, r"needs start=\.\.\."),
         ({"frozen": ("tail",)}, "no part 'tail'"),
+        ({"start": grokked, "parts": "embed"}, r"parts is a sequence of names, as in parts=\['embed'\]"),
+        ({"parts": "embed"}, r"parts='embed' needs start=\.\.\."),
+        ({"start": {"embed.W_E": grokked.embed.W_E * torch.nan}}, r"embed\.W_E has weights that are NaN or infinite"),
     ]  # fmt: skip
     for options, text in cases:
         with pytest.raises(mg.ConfigError, match=text):
@@ -130,3 +133,11 @@ def test_starting_weights_are_copies(grokked):
     taken = starting_weights(model, grokked, ["embed"])
     taken["embed.W_E"].zero_()
     assert grokked.embed.W_E.abs().sum() > 0
+
+
+def test_a_start_that_is_no_network(grokked):
+    """The type checker of the tests would refuse it first, without a word on what is wanted."""
+    unchecked = getattr(starting_weights, "__wrapped__", starting_weights)
+    for start in ("foo", 3):
+        with pytest.raises(mg.ConfigError, match=r"start is a network, as load_model.* got"):
+            unchecked(grokked, start)

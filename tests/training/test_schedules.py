@@ -3,7 +3,7 @@
 import pytest
 
 from mechgrok import TrainConfig
-from mechgrok.training.schedules import checkpoint_due
+from mechgrok.training.schedules import checkpoint_due, most_checkpoints
 
 
 def kept(steps, config, losses=lambda step: 1.0):
@@ -39,3 +39,11 @@ def test_adaptive_is_denser_where_the_test_loss_moves():
 def test_adaptive_without_a_test_loss_is_regular(loss):
     config = TrainConfig(checkpoints="adaptive", checkpoint_every=10)
     assert kept(range(21), config, lambda s: loss) == [0, 10, 20]
+
+
+@pytest.mark.parametrize("kind", ["regular", "logarithmic", "adaptive"])
+@pytest.mark.parametrize("done", [0, 15, 99])
+def test_no_more_checkpoints_are_kept_than_was_said(kind, done):
+    config = TrainConfig(checkpoints=kind, checkpoint_every=7, eval_every=1, steps=100)
+    steps = kept(range(101), config, lambda s: 10.0**-s)
+    assert len([s for s in steps if s >= done]) <= most_checkpoints(config, done)

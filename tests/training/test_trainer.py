@@ -1,10 +1,6 @@
 """Training: what it writes, how it resumes, how it stops. Small networks, real runs."""
 
-import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
@@ -97,43 +93,6 @@ def test_ctrl_c_works_as_before_after_a_training():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-TRAINING = """
-import sys, torch
-torch.set_num_threads(1)
-import mechgrok as mg
-mg.train(mg.modular_task("add", 7), out=sys.argv[1], model=mg.ModelConfig(d_model=16, n_heads=2), steps=4000,
-         fraction=0.6, checkpoint_every=50, stop_when_settled=False, progress=False)
-"""
-
-
-@pytest.mark.parametrize("progress_at_kill", [1, 7, 23])
-def test_a_killed_process_loses_only_the_steps_since_its_last_checkpoint(progress_at_kill, tmp_path):
-    path = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", TRAINING, str(path)])
-    checkpoints = path / "checkpoints"
-    deadline = time.monotonic() + 120
-    while len(list(checkpoints.glob("step_*"))) < progress_at_kill and time.monotonic() < deadline:
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    killed = load_run(path)
-    reached = killed.steps[-1]
-    assert reached >= 50 * (progress_at_kill - 1)
-    assert killed.model().W_E.isfinite().all()
-
-    end = reached + 150
-    options = {"stop_when_settled": False, "checkpoint_every": 50, "steps": 4000}
-    whole = train(**{**options, "steps": end})
-    training = mg.training.trainer.Training(killed)
-    assert training.step in (reached, reached - 50)
-    while training.step < end:
-        training.gradients()
-        training.updater(training.step)
-        training.step += 1
-    resumed = dict(training.model.named_parameters())
-    assert all(torch.equal(resumed[name], weight) for name, weight in weights(whole, end).items())
-
-
 def test_a_finished_run_is_opened_and_not_trained_again(tmp_path, monkeypatch):
     run = train(tmp_path / "run")
     monkeypatch.setattr("mechgrok.training.trainer.Training.go", lambda *args: pytest.fail("trained again"))
@@ -188,8 +147,117 @@ def test_recipes_and_their_changes():
 
 
 def test_divergence_is_an_error():
-    with pytest.raises(mg.ConfigError, match="the training diverged: the loss is not finite at step"):
+    with pytest.raises(mg.ConfigError, match="the training diverged: the loss is not finite at step 10"):
         train(optimizer="sgd", lr=1e30, warmup=0)
+
+
+def test_weights_that_are_not_finite_are_never_kept(tmp_path):
+    with pytest.raises(mg.ConfigError, match="the training diverged: the weights are not finite at step"):
+        train(tmp_path / "run", optimizer="sgd", lr=1e30, warmup=0, checkpoint_every=1)
+    kept = load_run(tmp_path / "run")
+    assert kept.steps[-1] < 10
+    assert all(weight.isfinite().all() for step in kept.steps for weight in weights(kept, step).values())
+
+
+def test_the_error_for_divergence_names_no_folder_that_is_gone(tmp_path):
+    with pytest.raises(mg.ConfigError, match=r"warm-up \(warmup is 0\)$"):
+        train(optimizer="sgd", lr=1e30, warmup=0)
+    with pytest.raises(mg.ConfigError, match=r"in another folder than .*run$"):
+        train(tmp_path / "run", optimizer="sgd", lr=1e30, warmup=0)
+
+
+def test_ctrl_c_without_a_folder_says_that_nothing_is_kept(interrupt_at):
+    interrupt_at(17)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        train()
+    assert str(stopped.value).startswith("stopped at step 17; nothing of it is kept")
+    assert "out=" in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"split": mg.modular_task("add", 5).split(0.5)}, mg.ConfigError, "the split is one of 25 inputs"),
+        (
+            {"frozen": ("embed", "pos_embed", "blocks", "unembed")},
+            mg.ConfigError,
+            "leaves nothing of the network",
+        ),
+        ({"model": SMALL.replace(d_vocab=5)}, mg.TaskError, "needs 8 tokens, the network knows 5"),
+        ({"model": SMALL.replace(n_ctx=2)}, mg.TaskError, "the task add7 does not fit the network"),
+        (
+            {"model": SMALL.replace(n_ctx=2), "batch_size": 8},
+            mg.TaskError,
+            "the task add7 does not fit the network",
+        ),
+        ({"compile": True}, mg.ConfigError, "this one has a faster step"),
+        ({"device": "abacus"}, mg.ConfigError, "cannot train on device='abacus'"),
+    ],
+    ids=["split", "nothing to train", "vocabulary", "context", "batches", "compile", "device"],
+)
+def test_what_is_wrong_comes_up_before_anything_is_written(options, error, text, tmp_path):
+    with pytest.raises(error, match=text):
+        train(tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+    assert train(tmp_path / "run").steps[-1] == 30
+
+
+def test_a_run_is_not_lengthened_before_all_is_checked(tmp_path):
+    train(tmp_path / "run")
+    with pytest.raises(mg.ConfigError, match="this one has a faster step"):
+        train(tmp_path / "run", steps=60, compile=True)
+    assert load_run(tmp_path / "run").config.train.steps == 30
+
+
+@pytest.fixture
+def small_disk(monkeypatch):
+    """small_disk(20) leaves 20 MiB."""
+
+    def shrink(mebibytes):
+        usage = type("Usage", (), {"free": mebibytes * 2**20})
+        monkeypatch.setattr("mechgrok.training.folders.shutil.disk_usage", lambda path: usage)
+
+    return shrink
+
+
+def test_a_disk_that_is_too_full_is_found_before_a_training_starts(tmp_path, small_disk, interrupt_at):
+    interrupt_at(17)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "begun")
+    small_disk(17)
+    assert train(tmp_path / "fits").steps[-1] == 30
+    with pytest.raises(
+        mg.CheckpointError, match=r"only 17 MiB are free at .*, and the training may need 56 MiB"
+    ):
+        train(tmp_path / "run", steps=3000, checkpoint_every=1)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(mg.CheckpointError, match="only 17 MiB are free"):
+        train(tmp_path / "fits", steps=30_000, checkpoint_every=10)
+    assert load_run(tmp_path / "fits").config.train.steps == 30
+    small_disk(1)
+    with pytest.raises(mg.CheckpointError, match="only 1 MiB are free"):
+        mg.resume(load_run(tmp_path / "begun"), progress=False)
+    assert train(tmp_path / "fits").steps[-1] == 30, "a finished run needs no room"
+
+
+def test_a_run_that_was_killed_between_its_first_checkpoint_and_its_state_begins_again(tmp_path):
+    run = train(tmp_path / "run")
+    (run.path / "state.safetensors").unlink()
+    for step in run.steps[1:]:
+        run.checkpoint(step).unlink()
+    assert mg.resume(load_run(run.path), progress=False).steps == (0, 10, 20, 30)
+
+
+def test_resuming_removes_what_was_left_half_written(tmp_path, interrupt_at):
+    interrupt_at(17)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run")
+    left = [tmp_path / "run" / ".state.safetensors.0a1b2c3d"]
+    left.append(tmp_path / "run" / "checkpoints" / ".step_00000020.safetensors.0a1b2c3d")
+    for file in left:
+        file.write_bytes(b"half")
+    mg.resume(load_run(tmp_path / "run"), progress=False)
+    assert not any(file.exists() for file in left)
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_training(tmp_path, monkeypatch):
@@ -217,6 +285,7 @@ def test_opening_a_run_without_its_state_loses_nothing(tmp_path):
     with pytest.raises(mg.CheckpointError, match="not the optimiser's state to go on from"):
         train(tmp_path / "run", steps=50)
     assert load_run(run.path).steps == (0, 10, 20, 30)
+    assert load_run(run.path).config.train.steps == 30, "what cannot be lengthened is not"
 
 
 def test_a_run_knows_which_optimiser_updates_which_parameters(tmp_path):

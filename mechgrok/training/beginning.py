@@ -1,0 +1,70 @@
+"""A training up to its first step: first everything is checked, then the folder is written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from mechgrok.config import RunConfig, TrainConfig
+from mechgrok.errors import ConfigError
+from mechgrok.runs import Run, written_for
+from mechgrok.tasks import Split, Task
+from mechgrok.training.assembly import Assembly
+from mechgrok.training.folders import Plan, check_room, create_run, find_run
+from mechgrok.training.networks import build_model
+from mechgrok.training.parts import Weights, start_config, starting_weights
+from mechgrok.training.room import bytes_needed
+from mechgrok.training.settling import finished
+
+
+def begin(task: Task, config: TrainConfig, *, seed: int, out: str | Path | None) -> Run:
+    """The run of a training, for `resume`: a new one without a step yet, or what the folder holds of it."""
+    return prepare(make_plan(task, config, seed), out)[0]
+
+
+def make_plan(
+    task: Task,
+    config: TrainConfig,
+    seed: int,
+    split: Split | None = None,
+    start: Weights | None = None,
+    parts: Sequence[str] | None = None,
+) -> Plan:
+    """What a training follows from; arguments and errors as in `train`."""
+    split = split or task.split(config.fraction, seed, config.split_rule)
+    if len(split.train) != task.n_inputs or not split.train.any():
+        raise ConfigError(
+            f"the split is one of {len(split.train)} inputs and trains on {int(split.train.sum())}; the task "
+            f"{task.name} has {task.n_inputs} inputs. task.split(fraction) gives one that fits"
+        )
+    if start is None:
+        if parts is not None:
+            raise ConfigError(f"parts={parts!r} needs start=..., the network that they are taken from")
+        return Plan(RunConfig(task=task.spec, train=config, seed=seed), split)
+    weights = starting_weights(build_model(written_for(task, config), config.model), start, parts)
+    origin = start_config(start, weights)
+    return Plan(RunConfig(task=task.spec, train=config, seed=seed, start=origin), split, weights)
+
+
+def prepare(
+    plan: Plan,
+    out: str | Path | None,
+    device: str | torch.device | None = None,
+    compile: bool = False,
+) -> tuple[Run, Assembly | None]:
+    """The run of a plan in a folder, made if need be, and what it is trained with: None for a finished one."""
+    run = find_run(out, plan)
+    if run is not None and finished(run):
+        return run, None
+    assembly = assemble(run or plan, out, device, compile)
+    return run or create_run(out, plan), assembly
+
+
+def assemble(
+    plan: Plan | Run, path: str | Path | None, device: str | torch.device | None, compile: bool
+) -> Assembly:
+    """What a training works with, once nothing is wrong with it and the disk has room."""
+    assembly = Assembly(plan, device=device, compile=compile)
+    _ = assembly.gradients
+    check_room(path, bytes_needed(assembly))
+    return assembly

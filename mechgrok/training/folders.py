@@ -1,0 +1,134 @@
+"""The folder of a training: found again with what it holds, or made."""
+
+import shutil
+import tempfile
+import weakref
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mechgrok.config import Config, RunConfig
+from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.runs import CONFIG, SPLIT, START, Run, load_run, written_for
+from mechgrok.storage import write_tensors
+from mechgrok.tasks import Split, Task, task_from_spec
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A run that is not on disk yet: what it follows from.
+
+    Attributes:
+        config: as the run will store it.
+        split: the inputs to train on.
+        start: the weights of `config.start`.
+    """
+
+    config: RunConfig
+    split: Split
+    start: dict[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def task(self) -> Task:
+        """What is to be learned, written down as the network will read it."""
+        return written_for(task_from_spec(self.config.task), self.config.train)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps with a checkpoint: none yet."""
+        return ()
+
+
+def find_run(path: str | Path | None, plan: Plan) -> Run | None:
+    """The run that a folder holds of a plan, with the steps of whichever is longer; None where it can be made.
+
+    Nothing is written.
+
+    Raises:
+        ConfigError: the folder holds another run, or something else.
+        CheckpointError: the run in it is damaged.
+    """
+    if path is None:
+        return None
+    path = Path(path)
+    if (path / CONFIG).exists():
+        return _same_run(load_run(path), plan)
+    if path.is_dir() and any(not _left_behind(file) for file in path.iterdir()):
+        raise ConfigError(f"{path} is not empty and holds no run; choose another folder")
+    return None
+
+
+def create_run(path: str | Path | None, plan: Plan) -> Run:
+    """Make the run of a plan in a folder in which `find_run` has found none.
+
+    Args:
+        path: the folder; None takes a temporary one, which lives as long as the run object.
+
+    Raises:
+        CheckpointError: the folder cannot be written.
+    """
+    run = Run(Path(path or tempfile.mkdtemp(prefix="mechgrok-")), plan.config, temporary=path is None)
+    if run.temporary:
+        weakref.finalize(run, shutil.rmtree, run.path, ignore_errors=True)
+    split = plan.split
+    header = {"fraction": str(split.fraction), "seed": str(split.seed), "rule": split.rule}
+    write_tensors(run.path / SPLIT, {"train": split.train}, header)
+    if plan.start:
+        write_tensors(run.path / START, plan.start)
+    run.write_config()
+    return run
+
+
+def check_room(path: str | Path | None, needed: int) -> None:
+    """Whether a training finds room on the disk of its folder, which need not be there yet.
+
+    Args:
+        path: the folder; None stands for a temporary one.
+        needed: bytes that the training may come to write; see `mechgrok.training.room`.
+
+    Raises:
+        CheckpointError: it does not.
+    """
+    path = Path(path or tempfile.gettempdir()).absolute()
+    free = shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists())).free
+    if free < needed:
+        raise CheckpointError(
+            f"only {free / 2**20:.0f} MiB are free at {path}, and the training may need {needed / 2**20:.0f} MiB. "
+            "Make room, choose a folder on another disk, or keep fewer checkpoints (a larger checkpoint_every)"
+        )
+
+
+def _left_behind(file: Path) -> bool:
+    """Whether a file is one that a start which was cut off leaves: all of a run but its configuration."""
+    return file.name in (SPLIT, START) or file.name.startswith((f".{SPLIT}.", f".{START}.", f".{CONFIG}."))
+
+
+def _same_run(run: Run, plan: Plan) -> Run:
+    """The run in its folder, which may be lengthened: more steps are no other configuration."""
+    steps = max(run.config.train.steps, plan.config.train.steps)
+    lengthened = run.config.replace(train=run.config.train.replace(steps=steps))
+    asked = plan.config.replace(train=plan.config.train.replace(steps=steps))
+    differing = differences(lengthened, asked)
+    if differing:
+        raise ConfigError(
+            f"{run.path} holds a run with another configuration ({'; '.join(differing)}); "
+            "choose another folder, or delete this one"
+        )
+    if not torch.equal(run.split.train, plan.split.train):
+        raise ConfigError(f"{run.path} holds a run with another split; choose another folder")
+    return Run(run.path, lengthened)
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """The fields in which two configurations differ, with both values."""
+    found = []
+    for name in type(old).model_fields:
+        a, b = getattr(old, name), getattr(new, name)
+        if isinstance(a, Config) and type(a) is type(b):
+            found += differences(a, b)
+        elif a != b:
+            found.append(f"{name} is {a!r} there and {b!r} here")
+    return found

@@ -1,0 +1,76 @@
+"""What a training goes on from: its weights and all that the next update depends on besides, as named tensors."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mechgrok.config import TrainConfig
+from mechgrok.errors import CheckpointError
+from mechgrok.models.networks import Network, make_network
+from mechgrok.training.optimizers import STATE_SEPARATOR, Updater
+
+WEIGHT = f"weight{STATE_SEPARATOR}"
+SHOWN = 3
+"""Names in an error."""
+
+State = dict[str, Tensor]
+
+
+def joined_state(model: nn.Module, optimizer: Mapping[str, Tensor]) -> State:
+    """Weights and the state of an `Updater` under names that tell them apart."""
+    return {f"{WEIGHT}{name}": weight for name, weight in model.named_parameters()} | dict(optimizer)
+
+
+def parted_state(state: Mapping[str, Tensor]) -> tuple[State, State]:
+    """What `joined_state` joined."""
+    weights = {name.removeprefix(WEIGHT): t for name, t in state.items() if name.startswith(WEIGHT)}
+    return weights, {name: t for name, t in state.items() if not name.startswith(WEIGHT)}
+
+
+def state_like(model: Network, config: TrainConfig, step: int) -> State:
+    """The names, shapes and precisions of the state at a step; the values mean nothing.
+
+    Optimisers make their tensors at the first update: it is taken on another network, without a gradient.
+    """
+    weight = next(model.parameters())
+    other = make_network(model.cfg).to(weight.device, weight.dtype)
+    for parameter in other.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    updater = Updater(other, config)
+    if step:
+        updater(0)
+    return joined_state(other, updater.state())
+
+
+def check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], file: Path) -> None:
+    """Compare a state that was read with what the training expects.
+
+    Raises:
+        CheckpointError: it lacks something, has something else, or in other shapes.
+    """
+    lacking = [name for name in expected if name not in state]
+    foreign = [name for name in state if name not in expected]
+    other = [name for name in expected if name in state and _form(state[name]) != _form(expected[name])]
+    problems = {
+        "it lacks": lacking,
+        "it has the unknown": foreign,
+        "of another shape or precision are": other,
+    }
+    found = [f"{what} {_some(names)}" for what, names in problems.items() if names]
+    if found:
+        raise CheckpointError(
+            f"{file} is not the state of this training: {'; '.join(found)}. Put back a copy of it, or train again in "
+            "another folder; the checkpoints can be read as they are"
+        )
+
+
+def _form(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
+    return tensor.shape, tensor.dtype
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
