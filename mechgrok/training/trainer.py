@@ -224,7 +224,7 @@ class Training(Loop):
             )
         if stored is not None:
             self._load(*stored)
-            self.run.write_config()  # with more steps, where the run is lengthened
+        self.run.write_config()  # with more steps, where the run is lengthened
         self.run.remove_partial()
         self.run.forget_after(self.step if stored else -1)
         if stored is None:
