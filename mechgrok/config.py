@@ -4,9 +4,10 @@ Every class here is frozen, refuses unknown keys, and goes to JSON and back unch
 from others are properties, never fields, so that they cannot disagree.
 """
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mechgrok.errors import ConfigError
 
@@ -55,6 +56,32 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=0)]
+LARGEST_SEED = 2**32 - 1
+"""Every generator takes seeds up to here, and so do those that are derived from a seed, one for each epoch."""
+
+
+def check_seed(seed: int) -> int:
+    """The seed, if it is one.
+
+    Raises:
+        ConfigError: it is not a whole number from 0 to 2^32 - 1.
+    """
+    if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise ConfigError(f"a seed is a whole number from 0 to {LARGEST_SEED}, got {seed!r}")
+    return seed
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.+ -]{0,99}", name):
+        raise ValueError(
+            "a recipe names the folders of its runs: up to 100 letters, digits and . _ + - or spaces, of which the "
+            "first is a letter or digit"
+        )
+    return name
+
+
+Seed = Annotated[int, AfterValidator(check_seed)]
+Name = Annotated[str, AfterValidator(_check_name)]
 
 InitScheme = Literal["nanda", "pizza", "furuta", "tl"]
 MLPInit = Literal["pizza", "fan_in", "xavier"]
@@ -198,7 +225,8 @@ class TrainConfig(Config):
     """How a network is trained. One step is one optimiser update.
 
     Attributes:
-        recipe: name under which the configuration is known; for tables and messages.
+        recipe: name under which the configuration is known, for tables, messages and folders: letters, digits, and
+            . _ + - or spaces between them.
         fraction, split_rule: the training set, see `mechgrok.tasks.make_split`.
         sequence: what the network reads, where the task leaves it open.
         model: the architecture; its sizes come from the task.
@@ -230,7 +258,7 @@ class TrainConfig(Config):
             of 1.5 since the last one. The first and the last state are always kept.
     """
 
-    recipe: str = "custom"
+    recipe: Name = "custom"
     fraction: Fraction = 0.3
     split_rule: Literal["shuffle", "randperm", "unordered"] = "shuffle"
     sequence: tuple[str, ...] | None = None
@@ -288,5 +316,5 @@ class RunConfig(Config):
     version: Literal[1] = 1
     task: dict[str, Any]
     train: TrainConfig
-    seed: int
+    seed: Seed
     start: StartConfig | None = None

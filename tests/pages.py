@@ -104,14 +104,14 @@ def unpacked(part: dict) -> np.ndarray:
 
 
 def planted_run(
-    folder: Path, p: int, amplitudes: Mapping[int, float], n_checkpoints: int, recipe: str = "planted"
+    folder: Path, p: int, amplitudes: Mapping[int, float], n_checkpoints: int, name: str | None = None
 ) -> mg.Run:
     """A run whose i-th network, from 1, is a planted one with its embedding shrunk to i/n: circles of radius i/n.
 
-    Its test loss falls in the second half.
+    Its test loss falls in the second half. With a name the task is the product in a group of this name.
     """
-    task = mg.modular_task("add", p)
-    train = mg.TrainConfig(recipe=recipe, sequence=("a", "b"), fraction=0.5)
+    task = mg.modular_task("add", p) if name is None else mg.group_task(f"Z{p}", name=name)
+    train = mg.TrainConfig(recipe="planted", sequence=("a", "b"), fraction=0.5)
     run = create_run(folder, Plan(RunConfig(task=task.spec, train=train, seed=0), task.split(0.5)))
     for i in range(1, n_checkpoints + 1):
         network = mg.cosine_network(p, amplitudes)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mechgrok.config import ModelConfig, TrainConfig
+from mechgrok.config import ModelConfig, RunConfig, TrainConfig
 from mechgrok.errors import ConfigError, MechgrokError
 
 
@@ -111,6 +111,22 @@ def test_configurations_are_frozen(config):
         (TrainConfig, {"betas": (0.9,)}, ["betas"]),
         (TrainConfig, {"split_rule": "random"}, ["split_rule: ", "got 'random'"]),
         (TrainConfig, {"eval_every": 0}, ["eval_every: ", "got 0"]),
+        *(
+            (
+                TrainConfig,
+                {"recipe": recipe},
+                ["recipe: ", "names the folders of its runs", f"got {recipe!r}"],
+            )
+            for recipe in ("", ".", "..", "../x", "a/b", "a\\b", "a\nb", "<b>", "x" * 101)
+        ),
+        *(
+            (
+                RunConfig,
+                {"task": {}, "train": TrainConfig(), "seed": seed},
+                ["seed: ", "from 0 to 4294967295"],
+            )
+            for seed in (-1, 2**32, 2**70)
+        ),
         (TrainConfig, {"model": {"kind": "transformer", "d_modle": 3}}, ["model", "unknown key 'd_modle'"]),
         (TrainConfig, {"model": {"kind": "transformer", "d_model": -3}}, ["model", "d_model: ", "got -3"]),
     ],

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Size, Tensor, nn
 
-from mechgrok.config import InitScheme, MLPConfig, MLPInit, ModelConfig
+from mechgrok.config import InitScheme, MLPConfig, MLPInit, ModelConfig, check_seed
 
 Deviation = Callable[[str, ModelConfig], float]
 
@@ -42,7 +42,7 @@ def initialise(model: nn.Module, cfg: ModelConfig, seed: int) -> None:
 
     The draw depends on the seed alone, not on torch's global generator, and leaves that one untouched.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(check_seed(seed))
     deviation = SCHEMES[cfg.init]
     with torch.no_grad():
         for path, parameter in model.named_parameters():
@@ -56,7 +56,7 @@ def initialise(model: nn.Module, cfg: ModelConfig, seed: int) -> None:
 
 def initialise_mlp(model: nn.Module, cfg: MLPConfig, seed: int) -> None:
     """Draw the weights of a feed-forward network in place; as `initialise`."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(check_seed(seed))
     draw = MLP_SCHEMES[cfg.init]
     with torch.no_grad():
         for path, parameter in model.named_parameters():

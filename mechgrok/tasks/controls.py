@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from mechgrok.config import check_seed
 from mechgrok.errors import TaskError
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.mixtures import MixedTask
@@ -26,7 +27,7 @@ def random_labels(task: Task, seed: int = 0) -> Task:
         raise TaskError(
             "shuffle the labels of the parts, and mix these: mixed_task([random_labels(part), ...])"
         )
-    order = torch.randperm(task.n_inputs, generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(task.n_inputs, generator=torch.Generator().manual_seed(check_seed(seed)))
     labels = task.labels[order]
     name = f"{task.name} random labels {seed}"
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from mechgrok.config import check_seed
 from mechgrok.errors import TaskError
 
 SplitRule = Literal["shuffle", "randperm", "unordered"]
@@ -50,13 +51,14 @@ def make_split(operands: Int[Tensor, "inputs 2"], fraction: float, seed: int, ru
 
     Raises:
         TaskError: the fraction leaves no training example or is above 1; the rule is unknown.
+        ConfigError: the seed is not a whole number from 0 to 2^32 - 1.
     """
     if rule not in _RULES:
         raise TaskError(f"unknown split rule {rule!r}; allowed: {', '.join(_RULES)}")
     if not 0 < fraction <= 1:
         raise TaskError(f"the fraction of inputs to train on must lie in (0, 1], got {fraction}")
     train = torch.zeros(len(operands), dtype=torch.bool)
-    train[_RULES[rule](operands, fraction, seed)] = True
+    train[_RULES[rule](operands, fraction, check_seed(seed))] = True
     if not train.any():
         raise TaskError(f"a fraction of {fraction} of {len(operands)} inputs leaves nothing to train on")
     return Split(train, float(fraction), seed, rule)

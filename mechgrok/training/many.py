@@ -1,24 +1,22 @@
 """Many trainings at once: seeds and configurations, in processes of one thread each or as one batched network."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from joblib import Parallel, cpu_count, delayed
 from rich.console import Console
-from rich.progress import Progress
 
-from mechgrok.config import TrainConfig
+from mechgrok.config import TrainConfig, check_seed
 from mechgrok.errors import ConfigError
 from mechgrok.runs import Run, load_run
-from mechgrok.tasks import Task, task_from_spec
+from mechgrok.tasks import Task
 from mechgrok.training.batched import Failures, train_batched, why_not_batched
 from mechgrok.training.beginning import begin
 from mechgrok.training.devices import find_device
+from mechgrok.training.processes import Job, explain, train_in_processes
 from mechgrok.training.recipes import find_recipe
-from mechgrok.training.trainer import train
 
 
 @dataclass(frozen=True)
@@ -34,15 +32,6 @@ class Member:
     name: str
     run: Run | None
     error: str | None
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one member is to be."""
-
-    config: TrainConfig
-    seed: int
-    path: Path
 
 
 def train_many(
@@ -62,8 +51,9 @@ def train_many(
     Small networks gain little from a second thread: two processes of one thread do more than one of two. They
     leave most of a GPU idle: there the seeds of a recipe are stacked, and trained as one network. Either way
     every member becomes what it would have become alone, bit for bit in a process, but for rounding in a batch.
-    Members that are already finished in the folder are opened, interrupted ones go on. Under a
-    `joblib.parallel_config` of the caller the same call runs on Dask or Ray.
+    A member fails alone, also where its process is killed. Members that are already finished in the folder are
+    opened, interrupted ones go on; Ctrl-C saves those under way. Under a `joblib.parallel_config` of the caller the
+    same call runs on Dask or Ray.
 
     Args:
         recipes: one or several names or configurations.
@@ -80,8 +70,9 @@ def train_many(
         The members in the order of recipes and seeds; those that failed carry their error.
 
     Raises:
-        ConfigError: two recipes of one name, no seed or one twice, a wrong option, a device that is not there; with
-            `batched`, a recipe that cannot be batched, and why.
+        ConfigError: no task, two recipes of one name, no seed or one twice, a wrong option, a device that is not
+            there; with `batched`, a recipe that cannot be batched, and why.
+        KeyboardInterrupt: Ctrl-C.
     """
     if isinstance(recipes, str | TrainConfig):
         recipes = [recipes]
@@ -89,11 +80,11 @@ def train_many(
     names = [config.recipe for config in configs]
     if len(set(names)) < len(names):
         raise ConfigError(f"recipes need different names for their folders; got {', '.join(names)}")
-    seeds, device = list(seeds), find_device(device)
+    if not isinstance(task, Task):
+        raise ConfigError(f"train_many needs a task, as modular_task('add', 113) gives one; got {task!r}")
+    seeds, device = _as_seeds(seeds), find_device(device)
     if not (configs and seeds):
         raise ConfigError("nothing to train: give at least one recipe and one seed")
-    if len(set(seeds)) < len(seeds):
-        raise ConfigError(f"each seed is trained once, in a folder of its own; got {seeds}")
     jobs = [
         Job(config, seed, Path(out) / f"{config.recipe}-seed{seed}") for config in configs for seed in seeds
     ]
@@ -101,12 +92,20 @@ def train_many(
         together = [config for config in configs if _can_be_batched(config, progress)]
     else:
         together = [config for config in configs if batched and _must_be_batched(config)]
-    failures = _in_processes(
-        task, [job for job in jobs if job.config not in together], device, workers, progress
-    )
+    alone = [job for job in jobs if job.config not in together]
+    failures = train_in_processes(task, alone, device=device, workers=workers, progress=progress)
     for config in together:
         failures |= _as_one(task, [job for job in jobs if job.config == config], device, progress)
     return [_member(job.path, failures.get(job.path)) for job in jobs]
+
+
+def _as_seeds(given: Any) -> list[int]:
+    if not isinstance(given, Iterable):
+        raise ConfigError(f"seeds are given as several, such as seeds=range(3) or seeds=[3]; got {given!r}")
+    seeds = [check_seed(seed) for seed in given]
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"each seed is trained once, in a folder of its own; got {seeds}")
+    return seeds
 
 
 def _can_be_batched(config: TrainConfig, progress: bool) -> bool:
@@ -136,42 +135,7 @@ def _as_one(task: Task, jobs: Sequence[Job], device: torch.device, progress: boo
         except Exception as error:
             failures[job.path] = error
     failures |= train_batched(runs, device=device, progress=progress)
-    return {path: _explain(error) for path, error in failures.items()}
-
-
-def _in_processes(
-    task: Task, jobs: Sequence[Job], device: torch.device, workers: int | None, progress: bool
-) -> dict[Path, str]:
-    """Train each in a process of its own; gives the errors of those that failed."""
-    calls = (delayed(_train_one)(task.spec, job, str(device)) for job in jobs)
-    parallel = Parallel(n_jobs=workers or cpu_count(), return_as="generator_unordered")
-    results: Any = parallel(calls) if jobs else []
-    errors = dict(_with_progress(results, len(jobs), progress and bool(jobs)))
-    return {path: error for path, error in errors.items() if error is not None}
-
-
-def _train_one(spec: dict[str, Any], job: Job, device: str) -> tuple[Path, str | None]:
-    """Train in a worker; gives the folder and the error, if any, because a raised one would end all others."""
-    torch.set_num_threads(1)
-    try:
-        train(task_from_spec(spec), job.config, seed=job.seed, out=job.path, device=device, progress=False)
-    except Exception as error:
-        return job.path, _explain(error)
-    return job.path, None
-
-
-def _explain(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _with_progress(
-    results: Iterable[tuple[Path, str | None]], total: int, enabled: bool
-) -> Iterator[tuple[Path, str | None]]:
-    with Progress(console=Console(stderr=True), disable=not enabled) as progress:
-        bar = progress.add_task("networks", total=total)
-        for result in results:
-            progress.advance(bar)
-            yield result
+    return {path: explain(error) for path, error in failures.items()}
 
 
 def _member(path: Path, error: str | None) -> Member:

@@ -42,7 +42,7 @@ STILL = {"evidence", "clusters", "ablation"}
 @pytest.fixture(scope="module")
 def run_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    run = planted_run(folder / "run", 13, {2: 20.0, 6: 20.0}, 5, recipe=HOSTILE)
+    run = planted_run(folder / "run", 13, {2: 20.0, 6: 20.0}, 5, name=HOSTILE)
     return write_report(folder / "report.html", run)
 
 

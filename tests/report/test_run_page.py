@@ -116,7 +116,7 @@ def test_an_embedding_that_is_constant_at_first_is_drawn_as_nothing(tmp_path: Pa
 
 
 def test_names_from_files_are_text(tmp_path: Path):
-    page = report(tmp_path, planted_run(tmp_path / "run", 7, {2: 9.0}, 2, recipe=HOSTILE))
+    page = report(tmp_path, planted_run(tmp_path / "run", 7, {2: 9.0}, 2, name=HOSTILE))
     assert HOSTILE in page.text
     assert page.tags.count("script") == 4
     assert "img" not in page.tags

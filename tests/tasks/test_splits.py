@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from mechgrok.errors import TaskError
+from mechgrok.errors import ConfigError, TaskError
 from mechgrok.tasks import make_split, modular_task
 
 RULES = ("shuffle", "randperm", "unordered")
@@ -38,6 +38,13 @@ def test_same_seed_same_split_other_seed_another_one(rule):
     torch.manual_seed(99)
     assert torch.equal(first.train, make_split(grid(11), 0.4, 3, rule).train)
     assert not torch.equal(first.train, make_split(grid(11), 0.4, 4, rule).train)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**70])
+def test_a_seed_is_refused_by_its_range(rule, seed):
+    with pytest.raises(ConfigError, match=f"a seed is a whole number from 0 to 4294967295, got {seed}"):
+        inspect.unwrap(make_split)(grid(3), 0.5, seed, rule)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -164,7 +164,7 @@ def test_the_choice_follows_the_device(tmp_path, monkeypatch):
         trained[kind] += len(jobs)
         return {job.path: "not trained" for job in jobs}
 
-    monkeypatch.setattr(many, "_in_processes", lambda task, jobs, *_: count("processes", jobs))
+    monkeypatch.setattr(many, "train_in_processes", lambda task, jobs, **_: count("processes", jobs))
     monkeypatch.setattr(many, "_as_one", lambda task, jobs, *_: count("batched", jobs))
     options = {"out": tmp_path, "progress": False}
     train_many(TASK, seeds=(0, 1), **options)

@@ -1,5 +1,7 @@
 """Many trainings at once: the same runs as one by one, and failures that stay alone."""
 
+import inspect
+
 import pytest
 import torch
 
@@ -29,6 +31,7 @@ def test_a_failure_is_reported_and_the_others_are_kept(tmp_path):
 
 
 def test_errors_before_anything_runs(tmp_path):
+    unchecked = inspect.unwrap(train_many)
     with pytest.raises(mg.ConfigError, match="recipes need different names"):
         train_many(TASK, ["fast", "fast"], out=tmp_path)
     with pytest.raises(mg.ConfigError, match="nothing to train"):
@@ -37,4 +40,12 @@ def test_errors_before_anything_runs(tmp_path):
         train_many(TASK, seeds=(1, 2, 1), out=tmp_path)
     with pytest.raises(mg.ConfigError, match="unknown recipe"):
         train_many(TASK, "slow", out=tmp_path)
+    with pytest.raises(mg.ConfigError, match=r"seeds are given as several, .* or seeds=\[3\]; got 3"):
+        unchecked(TASK, seeds=3, out=tmp_path)
+    with pytest.raises(mg.ConfigError, match="a seed is a whole number from 0 to 4294967295, got"):
+        train_many(TASK, seeds=(0, 2**70), out=tmp_path)
+    with pytest.raises(mg.ConfigError, match=r"train_many needs a task, .*; got 'add'"):
+        unchecked("add", out=tmp_path)
+    with pytest.raises(mg.ConfigError, match=r"recipe: .*names the folders of its runs.*, got '\.\./x'"):
+        train_many(TASK, recipe="../x", out=tmp_path / "inner")
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,135 @@
+"""Trainings in processes of one thread each, and what happens when one is killed or Ctrl-C is pressed."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from joblib import Parallel, cpu_count, delayed
+from rich.console import Console
+from rich.progress import Progress
+
+from mechgrok.config import TrainConfig
+from mechgrok.tasks import Task, task_from_spec
+from mechgrok.training.interrupts import deferred_interrupt
+from mechgrok.training.trainer import train
+
+KILLED = (
+    "its process was killed every time, as a system that runs out of memory does it; take fewer workers, and the same "
+    "call goes on from what is there"
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one training is to be."""
+
+    config: TrainConfig
+    seed: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the training in a folder ended: as it should, with an error, or interrupted, with its state saved."""
+
+    path: Path
+    error: str | None = None
+    interrupted: bool = False
+
+
+def train_in_processes(
+    task: Task, jobs: Sequence[Job], *, device: torch.device, workers: int | None, progress: bool
+) -> dict[Path, str]:
+    """Train each in a process of its own.
+
+    A process that is killed takes the others of its pool along. What is unfinished then goes on in a second pool,
+    and should this one fall too, each alone, so that only those fail whose own process is killed.
+
+    Args:
+        workers: processes at a time; None takes one for each processor.
+
+    Returns:
+        The errors of those that failed.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; those under way are saved. A second Ctrl-C does not wait for them.
+    """
+    ended: dict[Path, str | None] = {}
+    interrupted: list[Path] = []
+    with deferred_interrupt() as pressed, _bar(len(jobs), progress) as advance:
+
+        def stopped() -> bool:
+            return pressed() or bool(interrupted)
+
+        for group in chain([jobs, jobs], ([job] for job in jobs)):
+            left = [job for job in group if job.path not in ended]
+            with suppress(BrokenExecutor):
+                for outcome in _through_a_pool(task, left, device, workers, stopped) if left else ():
+                    if outcome.interrupted:
+                        interrupted.append(outcome.path)
+                    else:
+                        ended[outcome.path] = outcome.error
+                        advance()
+            if stopped():
+                raise KeyboardInterrupt(
+                    f"stopped, with {len(ended)} of {len(jobs)} trainings at their end; the same call goes on from "
+                    f"{jobs[0].path.parent}"
+                )
+    errors = {job.path: ended.get(job.path, KILLED) for job in jobs}
+    return {path: error for path, error in errors.items() if error is not None}
+
+
+def explain(error: Exception) -> str:
+    """An error as text, in which it leaves the process."""
+    return f"{type(error).__name__}: {error}"
+
+
+def _through_a_pool(
+    task: Task, jobs: Sequence[Job], device: torch.device, workers: int | None, stopped: Callable[[], bool]
+) -> Iterator[Outcome]:
+    """The outcomes as they come; once it is stopped, of those alone that are under way.
+
+    Raises:
+        BrokenExecutor: a process was killed.
+    """
+    arguments = (task.spec, str(device), os.getpid())
+    calls = (delayed(_train_one)(job, *arguments) for job in jobs if not stopped())
+    # No more are handed out than are trained, so that those that have not begun can be held back.
+    options: Any = {"return_as": "generator_unordered", "pre_dispatch": "n_jobs", "batch_size": 1}
+    outcomes: Any = Parallel(workers or cpu_count(), **options)(calls)
+    yield from outcomes
+
+
+def _train_one(job: Job, spec: dict[str, Any], device: str, caller: int) -> Outcome:
+    """Train in a worker; neither an error nor Ctrl-C is raised, as either would end all others."""
+    torch.set_num_threads(1)
+    if os.getpid() != caller:
+        _ignore_ctrl_c_between_trainings()
+    try:
+        train(task_from_spec(spec), job.config, seed=job.seed, out=job.path, device=device, progress=False)
+    except KeyboardInterrupt:
+        return Outcome(job.path, interrupted=True)
+    except Exception as error:
+        return Outcome(job.path, explain(error))
+    return Outcome(job.path)
+
+
+def _ignore_ctrl_c_between_trainings() -> None:
+    """A process that waits for work would die of it, and take along those that still save."""
+    with suppress(ValueError):  # not the main thread, as on Dask
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _bar(total: int, enabled: bool) -> Iterator[Callable[[], None]]:
+    """A progress bar over the networks; the given function counts one."""
+    with Progress(console=Console(stderr=True), disable=not enabled or not total) as progress:
+        bar = progress.add_task("networks", total=total)
+        yield lambda: progress.advance(bar)
