@@ -55,7 +55,8 @@ class AutogradStep:
 
     Args:
         train_mask: [n_inputs], which inputs of the task are trained on.
-        compile: compile the network for its gradients with `torch.compile`; takes up to a minute, at once.
+        compile: compile the network for its gradients with `torch.compile`; takes up to a minute, at once. That is for
+            all train inputs; for mini-batches torch compiles once more when the first of them comes.
 
     Raises:
         ConfigError: there is nothing to compile with, or the network cannot be compiled.
@@ -105,7 +106,10 @@ class AutogradStep:
         return model(tokens, **self.options)[:, -1]
 
     def _compile(self) -> None:
-        """Compile forward and backward by running them; torch would leave that, and its errors, to the first step."""
+        """Compile forward and backward by running them; torch would leave that, and its errors, to the first step.
+
+        What is compiled serves for inputs of one number; for a second number torch compiles again, for any.
+        """
         try:
             self.compiled = torch.compile(self._run)
             self()
