@@ -78,9 +78,7 @@ The vocabulary, over which the loss runs, has the p numbers and the operator; th
 
 POWER = TrainConfig(
     recipe="power",
-    model=ModelConfig(
-        n_layers=2, normalization="LN", mlp_bias=False, output="vocabulary", init="tl"
-    ),
+    model=ModelConfig(n_layers=2, normalization="LN", mlp_bias=False, output="vocabulary", init="tl"),
     sequence=("a", "op", "b", "="),
     fraction=0.5,
     lr=1e-3,
