@@ -32,3 +32,14 @@ def test_a_trained_network_is_explained_by_its_keys(name):
     assert mg.excluded_loss(grid, keys, run.split.train) > log(task.frame.order) / 2
     verdict = mg.summarize(grid, run.split).verdict
     assert ("clock in discrete-log space" in verdict) == (name == "division")
+
+
+def test_a_product_is_sparse_in_its_own_basis_alone():
+    run = mg.load_run("mul113")
+    assert (run.config.train.recipe, run.history[-1]["accuracy_test"]) == ("fast", 1.0)
+    grid = run.grid()
+    embedding = run.model().W_E[: run.task.n_symbols].detach()
+    assert mg.gini(mg.frequency_norms(grid)) > 0.5
+    assert mg.gini(mg.frequency_norms(embedding)) < 0.15, "in the basis of addition"
+    assert mg.neuron_frequencies(grid).decided.double().mean() >= 0.9
+    assert "clock in discrete-log space" in mg.summarize(grid, run.split).verdict

@@ -1,80 +1,149 @@
 """Power, Burda, Edwards, Babuschkin and Misra 2022, Grokking (arXiv 2201.02177)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
-from mechgrok.experiments.chughtai2023 import QUICK as FEED_FORWARD
-from mechgrok.experiments.data_fraction import GENERALISED, data_fraction_sweep
-from mechgrok.experiments.milestones import best_accuracy
+from mechgrok.config import TrainConfig
+from mechgrok.errors import MechgrokError
+from mechgrok.experiments.data_fraction import GENERALISED, DataFractionSweep, data_fraction_sweep
 from mechgrok.experiments.reproduction import Row, reproduction
-from mechgrok.tasks import modular_task, sn_task
+from mechgrok.tasks import Task, modular_task, sn_task
 from mechgrok.tasks.groups import GroupOperation
-from mechgrok.tasks.operations import POWER_2022
 from mechgrok.training.recipes import find_recipe
-from mechgrok.training.trainer import train
 
 P = 97
-FULL = find_recipe("power").replace(checkpoint_every=100_000)
-QUICK = FEED_FORWARD.replace(recipe="power-quick", steps=1500, stop_test_loss=0.02, eval_every=20)
-GENERALISES = ("x+y", "x-y", "x/y", "x^2+y^2")
-"""Of the nine operations mod 97 those that clearly generalise on half of the data."""
-NEVER = "x^3+x*y^2+y"
-"""The one that did not generalise within the paper's budget on any fraction up to 95%."""
+ENDS = {"stop_test_loss": 0.02, "stop_when_settled": False, "checkpoint_every": 100_000}
+"""A network that has generalised has shown all that is asked for."""
+FULL = find_recipe("power").replace(**ENDS)
+QUICK = find_recipe("fast").replace(recipe="power-quick", steps=1200, eval_every=20, **ENDS)
+PATIENT = QUICK.replace(steps=3000)
+"""For fractions of the data near the critical one."""
+SEEDS = (3, 4)
+"""Not those on which the quick size was tried out."""
+GENERALISE = {"x+y": 0.5, "x-y": 0.5, "x/y": 0.5, "x^2+y^2": 0.5}
+"""Operations mod 97 that do, with the fraction of the pairs on which they are trained."""
+UNCLEAR = {"x/y if y odd else x-y": 0.8, "x^2+x*y+y^2": 0.8, "x^2+x*y+y^2+x": 0.9, "x^3+x*y": 0.9}
+NEVER = {"x^3+x*y^2+y": 0.95}
+"""The one that did not within the paper's budget, on any fraction up to this one."""
 FAILED = 0.5
+"""Test accuracy up to which a network counts as one that did not generalise."""
+MOST = 7
+"""Of twelve."""
 PERMUTATIONS: tuple[GroupOperation, ...] = ("xy", "xyx^-1", "xyx")
-FRACTIONS = (0.5, 0.55, 0.6, 0.7, 0.8)
-DEVIATION = (
-    "The quick size has the feed-forward network of Chughtai et al. 2023, full batches and a learning rate of 1e-2; "
-    "the full size has two layers and batches of 512, as the paper, for 100,000 steps."
+LITTLE = 0.3
+"""Of the pairs, on which an operation that is symmetric in its operands is compared with one that is not."""
+S5_FRACTIONS = (0.5, 0.55, 0.6, 0.7, 0.8)
+DEVIATIONS = (
+    "The quick size has the recipe `fast`: one layer, full batches, a learning rate of 1e-2. The full size has two "
+    "layers and batches of 512, as the paper, for 100,000 steps.",
+    "The settings of the quick size were chosen on seed 0, which is not among the recorded ones.",
 )
+
+
+def _sweep(
+    task: Task, fractions: Sequence[float], seeds: Sequence[int], config: TrainConfig
+) -> DataFractionSweep:
+    sweep = data_fraction_sweep(fractions, seeds, task=task, recipe=config)
+    if sweep.failures:
+        raise MechgrokError(f"{task.name}: not every training came to its end: {sweep.failures}")
+    return sweep
 
 
 @reproduction(
     "power2022-operations",
     source="Power et al. 2022, section on the binary operations and the figure over fractions",
-    claim="Networks generalise on most of twelve binary operations, and only memorise x^3+xy^2+y.",
-    cost="5 minutes",
+    claim=(
+        "Networks generalise on most of twelve binary operations, on less data where the order of the operands does "
+        "not matter, and only memorise x^3+xy^2+y."
+    ),
+    cost="10 minutes",
     deviations=(
-        DEVIATION,
-        "The paper gives curves: operations whose threshold may be near the chosen fraction have no bounds here.",
+        *DEVIATIONS,
+        "The paper gives curves over the fraction of the data; each operation has one fraction here, and no bounds "
+        "where its threshold may be near.",
+        "Of the paper's symmetric operations one is compared with its counterpart, x+y with x-y.",
     ),
 )
 def operations(full: bool) -> Iterator[Row]:
-    """All twelve operations: nine mod 97 on half of the pairs, three on S5 on 60%."""
+    """All twelve operations, and two of them on little data."""
     config = FULL if full else QUICK
-    for text in POWER_2022:
-        best = best_accuracy(train(modular_task(text, P), config, fraction=0.5).history)
-        low, high = GENERALISED if text in GENERALISES else None, FAILED if text == NEVER else None
-        yield Row(f"{text} mod {P}: best test accuracy", 1.0 if low else None, best, low, high)
+    generalised = 0
+    for studied in _twelve():
+        rows = _best(studied, config)
+        generalised += all(row.measured is not None and row.measured >= GENERALISED for row in rows)
+        yield from rows
+    yield Row("how many of the twelve generalise with every seed", None, generalised, MOST)
+    yield from _symmetry(config)
+
+
+@dataclass(frozen=True)
+class Studied:
+    """An operation, the fraction of the pairs on which it is trained, and bounds on its best test accuracy."""
+
+    name: str
+    task: Task
+    fraction: float
+    low: float | None = None
+    high: float | None = None
+
+
+def _twelve() -> Iterator[Studied]:
+    for text, fraction in (GENERALISE | UNCLEAR | NEVER).items():
+        low, high = GENERALISED if text in GENERALISE else None, FAILED if text in NEVER else None
+        yield Studied(f"{text} mod {P}", modular_task(text, P), fraction, low, high)
     for op in PERMUTATIONS:
-        best = best_accuracy(train(sn_task("S5", op=op), config, fraction=0.6).history)
-        low = GENERALISED if op == "xy" else None
-        yield Row(f"{op} in S5: best test accuracy", 1.0 if low else None, best, low)
+        yield Studied(f"{op} in S5", sn_task("S5", op=op), 0.6, GENERALISED if op == "xy" else None)
+
+
+def _best(studied: Studied, config: TrainConfig) -> list[Row]:
+    place = f"{studied.name}, {studied.fraction:.0%}"
+    published = None if studied.low is None else 1.0
+    return [
+        Row(
+            f"{place}, seed {row['seed']}: best test accuracy",
+            published, row["accuracy_test"], studied.low, studied.high,
+        )
+        for row in _sweep(studied.task, [studied.fraction], SEEDS, config).table
+    ]  # fmt: skip
+
+
+def _symmetry(config: TrainConfig) -> Iterator[Row]:
+    """Steps to generalisation on little data, of a sum and of a difference."""
+    tables = [_sweep(modular_task(text, P), [LITTLE], SEEDS, config).table for text in ("x+y", "x-y")]
+    for sum_row, difference_row in zip(*tables, strict=True):
+        place = f"{LITTLE:.0%}, seed {sum_row['seed']}"
+        yield Row(f"x+y, {place}: step of 99% test accuracy", None, sum_row["step"], 1)
+        at_least = difference_row["step"] or difference_row["steps"]
+        ratio = at_least / sum_row["step"] if sum_row["step"] else None
+        yield Row(f"x-y, {place}: how many times as late (at least)", None, ratio, 1.2)
 
 
 @reproduction(
     "power2022-data-fraction",
     source="Power et al. 2022, figure of the time to generalise over the fraction of data",
     claim="The less data, the later a network generalises on S5, and ever more steeply towards a critical fraction.",
-    cost="5 minutes",
+    cost="10 minutes",
     deviations=(
-        DEVIATION,
-        "The paper's 1.4 to 1.5 times as many steps for each hundredth of data less are measured at 25% to 30%, "
-        "which this network does not generalise on; the number is quoted without a bound.",
+        *DEVIATIONS,
+        "The paper's 1.4 to 1.5 times as many steps for each hundredth of data less are measured at 25% to 30%. Here "
+        "the fractions are larger, and of the factor it is only asked that it exceeds 1 and grows.",
     ),
 )
 def data_fraction(full: bool) -> Iterator[Row]:
     """Steps to 99% test accuracy on the product in S5 for five fractions; medians over 3 seeds."""
-    config = FULL if full else QUICK.replace(steps=4000)
-    sweep = data_fraction_sweep(FRACTIONS, range(3), task=sn_task("S5"), recipe=config)
+    sweep = _sweep(sn_task("S5"), S5_FRACTIONS, (*SEEDS, 5), FULL if full else PATIENT)
     for fraction, median in sweep.medians.items():
         yield Row(f"median step of 99% test accuracy at {fraction:.0%}", None, median, 1)
-    known = [median for median in sweep.medians.values() if median is not None]
-    in_order = sum(more < less for less, more in pairwise(known))
+    pairs = [(less, more) for less, more in pairwise(sweep.medians.values()) if less and more]
+    in_order = sum(less > more for less, more in pairs)
     yield Row(
-        "neighbouring fractions in the published order", len(FRACTIONS) - 1, in_order, len(FRACTIONS) - 1
+        "neighbouring fractions in the published order",
+        len(S5_FRACTIONS) - 1,
+        in_order,
+        len(S5_FRACTIONS) - 1,
     )
-    steepest, flattest = sweep.growth(*FRACTIONS[:2]), sweep.growth(*FRACTIONS[-2:])
-    yield Row(f"growth of the median per hundredth of data, at {FRACTIONS[0]:.0%}", 1.45, steepest, 1)
+    steepest, flattest = sweep.growth(*S5_FRACTIONS[:2]), sweep.growth(*S5_FRACTIONS[-2:])
+    yield Row(f"growth of the median per hundredth of data, at {S5_FRACTIONS[0]:.0%}", 1.45, steepest, 1)
     ratio = steepest / flattest if steepest and flattest else None
-    yield Row(f"the same relative to that at {FRACTIONS[-1]:.0%}", None, ratio, 1)
+    yield Row(f"the same relative to that at {S5_FRACTIONS[-1]:.0%}", None, ratio, 1)
