@@ -18,8 +18,9 @@ HEAD = """\
 `mechgrok reproduce NAME` runs a published result again, at a size that fits two cores, or with `--full` at the
 paper's. It prints the published numbers beside the measured ones, and exits with 0 only if every row lies within
 its bounds. `mechgrok reproduce --list` shows them all. Bounds are ours: they say within what we call the result
-reproduced. A row without a published number is one that the source states in words. Mistakes in sources are on
-[a page of their own](published-mistakes.md).
+reproduced. A row without a published number is one that the source states in words. Costs are estimates for two cores
+that do nothing else; while outcomes were recorded, they did. Mistakes in sources are on [a page of their
+own](published-mistakes.md).
 """
 
 
