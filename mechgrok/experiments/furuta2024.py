@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from joblib import Parallel, cpu_count, delayed
 
 from mechgrok.activations import cache_grid
@@ -17,6 +16,7 @@ from mechgrok.experiments.milestones import best_accuracy
 from mechgrok.experiments.reproduction import Row, reproduction
 from mechgrok.runs import HistoryRow, Run
 from mechgrok.tasks import MixedTask, Task, mixed_task, modular_task
+from mechgrok.training.processes import one_thread
 from mechgrok.training.recipes import find_recipe
 from mechgrok.training.trainer import train
 
@@ -51,8 +51,8 @@ def _each_seed(measure: Measure, full: bool) -> Iterator[Row]:
 
 
 def _on_one_thread(measure: Measure, seed: int, full: bool) -> list[Row]:
-    torch.set_num_threads(1)
-    return measure(seed, full)
+    with one_thread():
+        return measure(seed, full)
 
 
 def _train(task: Task, config: TrainConfig, seed: int, **options: Any) -> Run:

@@ -15,7 +15,7 @@ from mechgrok.training.objectives import Objective, make_objective
 from mechgrok.training.optimizers import Updater
 from mechgrok.training.parts import take_over
 from mechgrok.training.states import state_like
-from mechgrok.training.step import AutogradStep, TrainingStep, make_step, prepare_process
+from mechgrok.training.step import AutogradStep, TrainingStep, make_step
 
 
 class Assembly:
@@ -33,7 +33,6 @@ class Assembly:
     def __init__(
         self, plan: Plan | Run, *, device: str | torch.device | None = None, compile: bool = False
     ) -> None:
-        prepare_process()
         self.plan, self.config, self.compile = plan, plan.config.train, compile
         self.device = find_device(device)
         self.model = build_model(plan.task, self.config.model, seed=plan.config.seed).to(self.device)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mechgrok.training.display import Report
 from mechgrok.training.interrupts import deferred_interrupt
+from mechgrok.training.subnormals import flushed_subnormals
 
 
 class Loop(ABC):
@@ -36,7 +37,7 @@ class Loop(ABC):
         Raises:
             KeyboardInterrupt: Ctrl-C; the state is saved, and the text says how to go on.
         """
-        with deferred_interrupt() as interrupted:
+        with flushed_subnormals(), deferred_interrupt() as interrupted:
             while not self.visit(report):
                 if interrupted():
                     self.save_state()

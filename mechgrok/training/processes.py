@@ -91,6 +91,17 @@ def explain(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within the context torch computes in one thread, as each of several processes should."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _through_a_pool(
     task: Task, jobs: Sequence[Job], device: torch.device, workers: int | None, stopped: Callable[[], bool]
 ) -> Iterator[Outcome]:
@@ -109,11 +120,13 @@ def _through_a_pool(
 
 def _train_one(job: Job, spec: dict[str, Any], device: str, caller: int) -> Outcome:
     """Train in a worker; neither an error nor Ctrl-C is raised, as either would end all others."""
-    torch.set_num_threads(1)
     if os.getpid() != caller:
         _ignore_ctrl_c_between_trainings()
     try:
-        train(task_from_spec(spec), job.config, seed=job.seed, out=job.path, device=device, progress=False)
+        with one_thread():
+            train(
+                task_from_spec(spec), job.config, seed=job.seed, out=job.path, device=device, progress=False
+            )
     except KeyboardInterrupt:
         return Outcome(job.path, interrupted=True)
     except Exception as error:

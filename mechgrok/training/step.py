@@ -177,20 +177,3 @@ def make_step(
                 )
             return step(model, task, train_mask, objective)
     return AutogradStep(model, task, train_mask, objective, compile=compile)
-
-
-def prepare_process() -> bool:
-    """Flush subnormal floats to zero in all threads; call it before the first parallel operation of a process.
-
-    Once a network has memorised, most probabilities and many second moments of the optimiser are subnormal, and
-    arithmetic on them is slowed several-fold. The setting belongs to a thread and is inherited by the threads
-    that it starts; torch starts its own at the first parallel operation, and later ones keep what they have.
-
-    Returns:
-        Whether the processor can do it.
-
-    >>> prepare_process() in (True, False)
-    True
-    >>> _ = torch.set_flush_denormal(False)  # leaves the process as it was
-    """
-    return torch.set_flush_denormal(True)

@@ -15,7 +15,7 @@ from statistics import median
 from bench_step import fast_step, milliseconds, usual_step
 
 from mechgrok import ModelConfig
-from mechgrok.training.step import prepare_process
+from mechgrok.training.subnormals import flushed_subnormals
 
 VARIED: dict[str, tuple[int | float, ...]] = {
     "p": (53, 113, 251, 401),
@@ -32,6 +32,7 @@ def settings() -> Iterator[tuple[str, dict[str, int | float]]]:
             yield name, USUAL | {name: value}
 
 
+@flushed_subnormals()
 def measure(p: int, d_model: int, fraction: float, rounds: int) -> dict[str, float]:
     """Median milliseconds of both steps, and their ratio."""
     config = ModelConfig(d_model=d_model)
@@ -52,7 +53,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    prepare_process()
     rows = []
     print(
         f"{'varied':>10} {'p':>5} {'d_model':>8} {'fraction':>9} {'ours (ms)':>10} {'usual (ms)':>11} {'ratio':>6}"

@@ -29,7 +29,8 @@ from mechgrok import ModelConfig, build_model, modular_task
 from mechgrok.models.transformer_lens import to_transformer_lens
 from mechgrok.tasks import Task
 from mechgrok.training.objectives import CrossEntropy
-from mechgrok.training.step import make_step, prepare_process
+from mechgrok.training.step import make_step
+from mechgrok.training.subnormals import flushed_subnormals
 
 ADAMW = {"lr": 1e-3, "weight_decay": 1.0, "betas": (0.9, 0.98)}
 PRODUCTS = {"mm": 0, "bmm": 0, "addmm": 1, "addmm_": 1, "addbmm": 1}
@@ -138,6 +139,7 @@ def _memory_kib(field: str) -> int:
 KINDS: dict[str, Callable[[int, float], Step]] = {"fast": fast_step, "usual": usual_step}
 
 
+@flushed_subnormals()
 def measure(p: int, fraction: float, rounds: int) -> dict[str, object]:
     """All figures, as JSON values; times in milliseconds, memory in MiB."""
     fast, usual = fast_step(p, fraction), usual_step(p, fraction)
@@ -178,7 +180,6 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--memory", choices=list(KINDS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    prepare_process()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if arguments.memory:

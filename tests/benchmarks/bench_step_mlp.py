@@ -19,7 +19,8 @@ from bench_step import bare_products, milliseconds, usual_loop, with_update
 from mechgrok import MLPConfig, build_model, modular_task
 from mechgrok.training.fast_mlp import FastMLPStep
 from mechgrok.training.objectives import CrossEntropy
-from mechgrok.training.step import AutogradStep, prepare_process
+from mechgrok.training.step import AutogradStep
+from mechgrok.training.subnormals import flushed_subnormals
 
 NETWORKS = {
     "alpha": MLPConfig(),
@@ -29,6 +30,7 @@ NETWORKS = {
 }
 
 
+@flushed_subnormals()
 def measure(config: MLPConfig, p: int, fraction: float, rounds: int) -> dict[str, object]:
     """The figures of one architecture; times in milliseconds, ratios to the step by hand."""
     task = modular_task("add", p, sequence=("a", "b"))
@@ -65,7 +67,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    prepare_process()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     figures = {

@@ -49,3 +49,9 @@ def test_errors_before_anything_runs(tmp_path):
     with pytest.raises(mg.ConfigError, match=r"recipe: .*names the folders of its runs.*, got '\.\./x'"):
         train_many(TASK, recipe="../x", out=tmp_path / "inner")
     assert not list(tmp_path.iterdir())
+
+
+def test_threads_of_the_caller_stay_as_they_were(tmp_path):
+    torch.set_num_threads(2)
+    train_many(TASK, seeds=(0,), out=tmp_path, workers=1, progress=False, **SMALL)
+    assert torch.get_num_threads() == 2
