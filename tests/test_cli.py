@@ -126,7 +126,9 @@ def test_options_that_would_be_ignored_are_errors(planted, tmp_path, capsys):
         assert cli.main(["analyze", str(tmp_path / "run"), *option]) == 1
         assert "a run knows its own task, split and layout" in " ".join(capsys.readouterr().err.split())
     assert cli.main(["analyze", str(planted), "--task", "add"]) == 1
-    assert "--task and --p belong together" in capsys.readouterr().err
+    assert "the operation 'add' needs its modulus" in capsys.readouterr().err
+    assert cli.main(["analyze", str(planted), "--p", "7"]) == 1
+    assert "--p is the modulus of --task" in capsys.readouterr().err
     assert cli.main(["analyze", str(planted), "--report", str(tmp_path)]) == 1
     assert "--report needs a file to write" in capsys.readouterr().err
 
@@ -145,6 +147,19 @@ def test_train_writes_a_run_and_goes_on_with_it(tmp_path, capsys):
     assert cli.main([*TRAIN, *out, "--lr", "0.5"]) == 1
     assert "lr is 0.01 there and 0.5 here" in " ".join(capsys.readouterr().err.split())
     assert cli.main(["analyze", str(tmp_path / "run"), "--step", "0", "--json"]) == 0
+
+
+def test_groups_by_their_names(tmp_path, capsys):
+    short = ["--out", str(tmp_path / "run"), "--steps", "2", "--fraction", "0.6"]
+    assert cli.main(["train", "S3", *short]) == 0
+    assert mg.load_run(tmp_path / "run").task.name == "S3"
+    file = tmp_path / "s3.safetensors"
+    write_model(mg.character_network("S3", {"sign": 6.0, "standard": 6.0}), file)
+    capsys.readouterr()
+    assert cli.main(["analyze", str(file), "--task", "S3"]) == 0
+    assert "sign and standard" in " ".join(capsys.readouterr().out.split())
+    assert cli.main(["train", "S3", "7", *short]) == 1
+    assert "S3 stands for a group, which has no modulus" in capsys.readouterr().err
 
 
 def test_ctrl_c_exits_with_130(monkeypatch, tmp_path, capsys):

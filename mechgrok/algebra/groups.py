@@ -130,27 +130,27 @@ def generated_by(group: Group, elements: Iterable[int]) -> tuple[int, ...]:
     return tuple(_closure(group.table, reached).nonzero().flatten().tolist())
 
 
-def _as_square(table: Table) -> Tensor:
+def _as_square(table: Table) -> Int[Tensor, "order order"]:
     try:
-        array = table if isinstance(table, Tensor) else torch.as_tensor(np.asarray(table))
+        array = table.numpy(force=True) if isinstance(table, Tensor) else np.asarray(table)
     except (TypeError, ValueError) as error:
         raise TaskError(
             f"a multiplication table is a square array of integers; this is none: {error}"
         ) from None
     if array.ndim != 2 or array.shape[0] != array.shape[1] or not len(array):
         raise TaskError(f"a multiplication table is square, this one has shape {tuple(array.shape)}")
-    if array.is_floating_point() or array.is_complex() or array.dtype == torch.bool:
+    if array.dtype.kind not in "iu":
         raise TaskError(f"a multiplication table holds element numbers, integers; this one {array.dtype}")
     order = len(array)
     check_order(order, "the group of this table")
     outside = (array < 0) | (array >= order)
     if outside.any():
-        x, y = outside.nonzero()[0].tolist()
+        x, y = np.argwhere(outside)[0].tolist()
         raise TaskError(
             f"the table of order {order} is not closed: {x}∘{y} = {int(array[x, y])}, "
             f"which is no element; elements are numbered 0..{order - 1}"
         )
-    return array.long().clone()
+    return torch.from_numpy(array.astype(np.int64))
 
 
 def _check_associative(table: Tensor) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, as_grid, logits_under
 from mechgrok.algebra.bases import Label
-from mechgrok.analysis.losses import check_keys, mean_accuracy, mean_loss
+from mechgrok.analysis.losses import accuracy, check_keys, full_loss, mean_loss, right_after_edit
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import Hook, HookedModel, neuron_hook, neuron_logit_map, token_embedding
@@ -106,9 +106,9 @@ def ablate(
     logits = logits_under(grid, hooks) if hooks else edit(grid.logits)
     return Ablation(
         loss=mean_loss(logits, grid, mask),
-        accuracy=mean_accuracy(logits, grid, mask),
-        loss_before=mean_loss(grid.logits, grid, mask),
-        accuracy_before=mean_accuracy(grid.logits, grid, mask),
+        accuracy=right_after_edit(logits, grid.labels, grid.logits)[grid.selection(mask)].mean().item(),
+        loss_before=full_loss(grid, mask),
+        accuracy_before=accuracy(grid, mask),
         hooks=hooks,
         keys=labels,
         component=component,

@@ -128,7 +128,7 @@ def _largest(
     concentrations: Float[Tensor, "subgroups features"], threshold: float
 ) -> tuple[Int[Tensor, " features"], Float[Tensor, " features"]]:
     """The last subgroup that reaches the threshold: the largest one. The first, the trivial, always does."""
-    reached = (concentrations >= threshold).long()
+    reached = (concentrations >= threshold - 1e-9).long()  # 1 itself is missed by rounding
     reached[0] = 1
     place = len(reached) - 1 - reached.flip(0).argmax(dim=0)
     return place, concentrations.gather(0, place[None]).squeeze(0)

@@ -86,8 +86,9 @@ def find_key_frequencies(source: ActivationGrid | HookedModel, method: Method = 
 
     Returns:
         A block is a key if its share is at least 1% of the strongest block's (10% for the embedding); for
-        the logits it must also stand out from white noise by a factor of 25. No key at all is a possible
-        answer: nothing stands out. A flat spectrum, as a lookup table has it, makes every block a key.
+        the logits it must also be 25 times what it would be if all that no block explains were white noise. No
+        key at all is a possible answer: nothing stands out. A flat spectrum, as a lookup table has it, makes every
+        block a key.
 
     Raises:
         ConfigError: unknown method.
@@ -112,7 +113,7 @@ def find_key_frequencies(source: ActivationGrid | HookedModel, method: Method = 
         threshold=threshold,
         method=method,
         rule=f"share of {quantity} at least {OF_STRONGEST[method]:.0%} of the strongest"
-        + (f" and {OF_NOISE} times white noise" if noise else ""),
+        + (f" and {OF_NOISE} times white noise" if method == "logits" else ""),
     )
 
 
@@ -122,7 +123,8 @@ def _logit_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     centred = logits - logits.mean(1, keepdim=True)
     total = (centred - centred.mean(0)).square().sum()
     shares = _fraction(character_power(grid.logits.double(), frame), total, grid.logits)
-    noise = 1 / (len(logits) * (logits.shape[1] - 1))
+    unexplained = (1 - shares.sum()).clamp(min=0).item()
+    noise = unexplained / (len(logits) * (logits.shape[1] - 1))
     return shares, noise, f"logit variance along {frame.direction}"
 
 

@@ -65,7 +65,8 @@ def accuracy(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"]
     1.0
     """
     grid = as_grid(source, names=[])
-    return mean_accuracy(grid.logits, grid, mask)
+    chosen = grid.selection(mask)
+    return (grid.logits.argmax(1) == grid.labels)[chosen].double().mean().item()
 
 
 def restricted_loss(
@@ -75,12 +76,12 @@ def restricted_loss(
     *,
     space: Space = "product",
     site: str = "logits",
-    keep_mean: bool = True,
+    keep_mean: bool | None = None,
 ) -> float:
     """Loss of what the key blocks alone compute. Low once the circuit is there, before the test loss falls.
 
     Of the logits as functions of the input only the part is kept that depends on a∘b through the key
-    blocks; the mean over all inputs is added back. Inputs without a place in the task's frame (a 0 in a
+    blocks, and the mean over all inputs. Inputs without a place in the task's frame (a 0 in a
     product) are left out, here and in `excluded_loss`, where `full_loss` counts them.
 
     Args:
@@ -93,8 +94,8 @@ def restricted_loss(
             counts, through W_L = W_out @ W_U: nothing that passes it by, and no bias; or the name of a hook,
             whose activation at the read-out position is restricted and then run on through the network.
             Other sites than the logits go with "product" alone.
-        keep_mean: False leaves the mean out. The hidden losses of Chughtai et al. 2023 are those at the
-            "neurons" without the mean.
+        keep_mean: whether to add the mean back. None does as the source does: not for "character", and not
+            at the "neurons".
 
     Returns:
         The loss in nats.
@@ -104,18 +105,20 @@ def restricted_loss(
         UndefinedMetricError: no keys at all, or a mask that selects nothing.
         ActivationError: another site than the logits, of a grid without its network.
 
-    Source: Nanda et al. 2023, section 5.1 and released notebook ("trig loss"); at the neurons Chughtai et al.
-    2023, section 5 and released code ("total_hidden_restricted_loss").
+    Source: Nanda et al. 2023, section 5.1 and released notebook ("trig loss"); for "character" and at the
+    neurons Chughtai et al. 2023, section 5 and released code ("total_hidden_restricted_loss").
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> model = cosine_network(7, {2: 5.0})
     >>> abs(restricted_loss(model, [2]) - full_loss(model)) < 1e-12
     True
-    >>> round(restricted_loss(model, [2], site="neurons", keep_mean=False), 3)
+    >>> round(restricted_loss(model, [2], site="neurons"), 3)
     0.269
     """
     grid = _grid_with(source, site)
     kept, mean = _key_part(grid, keys, space, site)
+    if keep_mean is None:
+        keep_mean = space == "product" and site != "neurons"
     return _loss_from(grid, kept + mean if keep_mean else kept, site, mask)
 
 
@@ -209,9 +212,17 @@ def mean_loss(
     return cross_entropy(logits[chosen], grid.labels[chosen]).mean().item()
 
 
-def mean_accuracy(
-    logits: Float[Tensor, "inputs classes"], grid: ActivationGrid, mask: Bool[Tensor, " inputs"] | None
-) -> float:
-    """Share of right answers of other logits on the inputs of a grid, over a mask."""
-    chosen = grid.selection(mask)
-    return (logits.argmax(1) == grid.labels)[chosen].double().mean().item()
+def right_after_edit(
+    logits: Float[Tensor, "inputs classes"],
+    labels: Int[Tensor, " inputs"],
+    before: Float[Tensor, "inputs_before classes"],
+) -> Float[Tensor, " inputs"]:
+    """1 where edited logits have the right answer, 0 where not, in float64.
+
+    Classes that the rounding of the logits `before` puts in an order share the answer: where all that told them
+    apart has been removed, the largest logit says nothing.
+    """
+    rounding = 100 * torch.finfo(before.dtype).eps * before.abs().max()
+    first = logits >= logits.amax(1, keepdim=True) - rounding
+    right = first.gather(1, labels[:, None]).squeeze(1)
+    return right.double() / first.sum(1)

@@ -121,7 +121,8 @@ def representation_measures(
     labels = check_keys(grid, find_key_frequencies(grid) if keys is None else keys)
     frame = grid.task.frame
     first, second = (
-        weight_fractions(weights[frame.tokens], basis=frame.basis) for weights in operand_maps(grid.model)
+        weight_fractions(weights[frame.tokens + offset], basis=frame.basis)
+        for weights, offset in zip(operand_maps(grid.model), grid.task.operand_offsets, strict=True)
     )
     return RepresentationMeasures(
         keys=labels,
@@ -130,7 +131,7 @@ def representation_measures(
         embedding_second=second,
         unembedding=weight_fractions(grid, matrix="W_L"),
         hidden=hidden_fractions(grid) if frame.is_latin_square else None,
-        restricted_loss=restricted_loss(grid, labels, site="neurons", keep_mean=False),
+        restricted_loss=restricted_loss(grid, labels, site="neurons"),
         excluded_loss=None if train is None else excluded_loss(grid, labels, train, site="neurons"),
     )
 

@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 from mechgrok.activations import cache_grid
 from mechgrok.analysis.summary import summarize
 from mechgrok.cli.printing import check_report, print_summary, write_and_tell
+from mechgrok.cli.tasks import named_task
 from mechgrok.errors import ConfigError
 from mechgrok.loading import load_model
 from mechgrok.models.protocol import HookedModel
@@ -17,7 +18,6 @@ from mechgrok.plots.algorithms import compare_algorithms
 from mechgrok.report import write_comparison, write_report
 from mechgrok.runs import Run, load_run
 from mechgrok.shipped import folder_or_shipped
-from mechgrok.tasks import modular_task
 
 Rule = Literal["shuffle", "randperm", "unordered"]
 
@@ -40,8 +40,9 @@ def analyze(
     Args:
         path: folder of a run, the name of one that comes with mechgrok, or a .safetensors, .pt or .pth file.
         step: checkpoint of a run; by default the newest.
-        task: the operation, where it is not stored and cannot be inferred; needs --p.
-        p: the modulus, with --task.
+        task: the operation, where it is not stored and cannot be inferred, with --p; or a group, such as S5, in the
+            order of elements in which mechgrok has it.
+        p: the modulus of the operation.
         fraction: share of the inputs that a file was trained on, for its train and test losses.
         rule: how the train inputs were drawn, with --fraction.
         seed: seed of the split, with --fraction.
@@ -59,9 +60,9 @@ def analyze(
             )
         grid, split, history = run.grid(step), run.split, run.history
     else:
-        if bool(task) != bool(p):
-            raise ConfigError("--task and --p belong together, as in --task add --p 113")
-        named = modular_task(task, p) if task and p else None
+        if p and not task:
+            raise ConfigError("--p is the modulus of --task, as in --task add --p 113")
+        named = named_task(task, p) if task else None
         grid = cache_grid(load_model(path, step, named, layout=layout))
         split = grid.task.split(fraction, seed, rule) if fraction else None
         history = None

@@ -8,6 +8,7 @@ from tyro.conf import Positional
 
 from mechgrok.analysis.summary import summarize
 from mechgrok.cli.printing import check_report, print_summary, write_and_tell
+from mechgrok.cli.tasks import named_task
 from mechgrok.report import write_report
 from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
@@ -31,7 +32,7 @@ def demo(out: Path = Path("demo"), seed: int = 0, p: int = 113) -> None:
 
 def train(
     operation: Positional[str],
-    p: Positional[int] = 113,
+    p: Positional[int | None] = None,
     *,
     out: Path,
     recipe: str = "fast",
@@ -48,8 +49,8 @@ def train(
     The same command with the same folder goes on with an interrupted run.
 
     Args:
-        operation: add, sub, mul, div, or an expression such as "x^2+x*y+y^2".
-        p: the modulus.
+        operation: add, sub, mul, div, an expression such as "x^2+x*y+y^2", or a group such as S5, D7 or Z2xS3.
+        p: the modulus of an operation; by default 113.
         out: folder for the run.
         recipe: configuration to start from: fast, nanda, pizza, clock, alpha, alpha-prime, beta, gamma, delta,
             furuta, power or chughtai.
@@ -69,7 +70,7 @@ def train(
         "checkpoint_every": checkpoint_every,
     }
     changes: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    task = modular_task(operation, p)
+    task = named_task(operation, 113 if p is None and not operation[:1].isupper() else p)
     _ = task.frame  # a task that has no group to be analysed in is an error now, not after the training
     _tell(train_network(task, recipe, seed=seed, steps=steps, out=out, **changes), report)
 

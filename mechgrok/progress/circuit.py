@@ -9,7 +9,7 @@ from torch import Tensor
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.frequencies import rounding_power
 from mechgrok.analysis.logit_surface import distance_irrelevance as irrelevance_of
-from mechgrok.analysis.losses import cross_entropy
+from mechgrok.analysis.losses import cross_entropy, right_after_edit
 from mechgrok.analysis.projections import character_power, project_on_characters, project_on_product
 from mechgrok.analysis.symmetricity import gradient_symmetricity as symmetricity_of
 from mechgrok.errors import UndefinedMetricError
@@ -168,7 +168,7 @@ def excluded(snapshot: Snapshot) -> Outcomes:
 
     def outcome(part: Tensor) -> Outcome:
         rest = logits - part[answers]
-        right = (rest.argmax(1) == labels).double()
+        right = right_after_edit(rest, labels, snapshot.grid.logits)
         return Outcome(cross_entropy(rest, labels).mean().item(), right.mean().item())
 
     return _outcomes(snapshot, outcome)

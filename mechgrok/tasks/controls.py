@@ -29,11 +29,11 @@ def random_labels(task: Task, seed: int = 0) -> Task:
         )
     order = torch.randperm(task.n_inputs, generator=torch.Generator().manual_seed(check_seed(seed)))
     labels = task.labels[order]
-    name = f"{task.name} random labels {seed}"
+    name, answer = f"{task.name} random labels {seed}", "random label"
 
     def make_frame() -> Frame:
         frame = task.frame
-        return build_frame(frame.basis, frame.tokens, task.operands, labels, name)
+        return build_frame(frame.basis, frame.tokens, task.operands, labels, answer)
 
     spec = {"kind": "random_labels", "task": task.spec, "seed": seed}
-    return replace(task, name=name, spec=spec, labels=labels, make_frame=make_frame)
+    return replace(task, name=name, spec=spec, labels=labels, answer=answer, make_frame=make_frame)

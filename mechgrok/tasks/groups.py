@@ -69,6 +69,7 @@ def group_task(
         n_classes=order,
         operands=operands,
         labels=labels,
+        answer=op,
         make_frame=lambda: _frame(resolved, operands, labels, op),
         sequence=None if sequence is None else tuple(sequence),
         specials=tuple(specials),
@@ -112,7 +113,9 @@ _PRODUCTS: dict[GroupOperation, Callable[[Group], Tensor]] = {
     "xyx^-1": _conjugates,
     "xyx": _sandwiches,
 }
-assert set(_PRODUCTS) == set(get_args(GroupOperation))
+_SUMS: dict[GroupOperation, str] = {"xy": "a+b", "xyx^-1": "b", "xyx": "2a+b"}
+"""The same in a cyclic group."""
+assert set(_PRODUCTS) == set(_SUMS) == set(get_args(GroupOperation))
 
 
 def _resolve(group: Table | Group | str, name: str | None) -> Group:
@@ -123,10 +126,9 @@ def _resolve(group: Table | Group | str, name: str | None) -> Group:
     return Group(name, group.table) if name else group
 
 
-def _frame(group: Group, operands: Tensor, labels: Tensor, op: str) -> Frame:
+def _frame(group: Group, operands: Tensor, labels: Tensor, op: GroupOperation) -> Frame:
     generators = (group.element_orders == group.order).nonzero().flatten()
     if len(generators):
         basis, elements = fourier_basis(group.order), group.powers(int(generators[0]))
-    else:
-        basis, elements = irrep_basis(group), torch.arange(group.order)
-    return build_frame(basis, elements, operands, labels, op)
+        return build_frame(basis, elements, operands, labels, _SUMS[op])
+    return build_frame(irrep_basis(group), torch.arange(group.order), operands, labels, op)

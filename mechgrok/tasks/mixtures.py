@@ -157,6 +157,7 @@ def _mixture(
         n_classes=max(part.n_classes for part in parts),
         operands=torch.cat([part.operands for part in parts]),
         labels=torch.cat([part.labels for part in parts]),
+        answer=" and ".join(part.answer for part in parts),
         make_frame=make_frame,
         sequence=None if sequence is None else tuple(sequence),
         specials=specials,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import gcd
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from mechgrok.algebra import Basis, fourier_basis, irrep_basis, units, units_gro
 from mechgrok.algebra.groups import MOST_ELEMENTS
 from mechgrok.errors import TaskError
 from mechgrok.tasks.frames import Frame, build_frame
-from mechgrok.tasks.operations import parse_operation
+from mechgrok.tasks.operations import ByParity, parse_operation
+from mechgrok.tasks.polynomials import Polynomial
 from mechgrok.tasks.task import Task
 
 NAMED = {"add": "a+b", "sub": "a-b", "mul": "a*b", "div": "a/b"}
@@ -47,12 +49,13 @@ def modular_task(
         raise TaskError(
             f"an operation is {', '.join(map(repr, NAMED))} or an expression such as 'x^2+x*y', got {operation!r}"
         )
-    if not isinstance(p, int) or not 2 <= p <= MOST_ELEMENTS:
+    if not isinstance(p, Integral) or not 2 <= p <= MOST_ELEMENTS:
         raise TaskError(
             f"the modulus p must be a whole number from 2 to {MOST_ELEMENTS}, since a task holds all p^2 inputs; "
             f"got {p!r}"
         )
-    expression = NAMED.get(operation, operation)
+    p, expression = int(p), NAMED.get(operation, operation)
+    formula = expression if " if " in expression else expression.replace(" ", "")
     parsed = parse_operation(expression)
     a, b = torch.arange(p).repeat_interleave(p), torch.arange(p).repeat(p)
     values, exists = parsed.evaluate(a, b, p)
@@ -61,15 +64,14 @@ def modular_task(
     operands, labels = torch.stack([a, b], dim=1)[exists], values[exists]
 
     def make_frame() -> Frame:
-        basis, elements = _natural_basis(parsed.is_monomial, p)
-        return build_frame(basis, elements, operands, labels, expression)
+        basis, elements = _natural_basis(_multiplies_units(parsed, p), p)
+        return build_frame(basis, elements, operands, labels, formula)
 
     spec: dict[str, Any] = {"kind": "modular", "operation": operation, "p": p}
     if sequence is not None:
         spec["sequence"] = list(sequence)
     if specials:
         spec["specials"] = list(specials)
-    formula = expression if " if " in expression else expression.replace(" ", "")
     return Task(
         name=f"{operation}{p}" if operation in NAMED else f"{formula} mod {p}",
         spec=spec,
@@ -77,10 +79,17 @@ def modular_task(
         n_classes=p,
         operands=operands,
         labels=labels,
+        answer=formula,
         make_frame=make_frame,
         sequence=None if sequence is None else tuple(sequence),
         specials=tuple(specials),
     )
+
+
+def _multiplies_units(parsed: Polynomial | ByParity, p: int) -> bool:
+    """Whether an operation makes units of units by multiplying: its number is one itself."""
+    number, exists = parsed.evaluate(torch.ones(1, dtype=torch.long), torch.ones(1, dtype=torch.long), p)
+    return parsed.is_monomial and bool(exists) and gcd(int(number), p) == 1
 
 
 def _natural_basis(multiplicative: bool, p: int) -> tuple[Basis, Int[Tensor, " order"]]:

@@ -41,13 +41,11 @@ class Polynomial:
 
     @property
     def is_monomial(self) -> bool:
-        """Whether only products and quotients of powers of the operands occur, as in a*b or a^2/b."""
-        allowed = (ast.Name, ast.Load, ast.BinOp, ast.Mult, ast.Div, ast.Pow, ast.Constant)
-        exponents = {node.right for node in ast.walk(self.tree) if _is_power(node)}
-        return all(
-            isinstance(node, allowed) and (not isinstance(node, ast.Constant) or node in exponents)
-            for node in ast.walk(self.tree)
-        )
+        """Whether it is a product or quotient of powers of the operands and of numbers, as a*b or 3a^2/b.
+
+        A multiple of one operand alone, as 3a, is a sum first of all.
+        """
+        return _degrees(self.tree) not in (None, (0, 0), (1, 0), (0, 1))
 
 
 def parse_polynomial(text: str) -> Polynomial:
@@ -109,6 +107,25 @@ def _letters(token: str, text: str) -> list[str]:
             "named operations are add, sub, mul, div"
         )
     return list(token)
+
+
+def _degrees(node: ast.expr) -> tuple[int, int] | None:
+    """Exponents of both operands; None where there are terms to add up."""
+    match node:
+        case ast.Name(id=name):
+            return (1, 0) if SYMBOLS[name] == 0 else (0, 1)
+        case ast.Constant():
+            return (0, 0)
+        case ast.UnaryOp(operand=inner):
+            return _degrees(inner)
+        case ast.BinOp(left=base, op=ast.Pow(), right=ast.Constant(value=int() as exponent)):
+            degrees = _degrees(base)
+            return degrees and (degrees[0] * exponent, degrees[1] * exponent)
+        case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as operator, right=right):
+            u, v = _degrees(left), _degrees(right)
+            sign = -1 if isinstance(operator, ast.Div) else 1
+            return u and v and (u[0] + sign * v[0], u[1] + sign * v[1])
+    return None
 
 
 def _check(node: ast.AST, text: str) -> None:

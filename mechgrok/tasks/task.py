@@ -1,6 +1,6 @@
 """Task: what is learned. All inputs, their labels, and the group in which to analyse them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -32,6 +32,7 @@ class Task:
         n_classes: number of answers; the logits beyond them are ignored by every analysis.
         operands: [n_inputs, 2], all inputs in lexicographic order; row a*p + b on a full grid.
         labels: [n_inputs], the right answer of each input.
+        answer: how it follows from a and b, for people; "a+b".
         sequence: what the network reads, in order: "a", "b", and special symbols such as "=", which
             get the tokens n_symbols, n_symbols + 1, ... in order of appearance. "b'" in place of "b" gives
             the second operand a vocabulary of its own, the tokens n_symbols + b; special symbols come after
@@ -48,6 +49,7 @@ class Task:
     n_classes: int
     operands: Int[Tensor, "inputs 2"]
     labels: Int[Tensor, " inputs"]
+    answer: str
     make_frame: Callable[[], Frame]
     sequence: tuple[str, ...] | None = None
     specials: tuple[str, ...] = ()
@@ -87,6 +89,11 @@ class Task:
         return self.slots.index("a"), self.slots.index(second)
 
     @property
+    def operand_offsets(self) -> tuple[int, int]:
+        """What is added to a symbol for its token as the first operand, and as the second."""
+        return 0, self.n_symbols if OWN_TOKENS in self.slots else 0
+
+    @property
     def _operand_tokens(self) -> int:
         return self.n_symbols * (2 if OWN_TOKENS in self.slots else 1)
 
@@ -99,7 +106,7 @@ class Task:
     def tokens(self) -> Int[Tensor, "inputs n_ctx"]:
         """What the network reads, for all inputs."""
         columns = [
-            self.operands[:, OPERANDS[slot]] + (self.n_symbols if slot == OWN_TOKENS else 0)
+            self.operands[:, OPERANDS[slot]] + self.operand_offsets[OPERANDS[slot]]
             if slot in OPERANDS
             else torch.full((self.n_inputs,), self.special_tokens[slot])
             for slot in self.slots
@@ -123,7 +130,7 @@ class Task:
         """The same task with fixed tokens for some special symbols, so that several tasks agree on them."""
         return replace(self, specials=specials, spec={**self.spec, "specials": list(specials)})
 
-    def in_basis(self, basis: Basis, elements: Int[Tensor, " order"] | None = None) -> "Task":
+    def in_basis(self, basis: Basis, elements: Int[Tensor, " order"] | Sequence[int] | None = None) -> "Task":
         """The same task, analysed in another basis than its own; only analyses see the difference.
 
         A run on such a task keeps the basis. Multiplication in the basis of addition:
@@ -138,7 +145,9 @@ class Task:
                 the orders differ; when the frame is first used, a pair of elements that is no input, or
                 has an answer outside.
         """
-        tokens = torch.arange(self.n_symbols) if elements is None else elements
+        if not isinstance(basis, Basis):
+            raise TaskError(f"a basis is what fourier_basis and irrep_basis give; got {basis!r}")
+        tokens = _as_tokens(range(self.n_symbols) if elements is None else elements)
         if len(tokens) != basis.order or len(tokens.unique()) != basis.order:
             raise TaskError(
                 f"{basis} has {basis.order} elements, but {len(tokens.unique())} tokens stand for them; "
@@ -155,10 +164,17 @@ class Task:
         return replace(
             self,
             spec=spec,
-            make_frame=lambda: build_frame(basis, tokens, self.operands, self.labels, self.name),
+            make_frame=lambda: build_frame(basis, tokens, self.operands, self.labels, self.answer),
         )
 
     def __repr__(self) -> str:
         return (
             f"Task({self.name}: {' '.join(self.slots)} -> {self.n_classes} classes, {self.n_inputs} inputs)"
         )
+
+
+def _as_tokens(elements: Any) -> Tensor:
+    tokens = torch.as_tensor(elements)
+    if tokens.ndim != 1 or tokens.is_floating_point() or tokens.is_complex():
+        raise TaskError(f"elements are token numbers, one for each element of the basis; got {elements!r}")
+    return tokens.long()

@@ -136,7 +136,7 @@ def test_a_wrong_entry_is_refused_with_three_elements_that_break_associativity(t
         ([[0, 1, 2], [1, 2, 0]], r"square, this one has shape \(2, 3\)"),
         ([[0, 1], [1]], "square array of integers"),
         ([], "square"),
-        (torch.zeros(2, 2), "integers; this one torch.float32"),
+        (torch.zeros(2, 2), "integers; this one float32"),
         ([[0, 0], [1, 1]], "no identity"),  # x∘y = x
         ([[0, 0], [0, 1]], "element 0 has no inverse.*identity 1"),  # multiplication of 0 and 1
     ],
@@ -144,6 +144,19 @@ def test_a_wrong_entry_is_refused_with_three_elements_that_break_associativity(t
 def test_what_is_no_group_is_refused_with_the_reason(table, message):
     with pytest.raises(TaskError, match=message):
         Group.from_table(table)
+
+
+@pytest.mark.parametrize(
+    "kind", [torch.uint8, torch.uint16, torch.int32, np.uint16, np.uint64, np.dtype(">i4"), "read-only"]
+)
+def test_integers_of_any_kind_make_a_table(kind):
+    table = torch.tensor([[0, 1], [1, 0]])
+    if isinstance(kind, torch.dtype):
+        table = table.to(kind)
+    else:
+        table = table.numpy().astype(np.int64 if kind == "read-only" else kind)
+        table.flags.writeable = kind != "read-only"
+    assert torch.equal(Group.from_table(table).table, torch.tensor([[0, 1], [1, 0]]))
 
 
 @pytest.mark.parametrize("name", ["S", "X5", "S5x", "5", "s5", "Z2xQ8", ""])

@@ -147,3 +147,14 @@ def test_components_are_those_of_the_basis():
         mg.ablate(model, ["standard"], "cos", "logits")
     with pytest.raises(mg.UndefinedMetricError, match="has no 22: nothing to ablate"):
         mg.ablate(model, ["sign"], "22", "logits")
+
+
+@pytest.mark.parametrize(
+    ("group", "amplitudes"),
+    [("Z2xZ4", {"1d_a": 3.0, "2d_a": 3.0}), ("A5", {"3d_a": 2.0}), ("S4", {"2d": 2.0, "standard": 2.0})],
+)
+@pytest.mark.parametrize("site", ["logits", "neurons"])
+def test_where_rounding_alone_is_left_the_accuracy_is_that_of_a_guess(group, amplitudes, site):
+    model = mg.character_network(group, amplitudes)
+    guess = 1 / mg.group_task(group).n_classes
+    assert mg.ablate(model, list(amplitudes), site=site).accuracy == pytest.approx(guess)

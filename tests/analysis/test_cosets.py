@@ -84,3 +84,11 @@ def test_errors():
         coset_neurons(grid, site="pre", threshold=0.0)
     with pytest.raises(mg.ActivationError, match="needs the network"):
         coset_neurons(grid)
+
+
+def test_neurons_that_are_exactly_constant_reach_the_threshold_of_1():
+    planted = of_order(6)
+    grid = grid_of(on_cosets(planted, "right"), on_cosets(planted, "left"))
+    found = coset_neurons(grid, site="pre", threshold=1.0)
+    assert found.decided.all()
+    assert found.orders == {6: 1}

@@ -262,3 +262,27 @@ def test_float32_finds_the_same():
     task = mg.modular_task("add", 113)
     logits = cosine_logits(task, {1: 3.0, 56: 0.5})
     assert find_key_frequencies(grid_of(task, logits.float())).frequencies == (1, 56)
+
+
+@pytest.mark.parametrize(
+    ("group", "amplitudes"),
+    [
+        ("S3", {"sign": 2.0, "standard": 6.0}),
+        ("Z2xZ2", {"1d_a": 4.0, "1d_b": 2.0}),
+        ("D5", {"freq_1": 6.0, "freq_2": 1.0}),
+        ("Z6", {1: 4.0, 3: 2.0}),
+        ("Z5", {1: 4.0, 2: 1.5}),
+    ],
+)
+def test_weak_keys_of_small_groups(group, amplitudes):
+    """Where nothing is left unexplained there is no noise that could be mistaken for a key."""
+    assert find_key_frequencies(mg.character_network(group, amplitudes)).frequencies == tuple(amplitudes)
+
+
+@pytest.mark.parametrize("group", ["S3", "Z2xZ2", "D4", "Z5", "D5", "S4"])
+def test_noise_has_no_keys_in_small_groups(group):
+    task = mg.group_task(group)
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(task.n_inputs, task.n_classes, generator=generator, dtype=torch.float64)
+        assert find_key_frequencies(grid_of(task, noise)).frequencies == ()

@@ -283,3 +283,13 @@ def test_a_network_in_the_wrong_basis_has_no_few_keys():
     # 2/13 of all of the variance, of which centring each class over the 169 inputs takes one part in 169.
     assert wrong.explained == pytest.approx(2 / 13 * 169 / 168)
     assert wrong.power.tolist() == pytest.approx([1 / 39 * 169 / 168] * 6)
+
+
+def test_each_operand_with_tokens_of_its_own_has_its_own_embedding():
+    task = mg.group_task("D4", sequence=("a", "b'", "="))
+    model = mg.build_model(task, mg.ModelConfig(d_model=16), seed=0)
+    found = mg.representation_measures(mg.cache_grid(model, task), keys=["freq_1"])
+    for measured, tokens in ((found.embedding, slice(0, 8)), (found.embedding_second, slice(8, 16))):
+        direct = mg.weight_fractions(model.embed.W_E[tokens], basis=task.frame.basis)
+        assert measured == pytest.approx(direct)
+    assert found.embedding != pytest.approx(found.embedding_second, rel=0.01)

@@ -9,7 +9,7 @@ import torch
 import mechgrok as mg
 from mechgrok.algebra import FourierBasis, IrrepBasis, fourier_basis, named_group
 from mechgrok.errors import ConfigError, TaskError
-from mechgrok.tasks import group_task, modular_task, random_labels, sn_task, task_from_spec
+from mechgrok.tasks import Task, group_task, modular_task, random_labels, sn_task, task_from_spec
 
 
 @pytest.mark.parametrize("op", ["xy", "xyx^-1", "xyx"])
@@ -129,7 +129,9 @@ def test_products_mod_a_number_without_primitive_root_live_in_its_units(p, order
     assert torch.equal(frame.classes[frame.results], frame.classes[:, None] * frame.classes % p)
 
 
-@pytest.mark.parametrize("operation", ["x*y", "ab", "a^2*b", "x/y", "a^3/b^2"])
+@pytest.mark.parametrize(
+    "operation", ["x*y", "ab", "a^2*b", "x/y", "a^3/b^2", "3xy", "-a*b", "2a/(5b)^2", "1/(ab)", "1/a", "a*a"]
+)
 def test_products_of_powers_are_analysed_by_the_discrete_logarithm(operation):
     frame = modular_task(operation, 11).frame
     assert frame.order == 10
@@ -137,10 +139,29 @@ def test_products_of_powers_are_analysed_by_the_discrete_logarithm(operation):
 
 
 @pytest.mark.parametrize(
-    "operation", ["2a+b", "a*b+b", "a^2+b^2", "2*a*b", "a-b", "(a+b)^2", "ab if a odd else ab"]
+    "operation",
+    [
+        "2a+b",
+        "a*b+b",
+        "a^2+b^2",
+        "a-b",
+        "(a+b)^2",
+        "ab if a odd else ab",
+        "a",
+        "-3b",
+        "a/2",
+        "11ab",
+        "7",
+        "a^0",
+    ],
 )
 def test_other_operations_are_analysed_additively(operation):
     assert modular_task(operation, 11).frame.order == 11
+
+
+def test_a_number_that_is_no_unit_makes_no_product():
+    assert modular_task("2ab", 10).frame.order == 10
+    assert modular_task("3ab", 10).frame.order == 4
 
 
 def test_a_basis_can_be_forced():
@@ -148,11 +169,41 @@ def test_a_basis_can_be_forced():
     forced = task.in_basis(fourier_basis(11))
     assert task.frame.order == 10
     assert forced.frame.order == 11
+    assert forced.frame.direction == "cos(w_k(a*b-c))"
+    assert torch.equal(
+        task.in_basis(fourier_basis(11), elements=list(range(11))).frame.rows, forced.frame.rows
+    )
     assert torch.equal(forced.frame.results.flatten(), task.labels)
     assert forced.spec["task"] == task.spec
     units = torch.tensor([pow(2, i, 11) for i in range(10)])
     again = forced.in_basis(fourier_basis(10), elements=units)
     assert torch.equal(again.frame.results, task.frame.results)
+
+
+@pytest.mark.parametrize("elements", [[0.5] * 11, [list(range(11))]])
+def test_elements_are_tokens(elements):
+    with pytest.raises(TaskError, match="elements are token numbers"):
+        inspect.unwrap(Task.in_basis)(modular_task("mul", 11), fourier_basis(11), elements)
+
+
+def test_a_basis_is_no_name():
+    with pytest.raises(TaskError, match="fourier_basis and irrep_basis give; got 'S3'"):
+        inspect.unwrap(Task.in_basis)(modular_task("mul", 11), "S3")
+
+
+@pytest.mark.parametrize(
+    ("task", "formula"),
+    [
+        (modular_task("x^2 + xy", 7), "cos(w_k(x^2+xy-c))"),
+        (group_task("Z7"), "cos(w_k(a+b-c))"),
+        (group_task("Z7", op="xyx"), "cos(w_k(2a+b-c))"),
+        (random_labels(modular_task("add", 7)), "cos(w_k(random label-c))"),
+        (group_task("S3"), "chi(a∘b∘c^-1)"),
+        (modular_task("mul", 7), "chi(a∘b∘c^-1)"),
+    ],
+)
+def test_formulas_for_people(task, formula):
+    assert task.frame.direction == formula
 
 
 def test_a_shifted_product_is_a_product_in_a_basis_of_shifted_units():
@@ -179,7 +230,7 @@ def test_a_basis_that_does_not_fit_is_refused(task, order, elements, message):
 def test_a_frame_without_all_inputs_or_answers_is_refused():
     with pytest.raises(TaskError, match="no answer for some pairs, such as a=0, b=0"):
         _ = modular_task("div", 5).in_basis(fourier_basis(5)).frame
-    with pytest.raises(TaskError, match="answer 2 of 'add5' for a=1, b=1 is no element"):
+    with pytest.raises(TaskError, match=r"answer 2 of 'a\+b' for a=1, b=1 is no element"):
         _ = modular_task("add", 5).in_basis(fourier_basis(2), torch.tensor([0, 1])).frame
 
 

@@ -1,0 +1,25 @@
+"""The task that a command line names."""
+
+from mechgrok.errors import ConfigError
+from mechgrok.tasks import Task, group_task, modular_task
+
+
+def named_task(operation: str, p: int | None) -> Task:
+    """A group by its name, with a capital letter as in S5 or Z2xS3, or an operation mod p.
+
+    Raises:
+        ConfigError: a modulus for a group, none for an operation.
+        TaskError: an unknown group, an operation that does not parse, a modulus that is none.
+
+    >>> named_task("S3", None), named_task("mul", 7)
+    (Task(S3: a b = -> 6 classes, 36 inputs), Task(mul7: a b = -> 7 classes, 49 inputs))
+    """
+    if operation[:1].isupper():
+        if p is not None:
+            raise ConfigError(f"{operation} stands for a group, which has no modulus; leave {p} out")
+        return group_task(operation)
+    if p is None:
+        raise ConfigError(
+            f"the operation {operation!r} needs its modulus, as in --task add --p 113; a group, as S5, needs none"
+        )
+    return modular_task(operation, p)
