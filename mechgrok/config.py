@@ -5,6 +5,7 @@ from others are properties, never fields, so that they cannot disagree.
 """
 
 import re
+from numbers import Integral
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -51,7 +52,7 @@ Size = Annotated[int, Field(ge=1)]
 OpenSize = Annotated[int, Field(ge=0)]
 """A size that 0 leaves open: it follows from another one, or from the task."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -60,15 +61,15 @@ LARGEST_SEED = 2**32 - 1
 """Every generator takes seeds up to here, and so do those that are derived from a seed, one for each epoch."""
 
 
-def check_seed(seed: int) -> int:
+def check_seed(seed: Any) -> int:
     """The seed, if it is one.
 
     Raises:
         ConfigError: it is not a whole number from 0 to 2^32 - 1.
     """
-    if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) <= LARGEST_SEED:
         raise ConfigError(f"a seed is a whole number from 0 to {LARGEST_SEED}, got {seed!r}")
-    return seed
+    return int(seed)
 
 
 def _check_name(name: str) -> str:

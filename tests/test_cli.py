@@ -131,6 +131,10 @@ def test_options_that_would_be_ignored_are_errors(planted, tmp_path, capsys):
     assert "--p is the modulus of --task" in capsys.readouterr().err
     assert cli.main(["analyze", str(planted), "--report", str(tmp_path)]) == 1
     assert "--report needs a file to write" in capsys.readouterr().err
+    below = str(planted / "report.html")
+    assert cli.main([*TRAIN, "--out", str(tmp_path / "second"), "--report", below]) == 1
+    assert "cannot write" in capsys.readouterr().err
+    assert not (tmp_path / "second").exists()
 
 
 def test_text_of_errors_is_not_taken_for_markup(tmp_path, capsys):
@@ -157,7 +161,7 @@ def test_groups_by_their_names(tmp_path, capsys):
     write_model(mg.character_network("S3", {"sign": 6.0, "standard": 6.0}), file)
     capsys.readouterr()
     assert cli.main(["analyze", str(file), "--task", "S3"]) == 0
-    assert "sign and standard" in " ".join(capsys.readouterr().out.split())
+    assert "key irreps sign, standard" in " ".join(capsys.readouterr().out.split())
     assert cli.main(["train", "S3", "7", *short]) == 1
     assert "S3 stands for a group, which has no modulus" in capsys.readouterr().err
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from mechgrok.analysis.summary import Summary
 from mechgrok.errors import ConfigError
+from mechgrok.storage import check_writable
 
 
 def print_summary(summary: Summary) -> None:
@@ -26,9 +27,13 @@ def check_report(file: Path | None, option: str = "--report") -> None:
 
     Raises:
         ConfigError: a folder, or a name without an ending, which may be meant as one.
+        CheckpointError: it cannot be written.
     """
-    if file is not None and (file.is_dir() or not file.suffix):
+    if file is None:
+        return
+    if file.is_dir() or not file.suffix:
         raise ConfigError(f"{option} needs a file to write, such as {file / 'report.html'}; got {file}")
+    check_writable(file)
 
 
 def write_and_tell(file: Path, write: Callable[[], object]) -> None:

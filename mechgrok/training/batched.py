@@ -1,6 +1,7 @@
 """Many seeds as one network with stacked weights: what a GPU needs to be busy with networks as small as these."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mechgrok.config import TrainConfig
 from mechgrok.runs import Run
 from mechgrok.training.assembly import Assembly, objective_of
 from mechgrok.training.display import Report, progress_bar
+from mechgrok.training.locks import only_here
 from mechgrok.training.loop import Loop
 from mechgrok.training.optimizers import Updater
 from mechgrok.training.settling import finished
@@ -55,12 +57,13 @@ def train_batched(
         KeyboardInterrupt: Ctrl-C; all are saved.
     """
     failures: Failures = {}
-    opened = sorted(_open(runs, device, failures), key=_step)
-    for step, members in groupby(opened, key=_step):
-        batch = Batch(list(members), failures)
-        name = f"{len(batch.members)} networks {batch.config.recipe}"
-        with progress_bar(name, batch.config.steps, start=step, enabled=progress) as report:
-            batch.go(report)
+    with ExitStack() as locks:
+        opened = sorted(_open(runs, device, failures, locks), key=_step)
+        for step, members in groupby(opened, key=_step):
+            batch = Batch(list(members), failures)
+            name = f"{len(batch.members)} networks {batch.config.recipe}"
+            with progress_bar(name, batch.config.steps, start=step, enabled=progress) as report:
+                batch.go(report)
     return failures
 
 
@@ -143,11 +146,12 @@ def _step(member: BatchMember) -> int:
 
 
 def _open(
-    runs: Sequence[Run], device: str | torch.device | None, failures: Failures
+    runs: Sequence[Run], device: str | torch.device | None, failures: Failures, locks: ExitStack
 ) -> Iterator[BatchMember]:
     for run in runs:
         try:
             if not finished(run):
+                locks.enter_context(only_here(run))
                 yield BatchMember(run, Assembly(run, device=device))
         except Exception as error:
             failures[run.path] = error

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from mechgrok.config import RunConfig, TrainConfig
+from mechgrok.config import RunConfig, TrainConfig, check_seed
 from mechgrok.errors import ConfigError
 from mechgrok.runs import Run, written_for
 from mechgrok.tasks import Split, Task
 from mechgrok.training.assembly import Assembly
-from mechgrok.training.folders import Plan, check_room, create_run, find_run
+from mechgrok.training.folders import Plan, as_folder, check_room, create_run, find_run
 from mechgrok.training.networks import build_model
 from mechgrok.training.parts import Weights, start_config, starting_weights
 from mechgrok.training.room import bytes_needed
@@ -31,6 +31,9 @@ def make_plan(
     parts: Sequence[str] | None = None,
 ) -> Plan:
     """What a training follows from; arguments and errors as in `train`."""
+    seed = check_seed(seed)
+    if not (split is None or isinstance(split, Split)):
+        raise ConfigError(f"a split is what task.split(fraction) gives; got {split!r}")
     split = split or task.split(config.fraction, seed, config.split_rule)
     if len(split.train) != task.n_inputs or not split.train.any():
         raise ConfigError(
@@ -53,6 +56,7 @@ def prepare(
     compile: bool = False,
 ) -> tuple[Run, Assembly | None]:
     """The run of a plan in a folder, made if need be, and what it is trained with: None for a finished one."""
+    out = as_folder(out)
     run = find_run(out, plan)
     if run is not None and finished(run):
         return run, None

@@ -5,7 +5,9 @@ import tempfile
 import weakref
 from dataclasses import dataclass, field
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,6 +61,19 @@ def find_run(path: str | Path | None, plan: Plan) -> Run | None:
     if path.is_dir() and any(not _left_behind(file) for file in path.iterdir()):
         raise ConfigError(f"{path} is not empty and holds no run; choose another folder")
     return None
+
+
+def as_folder(path: Any) -> Path | None:
+    """The path of a folder; None stands for a temporary one.
+
+    Raises:
+        ConfigError: it is no path, or an empty one.
+    """
+    if path is None:
+        return None
+    if not isinstance(path, str | PathLike) or not str(path):
+        raise ConfigError(f"out is the path of a folder, or None for a temporary one; got {path!r}")
+    return Path(path)
 
 
 def create_run(path: str | Path | None, plan: Plan) -> Run:

@@ -37,12 +37,14 @@ class Loop(ABC):
         Raises:
             KeyboardInterrupt: Ctrl-C; the state is saved, and the text says how to go on.
         """
-        with flushed_subnormals(), deferred_interrupt() as interrupted:
+        with deferred_interrupt() as interrupted, flushed_subnormals():
             while not self.visit(report):
                 if interrupted():
                     self.save_state()
                     raise KeyboardInterrupt(f"stopped at step {self.step}; {self._way_on()}")
                 self.update()
+            if interrupted():  # whoever trains one network after the other must hear of it
+                raise KeyboardInterrupt(f"stopped at step {self.step}, the last; {self._way_on()}")
 
     def _way_on(self) -> str:
         if self.path is None:

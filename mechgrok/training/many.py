@@ -15,6 +15,7 @@ from mechgrok.tasks import Task
 from mechgrok.training.batched import Failures, train_batched, why_not_batched
 from mechgrok.training.beginning import begin
 from mechgrok.training.devices import find_device
+from mechgrok.training.folders import as_folder
 from mechgrok.training.processes import Job, explain, train_in_processes
 from mechgrok.training.recipes import find_recipe
 
@@ -74,7 +75,7 @@ def train_many(
             there; with `batched`, a recipe that cannot be batched, and why.
         KeyboardInterrupt: Ctrl-C.
     """
-    if isinstance(recipes, str | TrainConfig):
+    if isinstance(recipes, str | TrainConfig) or not isinstance(recipes, Sequence):
         recipes = [recipes]
     configs = [find_recipe(recipe).replace(**changes) for recipe in recipes]
     names = [config.recipe for config in configs]
@@ -82,12 +83,12 @@ def train_many(
         raise ConfigError(f"recipes need different names for their folders; got {', '.join(names)}")
     if not isinstance(task, Task):
         raise ConfigError(f"train_many needs a task, as modular_task('add', 113) gives one; got {task!r}")
-    seeds, device = _as_seeds(seeds), find_device(device)
+    seeds, device, folder = _as_seeds(seeds), find_device(device), as_folder(out)
+    if folder is None:
+        raise ConfigError("train_many needs a folder for its members, out=...; got None")
     if not (configs and seeds):
         raise ConfigError("nothing to train: give at least one recipe and one seed")
-    jobs = [
-        Job(config, seed, Path(out) / f"{config.recipe}-seed{seed}") for config in configs for seed in seeds
-    ]
+    jobs = [Job(config, seed, folder / f"{config.recipe}-seed{seed}") for config in configs for seed in seeds]
     if batched is None and device.type != "cpu" and len(seeds) > 1:
         together = [config for config in configs if _can_be_batched(config, progress)]
     else:

@@ -49,11 +49,11 @@ def starting_weights(
         parts: which ones, as in `parameters_of`; None takes all that `start` has.
 
     Raises:
-        ConfigError: neither a network nor weights; a part that one of the two does not have, a shape that differs,
-            or a weight that is not finite.
+        ConfigError: neither a network nor weights; no part at all, or one that one of the two does not have, a
+            shape that differs, or a weight that is not finite.
     """
-    if isinstance(parts, str):
-        raise ConfigError(f"parts is a sequence of names, as in parts=[{parts!r}]; got the text {parts!r}")
+    if isinstance(parts, str) or not isinstance(parts, Sequence | None):
+        raise ConfigError(f"parts is a sequence of names, as in parts=['embed']; got {parts!r}")
     if isinstance(start, HookedModel):
         start = dict(start.named_parameters())
     if not isinstance(start, Mapping):
@@ -66,7 +66,11 @@ def starting_weights(
         raise ConfigError(
             f"the weights to start from lack {', '.join(missing)}; they have {', '.join(start)}"
         )
+    if not wanted:
+        raise ConfigError("there is nothing to start from: start has no weights, or parts names none")
     for name, weight in wanted.items():
+        if not (isinstance(start[name], Tensor) and start[name].is_floating_point()):
+            raise ConfigError(f"{name} to start from is a tensor of floats; got {start[name]!r}")
         if start[name].shape != weight.shape:
             raise ConfigError(
                 f"{name} has the shape {tuple(start[name].shape)} where the training starts from, and "

@@ -133,6 +133,6 @@ def find_recipe(recipe: str | TrainConfig) -> TrainConfig:
     """
     if isinstance(recipe, TrainConfig):
         return recipe
-    if recipe not in RECIPES:
+    if not isinstance(recipe, str) or recipe not in RECIPES:
         raise ConfigError(f"unknown recipe {recipe!r}; allowed: {', '.join(RECIPES)}, or a TrainConfig")
     return RECIPES[recipe]

@@ -25,21 +25,20 @@ def flushed_subnormals() -> Iterator[None]:
     ...     (torch.full((4,), 1e-38) * 1e-2).count_nonzero().item()
     0
     """
-    before = _flushed_here()
-    _set_everywhere(True)
+    before, threads = _flushed_here(), torch.get_num_threads()
     try:
+        _set_everywhere(True, threads)
         yield
     finally:
-        _set_everywhere(before)
+        _set_everywhere(before, max(threads, torch.get_num_threads()))
 
 
 def _flushed_here() -> bool:
-    return (torch.tensor(1e-38) * 1e-2).item() == 0
+    return (torch.tensor(1e-38, dtype=torch.float32, device="cpu") * 1e-2).item() == 0
 
 
-def _set_everywhere(flush: bool) -> None:
+def _set_everywhere(flush: bool, threads: int) -> None:
     torch.set_flush_denormal(flush)
-    threads = torch.get_num_threads()
     if threads == 1:
         return
 

@@ -21,6 +21,7 @@ from mechgrok.training.batches import MiniBatchStep
 from mechgrok.training.beginning import assemble, make_plan, prepare
 from mechgrok.training.devices import find_device
 from mechgrok.training.display import Report, progress_bar
+from mechgrok.training.locks import only_here
 from mechgrok.training.loop import Loop
 from mechgrok.training.parts import Weights
 from mechgrok.training.recipes import find_recipe
@@ -81,7 +82,8 @@ def train(
         ConfigError: an unknown recipe, option or part, weights of other shapes to start from, a split of another
             task, a folder that holds something else, a training that diverges, a device or compiler that is not there.
         TaskError: the task does not fit the network.
-        CheckpointError: the folder cannot be written, its disk is too full, or the run in it is damaged.
+        CheckpointError: the folder cannot be written, its disk is too full, the run in it is damaged, or another
+            process trains it.
 
     Nothing is written before all of this is known, but for a training that diverges.
 
@@ -92,13 +94,15 @@ def train(
     """
     if not isinstance(task, Task):
         raise ConfigError(f"train needs a task, as modular_task('add', 113) gives one; got {task!r}")
+    if not (callback is None or callable(callback)):
+        raise ConfigError(f"callback is called as callback(step, model); got {callback!r}")
     changes |= {} if model is None else {"model": model}
     changes |= {} if steps is None else {"steps": steps}
     config = find_recipe(recipe).replace(**changes)
     find_device(device)
     plan = make_plan(task, config, seed, split, start, parts)
     run, assembly = prepare(plan, out, device, compile)
-    return run if assembly is None else _go(Training(run, assembly, callback), progress)
+    return run if assembly is None else _go(run, assembly, callback, progress)
 
 
 def resume(
@@ -120,14 +124,15 @@ def resume(
     """
     if finished(run):
         return run
-    return _go(Training(run, assemble(run, run.path, device, compile), callback), progress)
+    return _go(run, assemble(run, run.path, device, compile), callback, progress)
 
 
-def _go(training: "Training", progress: bool) -> Run:
-    run = training.run
+def _go(run: Run, assembly: Assembly, callback: Callback | None, progress: bool) -> Run:
     name = f"{run.task.name} {run.config.train.recipe}"
-    with progress_bar(name, run.config.train.steps, start=training.step, enabled=progress) as report:
-        training.go(report)
+    with only_here(run):
+        training = Training(run, assembly, callback)
+        with progress_bar(name, run.config.train.steps, start=training.step, enabled=progress) as report:
+            training.go(report)
     return run
 
 
@@ -224,11 +229,15 @@ class Training(Loop):
             )
         if stored is not None:
             self._load(*stored)
+            if not self.run.history:
+                raise CheckpointError(
+                    f"{self.run.path} has a state at step {self.step}, but its history is gone; train again in another "
+                    "folder"
+                )
         self.run.write_config()  # with more steps, where the run is lengthened
         self.run.remove_partial()
         self.run.forget_after(self.step if stored else -1)
-        if stored is None:
-            self.run.write_parameter_groups(self.updater.groups)
+        self.run.write_parameter_groups(self.updater.groups)
 
     def _load(self, step: int, state: dict[str, Tensor]) -> None:
         check_state(state, self.assembly.state_at(step), self.run.path / STATE)

@@ -290,6 +290,6 @@ def test_each_operand_with_tokens_of_its_own_has_its_own_embedding():
     model = mg.build_model(task, mg.ModelConfig(d_model=16), seed=0)
     found = mg.representation_measures(mg.cache_grid(model, task), keys=["freq_1"])
     for measured, tokens in ((found.embedding, slice(0, 8)), (found.embedding_second, slice(8, 16))):
-        direct = mg.weight_fractions(model.embed.W_E[tokens], basis=task.frame.basis)
+        direct = weight_fractions(model.embed.W_E[tokens], basis=task.frame.basis)
         assert measured == pytest.approx(direct)
     assert found.embedding != pytest.approx(found.embedding_second, rel=0.01)

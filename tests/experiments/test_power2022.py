@@ -88,13 +88,13 @@ def test_the_one_that_never_generalises_must_not(plan):
     assert {quantity.split(",")[0] for quantity in failing("power2022-operations")} == {"x^3+x*y^2+y mod 97"}
 
 
-def test_steps_that_rise_ever_more_steeply_hold(plan):
+def test_steps_that_rise_with_less_data_hold(plan):
     plan.steps = lambda task, fraction: 100 / (fraction - 0.3)
     assert not failing("power2022-data-fraction")
-    plan.steps = lambda task, fraction: 1000 - 900 * fraction
-    assert any("relative" in quantity for quantity in failing("power2022-data-fraction"))
     plan.steps = lambda task, fraction: 100 * fraction
-    assert "neighbouring fractions in the published order" in failing("power2022-data-fraction")
+    assert len(failing("power2022-data-fraction")) == len(power2022.S5_FRACTIONS)
+    plan.steps = lambda task, fraction: None if fraction < 0.4 else 100 / fraction
+    assert "median step of 99% test accuracy at 35%" in failing("power2022-data-fraction")
 
 
 def test_a_failed_training_is_no_result(plan):

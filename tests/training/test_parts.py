@@ -119,6 +119,9 @@ def test_errors_come_before_anything_is_written(grokked, tmp_path):
         ({"start": grokked, "parts": "embed"}, r"parts is a sequence of names, as in parts=\['embed'\]"),
         ({"parts": "embed"}, r"parts='embed' needs start=\.\.\."),
         ({"start": {"embed.W_E": grokked.embed.W_E * torch.nan}}, r"embed\.W_E has weights that are NaN or infinite"),
+        ({"start": grokked, "parts": ()}, "nothing to start from"),
+        ({"start": {}}, "nothing to start from"),
+        ({"start": {"embed.W_E": grokked.embed.W_E.long()}}, r"embed\.W_E to start from is a tensor of floats"),
     ]  # fmt: skip
     for options, text in cases:
         with pytest.raises(mg.ConfigError, match=text):
@@ -141,3 +144,7 @@ def test_a_start_that_is_no_network(grokked):
     for start in ("foo", 3):
         with pytest.raises(mg.ConfigError, match=r"start is a network, as load_model.* got"):
             unchecked(grokked, start)
+    with pytest.raises(mg.ConfigError, match="is a tensor of floats; got"):
+        unchecked(grokked, {"embed.W_E": [[1.0]]})
+    with pytest.raises(mg.ConfigError, match="parts is a sequence of names"):
+        unchecked(grokked, grokked, 1)

@@ -50,6 +50,25 @@ def test_who_flushes_already_goes_on_doing_so():
         assert left_over() == 0
 
 
+def test_it_holds_with_float64_as_the_default():
+    torch.set_default_dtype(torch.float64)
+    try:
+        with flushed_subnormals():
+            with flushed_subnormals():
+                pass
+            assert left_over() == 0
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert left_over() == len(SUBNORMAL)
+
+
+def test_threads_that_were_sent_to_sleep_meanwhile_are_set_back():
+    with flushed_subnormals():
+        torch.set_num_threads(1)
+    torch.set_num_threads(2)
+    assert left_over() == len(SUBNORMAL)
+
+
 def test_a_training_flushes_in_every_thread():
     counts = []
     train(

@@ -1,12 +1,14 @@
 """Training: what it writes, how it resumes, how it stops. Small networks, real runs."""
 
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
 
 import mechgrok as mg
-from mechgrok.runs import load_run
+from mechgrok.runs import GROUPS, HISTORY, load_run
 
 SMALL = mg.ModelConfig(d_model=16, n_heads=2)
 TASK = mg.modular_task("add", 7)
@@ -200,6 +202,84 @@ def test_what_is_wrong_comes_up_before_anything_is_written(options, error, text,
         train(tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
     assert train(tmp_path / "run").steps[-1] == 30
+
+
+WRONG_KINDS = """
+import numpy as np
+import mechgrok as mg
+task = mg.modular_task("add", 5)
+small = {"model": mg.ModelConfig(d_model=16), "progress": False}
+for options in (
+    {"recipe": ["fast"]}, {"callback": "x"}, {"split": 0.3}, {"seed": True}, {"out": ""}, {"out": 5},
+    {"weight_decay": float("inf")},
+):
+    try:
+        mg.train(task, **{"out": "run", **small, **options})
+    except mg.ConfigError as error:
+        print(error)
+for recipes in (5, None, {"fast": 1}):
+    try:
+        mg.train_many(task, recipes, out="runs", **small)
+    except mg.ConfigError as error:
+        print(error)
+try:
+    mg.train_many(task, out=None, **small)
+except mg.ConfigError as error:
+    print(error)
+print(mg.train(task, seed=np.int64(3), steps=1, **small).config.seed)
+"""
+ANSWERS = [
+    "unknown recipe ['fast']",
+    "callback is called as callback(step, model); got 'x'",
+    "a split is what task.split(fraction) gives; got 0.3",
+    "a seed is a whole number from 0 to 4294967295, got True",
+    "out is the path of a folder, or None for a temporary one; got ''",
+    "out is the path of a folder, or None for a temporary one; got 5",
+    "TrainConfig: weight_decay: ",
+    "unknown recipe 5",
+    "unknown recipe None",
+    "unknown recipe {'fast': 1}",
+    "train_many needs a folder",
+    "3",
+]
+
+
+def test_options_of_a_wrong_kind(tmp_path):
+    """In a process without the type checker of the tests, which would refuse them first."""
+    command = [sys.executable, "-c", WRONG_KINDS]
+    said = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    for line, answer in zip(said.splitlines(), ANSWERS, strict=True):
+        assert line.startswith(answer)
+    assert not any(tmp_path.iterdir())
+
+
+def test_ctrl_c_at_the_end_of_a_training_is_heard(tmp_path):
+    """Whoever trains one network after the other would go on with the next."""
+
+    def press(step, model):
+        if step == 30:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="stopped at step 30, the last"):
+        train(tmp_path / "run", callback=press)
+    assert train(tmp_path / "run").steps[-1] == 30
+
+
+def test_a_run_without_its_history_is_not_gone_on_with(tmp_path, interrupt_at):
+    interrupt_at(15)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run")
+    (tmp_path / "run" / HISTORY).unlink()
+    with pytest.raises(mg.CheckpointError, match="its history is gone"):
+        train(tmp_path / "run")
+
+
+def test_lost_parameter_groups_are_written_again(tmp_path, interrupt_at):
+    interrupt_at(15)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run")
+    (tmp_path / "run" / GROUPS).unlink()
+    assert train(tmp_path / "run").parameter_groups
 
 
 def test_a_run_is_not_lengthened_before_all_is_checked(tmp_path):
