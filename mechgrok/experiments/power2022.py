@@ -126,7 +126,7 @@ def _symmetry(config: TrainConfig) -> Iterator[Row]:
     "power2022-data-fraction",
     source="Power et al. 2022, figure of the time to generalise over the fraction of data",
     claim="The less data, the later a network generalises on S5, by a factor for each hundredth that is taken away.",
-    cost="10 minutes",
+    cost="13 minutes",
     deviations=(
         *DEVIATIONS,
         "The paper's 1.4 to 1.5 times as many steps for each hundredth of data less are measured at 25% to 30%. Here "
