@@ -33,6 +33,7 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/bench_step.py --at-least 6 --json bench/step.json
 	$(BIN)/python tests/benchmarks/bench_step_mlp.py --json bench/step_mlp.json
 	$(BIN)/python tests/benchmarks/bench_subnormals.py --json bench/subnormals.json
+	$(BIN)/python tests/benchmarks/bench_busy.py --json bench/busy.json
 	$(BIN)/python tests/benchmarks/bench_cost.py --json bench/cost.json
 	$(BIN)/python tests/benchmarks/bench_progress.py --json bench/progress.json
 	$(BIN)/python tests/benchmarks/bench_grok.py --json bench/grok.json

@@ -5,8 +5,14 @@ learned, when, and how sure we are. Every public name is an attribute of this mo
 TransformerLens are imported on first use, so that `import mechgrok` stays light.
 """
 
+import os
 from importlib import import_module
 from typing import Any
+
+# Threads of torch wait for one another in a loop, by default for a millisecond. On a machine that does something else
+# too that makes a step forty times as long; a shorter loop costs nothing. Read when torch is loaded, if it is not yet.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 _HOME = {
     "mechgrok.errors": (

@@ -1,5 +1,6 @@
 """`import mechgrok` stays light, and every public name is there."""
 
+import os
 import subprocess
 import sys
 
@@ -29,6 +30,19 @@ def heavy_modules_after(statement: str) -> list[str]:
 )
 def test_import_is_light(statement):
     assert heavy_modules_after(statement) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [({}, "5000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_how_long_threads_wait_is_set_where_nobody_has(given, kept):
+    others = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    code = "import mechgrok, os, sys; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=others | given
+    )
+    assert done.stdout.split() == [kept, "False"]
 
 
 def test_the_check_can_fail():
