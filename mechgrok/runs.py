@@ -65,6 +65,9 @@ class Run(Drawable):
     config: RunConfig
     temporary: bool = False
 
+    def __repr__(self) -> str:
+        return f"Run({self.path}: {self.config.train.recipe}, seed {self.config.seed})"
+
     @cached_property
     def task(self) -> Task:
         """What was learned, written down as the network read it."""

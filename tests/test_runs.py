@@ -1,6 +1,7 @@
 """Runs on disk: what is stored, what is refused, what survives."""
 
 import json
+import re
 import stat
 
 import pytest
@@ -215,3 +216,7 @@ def test_what_a_killed_process_left_half_written_is_removed(run):
     run.remove_partial()
     files = {str(file.relative_to(run.path)) for file in run.path.rglob("*") if file.is_file()}
     assert files == {".notes", "config.json", "split.safetensors", "checkpoints/step_00000010.safetensors"}
+
+
+def test_a_run_is_shown_in_one_short_line():
+    assert re.fullmatch(r"Run\(.*mul113: fast, seed 0\)", repr(mg.load_run("mul113")))

@@ -147,7 +147,7 @@ def _obstacle(grid: ActivationGrid, keys: KeyFrequencies, right: float) -> str |
     except UndefinedMetricError as error:
         return str(error)
     if grid.task.frame.basis.what != "frequency":
-        return f"circles need a cyclic group; {grid.task.frame.basis} has none"
+        return f"circles need the Fourier basis of a cyclic group; the task has {grid.task.frame.basis}"
     if explained < EXPLAINED:
         return f"its key frequencies explain {explained:.1%} of the logits, so it does something else besides"
     return None

@@ -113,7 +113,9 @@ def isolate_circle(source: ActivationGrid | HookedModel, k: int, *, by: By = "pc
     grid = as_grid(source, names=[])
     frame = grid.task.frame
     if not isinstance(frame.basis, FourierBasis):
-        raise UndefinedMetricError(f"circles need a cyclic group; {frame.basis} has none")
+        raise UndefinedMetricError(
+            f"circles need the Fourier basis of a cyclic group; the task has {frame.basis}"
+        )
     frame.basis.block(k)
     answers_and_distances(frame)
     embeddings = torch.stack([_ISOLATIONS[by](grid, operand, k) for operand in (0, 1)])

@@ -112,7 +112,9 @@ def circularity(source: ActivationGrid | HookedModel) -> float:
     """
     grid = as_grid(source, names=[])
     if not isinstance(grid.task.frame.basis, FourierBasis):
-        raise UndefinedMetricError(f"circles need a cyclic group; {grid.task.frame.basis} has none")
+        raise UndefinedMetricError(
+            f"circles need the Fourier basis of a cyclic group; the task has {grid.task.frame.basis}"
+        )
     return embedding_components(grid).purity[:PUBLISHED_COMPONENTS].mean().item()
 
 

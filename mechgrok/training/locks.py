@@ -8,7 +8,7 @@ from mechgrok.runs import SPLIT, Run
 
 try:
     import fcntl
-except ImportError:  # Windows, which does not let others write to a file that is open for writing
+except ImportError:  # Windows, where there is no lock
     fcntl = None
 
 

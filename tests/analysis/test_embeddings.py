@@ -93,7 +93,7 @@ def test_undefined():
     s3 = sn_task("S3", sequence=("a", "b"))
     model = network(torch.eye(6, dtype=torch.float64))
     model.task = s3
-    with pytest.raises(UndefinedMetricError, match="circles need a cyclic group"):
+    with pytest.raises(UndefinedMetricError, match="circles need the Fourier basis of a cyclic group"):
         circularity(model)
     add = mg.modular_task("add", 7)
     with pytest.raises(ActivationError, match="needs the network"):

@@ -18,7 +18,7 @@ except mg.CheckpointError as error:
     print(error)
 """
 
-pytest.importorskip("fcntl", reason="this system lets nobody write to an open file, and needs no lock")
+pytest.importorskip("fcntl", reason="this system has no locks on files")
 
 
 def test_a_run_that_is_trained_is_trained_by_nobody_else(tmp_path):
