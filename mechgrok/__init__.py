@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 # Threads of torch wait for one another in a loop, by default for a millisecond. On a machine that does something else
-# too that makes a step forty times as long; a shorter loop costs nothing. Read when torch is loaded, if it is not yet.
+# too that makes a step thirty times as long; a shorter loop costs nothing. Read when torch is loaded, if it is not yet.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 

@@ -70,7 +70,7 @@ def train(
         "checkpoint_every": checkpoint_every,
     }
     changes: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    task = named_task(operation, 113 if p is None and not operation[:1].isupper() else p)
+    task = named_task(operation, p, default=113)
     _ = task.frame  # a task that has no group to be analysed in is an error now, not after the training
     _tell(train_network(task, recipe, seed=seed, steps=steps, out=out, **changes), report)
 

@@ -4,11 +4,14 @@ from mechgrok.errors import ConfigError
 from mechgrok.tasks import Task, group_task, modular_task
 
 
-def named_task(operation: str, p: int | None) -> Task:
+def named_task(operation: str, p: int | None, default: int | None = None) -> Task:
     """A group by its name, with a capital letter as in S5 or Z2xS3, or an operation mod p.
 
+    Args:
+        default: the modulus of an operation that is given none.
+
     Raises:
-        ConfigError: a modulus for a group, none for an operation.
+        ConfigError: a modulus for a group, none at all for an operation.
         TaskError: an unknown group, an operation that does not parse, a modulus that is none.
 
     >>> named_task("S3", None), named_task("mul", 7)
@@ -18,8 +21,9 @@ def named_task(operation: str, p: int | None) -> Task:
         if p is not None:
             raise ConfigError(f"{operation} stands for a group, which has no modulus; leave {p} out")
         return group_task(operation)
-    if p is None:
+    modulus = default if p is None else p
+    if modulus is None:
         raise ConfigError(
             f"the operation {operation!r} needs its modulus, as in --task add --p 113; a group, as S5, needs none"
         )
-    return modular_task(operation, p)
+    return modular_task(operation, modulus)
