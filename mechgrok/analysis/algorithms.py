@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.analysis.circles import IsolatedCircle, isolate_circle
-from mechgrok.analysis.embeddings import circularity
+from mechgrok.analysis.embeddings import check_circles, circularity
 from mechgrok.analysis.explained import logit_fve
 from mechgrok.analysis.frequencies import KeyFrequencies, find_key_frequencies
 from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
@@ -144,10 +144,9 @@ def _obstacle(grid: ActivationGrid, keys: KeyFrequencies, right: float) -> str |
     try:
         distance_irrelevance(grid)
         explained = logit_fve(grid, keys).fraction
+        check_circles(grid.task.frame.basis)
     except UndefinedMetricError as error:
         return str(error)
-    if grid.task.frame.basis.what != "frequency":
-        return f"circles need the Fourier basis of a cyclic group; the task has {grid.task.frame.basis}"
     if explained < EXPLAINED:
         return f"its key frequencies explain {explained:.1%} of the logits, so it does something else besides"
     return None

@@ -10,8 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, as_grid, grid_from_tensors
-from mechgrok.algebra import FourierBasis
-from mechgrok.analysis.embeddings import embedding_components, operand_embeddings
+from mechgrok.analysis.embeddings import check_circles, embedding_components, operand_embeddings
 from mechgrok.analysis.logit_surface import answers_and_distances
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
@@ -112,10 +111,7 @@ def isolate_circle(source: ActivationGrid | HookedModel, k: int, *, by: By = "pc
         raise ConfigError(f"by must be one of {', '.join(_ISOLATIONS)}; got {by!r}")
     grid = as_grid(source, names=[])
     frame = grid.task.frame
-    if not isinstance(frame.basis, FourierBasis):
-        raise UndefinedMetricError(
-            f"circles need the Fourier basis of a cyclic group; the task has {frame.basis}"
-        )
+    check_circles(frame.basis)
     frame.basis.block(k)
     answers_and_distances(frame)
     embeddings = torch.stack([_ISOLATIONS[by](grid, operand, k) for operand in (0, 1)])

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, as_grid
-from mechgrok.algebra import FourierBasis
+from mechgrok.algebra import Basis, FourierBasis
 from mechgrok.algebra.bases import Label
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
@@ -111,11 +111,14 @@ def circularity(source: ActivationGrid | HookedModel) -> float:
     1.0
     """
     grid = as_grid(source, names=[])
-    if not isinstance(grid.task.frame.basis, FourierBasis):
-        raise UndefinedMetricError(
-            f"circles need the Fourier basis of a cyclic group; the task has {grid.task.frame.basis}"
-        )
+    check_circles(grid.task.frame.basis)
     return embedding_components(grid).purity[:PUBLISHED_COMPONENTS].mean().item()
+
+
+def check_circles(basis: Basis) -> None:
+    """Raise `UndefinedMetricError` for a basis whose blocks are no circles."""
+    if not isinstance(basis, FourierBasis):
+        raise UndefinedMetricError(f"circles need the Fourier basis of a cyclic group; the task has {basis}")
 
 
 def operand_embeddings(grid: ActivationGrid) -> Float[Tensor, "2 order d_model"]:
