@@ -6,13 +6,17 @@ READY = $(VENV)/.ready
 READY_TL3 = .venv-tl3/.ready
 CHECKED = --jaxtyping-packages=mechgrok,beartype.beartype
 
-.PHONY: demo test slow lint interop bench docs clean
+.PHONY: demo test paths slow lint interop bench docs clean
 
 demo: $(READY)
 	$(BIN)/mechgrok demo
 
 test: $(READY)
 	$(BIN)/python -m pytest $(CHECKED) -m "not slow"
+
+# What is promised about rounding, on the code paths of other processors.
+paths: $(READY)
+	tests/code_paths/run.sh $(BIN)/python -m "bits and not slow" -q $(CHECKED)
 
 slow: $(READY)
 	$(BIN)/python -m pytest $(CHECKED) -m slow

@@ -312,6 +312,8 @@ class RunConfig(Config):
         train: how it is trained, the network included.
         seed: of the initial weights, and of the split unless one was given.
         start: what was taken over from another network; None where all weights were drawn.
+        threads: CPU threads that it is computed in, and that it goes on in; they decide how sums are rounded. None
+            where nobody has noted them.
     """
 
     version: Literal[1] = 1
@@ -319,3 +321,4 @@ class RunConfig(Config):
     train: TrainConfig
     seed: Seed
     start: StartConfig | None = None
+    threads: Size | None = None

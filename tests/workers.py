@@ -1,10 +1,20 @@
-"""Trainings whose process is killed; in a module of their own, so that a worker can import them."""
+"""What runs in processes that tests kill; in a module of its own, so that such a process can import it."""
 
 import os
 import signal
+from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from mechgrok.training.processes import Job, Outcome, _train_one
+
+
+def in_threads(threads: int, call: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+    """Call a function in a process that computes in so many threads."""
+    torch.set_num_threads(threads)
+    call(*arguments, **options)
+
 
 VICTIM = 1
 """The seed whose training is killed."""

@@ -1,5 +1,6 @@
 """Finite groups and orthonormal real bases of the functions on them."""
 
+import mechgrok.vector_math  # noqa: F401 - whatever computes comes by here first
 from mechgrok.algebra.bases import Basis, Block, FourierBasis, IrrepBasis, fourier_basis, irrep_basis
 from mechgrok.algebra.families import (
     alternating_group,

@@ -45,7 +45,7 @@ class GradientSymmetricity(Drawable):
     def __repr__(self) -> str:
         which = f"all {self.n_triples}" if self.exact else f"a sample of {self.n_triples}"
         left_out = f", {self.undefined} of them undefined" if self.undefined else ""
-        return f"GradientSymmetricity({self.value:.5f} over {which} triples{left_out})"
+        return f"GradientSymmetricity({self.value:z.5f} over {which} triples{left_out})"
 
 
 def gradient_symmetricity(

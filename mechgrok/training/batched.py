@@ -100,7 +100,7 @@ class Batch(Loop):
     def __init__(self, members: Sequence[BatchMember], failures: Failures) -> None:
         self.members, self.failures = list(members), failures
         self.config, self.step = members[0].config, members[0].step
-        self.path = members[0].run.path.parent
+        self.path, self.threads = members[0].run.path.parent, members[0].run.config.threads
         self._stack()
 
     def visit(self, report: Report) -> bool:

@@ -40,13 +40,13 @@ def make_plan(
             f"the split is one of {len(split.train)} inputs and trains on {int(split.train.sum())}; the task "
             f"{task.name} has {task.n_inputs} inputs. task.split(fraction) gives one that fits"
         )
+    follows_from = RunConfig(task=task.spec, train=config, seed=seed, threads=torch.get_num_threads())
     if start is None:
         if parts is not None:
             raise ConfigError(f"parts={parts!r} needs start=..., the network that they are taken from")
-        return Plan(RunConfig(task=task.spec, train=config, seed=seed), split)
+        return Plan(follows_from, split)
     weights = starting_weights(build_model(written_for(task, config), config.model), start, parts)
-    origin = start_config(start, weights)
-    return Plan(RunConfig(task=task.spec, train=config, seed=seed, start=origin), split, weights)
+    return Plan(follows_from.replace(start=start_config(start, weights)), split, weights)
 
 
 def prepare(

@@ -122,10 +122,13 @@ def _left_behind(file: Path) -> bool:
 
 
 def _same_run(run: Run, plan: Plan) -> Run:
-    """The run in its folder, which may be lengthened: more steps are no other configuration."""
+    """The run in its folder, which may be lengthened: more steps are no other configuration.
+
+    Nor are other threads: it goes on in its own.
+    """
     steps = max(run.config.train.steps, plan.config.train.steps)
     lengthened = run.config.replace(train=run.config.train.replace(steps=steps))
-    asked = plan.config.replace(train=plan.config.train.replace(steps=steps))
+    asked = plan.config.replace(train=plan.config.train.replace(steps=steps), threads=run.config.threads)
     differing = differences(lengthened, asked)
     if differing:
         raise ConfigError(

@@ -3,9 +3,11 @@
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+import torch
+
+from mechgrok.training.arithmetic import steady_arithmetic
 from mechgrok.training.display import Report
 from mechgrok.training.interrupts import deferred_interrupt
-from mechgrok.training.subnormals import flushed_subnormals
 
 
 class Loop(ABC):
@@ -13,10 +15,12 @@ class Loop(ABC):
 
     Attributes:
         step: number of updates taken.
+        threads: CPU threads to compute in; None takes those that the process has.
         path: folder from which the same call goes on; None for a temporary one.
     """
 
     step: int
+    threads: int | None
     path: Path | None
 
     @abstractmethod
@@ -37,7 +41,8 @@ class Loop(ABC):
         Raises:
             KeyboardInterrupt: Ctrl-C; the state is saved, and the text says how to go on.
         """
-        with deferred_interrupt() as interrupted, flushed_subnormals():
+        threads = self.threads or torch.get_num_threads()
+        with deferred_interrupt() as interrupted, steady_arithmetic(threads):
             while not self.visit(report):
                 if interrupted():
                     self.save_state()

@@ -142,6 +142,7 @@ class Training(Loop):
     def __init__(self, run: Run, assembly: Assembly, callback: Callback | None = None) -> None:
         self.run, self.config, self.assembly, self.callback = run, run.config.train, assembly, callback
         self.path = None if run.temporary else run.path
+        self.threads = run.config.threads
         self.model, self.updater = assembly.model, assembly.updater
         self.step = 0
         self._restore()

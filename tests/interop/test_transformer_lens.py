@@ -10,6 +10,8 @@ import mechgrok as mg
 from mechgrok.models.protocol import run_at_readout
 from mechgrok.models.transformer_lens import to_transformer_lens
 
+pytestmark = pytest.mark.bits
+
 ARCHITECTURES = {
     "nanda": {},
     "no positions, no biases": {"positions": "none", "mlp_bias": False},
@@ -36,13 +38,15 @@ def kind(request):
     return request.param
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
-def test_same_logits_at_all_positions(model, kind, dtype, tolerance):
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_same_logits_at_all_positions(model, kind, dtype):
     model = model.to(dtype)
     native = as_native(model, kind)
     logits = native(TOKENS)
     assert logits.dtype == dtype
     assert logits.std() > 0.1
+    # Logits of size 1 to 10 are sums of some hundred terms, which the two add up in orders of their own.
+    tolerance = 200 * torch.finfo(dtype).eps
     torch.testing.assert_close(logits, model(TOKENS), rtol=tolerance, atol=tolerance)
 
 

@@ -12,6 +12,8 @@ import mechgrok as mg
 from mechgrok.progress.compute import measured
 from mechgrok.progress.neurons import tuning
 
+pytestmark = pytest.mark.bits
+
 TASKS = {
     "prime": mg.modular_task("add", 13),
     "even": mg.modular_task("add", 12),
@@ -55,7 +57,7 @@ def test_a_planted_circuit(p):
         alone = mg.cosine_network(p, {key: amplitude})
         assert values[f"excluded_loss_per_key[{key}]"] == pytest.approx(mg.full_loss(other, split.train))
         assert values[f"restricted_loss_per_key[{key}]"] == pytest.approx(mg.full_loss(alone))
-    assert values["distance_irrelevance"] == 1
+    assert values["distance_irrelevance"] == pytest.approx(1)
     assert values["frequency_synchronisation"] == pytest.approx(1)
     assert values["effective_dimension"] == pytest.approx(2 * len(amplitudes))
     assert values["fourier_coefficient_ratio_W_E"] == pytest.approx(1)

@@ -6,6 +6,8 @@ from planted import cosine_logits
 
 import mechgrok as mg
 
+pytestmark = pytest.mark.bits
+
 ADD, MUL, DIV = (mg.modular_task(name, 7) for name in ("add", "mul", "div"))
 
 
@@ -91,7 +93,8 @@ def test_one_network_learns_them_and_each_part_is_analysed_in_its_own_group(tmp_
     assert run.history[-1]["loss_train"] < run.history[0]["loss_train"]
     whole = run.grid()
     parts = [mg.cache_grid(run.model(), part) for part in run.task.parts]
-    assert torch.equal(torch.cat([grid.logits for grid in parts]), whole.logits)
+    # Up to rounding: a library may take another kernel for another number of rows.
+    torch.testing.assert_close(torch.cat([grid.logits for grid in parts]), whole.logits, rtol=1e-5, atol=1e-5)
     assert [grid.task.frame.order for grid in parts] == [7, 6, 6]
     losses = [mg.full_loss(grid, run.task.part_split(run.split, i).test) for i, grid in enumerate(parts)]
     sizes = [int(run.task.part_split(run.split, i).test.sum()) for i in range(3)]

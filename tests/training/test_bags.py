@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from mechgrok.training.bags import Bags, RowSums, mix
+from mechgrok.training.bags import PIECE, Bags, RowSums, mix, product_over_rows
+
+pytestmark = pytest.mark.bits
 
 WIDTH, LENGTH = 5, 7
 CHOICES = {
@@ -42,12 +44,37 @@ def test_bags_are_products_with_the_matrix_of_their_weights(index, dtype):
         weights.mul_(-3)
 
 
-def test_a_sum_of_many_rows_keeps_its_precision():
-    rows = 20_000
-    gradient, into = torch.full((rows, 64), 0.1), torch.zeros(1, 64)
-    Bags(torch.zeros(rows, 1, dtype=torch.long), torch.ones(rows, 1), 1).add_table_gradient(gradient, into)
-    # One long sum in float32 would be off by 1.7e-4.
-    torch.testing.assert_close(into, torch.full_like(into, 0.1 * rows), rtol=1e-4, atol=0)
+ROWS = 20_000
+PRECISION = 3 * PIECE * torch.finfo(torch.float32).eps
+"""Of a sum of so many equal numbers in float32, whatever sums the pieces: three rounds of at most PIECE terms each. One
+term after the other it would be off by 1.7e-4."""
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_sum_of_many_rows_keeps_its_precision(others):
+    """Of a table row that all rows have, by dense products, and of one that nearly all have, by sparse ones."""
+    index = torch.zeros(ROWS, 1, dtype=torch.long)
+    index[:others] = 1
+    gradient, into = torch.full((ROWS, 64), 0.1), torch.zeros(2, 64)
+    Bags(index, torch.ones(ROWS, 1), 2).add_table_gradient(gradient, into)
+    expected = 0.1 * torch.tensor([ROWS - others, others])[:, None].expand(2, 64)
+    torch.testing.assert_close(into, expected, rtol=PRECISION, atol=0)
+
+
+def test_row_sums_of_many_rows_keep_their_precision():
+    group = torch.arange(ROWS) % 3 // 2
+    sums = RowSums(group, 2)(torch.full((ROWS, 4), 0.1))
+    expected = 0.1 * group.bincount()[:, None].expand(2, 4)
+    torch.testing.assert_close(sums, expected, rtol=PRECISION, atol=0)
+
+
+@pytest.mark.parametrize("rows", [1, PIECE - 1, PIECE, PIECE + 1, PIECE**2 + PIECE + 1])
+def test_pieces_of_any_length(rows):
+    group = torch.randint(0, 3, (rows,)) * 2
+    x = torch.randn(rows, WIDTH, dtype=torch.float64)
+    expected = torch.zeros(6, WIDTH, dtype=torch.float64).index_add_(0, group, x)
+    torch.testing.assert_close(RowSums(group, 6)(x), expected)
+    torch.testing.assert_close(product_over_rows(x, x), x.T @ x)
 
 
 def test_row_sums_leave_groups_without_rows_at_zero():

@@ -8,6 +8,8 @@ import torch
 from mechgrok import modular_task, train
 from mechgrok.training.subnormals import flushed_subnormals
 
+pytestmark = pytest.mark.bits
+
 SUBNORMAL = torch.full((1_000_000,), 1e-40)
 """Enough for two threads."""
 
