@@ -22,10 +22,14 @@ def loose_products():
 
 
 def test_the_process_is_left_as_it_was(loose_products):
-    with pytest.raises(KeyboardInterrupt), steady_arithmetic(3):
-        assert torch.get_num_threads() == 3
-        assert torch.get_float32_matmul_precision() == "highest"
-        raise KeyboardInterrupt
+    def interrupted():
+        with steady_arithmetic(3):
+            assert torch.get_num_threads() == 3
+            assert torch.get_float32_matmul_precision() == "highest"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert torch.get_num_threads() == 1
     assert torch.get_float32_matmul_precision() == "medium"
 
