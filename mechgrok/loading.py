@@ -45,7 +45,8 @@ def load_model(
 
     >>> import mechgrok as mg
     >>> network = mg.cosine_network(5, {2: 1.0})
-    >>> said = mg.ModelConfig(act_fn="square", attention_dir="bidirectional", attention_rate=0.0, positions="none")
+    >>> said = mg.ModelConfig(act_fn="square", attention_dir="bidirectional", attention_rate=0.0,
+    ...                      positions="none", normalization=None)
     >>> mg.load_model(network.state_dict(), config=said).cfg.act_fn
     'square'
     """

@@ -8,6 +8,7 @@ from torch import Tensor
 from mechgrok.config import ModelConfig
 from mechgrok.models.layouts.facts import Facts, check_sizes
 from mechgrok.models.layouts.refusals import RefusedError
+from mechgrok.models.layouts.settings import said
 from mechgrok.models.layouts.source import Converted
 
 State = dict[str, Tensor]
@@ -84,7 +85,8 @@ def _positions(facts: Facts, *, learned: bool) -> Any:
                 "to the state dict as pos_embed.W_pos; if there are none, say config=ModelConfig(positions='none')"
             )
         return value
-    value = facts.find("positions", granted="learned", why="a tensor looks like positions")
+    told = "positions" in facts.source.known or said(facts.source.settings, "positions") is not None
+    value = facts.find("positions") if told else "learned"
     if value == "none":
         raise RefusedError("no positions were said, but a tensor looks like them: say what it is with rename={...}")
     return "learned"
@@ -129,14 +131,16 @@ def _kind(facts: Facts, fixed: Mapping[str, Any], *, weighted: bool, biased: boo
         seen = None
     if "normalization" in fixed:
         kind = facts.find("normalization", by_layout=fixed["normalization"])
+    elif not weighted and _speaks_of_norms(facts, lens=lens):
+        kind = facts.find("normalization")
     elif not weighted:
-        kind = facts.find("normalization", granted=None, why="no tensor of a norm")
+        kind = facts.find("normalization", granted=None, why="no tensor of a norm, and nothing speaks of one")
     elif seen:
         kind = facts.find("normalization", seen=seen)
     else:
         kind = facts.find("normalization")
-        if kind is None and "normalization" in facts.missing:
-            return "LN"  # the refusal comes with all other missing facts
+    if "normalization" in facts.missing:
+        return None
     if weighted != (kind in ("LN", "RMS")) or (biased and kind == "RMS"):
         has = "have" if weighted else "have no"
         which = ", with biases" if biased else ""
@@ -145,6 +149,17 @@ def _kind(facts: Facts, fixed: Mapping[str, Any], *, weighted: bool, biased: boo
             "'RMSPre' have none; say config=ModelConfig(normalization=...)"
         )
     return kind
+
+
+def _speaks_of_norms(facts: Facts, *, lens: bool) -> bool:
+    """Whether there may be norms without weights, which leave no trace in the tensors.
+
+    TransformerLens makes them by itself, when it folds the weights of norms into others; there, only a configuration
+    that describes the network and is silent about them is taken to mean none.
+    """
+    known, settings = facts.source.known, facts.source.settings
+    told = [name for name in ("norm_position", "final_norm", "eps") if name in known or said(settings, name)]
+    return bool(told) or (lens and not facts.source.fixed and said(settings, "act_fn") is None)
 
 
 def _fill_norm_biases(state: State, weights: set[str], kind: str) -> None:

@@ -124,7 +124,7 @@ def check_representable(settings: Mapping[str, Any]) -> None:
         raise RefusedError(f"queries and keys differ in the number of heads ({heads}), which cannot be represented")
 
 
-GROUPED = ("n_key_value_heads", "num_key_value_heads", "n_kv_heads", "n_kv_head")
+GROUPED = ("n_key_value_heads", "num_kv_heads", "num_key_value_heads", "n_kv_heads", "n_kv_head")
 
 
 def _entries(settings: Mapping[str, Any], keys: Any) -> Iterator[tuple[str, Any]]:

@@ -14,6 +14,7 @@ from mechgrok.models.layouts.torch_blocks import DOWN, FIRST_NORM, SECOND_NORM, 
 POSITIONS = re.compile(r"pos|wpe|^pe$")
 READOUT = re.compile(r"unemb|head|out|decoder|classif|logit|readout|predict|score|^lm|^u$|^fc$|^fc_|^linear$|^proj")
 EMBEDDING = re.compile(r"emb|tok|wte|vocab|word|^e$|^input")
+LAST_NORM = re.compile(r"^(ln|norm|layer_?norm|rms_?norm)_?(f|final|out|last)$|^final_?(ln|norm|layer_?norm|rms_?norm)")
 TIED = ("tie_word_embeddings", "tie_weights", "tied_embeddings", "weight_tying", "tied", "tie_embeddings")
 
 
@@ -72,7 +73,7 @@ def _within_block(module: Module) -> bool:
     if any(re.match(r"mlp|ffn?$|ff$|feed_?forward|block", part) for part in module.path):
         return True
     if module.is_norm:
-        return any(FIRST_NORM.search(part) or SECOND_NORM.search(part) for part in module.path)
+        return not any(LAST_NORM.search(part) for part in module.path) and any(FIRST_NORM.search(part) or SECOND_NORM.search(part) for part in module.path)
     paired = module.part in (UP | DOWN) - {"fc", "out", "output", "fc_out", "proj", "input", "in", "hidden", "proj_out", "out_proj",
                                            "linear_out", "lin_out", "intermediate"}  # fmt: skip
     return paired
