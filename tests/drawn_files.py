@@ -80,7 +80,8 @@ def draw_file(seed: int) -> DrawnFile:
         del facts["attention_dir"]
     # Nobody says the usual eps of a LayerNorm, so that another one has to be said.
     usual = plain.norm in ("LN", "LNPre")
-    forgettable = [name for name in facts if name != "eps" or not usual]
+    granted = ({"eps"} if usual else set()) | ({"final_norm"} if lens else set())
+    forgettable = [name for name in facts if name not in granted]
     forgotten = rng.choice(forgettable) if rng.random() < 0.2 else None
     told = {name: value for name, value in facts.items() if name != forgotten}
     config, settings = _tell(told, rng)
@@ -252,6 +253,8 @@ def _facts(plain: Plain, *, lens: bool) -> dict[str, Any]:
 def _tell(facts: dict[str, Any], rng: random.Random) -> tuple[ModelConfig | None, dict[str, Any]]:
     """Some facts by the caller, the others in the author's configuration, in its words."""
     by_caller = {name: value for name, value in facts.items() if value != "mish" and rng.random() < 0.5}
+    if "norm_position" not in facts:
+        by_caller.pop("normalization", None)  # in our configuration it means pre-norm, unless that is said too
     settings: dict[str, Any] = {}
     for name in facts.keys() - by_caller.keys():
         key = rng.choice(SPELLINGS[name])
