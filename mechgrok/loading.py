@@ -63,7 +63,9 @@ def load_model(
 
 def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors that do not change with the network that they come from."""
-    wrong = [name for name, tensor in state.items() if not isinstance(name, str) or not isinstance(tensor, Tensor)]
+    wrong = [
+        name for name, tensor in state.items() if not isinstance(name, str) or not isinstance(tensor, Tensor)
+    ]
     if wrong or not state:
         shown = f"{wrong[0]!r} is none" if wrong else "it is empty"
         raise CheckpointError(f"a state dict holds tensors by their names; {shown}")

@@ -11,24 +11,68 @@ from torch import Tensor
 
 from mechgrok.config import ModelConfig
 
-NORMS = [("ln1", "ln2"), ("norm1", "norm2"), ("attn_norm", "ffn_norm"), ("self_attn_norm", "ffn_norm"),
-         ("input_layernorm", "post_attention_layernorm"), ("ln_1", "ln_2"), ("norm_attn", "norm_mlp"),
-         ("layer_norm1", "layer_norm2"), ("z_norm", "a_norm"), ("ln_attn", "ln_mlp")]  # fmt: skip
-MLPS = [("fc1", "fc2"), ("up", "down"), ("w1", "w2"), ("linear1", "linear2"), ("mlp.0", "mlp.2"), ("mlp.net.0", "mlp.net.3"),
-        ("mlp.c_fc", "mlp.c_proj"), ("ffn.up_proj", "ffn.down_proj"), ("mlp.fc_in", "mlp.fc_out"), ("mlp.in", "mlp.out"),
-        ("feed_forward.w_1", "feed_forward.w_2"), ("mlp.zig", "mlp.alf"), ("intermediate.dense", "output.dense"),
-        ("ff.wide", "ff.narrow")]  # fmt: skip
-GATED = [("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"), ("ffn.w1", "ffn.w3", "ffn.w2"), ("mlp.gate", "mlp.up", "mlp.down"),
-         ("mlp.w1", "mlp.w2", "mlp.w3"), ("ffn.x", "ffn.y", "ffn.z")]  # fmt: skip
-SEPARATE = [("attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.o_proj"), ("attn.query", "attn.key", "attn.value", "attn.proj"),
-            ("attention.wq", "attention.wk", "attention.wv", "attention.wo"), ("mha.W_q", "mha.W_k", "mha.W_v", "mha.W_o"),
-            ("self_attn.q", "self_attn.k", "self_attn.v", "self_attn.out"), ("attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0"),
-            ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")]  # fmt: skip
-FUSED = [("attn.qkv", "attn.proj"), ("attn.c_attn", "attn.c_proj"), ("attn.Wqkv", "attn.out_proj"), ("attn.to_qkv", "attn.to_out"),
-         ("attn.in_proj", "attn.out_proj"), ("self_attn.qkv_proj", "self_attn.o_proj")]  # fmt: skip
-OUTER = [("tok_emb", "pos_emb", "head"), ("embed", "pos_embed", "unembed"), ("wte", "wpe", "lm_head"), ("token_embedding",
-         "position_embedding", "fc_out"), ("embedding", "pos_encoding", "output"), ("tok", "pos", "out"), ("embed_tokens", "positions",
-         "classifier"), ("word_embeddings", "position_embeddings", "decoder")]  # fmt: skip
+NORMS = [
+    ("ln1", "ln2"),
+    ("norm1", "norm2"),
+    ("attn_norm", "ffn_norm"),
+    ("self_attn_norm", "ffn_norm"),
+    ("input_layernorm", "post_attention_layernorm"),
+    ("ln_1", "ln_2"),
+    ("norm_attn", "norm_mlp"),
+    ("layer_norm1", "layer_norm2"),
+    ("z_norm", "a_norm"),
+    ("ln_attn", "ln_mlp"),
+]
+MLPS = [
+    ("fc1", "fc2"),
+    ("up", "down"),
+    ("w1", "w2"),
+    ("linear1", "linear2"),
+    ("mlp.0", "mlp.2"),
+    ("mlp.net.0", "mlp.net.3"),
+    ("mlp.c_fc", "mlp.c_proj"),
+    ("ffn.up_proj", "ffn.down_proj"),
+    ("mlp.fc_in", "mlp.fc_out"),
+    ("mlp.in", "mlp.out"),
+    ("feed_forward.w_1", "feed_forward.w_2"),
+    ("mlp.zig", "mlp.alf"),
+    ("intermediate.dense", "output.dense"),
+    ("ff.wide", "ff.narrow"),
+]
+GATED = [
+    ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
+    ("ffn.w1", "ffn.w3", "ffn.w2"),
+    ("mlp.gate", "mlp.up", "mlp.down"),
+    ("mlp.w1", "mlp.w2", "mlp.w3"),
+    ("ffn.x", "ffn.y", "ffn.z"),
+]
+SEPARATE = [
+    ("attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.o_proj"),
+    ("attn.query", "attn.key", "attn.value", "attn.proj"),
+    ("attention.wq", "attention.wk", "attention.wv", "attention.wo"),
+    ("mha.W_q", "mha.W_k", "mha.W_v", "mha.W_o"),
+    ("self_attn.q", "self_attn.k", "self_attn.v", "self_attn.out"),
+    ("attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0"),
+    ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"),
+]
+FUSED = [
+    ("attn.qkv", "attn.proj"),
+    ("attn.c_attn", "attn.c_proj"),
+    ("attn.Wqkv", "attn.out_proj"),
+    ("attn.to_qkv", "attn.to_out"),
+    ("attn.in_proj", "attn.out_proj"),
+    ("self_attn.qkv_proj", "self_attn.o_proj"),
+]
+OUTER = [
+    ("tok_emb", "pos_emb", "head"),
+    ("embed", "pos_embed", "unembed"),
+    ("wte", "wpe", "lm_head"),
+    ("token_embedding", "position_embedding", "fc_out"),
+    ("embedding", "pos_encoding", "output"),
+    ("tok", "pos", "out"),
+    ("embed_tokens", "positions", "classifier"),
+    ("word_embeddings", "position_embeddings", "decoder"),
+]
 FINAL = ["ln_f", "norm", "final_norm", "ln_final", "norm_f"]
 STEMS = ["blocks.{}.", "layers.{}.", "transformer.h.{}.", "encoder.layers.{}.", "block_{}.", "net.blocks.{}."]
 SPELLINGS: dict[str, list[str]] = {
@@ -85,7 +129,13 @@ def draw_file(seed: int) -> DrawnFile:
     forgotten = rng.choice(forgettable) if rng.random() < 0.2 else None
     told = {name: value for name, value in facts.items() if name != forgotten}
     config, settings = _tell(told, rng)
-    return DrawnFile(plain, tensors, {"config": json.dumps(settings)} if settings else {}, config, clear and forgotten is None)
+    return DrawnFile(
+        plain,
+        tensors,
+        {"config": json.dumps(settings)} if settings else {},
+        config,
+        clear and forgotten is None,
+    )
 
 
 def _lens(plain: Plain) -> dict[str, Tensor]:
@@ -148,7 +198,9 @@ def _torch(plain: Plain, rng: random.Random) -> tuple[dict[str, Tensor], bool]:
     stem = rng.choice(STEMS) if plain.layers > 1 or rng.random() < 0.7 else ""
     parallel_lists = plain.layers > 1 and rng.random() < 0.1
     writer.out[f"{token}.weight"] = w["E"]
-    writer.out[rng.choice([position, f"{position}.weight"])] = w["pos"].reshape(rng.choice([(3, -1), (1, 3, -1)]))
+    writer.out[rng.choice([position, f"{position}.weight"])] = w["pos"].reshape(
+        rng.choice([(3, -1), (1, 3, -1)])
+    )
     for i in range(plain.layers):
         place = _place(stem.format(i), i, parallel_lists=parallel_lists)
         for j, name in enumerate(norms if not plain.attn_only else norms[:1], start=1):
@@ -173,7 +225,7 @@ def _torch(plain: Plain, rng: random.Random) -> tuple[dict[str, Tensor], bool]:
             for name, x, bias in zip(separate, "qkvo", biases, strict=True):
                 writer.linear(place(name), w[f"{i}.{x}"], bias)
         else:
-            clear = clear and _raw_heads(writer, plain, i, place, biases)
+            clear = _raw_heads(writer, plain, i, place, biases) and clear
         if not plain.attn_only:
             if plain.gated:
                 clear = clear and gated[0] not in ("mlp.w1", "ffn.x")
@@ -202,7 +254,11 @@ def _place(stem: str, i: int, *, parallel_lists: bool) -> Any:
 def _fuse(matrices: list[Tensor], biases: list[Tensor | None], groups: int) -> tuple[Tensor, Tensor | None]:
     """Queries, keys and values beside each other, as a whole or in turn for each of some groups."""
     parts = [m.unflatten(-1, (groups, -1)) for m in matrices]
-    bias = None if biases[0] is None else torch.stack([b.reshape(groups, -1) for b in biases[:3]], dim=1).flatten()
+    bias = (
+        None
+        if biases[0] is None
+        else torch.stack([b.reshape(groups, -1) for b in biases[:3]], dim=1).flatten()
+    )
     return torch.stack(parts, dim=2).flatten(1), bias
 
 
@@ -210,7 +266,9 @@ def _raw_heads(writer: _Writer, plain: Plain, i: int, place: Any, biases: list[T
     """Parameters of one's own, [head, d_model, d_head]; the axes tell themselves apart unless they are equal."""
     d, h = plain.d, plain.heads
     for x, bias in zip("QKV", biases, strict=False):
-        writer.out[place(f"attn.W_{x}")] = plain.w[f"{i}.{x.lower()}"].reshape(d, h, -1).permute(1, 0, 2).contiguous()
+        writer.out[place(f"attn.W_{x}")] = (
+            plain.w[f"{i}.{x.lower()}"].reshape(d, h, -1).permute(1, 0, 2).contiguous()
+        )
         if bias is not None:
             writer.out[place(f"attn.b_{x}")] = bias.reshape(h, -1)
     writer.out[place("attn.W_O")] = plain.w[f"{i}.o"].reshape(h, -1, d).contiguous()
@@ -224,10 +282,18 @@ def _masks(plain: Plain, rng: random.Random, *, lens: bool) -> dict[str, Tensor]
     size = rng.choice([3, 8])
     past = torch.ones(size, size).tril()
     if lens:
-        return {f"blocks.{i}.attn.mask": past.bool() for i in range(plain.layers)} | {"blocks.0.attn.IGNORE": torch.tensor(-1e5)}
+        return {f"blocks.{i}.attn.mask": past.bool() for i in range(plain.layers)} | {
+            "blocks.0.attn.IGNORE": torch.tensor(-1e5)
+        }
     if not plain.causal:
         return {"mask": torch.zeros(size, size)}
-    forms = [past.bool(), past, past[None, None], (1 - past).bool(), torch.zeros(size, size).masked_fill(past == 0, -torch.inf)]
+    forms = [
+        past.bool(),
+        past,
+        past[None, None],
+        (1 - past).bool(),
+        torch.zeros(size, size).masked_fill(past == 0, -torch.inf),
+    ]
     return {rng.choice(["mask", "causal_mask", "attn_mask", "tril"]): rng.choice(forms)}
 
 
@@ -238,7 +304,9 @@ def _facts(plain: Plain, *, lens: bool) -> dict[str, Any]:
         facts["act_fn"] = plain.act_fn
     if not lens:
         facts["n_heads"] = plain.heads
-    if plain.norm or lens:  # TransformerLens folds the weights of norms away, so that no norms have to be said too
+    if (
+        plain.norm or lens
+    ):  # TransformerLens folds the weights of norms away, so that no norms have to be said too
         facts["normalization"] = plain.norm
     if plain.norm:
         if plain.eps != 1e-5 or plain.norm.startswith("RMS"):
@@ -254,7 +322,9 @@ def _tell(facts: dict[str, Any], rng: random.Random) -> tuple[ModelConfig | None
     """Some facts by the caller, the others in the author's configuration, in its words."""
     by_caller = {name: value for name, value in facts.items() if value != "mish" and rng.random() < 0.5}
     if "norm_position" not in facts:
-        by_caller.pop("normalization", None)  # in our configuration it means pre-norm, unless that is said too
+        by_caller.pop(
+            "normalization", None
+        )  # in our configuration it means pre-norm, unless that is said too
     settings: dict[str, Any] = {}
     for name in facts.keys() - by_caller.keys():
         key = rng.choice(SPELLINGS[name])
@@ -275,6 +345,10 @@ def _in_their_words(name: str, key: str, value: Any, rng: random.Random) -> Any:
     if name == "normalization" and value == "LN":
         return rng.choice(["LN", "LayerNorm", "layernorm"])
     if name == "act_fn":
-        names = {"relu": ["ReLU", "relu", "nn.ReLU()"], "gelu": ["GELU", "gelu"], "silu": ["silu", "swish", "SiLU"]}
+        names = {
+            "relu": ["ReLU", "relu", "nn.ReLU()"],
+            "gelu": ["GELU", "gelu"],
+            "silu": ["silu", "swish", "SiLU"],
+        }
         return rng.choice(names.get(value, [value]))
     return value

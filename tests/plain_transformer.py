@@ -59,7 +59,8 @@ class Plain:
             act_fn=rng.choice([*ACTIVATIONS, "relu", "gelu"]), causal=rng.random() < 0.5, norm=norm,
             post=norm is not None and rng.random() < 0.3, final=norm is not None and rng.random() < 0.7,
             eps=rng.choice([1e-5, 1e-5, 1e-3]) if norm else 1e-5, gated=not attn_only and rng.random() < 0.2,
-            attn_bias=rng.random() < 0.5, mlp_bias=rng.random() < 0.5, read_bias=rng.random() < 0.3, attn_only=attn_only,
+            attn_bias=rng.random() < 0.5, mlp_bias=rng.random() < 0.5, read_bias=rng.random() < 0.3,
+            attn_only=attn_only,
         )  # fmt: skip
         generator = torch.Generator().manual_seed(rng.randrange(2**31))
         for name, shape in plain.shapes().items():
@@ -74,7 +75,7 @@ class Plain:
         if self.read_bias:
             shapes["U.b"] = (P,)
         for i in range(self.layers):
-            linear = {x: (d, d) for x in "qkvo"}
+            linear = dict.fromkeys("qkvo", (d, d))
             if not self.attn_only:
                 linear |= {"up": (d, m), "down": (m, d)} | ({"gate": (d, m)} if self.gated else {})
             for name, shape in linear.items():

@@ -197,7 +197,13 @@ def test_a_saved_state_dict_gives_identical_logits(tmp_path, architecture, suffi
 
 def _said(cfg: mg.ModelConfig) -> mg.ModelConfig:
     """What no tensor tells."""
-    names = ("act_fn", "attention_dir", "attention_rate", "normalization", *(("positions",) if cfg.positions == "none" else ()))
+    names = (
+        "act_fn",
+        "attention_dir",
+        "attention_rate",
+        "normalization",
+        *(("positions",) if cfg.positions == "none" else ()),
+    )
     return mg.ModelConfig(**{name: getattr(cfg, name) for name in names})
 
 

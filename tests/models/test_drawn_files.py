@@ -10,7 +10,9 @@ from mechgrok.errors import CheckpointError
 from mechgrok.models.layouts import model_from_tensors
 
 N_FILES = 500
-WAY_OUT = re.compile(r"config=|rename=|drop it|cannot be represented|one hidden layer, with a gate|TransformerEnc")
+WAY_OUT = re.compile(
+    r"config=|rename=|drop it|cannot be represented|one hidden layer, with a gate|TransformerEnc"
+)
 
 
 def test_no_drawn_file_opens_as_another_network():

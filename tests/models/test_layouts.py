@@ -200,7 +200,14 @@ def each_tensor(kind: str) -> list[str]:
 
 # Without these the tensors are those of a smaller architecture, which is then what they are taken for.
 OPTIONAL = {"pos_embed.W_pos", "unembed.b_U"}
-ZERO = {"blocks.0.attn.b_Q", "blocks.0.attn.b_K", "blocks.0.attn.b_V", "blocks.0.attn.b_O", "blocks.0.mlp.b_in", "blocks.0.mlp.b_out"}
+ZERO = {
+    "blocks.0.attn.b_Q",
+    "blocks.0.attn.b_K",
+    "blocks.0.attn.b_V",
+    "blocks.0.attn.b_O",
+    "blocks.0.mlp.b_in",
+    "blocks.0.mlp.b_out",
+}
 """Where others of their kind are there, a network without one of these has zeros in their place."""
 UNTOLD = ModelConfig(act_fn="relu", attention_dir="causal", normalization=None, positions="none")
 CASES = [(kind, name) for kind in MAKERS for name in each_tensor(kind)]
@@ -216,7 +223,10 @@ def test_missing_tensor_is_named(kind, name):
     tensors, header = MAKERS[kind]()
     rest = {n: t for n, t in tensors.items() if n != name}
     if kind != "mechgrok" and name in OPTIONAL:
-        assert name not in model_from_tensors(rest, header, config=UNTOLD if "pos" in name else SAID).state_dict()
+        assert (
+            name
+            not in model_from_tensors(rest, header, config=UNTOLD if "pos" in name else SAID).state_dict()
+        )
         return
     if kind != "mechgrok" and name in ZERO:
         assert not model_from_tensors(rest, header, config=told(kind)).state_dict()[name].any()

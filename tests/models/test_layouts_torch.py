@@ -12,9 +12,7 @@ from mechgrok.models.layouts import model_from_tensors
 
 P, D, HEADS = 7, 12, 3
 TOKENS = torch.cartesian_prod(torch.arange(P), torch.arange(P), torch.tensor([P]))
-HEADER = {
-    "config": json.dumps({"num_heads": HEADS, "activation": "gelu", "causal": False, "pre_norm": True})
-}
+HEADER = {"config": json.dumps({"num_heads": HEADS, "activation": "gelu", "causal": False, "pre_norm": True})}
 
 
 class OwnBlock(nn.Module):
@@ -88,9 +86,12 @@ def test_everything_that_was_taken_from_somewhere_is_listed():
     note = model_from_tensors(network.state_dict(), header, config=said).layout
     assert note.what == "a transformer of torch modules"
     for line in (
-        "n_heads=3 (config=)", "act_fn='gelu' (the author's hidden_act)", "norm_position='pre' (the author's norm_first)",
-        "eps=1e-05 (taken for granted: the usual one)", "the answer is read at the last position",
-    ):  # fmt: skip
+        "n_heads=3 (config=)",
+        "act_fn='gelu' (the author's hidden_act)",
+        "norm_position='pre' (the author's norm_first)",
+        "eps=1e-05 (taken for granted: the usual one)",
+        "the answer is read at the last position",
+    ):
         assert line in note.notes, note
         assert line in str(note)
 
@@ -123,7 +124,9 @@ def test_a_mask_tells_the_direction(form: str):
     model = model_from_tensors(tensors, config=said)
     assert "attention_dir='causal' (the mask blocks.0.attn.causal_mask)" in model.layout
     assert_same(model, network)
-    with pytest.raises(CheckpointError, match=r"'bidirectional', but the mask blocks.0.attn.causal_mask says 'causal'"):
+    with pytest.raises(
+        CheckpointError, match=r"'bidirectional', but the mask blocks.0.attn.causal_mask says 'causal'"
+    ):
         model_from_tensors(tensors, {"config": '{"causal": false}'}, config=said)
 
 
@@ -188,10 +191,14 @@ class Encoder(nn.Module):
 def test_torchs_own_encoder(norm_first: bool, final: bool):
     network = Encoder(norm_first=norm_first, final=final).eval()
     told = {"nhead": HEADS, "activation": "gelu", "causal": False}
-    model = model_from_tensors(network.state_dict(), {"config": json.dumps({**told, "norm_first": norm_first})})
+    model = model_from_tensors(
+        network.state_dict(), {"config": json.dumps({**told, "norm_first": norm_first})}
+    )
     assert (model.cfg.norm_position, model.cfg.final_norm) == ("pre" if norm_first else "post", final)
     assert_same(model, network)
-    with pytest.raises(CheckpointError, match=r"before or after the sublayers.*norm_position='pre' or 'post'"):
+    with pytest.raises(
+        CheckpointError, match=r"before or after the sublayers.*norm_position='pre' or 'post'"
+    ):
         model_from_tensors(network.state_dict(), {"config": json.dumps(told)})
 
 
@@ -211,7 +218,9 @@ def test_parts_that_cannot_be_told_apart_or_are_too_many(remove: str | None, add
     tensors = dict(Own().state_dict())
     tensors = {name: t for name, t in tensors.items() if not (remove and name.startswith(remove))}
     if add:
-        tensors[add] = torch.zeros(D) if "norm" in add or "extra" in add or "bias" in add else torch.zeros(P, D)
+        tensors[add] = (
+            torch.zeros(D) if "norm" in add or "extra" in add or "bias" in add else torch.zeros(P, D)
+        )
     if text == "one output projection":
         tensors["blocks.0.attn.more.weight"] = tensors.pop("attn_blocks.weight")
     with pytest.raises(CheckpointError, match=text):
@@ -220,7 +229,9 @@ def test_parts_that_cannot_be_told_apart_or_are_too_many(remove: str | None, add
 
 def test_an_activation_that_we_lack_is_refused():
     header = {"config": json.dumps({"n_heads": HEADS, "activation": "mish"})}
-    with pytest.raises(CheckpointError, match=r"activation='mish'; only the activation functions gelu, .*config="):
+    with pytest.raises(
+        CheckpointError, match=r"activation='mish'; only the activation functions gelu, .*config="
+    ):
         model_from_tensors(Own().state_dict(), header)
 
 
@@ -239,7 +250,11 @@ def test_an_activation_that_we_lack_is_refused():
 )
 def test_settings_that_cannot_be_represented_or_contradict_are_refused(settings: dict, text: str):
     whole = json.loads(HEADER["config"])
-    whole = {key: value for key, value in whole.items() if key != "activation"} | {"activation": "gelu"} | settings
+    whole = (
+        {key: value for key, value in whole.items() if key != "activation"}
+        | {"activation": "gelu"}
+        | settings
+    )
     with pytest.raises(CheckpointError, match=text):
         model_from_tensors(Own().state_dict(), {"config": json.dumps(whole)})
 
@@ -270,7 +285,10 @@ def test_the_order_of_a_file_tells_unless_it_is_alphabetical():
     ordered = dict(sorted(tensors.items()))
     with pytest.raises(CheckpointError, match=r"mlp\.alf\.weight before .*mlp\.zig\.weight, or .*rename="):
         model_from_tensors(ordered, HEADER)
-    rename = {"blocks.0.mlp.zig.weight": "blocks.0.mlp.up.weight", "blocks.0.mlp.zig.bias": "blocks.0.mlp.up.bias"}
+    rename = {
+        "blocks.0.mlp.zig.weight": "blocks.0.mlp.up.weight",
+        "blocks.0.mlp.zig.bias": "blocks.0.mlp.up.bias",
+    }
     assert_same(model_from_tensors(ordered, HEADER, rename=rename), network)
 
 

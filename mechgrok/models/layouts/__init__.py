@@ -113,7 +113,7 @@ def _choose(source: Source, layout: str | None) -> Layout:
     raise CheckpointError(
         f"the tensors are in no layout that is known ({', '.join(c.name for c in candidates)}); they are "
         f"{names}, ... "
-        "Build the network yourself and pass it to cache_grid(model, task)"
+        "Say what they are with rename={...}, or build the network yourself and pass it to cache_grid(model, task)"
     )
 
 

@@ -88,7 +88,9 @@ def _positions(facts: Facts, *, learned: bool) -> Any:
     told = "positions" in facts.source.known or said(facts.source.settings, "positions") is not None
     value = facts.find("positions") if told else "learned"
     if value == "none":
-        raise RefusedError("no positions were said, but a tensor looks like them: say what it is with rename={...}")
+        raise RefusedError(
+            "no positions were said, but a tensor looks like them: say what it is with rename={...}"
+        )
     return "learned"
 
 
@@ -145,8 +147,8 @@ def _kind(facts: Facts, fixed: Mapping[str, Any], *, weighted: bool, biased: boo
         has = "have" if weighted else "have no"
         which = ", with biases" if biased else ""
         raise RefusedError(
-            f"normalization={kind!r} is said, but its norms {has} weights{which}: 'LN' and 'RMS' have them, 'LNPre' and "
-            "'RMSPre' have none; say config=ModelConfig(normalization=...)"
+            f"normalization={kind!r} is said, but its norms {has} weights{which}: 'LN' and 'RMS' have them, "
+            "'LNPre' and 'RMSPre' have none; say config=ModelConfig(normalization=...)"
         )
     return kind
 

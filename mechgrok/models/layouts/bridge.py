@@ -47,6 +47,4 @@ def _renamed(name: str, tensor: Tensor, n_heads: int) -> tuple[str, Tensor]:
     return f"{part if part in OUTER else parent}.{own}", tensor.contiguous()
 
 
-BRIDGE = (
-    Layout("transformer_bridge", "a TransformerLens TransformerBridge (4)", _is_bridge, _from_bridge),
-)
+BRIDGE = (Layout("transformer_bridge", "a TransformerLens TransformerBridge (4)", _is_bridge, _from_bridge),)

@@ -91,6 +91,4 @@ def _direction(name: str, mask: Tensor) -> Direction:
     raise RefusedError(f"{name} is neither a causal mask nor one that lets everything be seen; {_WAY_OUT}")
 
 
-_WAY_OUT = (
-    "if it is not applied, drop it from the state dict and say config=ModelConfig(attention_dir=...)"
-)
+_WAY_OUT = "if it is not applied, drop it from the state dict and say config=ModelConfig(attention_dir=...)"

@@ -197,7 +197,9 @@ def _entrance(embeddings: list[Module], linear: list[Module]) -> tuple[MLPConfig
 
 def _operands(embeddings: list[Module]) -> Iterator[Module]:
     """The embedding of the first operand, then that of the second."""
-    ends = [re.split(r"[._]", name.removesuffix(".weight").lower())[-1] for name in (m.name for m in embeddings)]
+    ends = [
+        re.split(r"[._]", name.removesuffix(".weight").lower())[-1] for name in (m.name for m in embeddings)
+    ]
     for pair in (("a", "b"), ("x", "y"), ("left", "right"), ("first", "second")):
         for order in ((0, 1), (1, 0)):
             if tuple(ends[i] for i in order) == pair:

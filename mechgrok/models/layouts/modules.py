@@ -15,7 +15,9 @@ EMPTY = re.compile(r"^(dense|net|linear|lin|fn|module|layers?|func|proj_layer|se
 ATTENTION = re.compile(r"attn|attention|^mh?s?a$|^attns?$")
 NORM = re.compile(r"(^|_)(ln|norm|layernorm|rmsnorm|lnorm)|norm(_|\d|$)|layer_?norm|^ln")
 NUMBERED = re.compile(r"^(blocks?|layers?|blk|block_?list|transformer_?blocks?|encoder_?layers?|h)_?(\d+)$")
-EXACT = re.compile(r"^(embed\.W_E|pos_embed\.W_pos|unembed\.W_U|blocks\.\d+\.(attn\.W_[QKVO]|mlp\.W_(in|out|gate)))$")
+EXACT = re.compile(
+    r"^(embed\.W_E|pos_embed\.W_pos|unembed\.W_U|blocks\.\d+\.(attn\.W_[QKVO]|mlp\.W_(in|out|gate)))$"
+)
 """TransformerLens's names are a promise about the axes too."""
 
 
@@ -68,7 +70,9 @@ def modules_of(tensors: Mapping[str, Tensor]) -> tuple[list[Module], dict[str, T
         if kind == "bias":
             biases[key] = name, tensor
         elif key in weights:
-            raise RefusedError(f"{weights[key].name} and {name} both look like the same weight; say which with rename={{...}}")
+            raise RefusedError(
+                f"{weights[key].name} and {name} both look like the same weight; say which with rename={{...}}"
+            )
         else:
             weights[key] = Module(block, rest, name, tensor, kind, bool(EXACT.match(name)))
     left = {}
@@ -114,7 +118,9 @@ def _block_places(tensors: Mapping[str, Tensor]) -> _Blocks:
     stems = {split[0] for path in paths if (split := _split(path)) and _looks_like_attention(split)}
     in_lists = [split for path in paths if (split := _split(path)) and split[0] in stems]
     # Attention modules in a list of their own: the other parts are in lists beside it, with the same numbers.
-    parallel = bool(in_lists) and all(ATTENTION.search(stem[-1]) and not _other(rest) for stem, _, rest in in_lists)
+    parallel = bool(in_lists) and all(
+        ATTENTION.search(stem[-1]) and not _other(rest) for stem, _, rest in in_lists
+    )
     if parallel:
         numbers = {number for _, number, _ in in_lists}
         lists: dict[tuple[str, ...], set[int]] = {}
@@ -160,9 +166,22 @@ def _place(path: tuple[str, ...], blocks: _Blocks) -> tuple[int | None, tuple[st
     return None, path
 
 
-QUERY = re.compile(r"^(to_?|w_?|fc_?|lin(ear)?_?)?(q|quer(y|ies))(_?(proj|projection|lin|linear|layer|net))?$")
-LETTERS = {"q": "Q", "query": "Q", "queries": "Q", "k": "K", "key": "K", "keys": "K", "v": "V", "value": "V", "values": "V",
-           "val": "V", "vals": "V"}  # fmt: skip
+QUERY = re.compile(
+    r"^(to_?|w_?|fc_?|lin(ear)?_?)?(q|quer(y|ies))(_?(proj|projection|lin|linear|layer|net))?$"
+)
+LETTERS = {
+    "q": "Q",
+    "query": "Q",
+    "queries": "Q",
+    "k": "K",
+    "key": "K",
+    "keys": "K",
+    "v": "V",
+    "value": "V",
+    "values": "V",
+    "val": "V",
+    "vals": "V",
+}
 OUTPUT = {"o", "out", "output"}
 
 
@@ -208,7 +227,9 @@ def in_order(modules: list[Module], what: str) -> Iterator[Module]:
     numbers = [[int(n) for n in re.findall(r"\d+", name)] for name in names]
     stems = {re.sub(r"\d+", "#", name) for name in names}
     if len(stems) == 1 and len({tuple(n) for n in numbers}) == len(numbers):
-        return iter([module for _, module in sorted(zip(numbers, modules, strict=True), key=lambda pair: pair[0])])
+        return iter(
+            [module for _, module in sorted(zip(numbers, modules, strict=True), key=lambda pair: pair[0])]
+        )
     if names != sorted(names):
         return iter(modules)
     first, second = names[:2]

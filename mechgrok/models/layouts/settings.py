@@ -1,48 +1,52 @@
 """What an author's configuration says about the architecture, in all the spellings that the field uses."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from mechgrok.models.layouts.refusals import RefusedError
 
-SPELLINGS: dict[str, tuple[str, ...]] = {
+_SPELLED = {
     "n_heads": (
         "n_heads num_heads n_head nhead nheads heads num_attention_heads n_attention_heads n_attn_heads "
         "attention_heads number_of_heads encoder_attention_heads decoder_attention_heads"
-    ).split(),
+    ),
     "act_fn": (
-        "act_fn act act_type act_func activation activation_fn activation_function activation_type hidden_act "
-        "hidden_activation mlp_act mlp_activation nonlinearity non_linearity act_layer ffn_activation actv"
-    ).split(),
+        "act_fn act act_type act_func activation activation_fn activation_function activation_type "
+        "hidden_act hidden_activation mlp_act mlp_activation nonlinearity non_linearity act_layer "
+        "ffn_activation actv"
+    ),
     "attention_dir": (
-        "attention_dir attn_dir attention_direction causal is_causal use_causal_mask causal_mask causal_attention "
-        "use_causal masked autoregressive bidirectional is_bidirectional is_decoder mask attn_mask attention_mask use_mask"
-    ).split(),
+        "attention_dir attn_dir attention_direction causal is_causal use_causal_mask causal_mask "
+        "causal_attention use_causal masked autoregressive bidirectional is_bidirectional is_decoder "
+        "mask attn_mask attention_mask use_mask"
+    ),
     "normalization": (
-        "normalization_type normalization norm norm_type norm_layer use_ln use_layernorm use_layer_norm layer_norm "
-        "layernorm use_norm rms_norm use_rms_norm rmsnorm"
-    ).split(),
+        "normalization_type normalization norm norm_type norm_layer use_ln use_layernorm use_layer_norm "
+        "layer_norm layernorm use_norm rms_norm use_rms_norm rmsnorm"
+    ),
     "norm_position": (
-        "norm_position norm_first pre_norm prenorm pre_ln preln use_pre_norm is_pre_norm normalize_before "
-        "do_layer_norm_before post_norm postnorm post_ln postln norm_style norm_placement norm_type norm ln_position "
-        "ln_type"
-    ).split(),
-    "final_norm": "final_norm use_final_norm final_ln use_final_ln final_layer_norm final_layernorm".split(),
+        "norm_position norm_first pre_norm prenorm pre_ln preln use_pre_norm is_pre_norm "
+        "normalize_before do_layer_norm_before post_norm postnorm post_ln postln norm_style "
+        "norm_placement norm_type norm ln_position ln_type"
+    ),
+    "final_norm": ("final_norm use_final_norm final_ln use_final_ln final_layer_norm final_layernorm"),
     "eps": (
         "layer_norm_eps layer_norm_epsilon rms_norm_eps norm_eps ln_eps layernorm_eps layernorm_epsilon "
         "norm_epsilon rms_eps eps"
-    ).split(),
-    "attention_rate": "attention_rate attn_coeff".split(),
+    ),
+    "attention_rate": ("attention_rate attn_coeff"),
     "positions": (
-        "positional_embedding_type position_embedding_type positions positional_embedding position_embedding "
-        "pos_emb pos_embed pos_encoding positional_encoding pos_type pos_emb_type use_rope rope rotary use_rotary alibi"
-    ).split(),
-    "gated_mlp": "gated_mlp gated glu use_glu use_gated_mlp mlp_type ffn_type".split(),
-    "attn_only": "attn_only attention_only".split(),
-    "n_layers": "n_layers num_layers n_layer num_hidden_layers nlayers".split(),
-    "d_model": "d_model n_embd hidden_size".split(),
-}  # fmt: skip
+        "positional_embedding_type position_embedding_type positions positional_embedding "
+        "position_embedding pos_emb pos_embed pos_encoding positional_encoding pos_type pos_emb_type "
+        "use_rope rope rotary use_rotary alibi"
+    ),
+    "gated_mlp": ("gated_mlp gated glu use_glu use_gated_mlp mlp_type ffn_type"),
+    "attn_only": ("attn_only attention_only"),
+    "n_layers": ("n_layers num_layers n_layer num_hidden_layers nlayers"),
+    "d_model": ("d_model n_embd hidden_size"),
+}
+SPELLINGS: dict[str, Sequence[str]] = {field: text.split() for field, text in _SPELLED.items()}
 """Per field of our configuration the names under which others keep it."""
 
 ACTIVATIONS = {
@@ -121,13 +125,15 @@ def check_representable(settings: Mapping[str, Any]) -> None:
             raise RefusedError(f"its configuration says {key}={value!r}, which cannot be represented")
     heads = {key: value for key, value in _entries(settings, (*SPELLINGS["n_heads"], *GROUPED)) if value}
     if any(key in GROUPED for key in heads) and len(set(heads.values())) > 1:
-        raise RefusedError(f"queries and keys differ in the number of heads ({heads}), which cannot be represented")
+        raise RefusedError(
+            f"queries and keys differ in the number of heads ({heads}), which cannot be represented"
+        )
 
 
 GROUPED = ("n_key_value_heads", "num_kv_heads", "num_key_value_heads", "n_kv_heads", "n_kv_head")
 
 
-def _entries(settings: Mapping[str, Any], keys: Any) -> Iterator[tuple[str, Any]]:
+def _entries(settings: Mapping[str, Any], keys: Collection[str]) -> Iterator[tuple[str, Any]]:
     trains = bool(TRAINING & settings.keys())
     for key, value in settings.items():
         if isinstance(value, Mapping):
@@ -191,7 +197,9 @@ def _place(key: str, value: Any) -> Any:
 def _positions(key: str, value: Any) -> Any:
     if key.lower() in ("use_rope", "rope", "rotary", "use_rotary", "alibi"):
         if value:
-            raise RefusedError(f"its configuration says {key}={value!r}; such positions cannot be represented")
+            raise RefusedError(
+                f"its configuration says {key}={value!r}; such positions cannot be represented"
+            )
         return _SKIP
     table = {"learned": "learned", "standard": "learned", "absolute": "learned", "none": "none", "no": "none"}
     table |= {"true": "learned", "false": "none", "learnable": "learned", "embedding": "learned"}
@@ -205,7 +213,11 @@ def _gated(key: str, value: Any) -> Any:
         return True
     if isinstance(value, bool):
         return value
-    return _SKIP if value is None else _look_up(key, text, {"mlp": False, "standard": False, "gated": True}, "gated_mlp")
+    return (
+        _SKIP
+        if value is None
+        else _look_up(key, text, {"mlp": False, "standard": False, "gated": True}, "gated_mlp")
+    )
 
 
 def _look_up(key: str, value: Any, table: Mapping[str, Any], field: str) -> Any:

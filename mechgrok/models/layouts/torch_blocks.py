@@ -20,17 +20,93 @@ SECOND_NORM = re.compile(
 )
 GATE = {"gate", "w_gate", "gate_proj", "wg", "fc_gate", "linear_gate", "gate_fc"}
 UP = {
-    "up", "up_proj", "w_up", "fc_up", "in", "w_in", "fc_in", "c_fc", "fc", "fc1", "fc_1", "w1", "w_1", "l1", "lin1", "lin_1", "linear1",
-    "linear_1", "dense1", "dense_1", "dense_h_to_4h", "wi", "proj_in", "in_proj", "expand", "intermediate", "input",
-    "layer1", "layer_1", "proj1", "proj_1", "lin_in", "linear_in", "hidden", "conv1", "mlp_in", "mlp1", "ff1", "ffn1", "ff_1",
-    "project_in", "to_hidden", "fc_expand",
-}  # fmt: skip
+    "up",
+    "up_proj",
+    "w_up",
+    "fc_up",
+    "in",
+    "w_in",
+    "fc_in",
+    "c_fc",
+    "fc",
+    "fc1",
+    "fc_1",
+    "w1",
+    "w_1",
+    "l1",
+    "lin1",
+    "lin_1",
+    "linear1",
+    "linear_1",
+    "dense1",
+    "dense_1",
+    "dense_h_to_4h",
+    "wi",
+    "proj_in",
+    "in_proj",
+    "expand",
+    "intermediate",
+    "input",
+    "layer1",
+    "layer_1",
+    "proj1",
+    "proj_1",
+    "lin_in",
+    "linear_in",
+    "hidden",
+    "conv1",
+    "mlp_in",
+    "mlp1",
+    "ff1",
+    "ffn1",
+    "ff_1",
+    "project_in",
+    "to_hidden",
+    "fc_expand",
+}
 DOWN = {
-    "down", "down_proj", "w_down", "fc_down", "out", "w_out", "fc_out", "c_proj", "fc2", "fc_2", "w2", "w_2", "l2", "lin2",
-    "lin_2", "linear2", "linear_2", "dense2", "dense_2", "dense_4h_to_h", "wo", "proj_out", "out_proj", "contract", "output", "layer2",
-    "layer_2", "proj2", "proj_2", "lin_out", "linear_out", "conv2", "mlp_out", "mlp2", "ff2", "ffn2", "ff_2", "project_out",
-    "from_hidden", "fc_contract", "proj",
-}  # fmt: skip
+    "down",
+    "down_proj",
+    "w_down",
+    "fc_down",
+    "out",
+    "w_out",
+    "fc_out",
+    "c_proj",
+    "fc2",
+    "fc_2",
+    "w2",
+    "w_2",
+    "l2",
+    "lin2",
+    "lin_2",
+    "linear2",
+    "linear_2",
+    "dense2",
+    "dense_2",
+    "dense_4h_to_h",
+    "wo",
+    "proj_out",
+    "out_proj",
+    "contract",
+    "output",
+    "layer2",
+    "layer_2",
+    "proj2",
+    "proj_2",
+    "lin_out",
+    "linear_out",
+    "conv2",
+    "mlp_out",
+    "mlp2",
+    "ff2",
+    "ffn2",
+    "ff_2",
+    "project_out",
+    "from_hidden",
+    "fc_contract",
+    "proj",
+}
 
 
 class Block:
@@ -67,9 +143,9 @@ class Block:
             fits, turned = shape == (d_out, d_in), True
         elif d_in == d_out and shape == (d_in, d_out):
             raise RefusedError(
-                f"{module.name} {shape} is square and no torch module's weight: x @ W and x @ W.T both fit. Say it with "
-                f"rename={{{module.name!r}: ...}}: a name of TransformerLens, as 'blocks.0.mlp.W_in', is [inputs, "
-                "outputs], and one that ends in '.weight' is [outputs, inputs]"
+                f"{module.name} {shape} is square and no torch module's weight: x @ W and x @ W.T both fit. "
+                f"Say it with rename={{{module.name!r}: ...}}: a name of TransformerLens, as 'blocks.0.mlp.W_in', is "
+                "[inputs, outputs], and one that ends in '.weight' is [outputs, inputs]"
             )
         else:
             fits, turned = shape in ((d_in, d_out), (d_out, d_in)), shape == (d_out, d_in)
@@ -83,12 +159,16 @@ class Block:
     def _attention(self) -> State:
         fused = [m for m in self.attention if fused_order(m)]
         if len(fused) > 1:
-            raise RefusedError(f"{' and '.join(m.name for m in fused)} both look like fused queries, keys and values")
+            raise RefusedError(
+                f"{' and '.join(m.name for m in fused)} both look like fused queries, keys and values"
+            )
         out = self._fused(fused[0]) if fused else self._separate()
         rest = [m for m in self.attention if m not in fused and letter_of(m) not in ("Q", "K", "V")]
         if len(rest) != 1:
             names = ", ".join(m.name for m in rest) or "none"
-            raise RefusedError(f"one output projection of attention is expected, found {names}; say it with rename={{...}}")
+            raise RefusedError(
+                f"one output projection of attention is expected, found {names}; say it with rename={{...}}"
+            )
         width = out["attn.W_Q"].shape[2] * out["attn.W_Q"].shape[0]
         return out | self._output(rest[0], width)
 
@@ -116,7 +196,9 @@ class Block:
         for letter in "QKV":
             found = [m for m in self.attention if letter_of(m) == letter]
             if not found:
-                raise RefusedError(f"no tensor looks like the W_{letter} of its attention; say which with rename={{...}}")
+                raise RefusedError(
+                    f"no tensor looks like the W_{letter} of its attention; say which with rename={{...}}"
+                )
             weight, bias = self._one_head_each(found) if "heads" in found[0].path else self._one(found)
             out[f"attn.W_{letter}"] = weight
             if bias is not None:
@@ -125,7 +207,9 @@ class Block:
 
     def _one(self, found: list[Module]) -> tuple[Tensor, Tensor | None]:
         if len(found) > 1:
-            raise RefusedError(f"{' and '.join(m.name for m in found)} both look like the same part of attention")
+            raise RefusedError(
+                f"{' and '.join(m.name for m in found)} both look like the same part of attention"
+            )
         module = found[0]
         bias = None if module.bias is None else module.bias.reshape(self.n_heads, -1)
         if module.weight.ndim == 3:
@@ -149,8 +233,8 @@ class Block:
         if second == self.d_model and first != self.d_model:
             return module.weight.mT
         raise RefusedError(
-            f"{module.name} {(heads, first, second)} has heads of which neither or each side is as wide as the residual "
-            f"stream, {self.d_model}; say rename={{{module.name!r}: 'blocks.0.attn.W_Q'}}, or what it is, for "
+            f"{module.name} {(heads, first, second)} has heads of which neither or each side is as wide as the "
+            f"residual stream, {self.d_model}; say rename={{{module.name!r}: 'blocks.0.attn.W_Q'}}, or what it is, for "
             "[head, d_model, d_head]"
         )
 
@@ -181,8 +265,8 @@ class Block:
         if len(self.norms) != wanted:
             names = ", ".join(m.name for m in self.norms)
             raise RefusedError(
-                f"a block has {len(self.norms)} norms with weights ({names}); only {wanted}, one for each sublayer, can be "
-                "represented"
+                f"a block has {len(self.norms)} norms with weights ({names}); only {wanted}, one for each sublayer, "
+                "can be represented"
             )
         out: State = {}
         for i, module in enumerate(self._norms_in_order(), start=1):
@@ -204,7 +288,9 @@ class Block:
         return list(in_order(self.norms, "the norms"))
 
     def _is_first(self, module: Module) -> bool:
-        return any(FIRST_NORM.search(part) for part in module.path) or (module.in_attention and not self._is_second(module))
+        return any(FIRST_NORM.search(part) for part in module.path) or (
+            module.in_attention and not self._is_second(module)
+        )
 
     def _is_second(self, module: Module) -> bool:
         within = any(re.match(r"mlp|ff|feed", part) for part in module.path[:-1])
@@ -215,12 +301,17 @@ class Block:
             return {}
         gate, up, down = self._mlp_parts()
         d_mlp = down.weight.numel() // self.d_model
-        out = {"mlp.W_in": self.matrix(up, self.d_model, d_mlp), "mlp.W_out": self.matrix(down, d_mlp, self.d_model)}
+        out = {
+            "mlp.W_in": self.matrix(up, self.d_model, d_mlp),
+            "mlp.W_out": self.matrix(down, d_mlp, self.d_model),
+        }
         if gate is not None:
             out["mlp.W_gate"] = self.matrix(gate, self.d_model, d_mlp)
             for module in (gate, up):
                 if module.bias is not None and bool(module.bias.any()):
-                    raise RefusedError(f"{module.bias_name} is a bias before the gate, which cannot be represented")
+                    raise RefusedError(
+                        f"{module.bias_name} is a bias before the gate, which cannot be represented"
+                    )
         elif up.bias is not None:
             out["mlp.b_in"] = up.bias
         if down.bias is not None:
@@ -231,8 +322,8 @@ class Block:
         names = [m.name for m in self.mlp]
         if any(m.weight.ndim != 2 for m in self.mlp) or len(self.mlp) not in (2, 3):
             raise RefusedError(
-                f"a block has the linear layers {', '.join(names)}; only one hidden layer, with a gate or without, can be "
-                "represented"
+                f"a block has the linear layers {', '.join(names)}; only one hidden layer, with a gate or "
+                "without, can be represented"
             )
         return self._gated() if len(self.mlp) == 3 else (None, *self._plain())
 
@@ -241,7 +332,11 @@ class Block:
         gates = [m for m in self.mlp if m.part in GATE]
         if {"w1", "w2", "w3"} == by_part.keys():
             # As LLaMA calls them; where the third is the way back, the gate may be either of the others.
-            gates = [by_part["w1"]] if self._leads_back(by_part["w2"]) and not self._leads_back(by_part["w3"]) else []
+            gates = (
+                [by_part["w1"]]
+                if self._leads_back(by_part["w2"]) and not self._leads_back(by_part["w3"])
+                else []
+            )
         rest = [m for m in self.mlp if m not in gates]
         ups = [m for m in rest if m.part in UP - {"w1", "w2"} or m.part == "w3"]
         downs = [m for m in rest if m not in ups and (m.part in DOWN or self._leads_back(m))]
@@ -280,4 +375,8 @@ def is_attention(module: Module) -> bool:
     nested = any(re.match(r"mlp|ffn?$|feed_?forward", part) for part in telling)
     if nested:
         return False
-    return module.in_attention or bare(module.part) in ("q", "k", "v", "o", "query", "key", "value") or fused_order(module) is not None
+    return (
+        module.in_attention
+        or bare(module.part) in ("q", "k", "v", "o", "query", "key", "value")
+        or fused_order(module) is not None
+    )

@@ -12,10 +12,21 @@ from mechgrok.models.layouts.source import Converted, Layout, Source
 from mechgrok.models.layouts.torch_blocks import DOWN, FIRST_NORM, SECOND_NORM, UP, Block, is_attention
 
 POSITIONS = re.compile(r"pos|wpe|^pe$")
-READOUT = re.compile(r"unemb|head|out|decoder|classif|logit|readout|predict|score|^lm|^u$|^fc$|^fc_|^linear$|^proj")
+READOUT = re.compile(
+    r"unemb|head|out|decoder|classif|logit|readout|predict|score|^lm|^u$|^fc$|^fc_|^linear$|^proj"
+)
 EMBEDDING = re.compile(r"emb|tok|wte|vocab|word|^e$|^input")
-LAST_NORM = re.compile(r"^(ln|norm|layer_?norm|rms_?norm)_?(f|final|out|last)$|^final_?(ln|norm|layer_?norm|rms_?norm)")
+LAST_NORM = re.compile(
+    r"^(ln|norm|layer_?norm|rms_?norm)_?(f|final|out|last)$|^final_?(ln|norm|layer_?norm|rms_?norm)"
+)
 TIED = ("tie_word_embeddings", "tie_weights", "tied_embeddings", "weight_tying", "tied", "tie_embeddings")
+
+
+OFTEN_OUTSIDE = {
+    "fc", "out", "output", "fc_out", "proj", "input", "in", "hidden", "proj_out", "out_proj", "linear_out", "lin_out",
+    "intermediate",
+}  # fmt: skip
+"""Names of layers of an MLP that are as often those of a read-out."""
 
 
 def _is_torch(source: Source) -> bool:
@@ -47,7 +58,11 @@ def _from_torch(source: Source) -> Converted:
 
 def _refuse_unused(left: dict[str, Tensor]) -> None:
     for name, tensor in left.items():
-        extra = "; keys and values that are learned cannot be represented" if re.search(r"bias_[kv]$", name) else ""
+        extra = (
+            "; keys and values that are learned cannot be represented"
+            if re.search(r"bias_[kv]$", name)
+            else ""
+        )
         raise RefusedError(f"{name} {tuple(tensor.shape)} is not part of the network{extra}")
 
 
@@ -55,7 +70,9 @@ def _split(modules: list[Module]) -> tuple[list[list[Module]], list[Module]]:
     """The modules of each block, and those outside."""
     learned = [m.name for m in modules if re.search(r"(^|\.)bias_[kv]$", m.name)]
     if learned:
-        raise RefusedError(f"{' and '.join(learned)} are learned keys and values, which cannot be represented")
+        raise RefusedError(
+            f"{' and '.join(learned)} are learned keys and values, which cannot be represented"
+        )
     numbers = sorted({m.block for m in modules if m.block is not None and is_attention(m)})
     if not numbers:
         inside = [m for m in modules if _within_block(m)]
@@ -73,10 +90,10 @@ def _within_block(module: Module) -> bool:
     if any(re.match(r"mlp|ffn?$|ff$|feed_?forward|block", part) for part in module.path):
         return True
     if module.is_norm:
-        return not any(LAST_NORM.search(part) for part in module.path) and any(FIRST_NORM.search(part) or SECOND_NORM.search(part) for part in module.path)
-    paired = module.part in (UP | DOWN) - {"fc", "out", "output", "fc_out", "proj", "input", "in", "hidden", "proj_out", "out_proj",
-                                           "linear_out", "lin_out", "intermediate"}  # fmt: skip
-    return paired
+        return not any(LAST_NORM.search(part) for part in module.path) and any(
+            FIRST_NORM.search(part) or SECOND_NORM.search(part) for part in module.path
+        )
+    return module.part in (UP | DOWN) - OFTEN_OUTSIDE
 
 
 def _width(blocks: list[list[Module]], outside: list[Module]) -> int:
@@ -93,8 +110,8 @@ def _width(blocks: list[list[Module]], outside: list[Module]) -> int:
         shared &= {min(fused[0].weight.shape)}
     if len(shared) != 1:
         raise RefusedError(
-            f"the width of its residual stream is not told: its matrices share the sizes {sorted(shared)}; say which tensor is "
-            "what with rename={...} and TransformerLens's names"
+            f"the width of its residual stream is not told: its matrices share the sizes {sorted(shared)}; "
+            "say which tensor is what with rename={...} and TransformerLens's names"
         )
     return shared.pop()
 
@@ -130,11 +147,19 @@ def _outer_state(outside: list[Module], d_model: int, source: Source) -> dict[st
     if "other" in found:
         open_roles = {"embedding", "read-out"} - found.keys()
         if len(open_roles) != 1:
-            raise RefusedError(f"{found['other'].name} has no known part in it; say what it is with rename={{...}}")
+            raise RefusedError(
+                f"{found['other'].name} has no known part in it; say what it is with rename={{...}}"
+            )
         found[open_roles.pop()] = found.pop("other")
-    if "read-out" not in found and any(source.settings.get(key) is True for key in TIED) and "embedding" in found:
+    if (
+        "read-out" not in found
+        and any(source.settings.get(key) is True for key in TIED)
+        and "embedding" in found
+    ):
         embedding = found["embedding"]
-        found["read-out"] = Module(None, ("unembed",), embedding.name, embedding.weight, embedding.kind, False)
+        found["read-out"] = Module(
+            None, ("unembed",), embedding.name, embedding.weight, embedding.kind, False
+        )
     missing = {"embedding", "read-out"} - found.keys()
     if missing:
         raise RefusedError(
@@ -146,7 +171,9 @@ def _outer_state(outside: list[Module], d_model: int, source: Source) -> dict[st
         "unembed.W_U": _columns(found["read-out"], d_model),
     }
     if (positions := found.get("positions")) is not None:
-        rows = positions.weight.reshape(-1, d_model) if positions.weight.ndim > 2 else _rows(positions, d_model)
+        rows = (
+            positions.weight.reshape(-1, d_model) if positions.weight.ndim > 2 else _rows(positions, d_model)
+        )
         state["pos_embed.W_pos"] = rows
     if (norm := found.get("norm")) is not None:
         state["ln_final.w"] = norm.weight
@@ -155,7 +182,9 @@ def _outer_state(outside: list[Module], d_model: int, source: Source) -> dict[st
             state[ours] = bias
     for role in ("embedding", "positions"):
         if role in found and found[role].bias is not None:
-            raise RefusedError(f"{found[role].bias_name} is a bias of the {role}, which cannot be represented")
+            raise RefusedError(
+                f"{found[role].bias_name} is a bias of the {role}, which cannot be represented"
+            )
     return {name: tensor.contiguous() for name, tensor in state.items()}
 
 
@@ -189,11 +218,16 @@ def _columns(module: Module, d_model: int) -> Tensor:
 def _oriented(module: Module, d_model: int, *, last: bool) -> Tensor:
     w, shape = module.weight, tuple(module.weight.shape)
     if w.ndim != 2 or d_model not in shape:
-        raise RefusedError(f"{module.name} {shape} has no side of {d_model}, the width of the residual stream")
+        raise RefusedError(
+            f"{module.name} {shape} has no side of {d_model}, the width of the residual stream"
+        )
     fits = shape[1 if last else 0] == d_model
     if module.kind != "raw" or module.exact:
         if not fits:
-            raise RefusedError(f"{module.name} {shape} has its {d_model} dimensions on the wrong side; say what it is with rename={{...}}")
+            raise RefusedError(
+                f"{module.name} {shape} has its {d_model} dimensions on the wrong side; "
+                "say what it is with rename={...}"
+            )
         return w
     if shape[0] == shape[1]:
         raise RefusedError(
@@ -204,6 +238,4 @@ def _oriented(module: Module, d_model: int, *, last: bool) -> Tensor:
     return w if fits else w.mT
 
 
-TORCH_TRANSFORMER = (
-    Layout("torch_attention", "a transformer of torch modules", _is_torch, _from_torch),
-)
+TORCH_TRANSFORMER = (Layout("torch_attention", "a transformer of torch modules", _is_torch, _from_torch),)
