@@ -120,9 +120,19 @@ def check_representable(settings: Mapping[str, Any]) -> None:
     Raises:
         RefusedError: with the setting.
     """
+    if "transformers_version" in settings and settings.get("model_type") not in HUGGING_FACE:
+        raise RefusedError(
+            f"its configuration is that of Hugging Face's {settings.get('model_type')!r}, whose code has parts of its own "
+            f"(offsets, scales, rotations); of theirs only {', '.join(HUGGING_FACE)} can be represented"
+        )
     for key, value in _entries(settings, tuple(REFUSED)):
         if REFUSED[key.lower()](value):
             raise RefusedError(f"its configuration says {key}={value!r}, which cannot be represented")
+    for key, value in _entries(settings, ROTARY):
+        if value:
+            raise RefusedError(
+                f"its configuration has {key}, so its positions are rotary, which cannot be represented"
+            )
     heads = {key: value for key, value in _entries(settings, (*SPELLINGS["n_heads"], *GROUPED)) if value}
     if any(key in GROUPED for key in heads) and len(set(heads.values())) > 1:
         raise RefusedError(
@@ -130,6 +140,11 @@ def check_representable(settings: Mapping[str, Any]) -> None:
         )
 
 
+HUGGING_FACE: dict[str, Mapping[str, Any]] = {
+    "gpt2": {"attention_dir": "causal", "norm_position": "pre", "normalization": "LN"},
+}
+"""Architectures of Hugging Face's transformers that ours has too, and what their code fixes."""
+ROTARY = ("rope_theta", "rope_parameters", "rope_scaling", "rotary_dim", "rotary_pct")
 GROUPED = ("n_key_value_heads", "num_kv_heads", "num_key_value_heads", "n_kv_heads", "n_kv_head")
 
 
