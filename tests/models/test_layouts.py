@@ -271,3 +271,11 @@ def test_damaged_header_is_refused(header):
     tensors, _ = own()
     with pytest.raises(CheckpointError, match="looks like a mechgrok network"):
         model_from_tensors(tensors, {CONFIG_KEY: header})
+
+
+def test_a_configuration_overrides_what_the_released_code_does_by_default():
+    tensors = nanda_tensors()
+    model = model_from_tensors(tensors, {"config": json.dumps({"act_type": "GeLU"})})
+    assert model.cfg.act_fn == "gelu"
+    assert model_from_tensors(tensors).cfg.act_fn == "relu"
+    assert "act_fn='relu' (Nanda et al. 2023's code)" in model_from_tensors(tensors).layout

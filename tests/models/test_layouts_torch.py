@@ -303,3 +303,33 @@ def test_rename_with_names_of_transformer_lens_tells_the_axes():
         model_from_tensors(tensors, HEADER, rename={"od": "blocks.0.mlp.W_in"})
     with pytest.raises(ConfigError, match="more than one tensor would be called pos"):
         model_from_tensors(tensors, HEADER, rename={"odd": "pos.weight"})
+
+
+def test_gpt2_as_hugging_face_writes_it():
+    """Matrices are [inputs, outputs], and the mask is called a bias."""
+    network = pytest.importorskip("transformers").GPT2LMHeadModel(
+        pytest.importorskip("transformers").GPT2Config(
+            vocab_size=P + 1, n_positions=3, n_embd=D, n_layer=2, n_head=HEADS, bos_token_id=P, eos_token_id=P
+        )
+    )
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    past = torch.ones(1, 1, 3, 3).tril().bool()
+    tensors = {**network.state_dict(), "transformer.h.0.attn.bias": past, "transformer.h.1.attn.bias": past}
+    settings = {"config": json.dumps(network.config.to_dict(), default=str)}
+    model = model_from_tensors(tensors, settings)
+    assert (model.cfg.act_fn, model.cfg.n_heads) == ("gelu_new", HEADS)
+    with torch.no_grad():
+        expected = network.eval()(TOKENS).logits[:, -1]
+    torch.testing.assert_close(model(TOKENS)[:, -1], expected, rtol=1e-5, atol=1e-5)
+    other = json.loads(settings["config"]) | {"model_type": "opt"}
+    with pytest.raises(CheckpointError, match="Hugging Face's 'opt'"):
+        model_from_tensors(tensors, {"config": json.dumps(other)})
+
+
+def test_whole_numbers_are_no_weights():
+    tensors = dict(Own().state_dict())
+    tensors["head.weight"] = (100 * tensors["head.weight"]).to(torch.int8)
+    with pytest.raises(CheckpointError, match=r"torch\.int8 and no floating-point"):
+        model_from_tensors(tensors, HEADER)

@@ -155,6 +155,11 @@ def _load_exactly(model: Network, state: Tensors, layout: Layout) -> None:
         for n in expected.keys() & given.keys()
         if expected[n] != given[n]
     ]
+    problems += [
+        f"{n} holds {t.dtype} and no floating-point numbers"
+        for n, t in state.items()
+        if not t.is_floating_point()
+    ]
     if problems:
         raise CheckpointError(
             f"the file looks like {layout.what}, but {'; '.join(sorted(problems)[:5])}. "

@@ -122,8 +122,8 @@ def check_representable(settings: Mapping[str, Any]) -> None:
     """
     if "transformers_version" in settings and settings.get("model_type") not in HUGGING_FACE:
         raise RefusedError(
-            f"its configuration is that of Hugging Face's {settings.get('model_type')!r}, whose code has parts of its own "
-            f"(offsets, scales, rotations); of theirs only {', '.join(HUGGING_FACE)} can be represented"
+            f"its configuration is that of Hugging Face's {settings.get('model_type')!r}, whose code has parts of its "
+            f"own (offsets, scales, rotations); of theirs only {', '.join(HUGGING_FACE)} can be represented"
         )
     for key, value in _entries(settings, tuple(REFUSED)):
         if REFUSED[key.lower()](value):
@@ -166,7 +166,7 @@ def _squeeze(value: Any) -> str:
 
 def _activation(key: str, value: Any) -> Any:
     text = _squeeze(value)
-    if value is None or isinstance(value, bool):
+    if not isinstance(value, str):
         return _SKIP
     if text not in ACTIVATIONS | GATED_ACTIVATIONS:
         raise RefusedError(
@@ -180,8 +180,8 @@ def _activation(key: str, value: Any) -> Any:
 def _direction(key: str, value: Any) -> Any:
     if isinstance(value, str) and value.lower() not in ("true", "false"):
         return _look_up(key, value, DIRECTIONS, "attention_dir")
-    if value is None:
-        return _SKIP
+    if value not in (True, False) and not isinstance(value, str):
+        return _SKIP  # a share of masked tokens, say
     yes = str(value).lower() in ("true", "1")
     if key.lower() in ("bidirectional", "is_bidirectional"):
         return "bidirectional" if yes else "causal"
@@ -190,7 +190,7 @@ def _direction(key: str, value: Any) -> Any:
 
 def _norm(key: str, value: Any) -> Any:
     text = _squeeze(value)
-    if text in PLACES:
+    if text in PLACES or not (value is None or isinstance(value, str | bool)):
         return _SKIP
     if value is None:
         return None
@@ -219,7 +219,9 @@ def _positions(key: str, value: Any) -> Any:
     table = {"learned": "learned", "standard": "learned", "absolute": "learned", "none": "none", "no": "none"}
     table |= {"true": "learned", "false": "none", "learnable": "learned", "embedding": "learned"}
     fixed = dict.fromkeys(("sinusoidal", "sin", "sine", "fixed", "sincos"), "sinusoidal")
-    return _SKIP if value is None else _look_up(key, _squeeze(value), table | fixed, "positions")
+    if not isinstance(value, str | bool):
+        return _SKIP
+    return _look_up(key, _squeeze(value), table | fixed, "positions")
 
 
 def _gated(key: str, value: Any) -> Any:

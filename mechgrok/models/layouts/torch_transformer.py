@@ -63,7 +63,10 @@ def _refuse_unused(left: dict[str, Tensor]) -> None:
             if re.search(r"bias_[kv]$", name)
             else ""
         )
-        raise RefusedError(f"{name} {tuple(tensor.shape)} is not part of the network{extra}")
+        raise RefusedError(
+            f"{name} {tuple(tensor.shape)} is not part of the network{extra}. If it has no effect, drop it "
+            "from the state dict; if it is known by another name, say it with rename={...}"
+        )
 
 
 def _split(modules: list[Module]) -> tuple[list[list[Module]], list[Module]]:

@@ -42,12 +42,16 @@ def _is_nanda(source: Source) -> bool:
 
 
 NANDA: dict[str, Any] = {"act_fn": "relu", "attention_dir": "causal", "normalization": None}
-"""What the code fixes by definition."""
+"""What the code fixes, unless a configuration says otherwise."""
 
 
 def _from_nanda(source: Source) -> Converted:
     """Released code of Nanda et al. 2023."""
-    return as_transformer(_turned(source), Facts(source), lens=True, by_layout=NANDA)
+    return as_transformer(_turned(source), Facts(_by_nanda(source)), lens=True)
+
+
+def _by_nanda(source: Source) -> Source:
+    return replace(source, fixed=NANDA, author="Nanda et al. 2023's code")
 
 
 def _turned(source: Source) -> dict[str, Tensor]:
@@ -90,7 +94,7 @@ def _from_attention_only(source: Source) -> Converted:
             state[f"blocks.{i}.attn.W_{letter}"] = state[f"blocks.{i}.attn.W_{letter}"] * 2**i
         state[f"blocks.{i}.attn.W_O"] = state[f"blocks.{i}.attn.W_O"] / 2 ** (i + 1)
     state["unembed.W_U"] = state["unembed.W_U"] * 2**n_layers
-    return as_transformer(state, Facts(source), lens=True, by_layout=NANDA)
+    return as_transformer(state, Facts(_by_nanda(source)), lens=True)
 
 
 def _is_pizza(source: Source) -> bool:
