@@ -279,3 +279,28 @@ def test_a_configuration_overrides_what_the_released_code_does_by_default():
     assert model.cfg.act_fn == "gelu"
     assert model_from_tensors(tensors).cfg.act_fn == "relu"
     assert "act_fn='relu' (Nanda et al. 2023's code)" in model_from_tensors(tensors).layout
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"attn_scale": 1.0}, "attn_scale=1.0; only the root of d_head=5"),
+        ({"attn_types": ["local"]}, "attn_types="),
+        ({"use_attn_scale": False}, "use_attn_scale=False, which cannot be represented"),
+        ({"attention_dir": "sideways"}, "attention_dir='sideways', which is not known"),
+        ({"n_heads": 3}, "n_heads=3, but its tensors says 2"),
+    ],
+)
+def test_settings_of_transformer_lens_that_cannot_be_are_refused(settings, text):
+    tensors = transformer_lens_tensors(CFG.replace(**FULL))
+    told = {"act_fn": "relu", "attention_dir": "causal", "attn_scale": 5**0.5}
+    assert model_from_tensors(tensors, {"config": json.dumps(told)}).cfg.act_fn == "relu"
+    with pytest.raises(CheckpointError, match=text):
+        model_from_tensors(tensors, {"config": json.dumps(told | settings)})
+
+
+def test_our_configuration_beside_our_names_tells_everything():
+    cfg = CFG.replace(normalization="LN", norm_position="post", final_norm=False, act_fn="silu", eps=1e-3)
+    model = HookedTransformer(cfg, seed=0)
+    found = model_from_tensors(model.state_dict(), {"config": json.dumps(cfg.to_json())})
+    assert found.cfg == cfg

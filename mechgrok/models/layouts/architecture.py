@@ -8,7 +8,7 @@ from torch import Tensor
 from mechgrok.config import ModelConfig
 from mechgrok.models.layouts.facts import Facts, check_sizes
 from mechgrok.models.layouts.refusals import RefusedError
-from mechgrok.models.layouts.settings import said
+from mechgrok.models.layouts.settings import check_scale, said
 from mechgrok.models.layouts.source import Converted
 
 State = dict[str, Tensor]
@@ -34,6 +34,7 @@ def as_transformer(
     n_layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
     n_heads, d_model, d_head = state["blocks.0.attn.W_Q"].shape
     check_sizes(facts.source.settings, facts.source.known, {"n_layers": n_layers, "d_model": d_model})
+    check_scale(facts.source.settings, d_head)
     mlp = state.get("blocks.0.mlp.W_in")
     learned = "pos_embed.W_pos" in state
     values: dict[str, Any] = {"n_heads": facts.find("n_heads", seen=n_heads)}
@@ -106,7 +107,7 @@ def _norms(state: State, facts: Facts, fixed: Mapping[str, Any], *, lens: bool) 
         raise RefusedError("it has a final norm but none in its blocks, which cannot be represented")
     _fill_norm_biases(state, weights, kind)
     if lens:
-        found["norm_position"] = facts.find("norm_position", by_layout="pre")
+        found["norm_position"] = facts.find("norm_position", granted="pre", why="as TransformerLens has it")
     elif "normalization" in facts.source.known:
         # Our configuration means pre-norm by it, unless it says otherwise.
         found["norm_position"] = facts.find("norm_position", granted="pre", why="said with normalization=")

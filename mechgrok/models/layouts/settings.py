@@ -77,6 +77,7 @@ REFUSED: dict[str, Callable[[Any], bool]] = {
     "scale_attn_by_inverse_layer_idx": bool,
     "post_embedding_ln": bool,
     "use_local_attn": bool,
+    "attn_types": lambda v: bool(v) and "local" in v,
     "use_qk_norm": bool,
     "qk_norm": bool,
     "add_bias_kv": bool,
@@ -146,6 +147,20 @@ HUGGING_FACE: dict[str, Mapping[str, Any]] = {
 """Architectures of Hugging Face's transformers that ours has too, and what their code fixes."""
 ROTARY = ("rope_theta", "rope_parameters", "rope_scaling", "rotary_dim", "rotary_pct")
 GROUPED = ("n_key_value_heads", "num_kv_heads", "num_key_value_heads", "n_kv_heads", "n_kv_head")
+
+
+def check_scale(settings: Mapping[str, Any], d_head: int) -> None:
+    """Refuse attention whose scores are divided by anything but the root of d_head; -1 stands for that root.
+
+    Raises:
+        RefusedError: with the setting.
+    """
+    for key, value in _entries(settings, ("attn_scale",)):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and value > 0 and abs(value - d_head**0.5) > 1e-4:
+            raise RefusedError(
+                f"its configuration says {key}={value!r}; only the root of d_head={d_head} can be represented"
+            )
 
 
 def _entries(settings: Mapping[str, Any], keys: Collection[str]) -> Iterator[tuple[str, Any]]:
