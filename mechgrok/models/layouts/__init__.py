@@ -163,8 +163,8 @@ def _load_exactly(model: Network, state: Tensors, layout: Layout) -> None:
     if problems:
         raise CheckpointError(
             f"the file looks like {layout.what}, but {'; '.join(sorted(problems)[:5])}. "
-            "Name another layout with layout=..., the architecture with config=..., or drop from the state dict what has "
-            "no effect"
+            "Name another layout with layout=..., the architecture with config=..., or drop from the state "
+            "dict what has no effect"
         )
     if all(tensor.dtype == torch.float64 for tensor in state.values()):
         model.double()
