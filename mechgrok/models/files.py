@@ -37,7 +37,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     raise CheckpointError(f"{path.name} is none of .safetensors, .pt, .pth; no other format is read")
 
 
-def read_model(path: Path, *, layout: str | None = None, config: NetworkConfig | None = None) -> Network:
+def read_model(
+    path: Path,
+    *,
+    layout: str | None = None,
+    config: NetworkConfig | None = None,
+    rename: Mapping[str, str] | None = None,
+) -> Network:
     """The network in one file; arguments and errors as in `model_from_tensors` and `read_tensors`.
 
     Where the header holds no configuration of its author, the JSON file beside it counts: config_X.json for
@@ -47,7 +53,7 @@ def read_model(path: Path, *, layout: str | None = None, config: NetworkConfig |
     if SETTINGS_KEY not in header and CONFIG_KEY not in header:
         header = header | _settings_beside(path)
     try:
-        return model_from_tensors(tensors, header, layout=layout, config=config)
+        return model_from_tensors(tensors, header, layout=layout, config=config, rename=rename)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
 

@@ -13,7 +13,7 @@ from mechgrok.errors import ConfigError
 from mechgrok.models.protocol import device_of
 from mechgrok.models.transformer import HookedTransformer
 
-ACTIVATIONS = ("relu", "gelu")
+ACTIVATIONS = ("relu", "gelu", "gelu_new", "silu")
 """Activation functions that TransformerLens knows too, under the same name."""
 
 
@@ -30,7 +30,8 @@ def to_transformer_lens(model: HookedTransformer) -> Any:
         The network, in the precision, on the device and in the training mode of `model`.
 
     Raises:
-        ConfigError: the activation function has no counterpart.
+        ConfigError: the activation function, the place of the norms or a missing final norm has no counterpart,
+            or a gated MLP has biases.
 
     >>> from mechgrok.config import ModelConfig
     >>> model = HookedTransformer(ModelConfig(d_vocab=8, d_vocab_out=7, n_ctx=3, d_model=16), seed=0)
@@ -44,6 +45,12 @@ def to_transformer_lens(model: HookedTransformer) -> Any:
         raise ConfigError(
             f"TransformerLens does not know the activation function {cfg.act_fn!r}; of ours it knows "
             f"{', '.join(ACTIVATIONS)}. The analyses accept the network as it is"
+        )
+    if cfg.normalization and (cfg.norm_position == "post" or not cfg.final_norm):
+        raise ConfigError(
+            "TransformerLens's networks have norms before the parts of a block and before the unembedding; got "
+            f"norm_position={cfg.norm_position!r}, final_norm={cfg.final_norm}. The analyses accept the network as "
+            "it is"
         )
     build = _bridge if _major_version() >= 4 else _hooked_transformer
     # Both draw initial weights, some even if told not to.
@@ -66,6 +73,12 @@ def _bridge(settings: dict[str, Any], state: dict[str, Tensor]) -> Any:
     from transformer_lens.model_bridge.sources.native import boot
     from transformer_lens.utilities.tl_checkpoint_conversion import convert_tl_checkpoint
 
+    gated = (
+        [name for name in state if name.endswith(("mlp.b_in", "mlp.b_out"))] if settings["gated_mlp"] else []
+    )
+    if any(bool(state[name].any()) for name in gated):
+        raise ConfigError("a gated MLP of TransformerLens 4 has no biases; this network has them")
+    state = {name: tensor for name, tensor in state.items() if name not in gated}
     native = boot(TransformerBridgeConfig(**settings), device=settings["device"], dtype=settings["dtype"])
     native.load_state_dict(convert_tl_checkpoint(state, native.cfg))
     return native
@@ -92,6 +105,8 @@ def _settings(model: HookedTransformer) -> dict[str, Any]:
         "attn_only": cfg.attn_only,
         "attention_dir": cfg.attention_dir,
         "normalization_type": cfg.normalization,
+        "eps": cfg.eps,
+        "gated_mlp": cfg.gated_mlp,
         "init_weights": False,
         "dtype": model.W_E.dtype,
         "device": str(device_of(model)),

@@ -121,7 +121,9 @@ def test_the_device_stays_and_inputs_follow():
 
 
 def test_an_activation_function_that_they_lack_is_refused():
-    with pytest.raises(mg.ConfigError, match=r"activation function 'square'; of ours it knows relu, gelu\."):
+    with pytest.raises(
+        mg.ConfigError, match=r"activation function 'square'; of ours it knows relu, gelu, gelu_new, silu\."
+    ):
         to_transformer_lens(random_network(act_fn="square"))
 
 
@@ -151,8 +153,9 @@ def test_a_saved_state_dict_opens_as_the_same_network(model, tmp_path):
     torch.save(native.state_dict(), file)
     # What no tensor says.
     said = mg.ModelConfig(
-        n_heads=cfg.n_heads, act_fn=cfg.act_fn, attention_dir=cfg.attention_dir, output=cfg.output
-    )
+        n_heads=cfg.n_heads, act_fn=cfg.act_fn, attention_dir=cfg.attention_dir, output=cfg.output,
+        normalization=cfg.normalization,
+    )  # fmt: skip
     found = mg.load_model(file, config=said)
     assert ("TransformerBridge" if IS_4 else "HookedTransformer") in found.layout
     torch.testing.assert_close(found(TOKENS), native(TOKENS), rtol=1e-12, atol=1e-12)
@@ -163,7 +166,37 @@ def test_heads_that_lie_side_by_side_must_be_counted_by_the_caller(tmp_path):
     native = to_transformer_lens(random_network())
     file = tmp_path / "theirs.pt"
     torch.save(native.state_dict(), file)
-    with pytest.raises(mg.CheckpointError, match=r"say config=ModelConfig\(n_heads=\.\.\.\)"):
+    with pytest.raises(mg.CheckpointError, match=r"say config=ModelConfig\(n_heads=4"):
         mg.load_model(file)
     with pytest.raises(mg.CheckpointError, match="TransformerBridge"):
         mg.load_model(file, config=mg.ModelConfig(n_heads=7))
+
+
+NORMS = ("LN", "LNPre", "RMS", "RMSPre")
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("norm", NORMS)
+def test_every_norm_and_gate_is_the_same_in_both_and_opens_again(norm, gated, tmp_path):
+    biased = not gated  # in version 4 gated MLPs have no biases
+    model = random_network(normalization=norm, gated_mlp=gated, act_fn="silu", mlp_bias=biased, eps=1e-4)
+    native = to_transformer_lens(model)
+    tight = 1e-5 if norm == "RMS" else 1e-9  # their RMSNorm computes in float32
+    torch.testing.assert_close(native(TOKENS), model(TOKENS), rtol=tight, atol=tight)
+    file = tmp_path / "theirs.pt"
+    torch.save(native.state_dict(), file)
+    said = {"n_heads": 4, "act_fn": "silu", "attention_dir": "causal", "eps": 1e-4}
+    found = mg.load_model(file, config=mg.ModelConfig(**said, normalization=norm))
+    assert (found.cfg.normalization, found.cfg.gated_mlp) == (norm, gated)
+    torch.testing.assert_close(found(TOKENS), model(TOKENS), rtol=1e-9, atol=1e-9)
+    if norm.endswith("Pre"):  # leaves no trace in the tensors
+        with pytest.raises(mg.CheckpointError, match=r"which norms it has, if any"):
+            mg.load_model(file, config=mg.ModelConfig(**said))
+    else:
+        assert mg.load_model(file, config=mg.ModelConfig(**said)).cfg.normalization == norm
+
+
+@pytest.mark.parametrize("change", [{"norm_position": "post"}, {"final_norm": False}])
+def test_norms_in_places_that_transformer_lens_does_not_have_are_refused(change):
+    with pytest.raises(mg.ConfigError, match=r"norms before the parts of a block.*norm_position="):
+        to_transformer_lens(random_network(normalization="LN", **change))

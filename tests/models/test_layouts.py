@@ -13,6 +13,8 @@ from mechgrok.models.layouts import CONFIG_KEY, LAYOUTS, model_from_tensors
 from mechgrok.models.transformer import HookedTransformer
 
 CFG = ModelConfig(d_vocab=8, d_vocab_out=8, n_ctx=3, d_model=6, n_heads=2, d_head=5, d_mlp=9)
+SAID = ModelConfig(act_fn="relu", attention_dir="causal", normalization=None)
+"""What no tensor tells."""
 TOKENS = torch.cartesian_prod(torch.arange(7), torch.arange(7), torch.tensor([7]))
 
 
@@ -97,7 +99,9 @@ FULL = {"attn_bias": True, "unembed_bias": True}
 def test_transformer_lens_state_dict_is_taken_as_it_is(options):
     cfg = CFG.replace(**FULL, **options)
     tensors = transformer_lens_tensors(cfg)
-    model = model_from_tensors({**tensors, **buffers(cfg.n_layers)})
+    none = {} if cfg.positions == "learned" else {"positions": "none"}
+    said = ModelConfig(act_fn="relu", attention_dir="causal", normalization=cfg.normalization, **none)
+    model = model_from_tensors({**tensors, **buffers(cfg.n_layers)}, config=said)
     assert model.cfg == cfg
     assert "TransformerLens" in model.layout
     state = model.state_dict()
@@ -126,7 +130,9 @@ def test_own_header_brings_everything_back(options):
 
 def test_own_tensors_without_their_header_still_load():
     tensors, _ = own()
-    assert model_from_tensors(tensors).cfg == CFG
+    assert model_from_tensors(tensors, config=SAID).cfg == CFG
+    with pytest.raises(CheckpointError, match=r"say config=ModelConfig\(act_fn=.*attention_dir="):
+        model_from_tensors(tensors)
 
 
 def test_float64_stays_float64():
@@ -194,7 +200,22 @@ def each_tensor(kind: str) -> list[str]:
 
 # Without these the tensors are those of a smaller architecture, which is then what they are taken for.
 OPTIONAL = {"pos_embed.W_pos", "unembed.b_U"}
+ZERO = {
+    "blocks.0.attn.b_Q",
+    "blocks.0.attn.b_K",
+    "blocks.0.attn.b_V",
+    "blocks.0.attn.b_O",
+    "blocks.0.mlp.b_in",
+    "blocks.0.mlp.b_out",
+}
+"""Where others of their kind are there, a network without one of these has zeros in their place."""
+UNTOLD = ModelConfig(act_fn="relu", attention_dir="causal", normalization=None, positions="none")
 CASES = [(kind, name) for kind in MAKERS for name in each_tensor(kind)]
+
+
+def told(kind: str) -> ModelConfig | None:
+    """What no tensor tells; our own header tells everything."""
+    return None if kind == "mechgrok" else SAID
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
@@ -202,10 +223,16 @@ def test_missing_tensor_is_named(kind, name):
     tensors, header = MAKERS[kind]()
     rest = {n: t for n, t in tensors.items() if n != name}
     if kind != "mechgrok" and name in OPTIONAL:
-        assert name not in model_from_tensors(rest, header).state_dict()
+        assert (
+            name
+            not in model_from_tensors(rest, header, config=UNTOLD if "pos" in name else SAID).state_dict()
+        )
+        return
+    if kind != "mechgrok" and name in ZERO:
+        assert not model_from_tensors(rest, header, config=told(kind)).state_dict()[name].any()
         return
     with pytest.raises(CheckpointError, match=f"the file looks like .*{LAYOUTS[kind].what[:12]}"):
-        model_from_tensors(rest, header)
+        model_from_tensors(rest, header, config=told(kind))
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -213,14 +240,14 @@ def test_missing_tensor_that_gives_a_size_is_named(kind):
     tensors, header = MAKERS[kind]()
     rest = {n: t for n, t in tensors.items() if n != "unembed.W_U"}
     with pytest.raises(CheckpointError, match=r"unembed\.W_U is missing"):
-        model_from_tensors(rest, header)
+        model_from_tensors(rest, header, config=told(kind))
 
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_extra_tensor_is_named(kind):
     tensors, header = MAKERS[kind]()
     with pytest.raises(CheckpointError, match=r"blocks\.0\.attn\.b_X \(4,\) is not part of the network"):
-        model_from_tensors({**tensors, "blocks.0.attn.b_X": torch.zeros(4)}, header)
+        model_from_tensors({**tensors, "blocks.0.attn.b_X": torch.zeros(4)}, header, config=told(kind))
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
@@ -230,10 +257,10 @@ def test_wrong_shape_is_refused(kind, name, change):
     old = tensors[name]
     new = torch.cat([old, old[:1]]) if change == "longer" else old.reshape(-1)[None, None, None]
     if change == "longer" and kind != "mechgrok" and name == "pos_embed.W_pos":
-        assert model_from_tensors({**tensors, name: new}, header).cfg.n_ctx == 4
+        assert model_from_tensors({**tensors, name: new}, header, config=told(kind)).cfg.n_ctx == 4
         return
     with pytest.raises(CheckpointError, match="the file looks like"):
-        model_from_tensors({**tensors, name: new}, header)
+        model_from_tensors({**tensors, name: new}, header, config=told(kind))
 
 
 @pytest.mark.parametrize(
@@ -244,3 +271,36 @@ def test_damaged_header_is_refused(header):
     tensors, _ = own()
     with pytest.raises(CheckpointError, match="looks like a mechgrok network"):
         model_from_tensors(tensors, {CONFIG_KEY: header})
+
+
+def test_a_configuration_overrides_what_the_released_code_does_by_default():
+    tensors = nanda_tensors()
+    model = model_from_tensors(tensors, {"config": json.dumps({"act_type": "GeLU"})})
+    assert model.cfg.act_fn == "gelu"
+    assert model_from_tensors(tensors).cfg.act_fn == "relu"
+    assert "act_fn='relu' (Nanda et al. 2023's code)" in model_from_tensors(tensors).layout
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"attn_scale": 1.0}, "attn_scale=1.0; only the root of d_head=5"),
+        ({"attn_types": ["local"]}, "attn_types="),
+        ({"use_attn_scale": False}, "use_attn_scale=False, which cannot be represented"),
+        ({"attention_dir": "sideways"}, "attention_dir='sideways', which is not known"),
+        ({"n_heads": 3}, "n_heads=3, but its tensors says 2"),
+    ],
+)
+def test_settings_of_transformer_lens_that_cannot_be_are_refused(settings, text):
+    tensors = transformer_lens_tensors(CFG.replace(**FULL))
+    told = {"act_fn": "relu", "attention_dir": "causal", "attn_scale": 5**0.5}
+    assert model_from_tensors(tensors, {"config": json.dumps(told)}).cfg.act_fn == "relu"
+    with pytest.raises(CheckpointError, match=text):
+        model_from_tensors(tensors, {"config": json.dumps(told | settings)})
+
+
+def test_our_configuration_beside_our_names_tells_everything():
+    cfg = CFG.replace(normalization="LN", norm_position="post", final_norm=False, act_fn="silu", eps=1e-3)
+    model = HookedTransformer(cfg, seed=0)
+    found = model_from_tensors(model.state_dict(), {"config": json.dumps(cfg.to_json())})
+    assert found.cfg == cfg

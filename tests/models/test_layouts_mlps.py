@@ -13,6 +13,7 @@ from mechgrok.models.layouts import model_from_tensors
 
 P = 7
 EMBEDDINGS = ("emb0.weight", "emb1.weight", "emb2.weight")
+RELU = MLPConfig(act_fn="relu")
 TOKENS = torch.cartesian_prod(torch.arange(P), torch.arange(P))
 
 
@@ -21,7 +22,7 @@ def draw(*shape: int, seed: int) -> Tensor:
 
 
 def check(tensors: dict[str, Tensor], expected: Tensor, what: str, config: MLPConfig | None = None) -> None:
-    model = model_from_tensors(tensors, config=config)
+    model = model_from_tensors(tensors, config=config or RELU)
     assert what in model.layout
     torch.testing.assert_close(model(TOKENS)[:, -1], expected, rtol=1e-5, atol=1e-5)
 
@@ -122,7 +123,7 @@ def test_the_activation_can_be_told():
 )  # fmt: skip
 def test_what_cannot_be_represented_is_refused(shapes: dict, text: str):
     with pytest.raises(CheckpointError, match=text):
-        model_from_tensors({name: torch.zeros(shape) for name, shape in shapes.items()})
+        model_from_tensors({name: torch.zeros(shape) for name, shape in shapes.items()}, config=RELU)
 
 
 def test_whole_analysis_of_a_one_hot_network_with_gromovs_weights():

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mechgrok import ModelConfig, build_model, modular_task
 from mechgrok.errors import ConfigError, TaskError
-from mechgrok.models.transformer import HookedTransformer
+from mechgrok.models.transformer import ACTIVATIONS, HookedTransformer
 from mechgrok.tasks import Task
 from mechgrok.training.fast import FastStep
 from mechgrok.training.objectives import CrossEntropy, make_objective
@@ -34,7 +34,7 @@ CONFIGS = st.builds(
     d_head=st.sampled_from([0, 5]),
     d_mlp=st.sampled_from([0, 7, 40]),
     attn_only=st.booleans(),
-    act_fn=st.sampled_from(["relu", "gelu", "square"]),
+    act_fn=st.sampled_from(list(ACTIVATIONS)),
     attention_dir=st.sampled_from(["causal", "bidirectional"]),
     attention_rate=st.sampled_from([0.0, 0.3, 1.0]),
     positions=st.sampled_from(["learned", "none"]),

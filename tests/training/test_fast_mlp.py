@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mechgrok import MLPConfig, build_model, modular_task
 from mechgrok.errors import ConfigError
 from mechgrok.models.mlp import HookedMLP
+from mechgrok.models.transformer import ACTIVATIONS
 from mechgrok.tasks import Task
 from mechgrok.training.fast_mlp import FastMLPStep
 from mechgrok.training.objectives import CrossEntropy, make_objective
@@ -34,7 +35,7 @@ OPTIONS = {
     "d_embed": [3, 8, 17],
     "d_mlp": [5, 12, 40],
     "n_layers": [1, 2, 3],
-    "act_fn": ["relu", "gelu", "square"],
+    "act_fn": list(ACTIVATIONS),
     "mlp_bias": [True, False],
     "bias_per_operand": [True, False],
     "readout": ["direct", "factored", "tied"],
@@ -183,7 +184,7 @@ def test_unused_tokens_get_zero_gradient():
 
 
 @pytest.mark.parametrize("folded", [True, False])
-@pytest.mark.parametrize("act_fn", ["relu", "gelu", "square"])
+@pytest.mark.parametrize("act_fn", list(ACTIVATIONS))
 def test_logits_are_the_networks(folded, act_fn):
     task = modular_task("mul", 7, sequence=("a", "b"))
     config = MLPConfig(d_embed=8, d_mlp=16, n_layers=2, act_fn=act_fn, readout="tied", unembed_bias=True)
