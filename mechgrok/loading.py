@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from mechgrok.config import NetworkConfig
-from mechgrok.errors import CheckpointError
 from mechgrok.models.files import read_model
 from mechgrok.models.networks import Network
 from mechgrok.runs import load_run, run_of
@@ -18,16 +17,18 @@ def load_model(
     config: NetworkConfig | None = None,
     *,
     layout: str | None = None,
+    key: str | None = None,
 ) -> Network:
     """The network in a run folder or in a file, ours or other people's.
 
     Args:
-        path: folder of a run, or the name of one that comes with mechgrok (`shipped_runs`), or a .safetensors,
-            .pt or .pth file with named tensors. A checkpoint where a run put it has that run's task.
-        step: of a run, the checkpoint; None takes the newest.
+        path: folder of a run, or the name of one that comes with mechgrok (`shipped_runs`), or a file with named
+            tensors: .safetensors, .npz, or what torch.save wrote. A checkpoint where a run put it has that run's task.
+        step: of a run, the checkpoint; of a file that holds the weights of several steps, which. None takes the newest.
         task: what the network computes, where that is not stored with it and cannot be inferred.
         config: the fields that are set in it override what the tensors suggest, for what shapes cannot tell.
         layout: how the tensors are named and laid out; None detects it.
+        key: where a file holds weights in several places, the keys that lead to those that are meant: "ema.model".
 
     Returns:
         The network; `model.layout` says what the file was taken for.
@@ -38,10 +39,8 @@ def load_model(
     path = folder_or_shipped(path)
     if path.is_dir():
         model = load_run(path).model(step)
-    elif step is not None:
-        raise CheckpointError(f"step={step} needs the folder of a run; {path} is a file or missing")
     else:
-        model = read_model(path, layout=layout, config=config)
+        model = read_model(path, key=key, step=step, layout=layout, config=config)
         run = run_of(path)
         model.task = model.task if run is None else run.task
     if task is not None:

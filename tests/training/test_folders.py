@@ -54,7 +54,9 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
 
 def test_a_folder_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(mg.CheckpointError, match="cannot write"):
+    with pytest.raises(
+        mg.CheckpointError, match="cannot write .*: it is a file|cannot write .*Not a directory"
+    ):
         create_run(tmp_path / "file" / "run", PLAN)
 
 
@@ -63,7 +65,7 @@ def test_a_start_that_was_cut_off_can_be_made_again(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("mechgrok.runs.write_json", stop)
+        patch.setattr("mechgrok.runs.run.write_json", stop)
         with pytest.raises(KeyboardInterrupt):
             create_run(tmp_path / "run", PLAN)
     assert find_run(tmp_path / "run", PLAN) is None
