@@ -86,7 +86,10 @@ Name = Annotated[str, AfterValidator(_check_name)]
 
 InitScheme = Literal["nanda", "pizza", "furuta", "tl"]
 MLPInit = Literal["pizza", "fan_in", "xavier"]
-Activation = Literal["relu", "gelu", "square"]
+Activation = Literal["relu", "gelu", "gelu_new", "silu", "tanh", "sigmoid", "square"]
+"""TransformerLens's names; "gelu" is the exact one, "gelu_new" its approximation by a tanh."""
+Normalization = Literal["LN", "LNPre", "RMS", "RMSPre"]
+"""TransformerLens's names: LayerNorm or RMSNorm, with weights of its own or ("Pre") without."""
 
 
 class ModelConfig(Config):
@@ -100,7 +103,13 @@ class ModelConfig(Config):
         attn_only: leaves the MLP out; d_mlp is then 0.
         attention_rate: alpha of Zhong et al. 2023: pattern <- alpha * pattern + (1 - alpha), so that at 0
             every position adds the full value of every position.
-        normalization: None or "LN", LayerNorm before each block part and before the unembedding.
+        normalization: None, or which norm stands before each block part and before the unembedding: "LN" and "RMS"
+            have weights, "LNPre" and "RMSPre" have none.
+        norm_position: "pre", before each part of a block, or "post", after what it writes was added to the residual
+            stream.
+        final_norm: whether there is a norm before the unembedding too; without `normalization` there is none.
+        eps: what the norms add to the variance, or to the mean square, before its root is taken.
+        gated_mlp: the MLP multiplies act_fn(x @ W_gate) by x @ W_in, as SwiGLU and GeGLU do.
         init: scheme for the initial weights; see `mechgrok.models.init`.
     """
 
@@ -119,7 +128,11 @@ class ModelConfig(Config):
     attention_dir: Literal["causal", "bidirectional"] = "causal"
     attention_rate: Rate = 1.0
     positions: Literal["learned", "none"] = "learned"
-    normalization: Literal["LN"] | None = None
+    normalization: Normalization | None = None
+    norm_position: Literal["pre", "post"] = "pre"
+    final_norm: bool = True
+    eps: Positive = 1e-5
+    gated_mlp: bool = False
     attn_bias: bool = False
     mlp_bias: bool = True
     unembed_bias: bool = False

@@ -1,9 +1,14 @@
 """One way to open a network, whatever it is stored as."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from torch import Tensor
+
 from mechgrok.config import NetworkConfig
+from mechgrok.errors import CheckpointError
 from mechgrok.models.files import read_model
+from mechgrok.models.layouts import model_from_tensors
 from mechgrok.models.networks import Network
 from mechgrok.runs import load_run, run_of
 from mechgrok.shipped import folder_or_shipped
@@ -11,38 +16,74 @@ from mechgrok.tasks import Task
 
 
 def load_model(
-    path: str | Path,
+    path: str | Path | Mapping[str, Tensor],
     step: int | None = None,
     task: Task | None = None,
     config: NetworkConfig | None = None,
     *,
     layout: str | None = None,
+    rename: Mapping[str, str] | None = None,
     key: str | None = None,
 ) -> Network:
-    """The network in a run folder or in a file, ours or other people's.
+    """The network in a run folder or in a file, ours or other people's, or in a state dict.
 
     Args:
         path: folder of a run, or the name of one that comes with mechgrok (`shipped_runs`), or a file with named
-            tensors: .safetensors, .npz, or what torch.save wrote. A checkpoint where a run put it has that run's task.
+            tensors: .safetensors, .npz, or what torch.save wrote; or the named tensors themselves. A checkpoint where a
+            run put it has that run's task.
         step: of a run, the checkpoint; of a file that holds the weights of several steps, which. None takes the newest.
         task: what the network computes, where that is not stored with it and cannot be inferred.
         config: the fields that are set in it override what the tensors suggest, for what shapes cannot tell.
         layout: how the tensors are named and laid out; None detects it.
+        rename: other names for tensors of a file, by their names there; see `model_from_tensors`.
         key: where a file holds weights in several places, the keys that lead to those that are meant: "ema.model".
 
     Returns:
-        The network; `model.layout` says what the file was taken for.
+        The network; `model.layout` says what the file was taken for, and what no tensor of it tells.
 
     Raises:
         CheckpointError: nothing there, or nothing that can be read; the text says why.
+        ConfigError: `layout` or `rename` name what is not there.
+
+    >>> import mechgrok as mg
+    >>> network = mg.cosine_network(5, {2: 1.0})
+    >>> said = mg.ModelConfig(act_fn="square", attention_dir="bidirectional", attention_rate=0.0, positions="none")
+    >>> mg.load_model(network.state_dict(), config=said).cfg.act_fn
+    'square'
     """
-    path = folder_or_shipped(path)
-    if path.is_dir():
-        model = load_run(path).model(step)
+    if isinstance(path, Mapping):
+        if not (step is None and key is None):
+            raise CheckpointError(f"step={step} and key={key!r} are for files; a state dict was given")
+        model = model_from_tensors(_copied(path), layout=layout, config=config, rename=rename)
     else:
-        model = read_model(path, key=key, step=step, layout=layout, config=config)
-        run = run_of(path)
-        model.task = model.task if run is None else run.task
+        model = _stored(folder_or_shipped(path), step, config, layout, rename, key)
     if task is not None:
         model.task = task
+    return model
+
+
+def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that do not change with the network that they come from."""
+    wrong = [
+        name for name, tensor in state.items() if not isinstance(name, str) or not isinstance(tensor, Tensor)
+    ]
+    if wrong or not state:
+        shown = f"{wrong[0]!r} is none" if wrong else "it is empty"
+        raise CheckpointError(f"a state dict holds tensors by their names; {shown}")
+    return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+
+
+def _stored(
+    path: Path,
+    step: int | None,
+    config: NetworkConfig | None,
+    layout: str | None,
+    rename: Mapping[str, str] | None,
+    key: str | None,
+) -> Network:
+    if path.is_dir():
+        return load_run(path).model(step)
+    model = read_model(path, key=key, step=step, layout=layout, config=config, rename=rename)
+    run = run_of(path)
+    model.task = model.task if run is None else run.task
     return model

@@ -3,6 +3,7 @@
 import json
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.formats import SUFFIXES, find_format
 from mechgrok.models.layouts import CONFIG_KEY, SETTINGS_KEY, model_from_tensors
+from mechgrok.models.layouts.source import LayoutNote
 from mechgrok.models.nested_weights import Found, find_weights, joined_settings, without_prefixes
 from mechgrok.models.networks import Network, make_network
 from mechgrok.models.pickles import as_plain, read_pickle
@@ -42,6 +44,7 @@ def read_model(
     step: int | None = None,
     layout: str | None = None,
     config: NetworkConfig | None = None,
+    rename: Mapping[str, str] | None = None,
 ) -> Network:
     """The network in one file; further errors as in `model_from_tensors` and `read_tensors`.
 
@@ -52,16 +55,17 @@ def read_model(
         key: where weights lie in several places of the file, the keys that lead to those that are meant, joined by
             dots: "ema.model".
         step: where the file holds the weights of several steps, which; None takes the newest.
-        layout, config: as in `model_from_tensors`.
+        layout, config, rename: as in `model_from_tensors`; `rename` takes names without prefixes of wrappers.
     """
     path = Path(path)
     found, header = _read(path, key, step)
     if CONFIG_KEY not in header:
         settings = joined_settings(found.settings, _object(header.get(SETTINGS_KEY)), _settings_beside(path))
         header = header | ({SETTINGS_KEY: json.dumps(settings)} if settings else {})
-    model = network_of(without_prefixes(found.tensors), header, path, layout=layout, config=config)
-    if found.step:
-        model.layout = f"{model.layout}; {found.step}"
+    tensors = without_prefixes(found.tensors)
+    model = network_of(tensors, header, path, layout=layout, config=config, rename=rename)
+    if found.step and isinstance(model.layout, LayoutNote):
+        model.layout = LayoutNote(model.layout.what, (*model.layout.notes, found.step))
     return model
 
 
@@ -72,6 +76,7 @@ def network_of(
     *,
     layout: str | None = None,
     config: NetworkConfig | None = None,
+    rename: Mapping[str, str] | None = None,
 ) -> Network:
     """The network in tensors that were read from a file; weights that are not finite are warned of.
 
@@ -80,7 +85,7 @@ def network_of(
     """
     try:
         _check_sizes(tensors, header)
-        model = model_from_tensors(tensors, header, layout=layout, config=config)
+        model = model_from_tensors(tensors, header, layout=layout, config=config, rename=rename)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     broken = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
@@ -132,8 +137,8 @@ def write_model(model: Network, path: str | Path, header: dict[str, str] | None 
     ]
     if differing:
         raise CheckpointError(
-            f"cannot write {path}: {', '.join(sorted(differing)[:3])} of the network are not as its configuration says, "
-            "and it could not be read again"
+            f"cannot write {path}: {', '.join(sorted(differing)[:3])} of the network are not as its configuration "
+            "says, and it could not be read again"
         )
     write_tensors(path, tensors, {CONFIG_KEY: json.dumps(model.cfg.to_json())} | (header or {}))
 

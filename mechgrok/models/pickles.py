@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mechgrok.errors import CheckpointError
 
-UNSAFE = re.compile(r"GLOBAL ([\w.]+)|class (?:is )?`?([\w.]+)`?")
+UNSAFE = re.compile(r"GLOBAL ([\w.]+)|but got <class '([\w.]+)'>")
 """How torch names what it refuses."""
 OLD_MODULE, NEW_MODULE = "numpy.core.multiarray", "numpy._core.multiarray"
 """Where numpy before and after 2.0 has the functions that put arrays and scalars together."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,10 @@ from mechgrok.models.init import initialise
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "gelu": functional.gelu,
+    "gelu_new": partial(functional.gelu, approximate="tanh"),
+    "silu": functional.silu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
     "square": torch.square,
 }
 
@@ -50,18 +55,30 @@ class PosEmbed(nn.Module):
         return self.W_pos[: tokens.shape[1]].expand(len(tokens), -1, -1)
 
 
-class LayerNorm(nn.Module):
-    """LayerNorm over d_model."""
+class Norm(nn.Module):
+    """The norm of the configuration over d_model: LayerNorm or RMSNorm, with weights or without.
 
-    def __init__(self, cfg: ModelConfig, eps: float = 1e-5) -> None:
+    What has no weights is the same function with w = 1 and b = 0.
+    """
+
+    def __init__(self, cfg: ModelConfig) -> None:
         super().__init__()
-        self.w, self.b, self.eps = parameter(cfg.d_model), parameter(cfg.d_model), eps
+        self.centred, self.eps = cfg.normalization in ("LN", "LNPre"), cfg.eps
+        self.w = parameter(cfg.d_model) if cfg.normalization in ("LN", "RMS") else None
+        self.b = parameter(cfg.d_model) if cfg.normalization == "LN" else None
         self.hook_scale, self.hook_normalized = HookPoint(), HookPoint()
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        x = x - x.mean(-1, keepdim=True)
+        x = x - x.mean(-1, keepdim=True) if self.centred else x
         scale = self.hook_scale((x.square().mean(-1, keepdim=True) + self.eps).sqrt())
-        return self.hook_normalized(x / scale) * self.w + self.b
+        x = self.hook_normalized(x / scale)
+        x = x if self.w is None else x * self.w
+        return x if self.b is None else x + self.b
+
+
+def norm_or_nothing(cfg: ModelConfig, *, wanted: bool = True) -> nn.Module:
+    """The norm of the configuration; the identity without one, or where none is wanted."""
+    return Norm(cfg) if cfg.normalization and wanted else nn.Identity()
 
 
 class Attention(nn.Module):
@@ -104,49 +121,71 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """One hidden layer."""
+    """One hidden layer, whose neurons may be gated; a bias of gated neurons is added after the gate."""
 
     def __init__(self, cfg: ModelConfig) -> None:
         super().__init__()
+        self.W_gate = parameter(cfg.d_model, cfg.d_mlp) if cfg.gated_mlp else None
         self.W_in, self.W_out = parameter(cfg.d_model, cfg.d_mlp), parameter(cfg.d_mlp, cfg.d_model)
         self.b_in = parameter(cfg.d_mlp) if cfg.mlp_bias else None
         self.b_out = parameter(cfg.d_model) if cfg.mlp_bias else None
         self.act = ACTIVATIONS[cfg.act_fn]
         self.hook_pre, self.hook_post = HookPoint(), HookPoint()
+        if cfg.gated_mlp:
+            self.hook_pre_linear = HookPoint()
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        pre = x @ self.W_in
-        pre = self.hook_pre(pre if self.b_in is None else pre + self.b_in)
-        out = self.hook_post(self.act(pre)) @ self.W_out
+        post = self.act(self._pre(x)) if self.W_gate is None else self._gated(x, self.W_gate)
+        out = self.hook_post(post) @ self.W_out
         return out if self.b_out is None else out + self.b_out
+
+    def _pre(self, x: Tensor) -> Tensor:
+        pre = x @ self.W_in
+        return self.hook_pre(pre if self.b_in is None else pre + self.b_in)
+
+    def _gated(self, x: Tensor, W_gate: Tensor) -> Tensor:
+        post = self.act(self.hook_pre(x @ W_gate)) * self.hook_pre_linear(x @ self.W_in)
+        return post if self.b_in is None else post + self.b_in
 
 
 class Block(nn.Module):
-    """Attention, then the MLP, each added to the residual stream."""
+    """Attention, then the MLP, each added to the residual stream; norms before each, or after each sum."""
 
     def __init__(self, cfg: ModelConfig) -> None:
         super().__init__()
-        normalised = cfg.normalization == "LN"
-        self.ln1 = LayerNorm(cfg) if normalised else nn.Identity()
+        self.post_norm = cfg.normalization is not None and cfg.norm_position == "post"
+        self.ln1 = norm_or_nothing(cfg)
         self.attn = Attention(cfg)
         self.hook_resid_pre, self.hook_attn_out, self.hook_resid_post = (HookPoint() for _ in range(3))
         if not cfg.attn_only:
-            self.ln2 = LayerNorm(cfg) if normalised else nn.Identity()
+            self.ln2 = norm_or_nothing(cfg)
             self.mlp = MLP(cfg)
             self.hook_resid_mid, self.hook_mlp_out = HookPoint(), HookPoint()
         else:
             self.mlp = None
+        if self.post_norm:
+            self.hook_normalized_resid_post = HookPoint()
 
     def forward(
         self, x: Float[Tensor, "batch pos d_model"], queries: slice
     ) -> Float[Tensor, "batch query d_model"]:
         x = self.hook_resid_pre(x)
-        attended = self.hook_attn_out(self.attn(self.ln1(x), queries))
-        x = x[:, queries] + attended
+        return self._post(x, queries) if self.post_norm else self._pre(x, queries)
+
+    def _pre(self, x: Tensor, queries: slice) -> Tensor:
+        x = x[:, queries] + self.hook_attn_out(self.attn(self.ln1(x), queries))
         if self.mlp is not None:
             x = self.hook_resid_mid(x)
             x = x + self.hook_mlp_out(self.mlp(self.ln2(x)))
         return self.hook_resid_post(x)
+
+    def _post(self, x: Tensor, queries: slice) -> Tensor:
+        """The sums are what the hooks on the residual stream see, as in TransformerLens's BertBlock."""
+        x, last = x[:, queries] + self.hook_attn_out(self.attn(x, queries)), self.ln1
+        if self.mlp is not None:
+            x, last = self.ln1(self.hook_resid_mid(x)), self.ln2
+            x = x + self.hook_mlp_out(self.mlp(x))
+        return self.hook_normalized_resid_post(last(self.hook_resid_post(x)))
 
 
 class Unembed(nn.Module):
@@ -205,7 +244,7 @@ class HookedTransformer(HookedRootModule):
             self.pos_embed = PosEmbed(cfg)
             self.hook_pos_embed = HookPoint()
         self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.n_layers))
-        self.ln_final = LayerNorm(cfg) if cfg.normalization == "LN" else nn.Identity()
+        self.ln_final = norm_or_nothing(cfg, wanted=cfg.final_norm)
         self.unembed = Unembed(cfg)
         self.setup()
         if seed is not None:
@@ -241,5 +280,5 @@ class HookedTransformer(HookedRootModule):
 
 _SINGLE = {"W_E": "embed", "W_pos": "pos_embed", "W_U": "unembed", "b_U": "unembed"}
 _STACKED = dict.fromkeys(("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O"), "attn") | dict.fromkeys(
-    ("W_in", "W_out", "b_in", "b_out"), "mlp"
+    ("W_gate", "W_in", "W_out", "b_in", "b_out"), "mlp"
 )

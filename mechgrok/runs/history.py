@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from mechgrok.runs.seals import damaged, parse_json, read_file
@@ -109,7 +110,7 @@ def _check_chain(file: Path, rows: Sequence[HistoryRow], run: str) -> list[str]:
 def _check_steps(file: Path, rows: Sequence[HistoryRow], eval_every: int) -> None:
     """Of a history without digests: steps ascend, and no evaluation that was due is missing."""
     steps = [int(row["step"] or 0) for row in rows]
-    for number, (before, step) in enumerate(zip(steps, steps[1:], strict=False), 2):
+    for number, (before, step) in enumerate(pairwise(steps), 2):
         if step <= before:
             raise damaged(file, f"line {number} is step {step} after step {before}")
     due = range(0, steps[-1] + 1, eval_every) if steps else ()

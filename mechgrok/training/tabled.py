@@ -29,11 +29,12 @@ class TabledNetwork:
 
     @staticmethod
     def supports(model: object) -> bool:
-        """Whether the network has one layer, no LayerNorm, one precision and device, and no hooks attached."""
+        """Whether it is one plain layer: no norm, no gate, one precision and device, and no hooks attached."""
         return (
             isinstance(model, HookedTransformer)
             and model.cfg.n_layers == 1
             and model.cfg.normalization is None
+            and not model.cfg.gated_mlp
             and is_plain(model)
         )
 

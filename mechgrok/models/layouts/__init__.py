@@ -1,38 +1,41 @@
-"""Other people's weight files: which layout they are in, and the same network as ours.
+"""Other people's weight files: which layout they are in, and exactly the same network as ours, or a refusal.
 
-A layout is detected from the names and shapes of the tensors alone; the author's configuration is only asked
-for what shapes cannot tell (an attention rate, say). What our networks cannot represent is refused.
+A layout is detected from the names and shapes of the tensors. What they do not tell is resolved in `facts`. What our
+networks cannot represent is refused.
 """
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 import torch
+from torch import Tensor
 
 from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.models.layouts.aliases import without_aliases
 from mechgrok.models.layouts.bridge import BRIDGE
+from mechgrok.models.layouts.buffers import is_buffer, read_buffers
 from mechgrok.models.layouts.mlps import MLPS
+from mechgrok.models.layouts.published import published_code
+from mechgrok.models.layouts.refusals import RefusedError
 from mechgrok.models.layouts.source import (
     SETTINGS_KEY,
     Converted,
     Header,
     Layout,
-    RefusedError,
+    LayoutNote,
     Source,
     Tensors,
     settings_of,
 )
-from mechgrok.models.layouts.torch_attention import TORCH_ATTENTION
+from mechgrok.models.layouts.torch_transformer import TORCH_TRANSFORMER
 from mechgrok.models.layouts.transformers import CONFIG_KEY, TRANSFORMERS
 from mechgrok.models.networks import Network, make_network
 
-__all__ = ["CONFIG_KEY", "LAYOUTS", "SETTINGS_KEY", "Layout", "model_from_tensors"]
-
-BUFFERS = ("mask", "IGNORE")
-"""Buffers that old versions of TransformerLens and the papers' code save with the weights."""
+__all__ = ["CONFIG_KEY", "LAYOUTS", "SETTINGS_KEY", "Layout", "LayoutNote", "model_from_tensors"]
 
 LAYOUTS: dict[str, Layout] = {
-    layout.name: layout for layout in (*TRANSFORMERS, *BRIDGE, *TORCH_ATTENTION, *MLPS)
+    layout.name: layout for layout in (*TRANSFORMERS, *BRIDGE, *TORCH_TRANSFORMER, *MLPS)
 }
 """All layouts by name, in the order in which they are tried."""
 
@@ -43,32 +46,64 @@ def model_from_tensors(
     *,
     layout: str | None = None,
     config: NetworkConfig | None = None,
+    rename: Mapping[str, str] | None = None,
 ) -> Network:
     """The network in a set of named tensors, whoever wrote them.
+
+    Every tensor is used, or is a known buffer, or repeats another one; otherwise the file is refused. What no tensor
+    tells is taken from `config`, from the author's configuration, from masks among the tensors, or from the
+    published code that wrote them; otherwise the file is refused, with the option that says it.
 
     Args:
         header: text metadata of the file; under "config" the author's own configuration as JSON.
         layout: name of the layout; None detects it.
         config: the fields that were set in it override what the tensors suggest, for what they cannot tell
-            (activation function, attention direction and rate, number of heads).
+            (activation function, attention direction and rate, number of heads, place of the norms).
+        rename: other names for tensors of the file, by their names there. A name of TransformerLens
+            ("blocks.0.mlp.W_in") says what a tensor is, with its axes as there; one that ends in ".weight" has the
+            axes of a torch module.
 
     Returns:
-        The network; `model.layout` says what the tensors were taken for.
+        The network; `model.layout` says what the tensors were taken for, with everything that they do not tell.
 
     Raises:
-        CheckpointError: no layout fits, the tensors are not those of the layout, or our networks cannot
-            represent what it stores.
+        CheckpointError: no layout fits, the tensors are not those of the layout, something that no tensor tells is
+            not known, or our networks cannot represent what is stored.
+        ConfigError: the layout is unknown; `rename` speaks of a tensor that is not there.
     """
     known = {} if config is None else {name: getattr(config, name) for name in config.model_fields_set}
-    kept = {name: tensor for name, tensor in tensors.items() if not _is_buffer(name)}
-    source = Source(kept, header or {}, settings_of(header or {}), known)
+    tensors = _renamed(tensors, rename or {})
+    settings = settings_of(header or {})
+    author, fixed = published_code(tensors, settings)
+    try:
+        buffers = read_buffers({name: t for name, t in tensors.items() if is_buffer(name, t)})
+    except RefusedError as reason:
+        raise CheckpointError(f"the network cannot be represented: {reason}") from None
+    kept, repeats = without_aliases({name: t for name, t in tensors.items() if not is_buffer(name, t)})
+    source = Source(kept, header or {}, settings, known, buffers, fixed, author)
     found = _choose(source, layout)
     converted = _convert(found, source)
-    model = make_network(_with_known(converted.config, config, known, found))
-    _load_exactly(model, converted.state, found)
-    model.layout = found.what
+    known_config = _with_known(converted.config, config, known, found)
+    _check_exactly(known_config, converted.state, found)
+    model = make_network(known_config)
+    if all(tensor.dtype == torch.float64 for tensor in converted.state.values()):
+        model.double()
+    model.load_state_dict(dict(converted.state))
+    model.layout = LayoutNote(found.what, (*converted.notes, *repeats))
     model.task = converted.task
     return model
+
+
+def _renamed(tensors: Tensors, rename: Mapping[str, str]) -> dict[str, Tensor]:
+    for name in rename:
+        if name not in tensors:
+            near = get_close_matches(name, tensors, n=3, cutoff=0.3) or list(tensors)[:3]
+            raise ConfigError(f"rename: there is no tensor {name!r}; did you mean {', '.join(near)}?")
+    new = [rename.get(name, name) for name in tensors]
+    twice = sorted({name for name in new if new.count(name) > 1})
+    if twice:
+        raise ConfigError(f"rename: more than one tensor would be called {', '.join(twice)}")
+    return dict(zip(new, tensors.values(), strict=True))
 
 
 def _choose(source: Source, layout: str | None) -> Layout:
@@ -113,9 +148,16 @@ def _with_known(
     return inferred.replace(**{k: v for k, v in known.items() if v or k not in open_sizes})
 
 
-def _load_exactly(model: Network, state: Tensors, layout: Layout) -> None:
-    """Every parameter from the file, every tensor of the file used, all shapes equal."""
-    expected = {name: tuple(p.shape) for name, p in model.named_parameters()}
+def _check_exactly(config: NetworkConfig, state: Tensors, layout: Layout) -> None:
+    """Every parameter from the file, every tensor of the file used, all of them floats and of the right shapes.
+
+    Nothing is allocated for the comparison, whatever sizes the configuration speaks of.
+    """
+    try:
+        with torch.device("meta"):
+            expected = {name: tuple(p.shape) for name, p in make_network(config).named_parameters()}
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise CheckpointError(f"the file looks like {layout.what}, of impossible sizes: {error}") from None
     given = {name: tuple(t.shape) for name, t in state.items()}
     problems = [f"{n} is missing" for n in expected.keys() - given.keys()]
     problems += [f"{n} {given[n]} is not part of the network" for n in given.keys() - expected.keys()]
@@ -124,15 +166,9 @@ def _load_exactly(model: Network, state: Tensors, layout: Layout) -> None:
         for n in expected.keys() & given.keys()
         if expected[n] != given[n]
     ]
+    problems += [f"{n} holds {t.dtype}, no floats" for n, t in state.items() if not t.is_floating_point()]
     if problems:
         raise CheckpointError(
             f"the file looks like {layout.what}, but {'; '.join(sorted(problems)[:5])}. "
             "Name another layout with layout=..., or the architecture with config=..."
         )
-    if all(tensor.dtype == torch.float64 for tensor in state.values()):
-        model.double()
-    model.load_state_dict(dict(state))
-
-
-def _is_buffer(name: str) -> bool:
-    return name.rsplit(".", 1)[-1] in BUFFERS

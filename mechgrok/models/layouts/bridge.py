@@ -2,11 +2,13 @@
 
 from torch import Tensor
 
-from mechgrok.models.layouts.source import Converted, Layout, RefusedError, Source, has_shape, number_of_heads
-from mechgrok.models.layouts.transformers import from_transformer_lens
+from mechgrok.models.layouts.architecture import as_transformer
+from mechgrok.models.layouts.facts import Facts
+from mechgrok.models.layouts.refusals import RefusedError
+from mechgrok.models.layouts.source import Converted, Layout, Source, has_shape
 
 OUTER = {"embed": "E", "pos_embed": "pos", "unembed": "U"}
-INNER = {"q": "Q", "k": "K", "v": "V", "o": "O", "in": "in", "out": "out"}
+INNER = {"q": "Q", "k": "K", "v": "V", "o": "O", "in": "in", "out": "out", "gate": "gate"}
 LOOKED_UP = ("embed", "pos_embed")
 """Parts whose rows are looked up; the matrices of all others are those of linear layers, [outputs, inputs]."""
 
@@ -16,9 +18,13 @@ def _is_bridge(source: Source) -> bool:
 
 
 def _from_bridge(source: Source) -> Converted:
-    n_heads = number_of_heads(source)
-    state = dict(_renamed(name, tensor, n_heads) for name, tensor in source.tensors.items())
-    return from_transformer_lens(Source(state))
+    facts = Facts(source)
+    n_heads = facts.find("n_heads") or 1  # where it is missing, that is refused with all else that is
+    width = source.tensors["blocks.0.attn.q.weight"].shape[0]
+    if width % int(n_heads):
+        raise RefusedError(f"{n_heads} heads do not divide a width of {width}")
+    state = dict(_renamed(name, tensor, int(n_heads)) for name, tensor in source.tensors.items())
+    return as_transformer(state, facts, lens=True)
 
 
 def _renamed(name: str, tensor: Tensor, n_heads: int) -> tuple[str, Tensor]:
@@ -28,7 +34,8 @@ def _renamed(name: str, tensor: Tensor, n_heads: int) -> tuple[str, Tensor]:
     if part.startswith("ln"):
         return f"{module}.{kind[0]}", tensor
     if part not in OUTER | INNER:
-        raise RefusedError(f"{name} has no counterpart in our networks")
+        # Left over, and named by the caller as a tensor that is not used.
+        return name, tensor
     if part in "qkv":
         tensor = tensor.unflatten(0, (n_heads, -1))
     if kind == "weight" and part not in LOOKED_UP:
@@ -41,10 +48,5 @@ def _renamed(name: str, tensor: Tensor, n_heads: int) -> tuple[str, Tensor]:
 
 
 BRIDGE = (
-    Layout(
-        "transformer_bridge",
-        "a TransformerLens TransformerBridge (4), taken to be causal with ReLU",
-        _is_bridge,
-        _from_bridge,
-    ),
+    Layout("transformer_bridge", "a TransformerLens TransformerBridge (4)", _is_bridge, _from_bridge),
 )

@@ -1,13 +1,18 @@
 """Feed-forward networks on two operands: those of three papers, and plain torch modules."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise, permutations
 
 from torch import Tensor
 
 from mechgrok.config import MLPConfig
-from mechgrok.models.layouts.source import Converted, Layout, RefusedError, Source, has_shape
-from mechgrok.models.layouts.zhong import activation_of, task_of
+from mechgrok.models.layouts.facts import Facts
+from mechgrok.models.layouts.modules import Module, in_order, modules_of
+from mechgrok.models.layouts.refusals import RefusedError
+from mechgrok.models.layouts.source import Converted, Layout, Source, has_shape
+from mechgrok.models.layouts.zhong import task_of
 
 
 def _is_chughtai(source: Source) -> bool:
@@ -29,6 +34,7 @@ def _from_chughtai(source: Source) -> Converted:
         d_embed=tensors["W_x"].shape[1],
         d_mlp=tensors["W"].shape[1],
         mlp_bias=False,
+        act_fn=Facts(source, "MLPConfig").find("act_fn", by_layout="relu"),
         init="fan_in",
     )
     names = {"W_x": "embed.W_E", "W_y": "embed_b.W_E", "W": "blocks.0.mlp.W_in", "W_U": "unembed.W_U"}
@@ -60,7 +66,7 @@ def _from_linearformer(source: Source) -> Converted:
         d_embed=d_embed,
         d_mlp=d_mlp,
         n_layers=len(layers),
-        act_fn=activation_of(source),
+        act_fn=Facts(source, "MLPConfig").find("act_fn", granted="relu", why="the released code's default"),
     )
     return Converted(config, state, task_of(source, d_vocab))
 
@@ -84,57 +90,94 @@ def _from_pizza_linear(source: Source) -> Converted:
             "put the author's config_<id>.json beside the file, or say "
             "config=MLPConfig(bias_per_operand=...), False for B and True for C"
         )
-    converted = _from_torch(source)
+    fixed = {**source.fixed, "act_fn": "relu"}
+    converted = _from_torch(replace(source, fixed=fixed, author="the released code"))
     config = converted.config.replace(bias_per_operand=letter == SUMMED_TWICE)
-    return Converted(config, converted.state, task_of(source, config.d_vocab))
+    return replace(converted, config=config, task=task_of(source, config.d_vocab))
 
 
 def _is_torch(source: Source) -> bool:
-    linear = [name for name in _matrices(source) if not _is_embedding(name)]
-    return len(linear) > 1 and all(_is_part_of_linear(name, source) for name in source.tensors)
+    try:
+        modules, left = modules_of(source.tensors)
+    except RefusedError:
+        return False
+    linear = [m for m in modules if not _is_embedding(m)]
+    return len(linear) > 1 and not left and all(m.weight.ndim == 2 and m.kind == "linear" for m in modules)
 
 
 def _from_torch(source: Source) -> Converted:
-    """Embeddings and linear layers of torch, whatever they are called; one-hot inputs without embeddings.
-
-    The order of the layers follows from their names and must fit their shapes. The activation function, which
-    no tensor tells, is taken to be the ReLU.
-    """
-    weights = _matrices(source)
-    embeddings = [name for name in weights if _is_embedding(name)]
-    linear = sorted(set(weights) - set(embeddings), key=_place)
+    """Embeddings and linear layers of torch, whatever they are called; one-hot inputs without embeddings."""
+    facts = Facts(source, "MLPConfig")
+    act_fn = facts.find("act_fn")
+    facts.refuse_if_missing()
+    modules, _ = modules_of(source.tensors)
+    embeddings = [m for m in modules if _is_embedding(m)]
+    linear = _ordered([m for m in modules if not _is_embedding(m)], embeddings)
     if len(embeddings) > 2:
-        raise RefusedError(f"it has the embeddings {embeddings}; only one for each of two operands can be")
-    widths = {weights[name].shape[0] for name in linear[:-1]}
+        names = [m.name for m in embeddings]
+        raise RefusedError(f"it has the embeddings {names}; only one for each of two operands can be")
+    widths = {m.weight.shape[0] for m in linear[:-1]}
     if len(widths) > 1:
         raise RefusedError(f"its hidden layers differ in width: {sorted(widths)}")
-    config, state = _entrance(weights, embeddings, linear, source)
-    for i, name in enumerate(linear[:-1]):
+    config, state = _entrance(embeddings, linear)
+    for i, module in enumerate(linear[:-1]):
         if i or embeddings:
-            state[f"blocks.{i}.mlp.W_in"] = weights[name].mT
-        if bias := _bias(name, source):
-            state[f"blocks.{i}.mlp.b_in"] = source.tensors[bias]
-    state["unembed.W_U"] = weights[linear[-1]].mT
-    if bias := _bias(linear[-1], source):
-        state["unembed.b_U"] = source.tensors[bias]
+            state[f"blocks.{i}.mlp.W_in"] = module.weight.mT
+        if module.bias is not None:
+            state[f"blocks.{i}.mlp.b_in"] = module.bias
+    state["unembed.W_U"] = linear[-1].weight.mT
+    if linear[-1].bias is not None:
+        state["unembed.b_U"] = linear[-1].bias
     config = config.replace(
-        d_vocab_out=weights[linear[-1]].shape[0],
+        act_fn=act_fn,
+        d_vocab_out=linear[-1].weight.shape[0],
         d_mlp=widths.pop(),
         n_layers=len(linear) - 1,
         mlp_bias="blocks.0.mlp.b_in" in state,
         unembed_bias="unembed.b_U" in state,
     )
-    return Converted(config, state)
+    together = "the operands are added" if config.combine == "sum" else "the operands stand side by side"
+    return Converted(config, state, notes=(*facts.notes, together))
 
 
-def _entrance(
-    weights: Mapping[str, Tensor], embeddings: list[str], linear: list[str], source: Source
-) -> tuple[MLPConfig, dict[str, Tensor]]:
+def _ordered(linear: list[Module], embeddings: list[Module]) -> list[Module]:
+    """Linear layers from the input to the output.
+
+    Those that differ in a number come in its order; what speaks of the output comes last; then shapes have to fit.
+    Where several orders fit, that of the file holds, unless its names are sorted, which safetensors does by itself.
+
+    Raises:
+        RefusedError: no order fits, or nothing tells which does.
+    """
+    groups: dict[str, list[Module]] = {}
+    for module in sorted(linear, key=lambda m: [int(n) for n in re.findall(r"\d+", m.name)]):
+        groups.setdefault(re.sub(r"\d+", "#", module.name), []).append(module)
+    d_embed = embeddings[0].weight.shape[1] if embeddings else None
+    orders = [[m for group in order for m in group] for order in permutations(groups.values())]
+    orders = [order for order in orders if _fits(order, d_embed)]
+    last = [order for order in orders if OUTPUT.search(order[-1].name.lower())]
+    orders = last or orders
+    if len(orders) == 1:
+        return orders[0]
+    if not orders:
+        return linear  # what does not fit is said where it is used
+    if linear in orders and [m.name for m in linear] != sorted(m.name for m in linear):
+        return linear
+    readings = " or ".join(", ".join(m.name for m in order) for order in orders[:2])
+    raise RefusedError(f"nothing tells the order of its layers: {readings}; number them with rename={{...}}")
+
+
+def _fits(order: list[Module], d_embed: int | None) -> bool:
+    first = d_embed is None or order[0].weight.shape[1] in (d_embed, 2 * d_embed)
+    return first and all(a.weight.shape[0] == b.weight.shape[1] for a, b in pairwise(order))
+
+
+def _entrance(embeddings: list[Module], linear: list[Module]) -> tuple[MLPConfig, dict[str, Tensor]]:
     """From the tokens to the first hidden layer."""
-    first = weights[linear[0]]
+    first = linear[0].weight
     if not embeddings:
-        return _one_hot_entrance(first, weights[linear[-1]].shape[0])
-    d_vocab, d_embed = weights[embeddings[0]].shape
+        return _one_hot_entrance(first, linear[-1].weight.shape[0])
+    d_vocab, d_embed = embeddings[0].weight.shape
     if first.shape[1] not in (d_embed, 2 * d_embed):
         raise RefusedError(
             f"its first layer takes {first.shape[1]} inputs, which are neither one embedding of width {d_embed} "
@@ -148,7 +191,26 @@ def _entrance(
         d_embed=d_embed,
     )
     names = ("embed.W_E", "embed_b.W_E")
-    return config, {names[i]: weights[name] for i, name in enumerate(sorted(embeddings))}
+    ordered = list(_operands(embeddings)) if separate else embeddings
+    return config, {names[i]: module.weight for i, module in enumerate(ordered)}
+
+
+def _operands(embeddings: list[Module]) -> Iterator[Module]:
+    """The embedding of the first operand, then that of the second."""
+    ends = [re.split(r"[._]", name.removesuffix(".weight").lower())[-1] for name in (m.name for m in embeddings)]
+    for pair in (("a", "b"), ("x", "y"), ("left", "right"), ("first", "second")):
+        for order in ((0, 1), (1, 0)):
+            if tuple(ends[i] for i in order) == pair:
+                return iter([embeddings[i] for i in order])
+    if any(shorter == longer.removesuffix(end) for shorter, longer, end in _suffixed(embeddings)):
+        return iter(sorted(embeddings, key=lambda m: len(m.name)))
+    return in_order(embeddings, "the operands")
+
+
+def _suffixed(embeddings: list[Module]) -> list[tuple[str, str, str]]:
+    """The pair of names, the shorter one first, with what marks the second operand: embedding and embedding_b."""
+    shorter, longer = sorted((m.name.removesuffix(".weight") for m in embeddings), key=len)
+    return [(shorter, longer, end) for end in ("_b", "2", "_2", "_y", "_second")]
 
 
 def _one_hot_entrance(first: Tensor, n_classes: int) -> tuple[MLPConfig, dict[str, Tensor]]:
@@ -164,28 +226,11 @@ def _one_hot_entrance(first: Tensor, n_classes: int) -> tuple[MLPConfig, dict[st
     )
 
 
-def _matrices(source: Source) -> dict[str, Tensor]:
-    return {name: t for name, t in source.tensors.items() if name.endswith("weight") and t.ndim == 2}
+OUTPUT = re.compile(r"unemb|out|head|logit|final|decoder|classif|readout")
 
 
-def _is_part_of_linear(name: str, source: Source) -> bool:
-    owner = re.sub(r"bias$", "weight", name)
-    return owner in source.tensors and source.tensors[owner].ndim == 2
-
-
-def _bias(weight: str, source: Source) -> str | None:
-    name = re.sub(r"weight$", "bias", weight)
-    return name if name in source.tensors else None
-
-
-def _is_embedding(name: str) -> bool:
-    return "emb" in name.lower() and "unemb" not in name.lower()
-
-
-def _place(name: str) -> tuple[bool, list[str | int]]:
-    """Sorts layers by the numbers in their names, and what speaks of the output to the end."""
-    last = re.search(r"unemb|out|head|logit|final", name.lower()) is not None
-    return last, [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+def _is_embedding(module: Module) -> bool:
+    return "emb" in module.name.lower() and "unemb" not in module.name.lower()
 
 
 MLPS = (

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from mechgrok.config import NetworkConfig
+from mechgrok.models.layouts.buffers import Buffers
 from mechgrok.tasks import Task
 
 Tensors = Mapping[str, Tensor]
@@ -15,8 +16,6 @@ Header = Mapping[str, str]
 
 SETTINGS_KEY = "config"
 """Where a header holds the author's own configuration, as JSON."""
-HEAD_NAMES = ("n_heads", "num_heads", "n_head", "nhead", "heads")
-"""Names under which such configurations have the number of attention heads."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +27,28 @@ class Source:
         header: text metadata of the file.
         settings: the author's own configuration; empty where there is none.
         known: what the caller says about the architecture, by field of the configuration.
+        buffers: what the buffers of the file say.
+        fixed: what the published code that the file comes from fixes, by field of the configuration.
+        author: whose code that is.
     """
 
     tensors: Tensors
     header: Header = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     known: Mapping[str, Any] = field(default_factory=dict)
+    buffers: Buffers = field(default_factory=Buffers)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    author: str = ""
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A network of ours in waiting: its architecture, its weights, and its task where the file tells it."""
+    """A network of ours in waiting: its architecture, its weights, its task, and what was taken from where."""
 
     config: NetworkConfig
     state: dict[str, Tensor]
     task: Task | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,23 @@ class Layout:
     convert: Callable[[Source], Converted]
 
 
-class RefusedError(ValueError):
-    """The layout is clear, but the network in it cannot be represented; the text is the reason."""
+class LayoutNote(str):
+    """What a file was taken for, as text; `notes` lists what its tensors do not tell, and where that is from.
+
+    >>> note = LayoutNote("a network of torch modules", ("act_fn='relu' (config=)",))
+    >>> print(note)
+    a network of torch modules: act_fn='relu' (config=)
+    >>> note.what
+    'a network of torch modules'
+    """
+
+    what: str
+    notes: tuple[str, ...]
+
+    def __new__(cls, what: str, notes: tuple[str, ...] = ()) -> "LayoutNote":
+        note = super().__new__(cls, f"{what}: {', '.join(notes)}" if notes else what)
+        note.what, note.notes = what, notes
+        return note
 
 
 def settings_of(header: Header) -> dict[str, Any]:
@@ -75,20 +96,3 @@ def settings_of(header: Header) -> dict[str, Any]:
 def has_shape(source: Source, name: str, ndim: int) -> bool:
     """Whether there is a tensor of this name with this number of axes."""
     return name in source.tensors and source.tensors[name].ndim == ndim
-
-
-def number_of_heads(source: Source) -> int:
-    """The number of attention heads, for layouts that keep them side by side in one matrix.
-
-    Raises:
-        RefusedError: neither the caller nor the author's configuration says it.
-    """
-    given = source.known.get("n_heads") or next(
-        (source.settings[name] for name in HEAD_NAMES if name in source.settings), None
-    )
-    if not given:
-        raise RefusedError(
-            "the number of attention heads is not in the tensors: say config=ModelConfig(n_heads=...), or put "
-            "n_heads into a config_<name>.json beside the file"
-        )
-    return int(given)

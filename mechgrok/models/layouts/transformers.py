@@ -1,12 +1,17 @@
 """Transformers: our own files, TransformerLens, and the released code of two papers."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
 from mechgrok.config import MLPConfig, ModelConfig
-from mechgrok.models.layouts.source import Converted, Layout, RefusedError, Source, has_shape
-from mechgrok.models.layouts.zhong import activation_of, task_of
+from mechgrok.models.layouts.architecture import as_transformer
+from mechgrok.models.layouts.facts import Facts
+from mechgrok.models.layouts.settings import said
+from mechgrok.models.layouts.source import Converted, Layout, Source, has_shape
+from mechgrok.models.layouts.zhong import task_of
 
 CONFIG_KEY = "mechgrok_config"
 """Where our own files keep the configuration of the network in their header."""
@@ -27,38 +32,26 @@ def _is_transformer_lens(source: Source) -> bool:
     return has_shape(source, "blocks.0.attn.W_O", 3) and has_shape(source, "embed.W_E", 2)
 
 
-def from_transformer_lens(source: Source) -> Converted:
+def _from_transformer_lens(source: Source) -> Converted:
     """State dict of a `HookedTransformer` of TransformerLens 0.2 to 3.9, or tensors named as in one."""
-    tensors = source.tensors
-    n_heads, d_model, d_head = tensors["blocks.0.attn.W_Q"].shape
-    d_vocab_out = tensors["unembed.W_U"].shape[1]
-    learned = "pos_embed.W_pos" in tensors
-    mlp = tensors.get("blocks.0.mlp.W_in")
-    config = ModelConfig(
-        d_vocab=tensors["embed.W_E"].shape[0],
-        d_vocab_out=d_vocab_out,
-        n_ctx=tensors["pos_embed.W_pos"].shape[0] if learned else 3,
-        n_layers=1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("blocks.")),
-        d_model=d_model,
-        n_heads=n_heads,
-        d_head=d_head,
-        d_mlp=0 if mlp is None else mlp.shape[1],
-        attn_only=mlp is None,
-        positions="learned" if learned else "none",
-        normalization="LN" if "ln_final.w" in tensors else None,
-        attn_bias="blocks.0.attn.b_Q" in tensors,
-        mlp_bias="blocks.0.mlp.b_in" in tensors,
-        unembed_bias="unembed.b_U" in tensors,
-    )
-    return Converted(config, dict(tensors))
+    return as_transformer(dict(source.tensors), Facts(source), lens=True)
 
 
 def _is_nanda(source: Source) -> bool:
     return has_shape(source, "blocks.0.attn.W_O", 2) and has_shape(source, "embed.W_E", 2)
 
 
+NANDA: dict[str, Any] = {"act_fn": "relu", "attention_dir": "causal", "normalization": None}
+"""What the code fixes by definition."""
+
+
 def _from_nanda(source: Source) -> Converted:
-    """Released code of Nanda et al. 2023: matrices act from the left, heads are rows of W_O's columns."""
+    """Released code of Nanda et al. 2023."""
+    return as_transformer(_turned(source), Facts(source), lens=True, by_layout=NANDA)
+
+
+def _turned(source: Source) -> dict[str, Tensor]:
+    """Their weights as ours: matrices act from the left, and heads are the rows of W_O's columns."""
     n_heads, d_head, d_model = source.tensors["blocks.0.attn.W_Q"].shape
     state: dict[str, Tensor] = {}
     for name, tensor in source.tensors.items():
@@ -71,7 +64,7 @@ def _from_nanda(source: Source) -> Converted:
                 state[name] = tensor.mT.reshape(n_heads, d_head, d_model)
             case _:
                 state[name] = tensor
-    return from_transformer_lens(Source({name: tensor.contiguous() for name, tensor in state.items()}))
+    return {name: tensor.contiguous() for name, tensor in state.items()}
 
 
 ATTENTION_ONLY = "attn_blocks."
@@ -89,16 +82,15 @@ def _from_attention_only(source: Source) -> Converted:
     for; block i writes half as much of that; and the unembedding makes up for the rest. Multiplying by powers of
     two loses nothing.
     """
-    plain = _from_nanda(
-        Source({name.replace(ATTENTION_ONLY, "blocks."): t for name, t in source.tensors.items()})
-    )
-    state = dict(plain.state)
-    for i in range(plain.config.n_layers):
+    renamed = {name.replace(ATTENTION_ONLY, "blocks."): t for name, t in source.tensors.items()}
+    state = _turned(replace(source, tensors=renamed))
+    n_layers = sum(name.endswith("attn.W_O") for name in state)
+    for i in range(n_layers):
         for letter in "QKV":
             state[f"blocks.{i}.attn.W_{letter}"] = state[f"blocks.{i}.attn.W_{letter}"] * 2**i
         state[f"blocks.{i}.attn.W_O"] = state[f"blocks.{i}.attn.W_O"] / 2 ** (i + 1)
-    state["unembed.W_U"] = state["unembed.W_U"] * 2**plain.config.n_layers
-    return Converted(plain.config, state)
+    state["unembed.W_U"] = state["unembed.W_U"] * 2**n_layers
+    return as_transformer(state, Facts(source), lens=True, by_layout=NANDA)
 
 
 def _is_pizza(source: Source) -> bool:
@@ -112,29 +104,24 @@ def _from_pizza(source: Source) -> Converted:
 
     The mask is saved but never applied, whatever `attention_dir` says.
     """
-    settings = source.settings
-    if "attn_coeff" not in settings and "attention_rate" not in source.known:
-        raise RefusedError(
-            "its attention rate is not in the tensors: put the author's config_<id>.json beside the file, or "
-            "say config=ModelConfig(attention_rate=...), with 0 for the pizza and 1 for the plain softmax"
-        )
-    plain = _from_nanda(source)
-    config = plain.config.replace(
-        attention_rate=settings.get("attn_coeff", 1.0),
-        attention_dir="bidirectional",
-        act_fn=activation_of(source),
-        init="pizza",
-    )
-    return Converted(config, plain.state, task_of(source, config.d_vocab))
+    facts = Facts(source)
+    facts.find("attention_rate")
+    facts.refuse_if_missing()
+    fixed = {"attention_dir": "bidirectional", "normalization": None}
+    if "act_fn" not in source.known and said(source.settings, "act_fn") is None:
+        fixed["act_fn"] = "relu"
+    plain = as_transformer(_turned(source), Facts(source), lens=True, by_layout=fixed)
+    config = plain.config.replace(init="pizza")
+    return replace(plain, config=config, task=task_of(source, config.d_vocab))
 
 
 TRANSFORMERS = (
     Layout("mechgrok", "a mechgrok network", _is_own, _from_own),
     Layout(
         "transformer_lens",
-        "a TransformerLens HookedTransformer (0.2 to 3.9), taken to be causal with ReLU",
+        "a TransformerLens HookedTransformer (0.2 to 3.9)",
         _is_transformer_lens,
-        from_transformer_lens,
+        _from_transformer_lens,
     ),
     Layout(
         "pizza",

@@ -1,28 +1,14 @@
-"""What the configurations in the released code of Zhong et al. 2023 say: the task and the activation function."""
+"""What the configurations in the released code of Zhong et al. 2023 say about the task."""
 
 import re
 
-from mechgrok.config import Activation
 from mechgrok.errors import TaskError
-from mechgrok.models.layouts.source import RefusedError, Source
+from mechgrok.models.layouts.refusals import RefusedError
+from mechgrok.models.layouts.source import Source
 from mechgrok.tasks import Task, modular_task
 
-ACTIVATIONS: dict[str, Activation] = {"ReLU": "relu", "GeLU": "gelu"}
 ADDITION = "lambda x: (x[0]+x[1])%1"
 """As their linear models learn it, whose configurations do not name the operation."""
-
-
-def activation_of(source: Source) -> Activation:
-    """The activation function; the ReLU where nothing is said.
-
-    Raises:
-        RefusedError: it is another one than ours, and the caller does not say which to take.
-    """
-    name = source.settings.get("act_fn", "ReLU")
-    if name not in ACTIVATIONS and "act_fn" not in source.known:
-        allowed = ", ".join(ACTIVATIONS)
-        raise RefusedError(f"its activation function is {name!r}; only {allowed} can be represented")
-    return ACTIVATIONS.get(name, "relu")
 
 
 def task_of(source: Source, d_vocab: int) -> Task | None:

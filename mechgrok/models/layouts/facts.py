@@ -1,0 +1,130 @@
+"""What no weight tells, resolved in one place: by the caller, the author's settings, buffers, or published code."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mechgrok.models.layouts.refusals import RefusedError
+from mechgrok.models.layouts.settings import check_representable, said
+from mechgrok.models.layouts.source import Source
+
+ASK: dict[str, str] = {
+    "n_heads": "the number of attention heads",
+    "act_fn": "the activation function",
+    "attention_dir": "whether attention is causal",
+    "norm_position": "whether norms stand before or after the sublayers",
+    "normalization": "which norm it is",
+    "final_norm": "whether there is a norm before the unembedding",
+    "eps": "the eps of its RMSNorm",
+    "positions": "whether there are positions, which can be computed without a tensor",
+    "attention_rate": "its attention rate",
+}
+EXAMPLES: dict[str, str] = {
+    "n_heads": "n_heads=4",
+    "act_fn": "act_fn='relu'",
+    "attention_dir": "attention_dir='causal' or 'bidirectional'",
+    "norm_position": "norm_position='pre' or 'post'",
+    "normalization": "normalization='LN' or 'RMS'",
+    "final_norm": "final_norm=True or False",
+    "eps": "eps=1e-6",
+    "positions": "positions='none'",
+    "attention_rate": "attention_rate=..., with 0 for the pizza and 1 for the plain softmax",
+}
+_NOTHING = object()
+
+
+class Facts:
+    """The facts about one file, each with its origin; what stays unknown is collected and asked for at once.
+
+    Sources in their order: the caller, the author's configuration, what is seen in the file, the published code
+    that wrote it, what the layout takes for granted. A configuration that contradicts what is seen is refused.
+    """
+
+    def __init__(self, source: Source, kind: str = "ModelConfig") -> None:
+        self.source, self.kind = source, kind
+        self.values: dict[str, Any] = {}
+        self.notes: list[str] = []
+        self.missing: list[str] = []
+        check_representable(source.settings)
+
+    def find(
+        self,
+        field: str,
+        *,
+        seen: Any = _NOTHING,
+        where: str = "its tensors",
+        by_layout: Any = _NOTHING,
+        granted: Any = _NOTHING,
+        why: str = "",
+    ) -> Any:
+        """A fact, or None if nothing tells it, which `refuse_if_missing` then says.
+
+        Args:
+            seen: what the file itself shows, and `where`.
+            by_layout: what the layout fixes by definition, whatever a configuration says.
+            granted: what is taken where nothing says otherwise, and `why` it may be.
+
+        Raises:
+            RefusedError: two sources contradict each other; the configuration says what we do not have.
+        """
+        if field in self.values or field in self.missing:
+            return self.values.get(field)
+        known, fixed = self.source.known, self.source.fixed
+        if field in known:
+            return self._note(field, known[field], "config=")
+        if by_layout is not _NOTHING:
+            return self._note(field, by_layout, "fixed by this layout")
+        told = said(self.source.settings, field)
+        if told is not None:
+            value, key = told
+            if seen is not _NOTHING and value != seen:
+                raise RefusedError(
+                    f"its configuration says {key}, that is {field}={value!r}, but {where} says {seen!r}: which of "
+                    f"them holds? Say config={self.kind}({field}=...)"
+                )
+            return self._note(field, value, f"the author's {key}")
+        if seen is not _NOTHING:
+            return self._note(field, seen, where)
+        if field in fixed:
+            return self._note(field, fixed[field], self.source.author)
+        if granted is not _NOTHING:
+            return self._note(field, granted, f"taken for granted: {why}" if why else "taken for granted")
+        self.missing.append(field)
+        return None
+
+    def _note(self, field: str, value: Any, origin: str) -> Any:
+        self.values[field] = value
+        if origin != "its tensors":
+            self.notes.append(f"{field}={value!r} ({origin})")
+        return value
+
+    def refuse_if_missing(self) -> None:
+        """Ask for everything that is not known, in one message.
+
+        Raises:
+            RefusedError: something is missing.
+        """
+        if not self.missing:
+            return
+        what = [ASK[field] for field in self.missing]
+        listed = what[0] if len(what) == 1 else f"{', '.join(what[:-1])} and {what[-1]}"
+        example = ", ".join(EXAMPLES[field] for field in self.missing)
+        verb = "is" if len(what) == 1 else "are"
+        raise RefusedError(
+            f"{listed} {verb} not in the tensors: say config={self.kind}({example}), or put "
+            f"{', '.join(self.missing)} into a config_<name>.json beside the file"
+        )
+
+
+def check_sizes(settings: Mapping[str, Any], known: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
+    """Whether a configuration is about this file at all.
+
+    Raises:
+        RefusedError: it speaks of another width or number of layers than the tensors have.
+    """
+    for field, size in sizes.items():
+        told = said(settings, field)
+        if told is not None and field not in known and told[0] != size:
+            raise RefusedError(
+                f"its configuration says {told[1]}={told[0]!r}, but the tensors say {size}: is it that of another "
+                f"file? If the tensors are right, say config=ModelConfig({field}={size})"
+            )

@@ -1,0 +1,208 @@
+"""Transformers of torch modules: MultiheadAttention, fused or separate queries, keys and values, any usual names."""
+
+import re
+
+from torch import Tensor
+
+from mechgrok.models.layouts.architecture import as_transformer
+from mechgrok.models.layouts.facts import Facts
+from mechgrok.models.layouts.modules import Module, fused_order, letter_of, modules_of
+from mechgrok.models.layouts.refusals import RefusedError
+from mechgrok.models.layouts.source import Converted, Layout, Source
+from mechgrok.models.layouts.torch_blocks import DOWN, FIRST_NORM, SECOND_NORM, UP, Block, is_attention
+
+POSITIONS = re.compile(r"pos|wpe|^pe$")
+READOUT = re.compile(r"unemb|head|out|decoder|classif|logit|readout|predict|score|^lm|^u$|^fc$|^fc_|^linear$|^proj")
+EMBEDDING = re.compile(r"emb|tok|wte|vocab|word|^e$|^input")
+TIED = ("tie_word_embeddings", "tie_weights", "tied_embeddings", "weight_tying", "tied", "tie_embeddings")
+
+
+def _is_torch(source: Source) -> bool:
+    try:
+        modules, _ = modules_of(source.tensors)
+    except RefusedError:
+        return False
+    attention = [m for m in modules if is_attention(m)]
+    return any(fused_order(m) for m in attention) or {"Q", "K", "V"} <= {letter_of(m) for m in attention}
+
+
+def _from_torch(source: Source) -> Converted:
+    """Blocks of attention and an MLP; which tensor is what follows from names, shapes and the order in the file."""
+    modules, left = modules_of(source.tensors)
+    _refuse_unused(left)
+    blocks, outside = _split(modules)
+    d_model = _width(blocks, outside)
+    facts = Facts(source)
+    n_heads = _heads(facts, blocks[0], d_model)
+    conv = _is_conv(blocks, d_model)
+    granted: set[str] = set()
+    state = _outer_state(outside, d_model, source)
+    for i, block in enumerate(blocks):
+        parts = Block(block, d_model, n_heads, conv=conv, granted=granted).state()
+        state |= {f"blocks.{i}.{name}": tensor.contiguous() for name, tensor in parts.items()}
+    facts.notes += sorted(granted)
+    return as_transformer(state, facts, lens=False)
+
+
+def _refuse_unused(left: dict[str, Tensor]) -> None:
+    for name, tensor in left.items():
+        extra = "; keys and values that are learned cannot be represented" if re.search(r"bias_[kv]$", name) else ""
+        raise RefusedError(f"{name} {tuple(tensor.shape)} is not part of the network{extra}")
+
+
+def _split(modules: list[Module]) -> tuple[list[list[Module]], list[Module]]:
+    """The modules of each block, and those outside."""
+    learned = [m.name for m in modules if re.search(r"(^|\.)bias_[kv]$", m.name)]
+    if learned:
+        raise RefusedError(f"{' and '.join(learned)} are learned keys and values, which cannot be represented")
+    numbers = sorted({m.block for m in modules if m.block is not None and is_attention(m)})
+    if not numbers:
+        inside = [m for m in modules if _within_block(m)]
+        return [inside], [m for m in modules if m not in inside]
+    if any(m.block not in (None, *numbers) for m in modules):
+        odd = next(m.name for m in modules if m.block not in (None, *numbers))
+        raise RefusedError(f"{odd} is in a block without attention, which cannot be represented")
+    return [[m for m in modules if m.block == i] for i in numbers], [m for m in modules if m.block is None]
+
+
+def _within_block(module: Module) -> bool:
+    """Whether a module of a network whose only block has no number belongs to that block."""
+    if module.block is not None or is_attention(module):
+        return True
+    if any(re.match(r"mlp|ffn?$|ff$|feed_?forward|block", part) for part in module.path):
+        return True
+    if module.is_norm:
+        return any(FIRST_NORM.search(part) or SECOND_NORM.search(part) for part in module.path)
+    paired = module.part in (UP | DOWN) - {"fc", "out", "output", "fc_out", "proj", "input", "in", "hidden", "proj_out", "out_proj",
+                                           "linear_out", "lin_out", "intermediate"}  # fmt: skip
+    return paired
+
+
+def _width(blocks: list[list[Module]], outside: list[Module]) -> int:
+    """d_model: the length of a norm, the width of the embedding, or the one size that all matrices share."""
+    for module in (m for block in blocks for m in block if m.is_norm):
+        return module.weight.shape[0]
+    matrices = [m.weight for m in (*outside, *blocks[0]) if m.weight.ndim >= 2]
+    shared = set.intersection(*(set(w.shape) for w in matrices)) if matrices else set()
+    for module in outside:
+        if module.kind == "linear" and module.weight.ndim == 2:
+            shared &= {module.weight.shape[1]}
+    fused = [m for m in blocks[0] if fused_order(m) and m.weight.ndim == 2]
+    if len(shared) > 1 and fused:
+        shared &= {min(fused[0].weight.shape)}
+    if len(shared) != 1:
+        raise RefusedError(
+            f"the width of its residual stream is not told: its matrices share the sizes {sorted(shared)}; say which tensor is "
+            "what with rename={...} and TransformerLens's names"
+        )
+    return shared.pop()
+
+
+def _heads(facts: Facts, block: list[Module], d_model: int) -> int:
+    queries = [m for m in block if letter_of(m) == "Q" and is_attention(m)]
+    if queries and queries[0].weight.ndim == 3:
+        return facts.find("n_heads", seen=queries[0].weight.shape[0])
+    if queries and "heads" in queries[0].path:
+        return facts.find("n_heads", seen=len(queries))
+    del d_model
+    # Where it is missing, that is refused with everything else that is.
+    return int(facts.find("n_heads") or 1)
+
+
+def _is_conv(blocks: list[list[Module]], d_model: int) -> bool:
+    """Whether matrices are stored [inputs, outputs], as GPT-2's: its fused one tells, which is not square."""
+    fused = [m.weight for block in blocks for m in block if fused_order(m) and m.kind == "linear"]
+    turned = {tuple(w.shape) == (d_model, 3 * d_model) for w in fused if w.ndim == 2}
+    return turned == {True}
+
+
+def _outer_state(outside: list[Module], d_model: int, source: Source) -> dict[str, Tensor]:
+    """Embedding, positions, final norm and read-out, told apart by their names."""
+    found: dict[str, Module] = {}
+    for module in outside:
+        role = _role(module)
+        if role in found:
+            raise RefusedError(
+                f"{found[role].name} and {module.name} both look like the {role}; say what they are with rename={{...}}"
+            )
+        found[role] = module
+    if "other" in found:
+        open_roles = {"embedding", "read-out"} - found.keys()
+        if len(open_roles) != 1:
+            raise RefusedError(f"{found['other'].name} has no known part in it; say what it is with rename={{...}}")
+        found[open_roles.pop()] = found.pop("other")
+    if "read-out" not in found and any(source.settings.get(key) is True for key in TIED) and "embedding" in found:
+        embedding = found["embedding"]
+        found["read-out"] = Module(None, ("unembed",), embedding.name, embedding.weight, embedding.kind, False)
+    missing = {"embedding", "read-out"} - found.keys()
+    if missing:
+        raise RefusedError(
+            f"no tensor looks like the {' or the '.join(sorted(missing))}; say which it is with rename={{...}}. If the "
+            'read-out is tied to the embedding, put "tie_word_embeddings": true into a config_<name>.json'
+        )
+    state = {
+        "embed.W_E": _rows(found["embedding"], d_model),
+        "unembed.W_U": _columns(found["read-out"], d_model),
+    }
+    if (positions := found.get("positions")) is not None:
+        rows = positions.weight.reshape(-1, d_model) if positions.weight.ndim > 2 else _rows(positions, d_model)
+        state["pos_embed.W_pos"] = rows
+    if (norm := found.get("norm")) is not None:
+        state["ln_final.w"] = norm.weight
+    for role, ours in (("norm", "ln_final.b"), ("read-out", "unembed.b_U")):
+        if role in found and (bias := found[role].bias) is not None:
+            state[ours] = bias
+    for role in ("embedding", "positions"):
+        if role in found and found[role].bias is not None:
+            raise RefusedError(f"{found[role].bias_name} is a bias of the {role}, which cannot be represented")
+    return {name: tensor.contiguous() for name, tensor in state.items()}
+
+
+def _role(module: Module) -> str:
+    if module.is_norm:
+        return "norm"
+    for part in (module.part, ".".join(module.path)):
+        if POSITIONS.search(part):
+            return "positions"
+        if READOUT.search(part):
+            return "read-out"
+        if EMBEDDING.search(part):
+            return "embedding"
+    return "other"
+
+
+def _rows(module: Module, d_model: int) -> Tensor:
+    """A table of vectors, [rows, d_model]."""
+    return _oriented(module, d_model, last=True)
+
+
+def _columns(module: Module, d_model: int) -> Tensor:
+    """The read-out as ours, [d_model, d_vocab_out]: torch's linear layers hold it the other way round."""
+    if module.exact or module.kind == "kernel":
+        return _oriented(module, d_model, last=False)
+    if module.kind == "linear":
+        return _oriented(module, d_model, last=True).mT
+    return _oriented(module, d_model, last=False)
+
+
+def _oriented(module: Module, d_model: int, *, last: bool) -> Tensor:
+    w, shape = module.weight, tuple(module.weight.shape)
+    if w.ndim != 2 or d_model not in shape:
+        raise RefusedError(f"{module.name} {shape} has no side of {d_model}, the width of the residual stream")
+    fits = shape[1 if last else 0] == d_model
+    if module.kind != "raw" or module.exact:
+        if not fits:
+            raise RefusedError(f"{module.name} {shape} has its {d_model} dimensions on the wrong side; say what it is with rename={{...}}")
+        return w
+    if shape[0] == shape[1]:
+        raise RefusedError(
+            f"{module.name} {shape} is square, so either side may be the residual stream; say rename={{...}} with "
+            "TransformerLens's embed.W_E [d_vocab, d_model], pos_embed.W_pos [n_ctx, d_model], unembed.W_U [d_model, "
+            "d_vocab_out]"
+        )
+    return w if fits else w.mT
+
+
+TORCH_TRANSFORMER = (
+    Layout("torch_attention", "a transformer of torch modules", _is_torch, _from_torch),
+)
