@@ -316,7 +316,11 @@ class Run(Drawable):
         files = [self.checkpoint(self.steps[-1])] if self.steps else []
         if (self.path / STATE).exists():
             files.append(self.path / STATE)
-        return [(file, link) for file in files if (link := _header(file).get("history")) is not None]
+        headers = [(file, header) for file in files if (header := _header(file))]
+        for file, header in headers:
+            if header.get("run") != self._name:
+                raise damaged(file, "it is not of this run")
+        return [(file, header.get("history", "")) for file, header in headers]
 
 
 def read_config(file: Path) -> tuple[RunConfig, Seal | None]:

@@ -328,7 +328,7 @@ def test_the_configuration_inside_a_checkpoint_is_read(tmp_path, key, kind):
     )
     torch.save({"model": model.state_dict(), key: said, "step": np.int64(7)}, tmp_path / "m.pt")
     found = find_weights(read_pickle(tmp_path / "m.pt"), tmp_path / "m.pt").settings
-    inner = found["model"] if "model" in found else found
+    inner = found.get("model", found)
     assert inner == {"act_fn": "gelu", "attention_dir": "bidirectional", "lr": 0.1, "p": 5, "out": "runs"} | (
         {} if "model" in found else {"step": 7}
     )
