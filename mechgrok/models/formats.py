@@ -77,7 +77,8 @@ def _by_content(path: Path, start: bytes) -> Format | None:
 
 def _in_zip(path: Path) -> Format | None:
     try:
-        names = zipfile.ZipFile(path).namelist()
+        with zipfile.ZipFile(path) as file:
+            names = file.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return None
     if any(name.rsplit("/", 1)[-1] == "data.pkl" for name in names):
