@@ -85,6 +85,7 @@ _HOME = {
     "mechgrok.models.transformer_lens": ("to_transformer_lens",),
     "mechgrok.models.constructed": ("cosine_network", "pizza_network"),
     "mechgrok.loading": ("load_model",),
+    "mechgrok.models.files": ("save_model",),
     "mechgrok.runs": ("Run", "load_run"),
     "mechgrok.shipped": ("shipped_runs", "verify_shipped"),
     "mechgrok.progress": (

@@ -23,18 +23,20 @@ def load_model(
     *,
     layout: str | None = None,
     rename: Mapping[str, str] | None = None,
+    key: str | None = None,
 ) -> Network:
     """The network in a run folder or in a file, ours or other people's, or in a state dict.
 
     Args:
-        path: folder of a run, or the name of one that comes with mechgrok (`shipped_runs`), or a .safetensors,
-            .pt or .pth file with named tensors, or the named tensors themselves. A checkpoint where a run put it has
-            that run's task.
-        step: of a run, the checkpoint; None takes the newest.
+        path: folder of a run, or the name of one that comes with mechgrok (`shipped_runs`), or a file with named
+            tensors: .safetensors, .npz, or what torch.save wrote; or the named tensors themselves. A checkpoint where a
+            run put it has that run's task.
+        step: of a run, the checkpoint; of a file that holds the weights of several steps, which. None takes the newest.
         task: what the network computes, where that is not stored with it and cannot be inferred.
         config: the fields that are set in it override what the tensors suggest, for what shapes cannot tell.
         layout: how the tensors are named and laid out; None detects it.
         rename: other names for tensors of a file, by their names there; see `model_from_tensors`.
+        key: where a file holds weights in several places, the keys that lead to those that are meant: "ema.model".
 
     Returns:
         The network; `model.layout` says what the file was taken for, and what no tensor of it tells.
@@ -51,11 +53,11 @@ def load_model(
     'square'
     """
     if isinstance(path, Mapping):
-        if step is not None:
-            raise CheckpointError(f"step={step} needs the folder of a run; a state dict was given")
+        if not (step is None and key is None):
+            raise CheckpointError(f"step={step} and key={key!r} are for files; a state dict was given")
         model = model_from_tensors(_copied(path), layout=layout, config=config, rename=rename)
     else:
-        model = _stored(folder_or_shipped(path), step, config, layout, rename)
+        model = _stored(folder_or_shipped(path), step, config, layout, rename, key)
     if task is not None:
         model.task = task
     return model
@@ -78,12 +80,11 @@ def _stored(
     config: NetworkConfig | None,
     layout: str | None,
     rename: Mapping[str, str] | None,
+    key: str | None,
 ) -> Network:
     if path.is_dir():
         return load_run(path).model(step)
-    if step is not None:
-        raise CheckpointError(f"step={step} needs the folder of a run; {path} is a file or missing")
-    model = read_model(path, layout=layout, config=config, rename=rename)
+    model = read_model(path, key=key, step=step, layout=layout, config=config, rename=rename)
     run = run_of(path)
     model.task = model.task if run is None else run.task
     return model

@@ -57,6 +57,21 @@ def verify_shipped(name: str) -> None:
             raise CheckpointError(f"{path / file} is not the file that was shipped; install mechgrok again")
 
 
+def check_shipped(file: Path) -> None:
+    """Compare a file with its recorded hash, where it is one of a shipped run in its place; any other is left alone.
+
+    Raises:
+        CheckpointError: it is not the file that was shipped.
+    """
+    folder, file = _folder(), file.resolve()
+    if folder is None or not file.is_relative_to(folder.resolve()):
+        return
+    name, *inside = file.relative_to(folder.resolve()).parts
+    expected = shipped_runs().get(name, {"files": {}})["files"].get("/".join(inside))
+    if expected is not None and file.is_file() and file_digest(file) != expected:
+        raise CheckpointError(f"{file} is not the file that was shipped; install mechgrok again")
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:

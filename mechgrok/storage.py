@@ -1,41 +1,61 @@
-"""Writing files so that a reader never sees half of one."""
+"""Files on disk: written so that a reader never sees half of one, and with digests that tell a changed one."""
 
 import hashlib
 import json
 import os
+import secrets
+import struct
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save, save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from mechgrok.errors import CheckpointError
 
 RANDOM = "?" * 8
-"""What `tempfile.mkstemp` puts at the end of a name, as a pattern."""
+"""The end of a temporary name, as a pattern."""
+DIGEST_KEY = "mechgrok_sha256"
+"""Where the header of a safetensors file holds the digest of all the rest of it."""
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file atomically.
+    """Write a safetensors file atomically, with a digest of its content in the header.
+
+    Equal tensors and headers give equal files, byte for byte.
 
     Raises:
         CheckpointError: the file cannot be written.
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    replace_file(path, lambda temporary: save_file(plain, temporary, dict(header or {})))
+    signed = dict(header or {}) | {DIGEST_KEY: digest(plain, header or {})}
+    replace_file(path, lambda temporary: Path(temporary).write_bytes(_sorted_header(save(plain, signed))))
 
 
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of named tensors, in hexadecimal; equal for equal names and bits, whatever their order.
+def digest(tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> str:
+    """SHA-256 of named tensors and of a header, in hexadecimal; equal for equal names and bits, whatever their order.
 
     >>> from torch import tensor
     >>> digest({"a": tensor([1.0])}) == digest({"a": tensor([1.0])}) != digest({"a": tensor([2.0])})
     True
     """
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
-    return hashlib.sha256(save(plain)).hexdigest()
+    sha = hashlib.sha256(save(plain))
+    if header:
+        sha.update(json.dumps(dict(header), sort_keys=True).encode())
+    return sha.hexdigest()
+
+
+def json_digest(values: Any) -> str:
+    """SHA-256 of JSON values, in hexadecimal, whatever their layout and the order of keys.
+
+    >>> json_digest({"a": 1, "b": 2}) == json_digest({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_json(path: Path, values: Any) -> None:
@@ -59,6 +79,9 @@ def write_text(path: Path, text: str) -> None:
 def replace_file(path: Path, write: Callable[[str], object]) -> None:
     """Write beside the target, flush to disk, rename: after a crash there is the old file or the new one.
 
+    A link is followed; a new file has the permissions that the umask leaves, an old one keeps its own. What is no
+    regular file, such as /dev/null or a pipe, is written to as it is.
+
     Args:
         write: writes the file whose name it is given.
 
@@ -67,29 +90,30 @@ def replace_file(path: Path, write: Callable[[str], object]) -> None:
     """
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        write(temporary)
+        if _is_device(path):
+            write(str(path))
+            return
+        target = path.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _empty_file_beside(target)
+        write(str(temporary))
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except Exception as error:
         raise CheckpointError(f"cannot write {path}: {error}") from error
     finally:
         # Also after Ctrl-C; once renamed, the name is gone.
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
-def remove_partial(folder: Path, name: str) -> None:
-    """Remove what processes that were killed have left of a file, or of files that a pattern matches.
+def find_partial(folder: Path, name: str) -> list[Path]:
+    """What processes that were killed have left of a file, or of files that a pattern matches.
 
-    Nobody else may be writing there.
+    What is being written right now is among it.
     """
-    for file in folder.glob(f".{name}.{RANDOM}"):
-        file.unlink(missing_ok=True)
+    return list(folder.glob(f".{name}.{RANDOM}"))
 
 
 def check_writable(path: Path) -> None:
@@ -101,8 +125,37 @@ def check_writable(path: Path) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError("it is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        if _is_device(path):
+            if not os.access(path, os.W_OK):
+                raise PermissionError("it may not be written to")
+            return
+        folder = path.resolve().parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # links that lead in a circle are a RuntimeError before Python 3.13
         raise CheckpointError(f"cannot write {path}: {error}") from error
+
+
+def _is_device(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _empty_file_beside(target: Path) -> Path:
+    """A file of a new name, with the permissions of the target; made by the system, which knows the umask."""
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(len(RANDOM) // 2)}")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    if target.is_file():
+        os.chmod(temporary, target.stat().st_mode & 0o777)
+    return temporary
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """A safetensors file with the entries of its header in order; safetensors itself writes them in any order."""
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header + content[8 + length :]

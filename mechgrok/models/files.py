@@ -1,124 +1,228 @@
-"""Weights on disk: safetensors, and foreign pickles that are read but never executed."""
+"""Weights on disk: files of ours, and other people's, which are read but never executed."""
 
 import json
-import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mechgrok.config import NetworkConfig
-from mechgrok.errors import CheckpointError
+from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.models.formats import SUFFIXES, find_format
 from mechgrok.models.layouts import CONFIG_KEY, SETTINGS_KEY, model_from_tensors
-from mechgrok.models.networks import Network
-from mechgrok.storage import write_tensors
-
-PICKLES = (".pt", ".pth")
+from mechgrok.models.layouts.source import LayoutNote
+from mechgrok.models.nested_weights import Found, find_weights, joined_settings, without_prefixes
+from mechgrok.models.networks import Network, make_network
+from mechgrok.models.pickles import as_plain, read_pickle
+from mechgrok.storage import DIGEST_KEY, digest, write_tensors
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The named tensors of a file and its text metadata; .safetensors, .pt or .pth.
+    """The named tensors of a file and its text metadata; .safetensors, .npz, or what torch.save wrote.
 
-    A .pt file is read by torch with weights_only=True: it may hold tensors and plain containers, and no
-    code of it is run.
+    The content tells the format, whatever the name. A file of torch is read with weights_only=True: it may hold
+    tensors, plain containers and data of numpy, and no code of it is run.
 
     Raises:
-        CheckpointError: the file is missing, empty, truncated, of another format, or would run code.
+        CheckpointError: the file is missing, empty, truncated, changed since we wrote it, of another format, or would
+            run code; or it holds no weights, or several.
     """
-    if not path.is_file():
-        raise CheckpointError(f"there is no file {path}")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    if path.suffix in PICKLES:
-        return _read_pickle(path), {}
-    raise CheckpointError(f"{path.name} is none of .safetensors, .pt, .pth; no other format is read")
+    found, header = _read(path)
+    return found.tensors, header
 
 
 def read_model(
+    path: str | Path,
+    *,
+    key: str | None = None,
+    step: int | None = None,
+    layout: str | None = None,
+    config: NetworkConfig | None = None,
+    rename: Mapping[str, str] | None = None,
+) -> Network:
+    """The network in one file; further errors as in `model_from_tensors` and `read_tensors`.
+
+    The author's configuration is read wherever it is: in the header of a safetensors file, inside a checkpoint beside
+    the weights, and in a JSON file beside the file: config_X.json for model_X.pt, config_X.json or X.json for X.pt.
+
+    Args:
+        key: where weights lie in several places of the file, the keys that lead to those that are meant, joined by
+            dots: "ema.model".
+        step: where the file holds the weights of several steps, which; None takes the newest.
+        layout, config, rename: as in `model_from_tensors`; `rename` takes names without prefixes of wrappers.
+    """
+    path = Path(path)
+    found, header = _read(path, key, step)
+    if CONFIG_KEY not in header:
+        settings = joined_settings(found.settings, _object(header.get(SETTINGS_KEY)), _settings_beside(path))
+        header = header | ({SETTINGS_KEY: json.dumps(settings)} if settings else {})
+    tensors = without_prefixes(found.tensors)
+    model = network_of(tensors, header, path, layout=layout, config=config, rename=rename)
+    if found.step and isinstance(model.layout, LayoutNote):
+        model.layout = LayoutNote(model.layout.what, (*model.layout.notes, found.step))
+    return model
+
+
+def network_of(
+    tensors: dict[str, Tensor],
+    header: dict[str, str],
     path: Path,
     *,
     layout: str | None = None,
     config: NetworkConfig | None = None,
     rename: Mapping[str, str] | None = None,
 ) -> Network:
-    """The network in one file; arguments and errors as in `model_from_tensors` and `read_tensors`.
-
-    Where the header holds no configuration of its author, the JSON file beside it counts: config_X.json for
-    model_X.pt, and config_X.json or X.json for X.pt.
-    """
-    tensors, header = read_tensors(path)
-    if SETTINGS_KEY not in header and CONFIG_KEY not in header:
-        header = header | _settings_beside(path)
-    try:
-        return model_from_tensors(tensors, header, layout=layout, config=config, rename=rename)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-
-
-def write_model(model: Network, path: Path) -> None:
-    """Write a network as one safetensors file with its configuration in the header, atomically.
+    """The network in tensors that were read from a file; weights that are not finite are warned of.
 
     Raises:
-        CheckpointError: the file cannot be written; nothing is left half-written.
+        CheckpointError: as `model_from_tensors`, with the name of the file.
     """
-    tensors = {name: p.detach().cpu() for name, p in model.named_parameters()}
-    write_tensors(path, tensors, {CONFIG_KEY: json.dumps(model.cfg.to_json())})
-
-
-def _settings_beside(path: Path) -> dict[str, str]:
-    name = path.stem
-    for candidate in (f"config_{name.removeprefix('model_')}.json", f"config_{name}.json", f"{name}.json"):
-        beside = path.with_name(candidate)
-        if beside.is_file():
-            return {SETTINGS_KEY: _read_text(beside)}
-    return {}
-
-
-def _read_text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
-        json.loads(text)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or no JSON: {error}") from None
-    return text
+        _check_sizes(tensors, header)
+        model = model_from_tensors(tensors, header, layout=layout, config=config, rename=rename)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    broken = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
+    if broken:
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        warnings.warn(f"{path}: weights that are not finite in {', '.join(broken[:3])}{more}", stacklevel=3)
+    return model
+
+
+def save_model(model: Network, path: str | Path) -> Path:
+    """Write a network as one safetensors file, with its configuration and a digest in the header, atomically.
+
+    `load_model` reads it again, exactly. A weight that has two names is written under both.
+
+    Args:
+        model: a `HookedTransformer` or `HookedMLP`.
+        path: the file, .safetensors; its folder is made.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ConfigError: not one of our networks, or a path that ends in .pt or the like.
+        CheckpointError: the network's weights are not those of its configuration, so that it could not be read again;
+            or the file cannot be written, and nothing is left half-written.
+
+    >>> import tempfile, mechgrok as mg
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = mg.load_model(save_model(mg.cosine_network(7, {2: 9.0}), f"{folder}/clock.safetensors"))
+    >>> mg.find_key_frequencies(again).frequencies
+    (2,)
+    """
+    write_model(model, path)
+    return Path(path)
+
+
+def write_model(model: Network, path: str | Path, header: dict[str, str] | None = None) -> None:
+    """As `save_model`, with more entries in the header."""
+    path = Path(path)
+    if not isinstance(model, Network):
+        raise ConfigError(f"only networks of mechgrok are written; got a {type(model).__name__}")
+    if SUFFIXES.get(path.suffix.lower(), "safetensors") != "safetensors":
+        raise ConfigError(f"networks are written as .safetensors, not as {path.suffix}; got {path}")
+    tensors = {name: p.detach().cpu() for name, p in model.named_parameters(remove_duplicate=False)}
+    with torch.device("meta"):
+        expected = {name: p.shape for name, p in make_network(model.cfg).named_parameters()}
+    differing = [
+        name for name in expected.keys() | tensors.keys() if _shape(tensors, name) != expected.get(name)
+    ]
+    if differing:
+        raise CheckpointError(
+            f"cannot write {path}: {', '.join(sorted(differing)[:3])} of the network are not as its configuration "
+            "says, and it could not be read again"
+        )
+    write_tensors(path, tensors, {CONFIG_KEY: json.dumps(model.cfg.to_json())} | (header or {}))
+
+
+def _read(path: Path, key: str | None = None, step: int | None = None) -> tuple[Found, dict[str, str]]:
+    header: dict[str, str] = {}
+    match find_format(path):
+        case "safetensors":
+            stored, header = _read_safetensors(path)
+        case "npz":
+            stored = _read_npz(path)
+        case _:
+            return find_weights(read_pickle(path), path, key, step), header
+    for option, value in (("key", key), ("step", step)):
+        if value is not None:
+            raise CheckpointError(f"{path} holds the weights of one network; leave {option}={value!r} out")
+    return Found(stored, {}), header
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, dict(file.metadata() or {})
-    except (SafetensorError, OSError, ValueError) as error:
+            header = dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{path} is truncated, damaged or no safetensors file: {error}") from None
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
+    rest = {name: text for name, text in header.items() if name != DIGEST_KEY}
+    # Headers of ours without a digest are of an early version, which wrote nothing but the configuration.
+    lost = DIGEST_KEY not in header and CONFIG_KEY in header and len(header) > 1
+    if lost or (DIGEST_KEY in header and header[DIGEST_KEY] != digest(tensors, rest)):
         raise CheckpointError(
-            f"{path} is damaged, or holds more than tensors and would run code when opened; "
-            "it was not opened. "
-            "Ask its author for a state dict, torch.save(model.state_dict(), ...), or for safetensors"
+            f"{path} is damaged: its content is not what was written. Put back a copy of it"
+        )
+    return tensors, header
+
+
+def _read_npz(path: Path) -> dict[str, Tensor]:
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: torch.from_numpy(np.array(file[name])) for name in file.files}
+    except Exception as error:  # damaged bytes make zipfile and numpy stumble over anything
+        raise CheckpointError(
+            f"{path} is truncated, damaged or holds more than arrays of numbers: {error}"
         ) from None
-    except Exception as error:  # damaged bytes make the unpickler stumble over anything
-        raise CheckpointError(f"{path} is truncated, damaged or no torch file: {error}") from None
-    return _state_dict(loaded, path)
 
 
-def _state_dict(loaded: Any, path: Path) -> dict[str, Tensor]:
-    """The state dict itself, or the one inside a training checkpoint under its usual names."""
-    if isinstance(loaded, Mapping):
-        for key in ("model", "state_dict", "model_state_dict"):
-            if isinstance(loaded.get(key), Mapping):
-                loaded = loaded[key]
-                break
-        if loaded and all(isinstance(k, str) and isinstance(t, Tensor) for k, t in loaded.items()):
-            return dict(loaded)
-        what = f"a mapping with the keys {', '.join(map(str, list(loaded)[:8]))}"
-    else:
-        what = type(loaded).__name__
-    raise CheckpointError(f"{path} holds {what}; expected a state dict, tensors by name")
+def _check_sizes(tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+    """Whether a network of the configuration in a header of ours can be as small as the tensors, before it is made.
+
+    Raises:
+        CheckpointError: it speaks of sizes or numbers of layers that no file with these tensors can have.
+    """
+    most = sum(tensor.numel() for tensor in tensors.values())
+    for name, value in _object(header.get(CONFIG_KEY)).items():
+        if isinstance(value, int) and value > (len(tensors) if name == "n_layers" else max(most, 1)):
+            raise CheckpointError(
+                f"its header speaks of {name}={str(value)[:30]}, and the file has {len(tensors)} tensors with "
+                f"{most} numbers"
+            )
+
+
+def _settings_beside(path: Path) -> dict[str, Any]:
+    name = path.stem
+    for candidate in (f"config_{name.removeprefix('model_')}.json", f"config_{name}.json", f"{name}.json"):
+        beside = path.with_name(candidate)
+        if beside.is_file():
+            try:
+                return _object(beside.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise CheckpointError(f"{beside} is damaged or no JSON: {error}") from None
+    return {}
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    """The JSON object in a text; empty where it is none.
+
+    Raises:
+        CheckpointError: it cannot be read as JSON.
+    """
+    try:
+        values = as_plain(json.loads(text or "{}"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"the configuration is damaged or no JSON: {error}") from None
+    return values if isinstance(values, dict) else {}
+
+
+def _shape(tensors: dict[str, Tensor], name: str) -> torch.Size | None:
+    return tensors[name].shape if name in tensors else None

@@ -8,13 +8,12 @@ from pathlib import Path
 from mechgrok.activations import fit_task, infer_task
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.loading import load_model
-from mechgrok.models.files import PICKLES
+from mechgrok.models.formats import SUFFIXES
 from mechgrok.models.networks import Network
 from mechgrok.runs import CONFIG, Run, load_run
 from mechgrok.tasks import Split, Task
 
 Source = Run | str | Path | Sequence[str | Path]
-SUFFIXES = (".safetensors", *PICKLES)
 
 
 @dataclass(frozen=True, eq=False)

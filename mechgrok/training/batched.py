@@ -1,8 +1,8 @@
 """Many seeds as one network with stacked weights: what a GPU needs to be busy with networks as small as these."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from itertools import groupby
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechgrok.config import TrainConfig
+from mechgrok.models.networks import Network, make_network
 from mechgrok.runs import Run
 from mechgrok.training.assembly import Assembly, objective_of
 from mechgrok.training.display import Report, progress_bar
@@ -47,8 +48,9 @@ def train_batched(
 ) -> Failures:
     """Go on with runs of one task and configuration, which differ in seed and split, as one batched network.
 
-    Every run becomes what it would have become alone, but for rounding. Runs that have been interrupted at different
-    steps are batched by their steps; finished ones stay as they are.
+    Every run becomes what it would have become alone, but for rounding. Members that have come to different steps,
+    since the processes were killed while they were saved, keep their places in the batch, and wait there for
+    the others: each update is computed as it would have been without the interruption, bit for bit.
 
     Returns:
         The errors of those that failed; the others are kept.
@@ -58,11 +60,12 @@ def train_batched(
     """
     failures: Failures = {}
     with ExitStack() as locks:
-        opened = sorted(_open(runs, device, failures, locks), key=_step)
-        for step, members in groupby(opened, key=_step):
-            batch = Batch(list(members), failures)
-            name = f"{len(batch.members)} networks {batch.config.recipe}"
-            with progress_bar(name, batch.config.steps, start=step, enabled=progress) as report:
+        places = [place for run in runs if (place := _open(run, device, failures, locks)) is not None]
+        trained = sum(place.member is not None for place in places)
+        if trained:
+            batch = Batch(places, failures)
+            name = f"{trained} networks {batch.config.recipe}"
+            with progress_bar(name, batch.config.steps, start=batch.step, enabled=progress) as report:
                 batch.go(report)
     return failures
 
@@ -86,40 +89,80 @@ class BatchMember(Training):
         return member_state(self.batch.updater.state(), self.number)
 
 
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a run lies in the batch.
+
+    Attributes:
+        member: the training; None for a run that is finished.
+        until: the step up to which the place is only kept: where the member goes on from, or the end of a finished run.
+    """
+
+    run: Run
+    member: BatchMember | None
+    until: int
+
+
 class Batch(Loop):
-    """Trainings at the same step, which take their updates together.
+    """Trainings that take their updates together.
 
     Each evaluates and keeps its own network, whose weights are views of the stacked ones. Members that have come
-    to their end, or have failed, leave.
+    to their end, or have failed, leave. The last bits of a product of stacked matrices depend on how many there are and
+    on the place of each, though not on the others' values. So a run that is ahead has its place held, by a copy
+    of another network, for as long as it took part in these steps.
 
     Args:
-        members: of the same task and configuration.
+        places: runs of the same task and configuration, one of them unfinished.
         failures: takes the errors of members.
     """
 
-    def __init__(self, members: Sequence[BatchMember], failures: Failures) -> None:
-        self.members, self.failures = list(members), failures
-        self.config, self.step = members[0].config, members[0].step
-        self.path, self.threads = members[0].run.path.parent, members[0].run.config.threads
-        self._stack()
+    def __init__(self, places: Sequence[Place], failures: Failures) -> None:
+        self.places, self.failures = list(places), failures
+        members = [place.member for place in places if place.member is not None]
+        self.config, self.path = members[0].config, members[0].run.path.parent
+        self.threads = members[0].run.config.threads
+        self._go_to_next()
+
+    @property
+    def active(self) -> list[BatchMember]:
+        """The members that have come to this step."""
+        return [p.member for p in self.places if p.member is not None and p.until <= self.step]
 
     def visit(self, report: Report) -> bool:
-        staying = [member for member in self.members if not self._leaves(member, report)]
-        if staying and len(staying) < len(self.members):
-            self.members = staying
+        if any(member.batch is None for member in self.active):
             self._stack()
-        return not staying
+        left = {member for member in self.active if self._leaves(member, report)}
+        staying = [place for place in self.places if place.member not in left and not self._is_over(place)]
+        if all(place.member is None for place in staying):
+            return True
+        if len(staying) < len(self.places):
+            self.places = staying
+            if not self.active:
+                self._go_to_next()
+                return self.visit(report)
+            self._stack()
+        return False
 
     def update(self) -> None:
         self.gradients()
         self.updater(self.step)
+        active = self.active
         self.step += 1
-        for member in self.members:
+        for member in active:
             member.step = self.step
 
     def save_state(self) -> None:
-        for member in self.members:
+        for member in self.active:
             member.save_state()
+
+    def _is_over(self, place: Place) -> bool:
+        return place.member is None and place.until <= self.step
+
+    def _go_to_next(self) -> None:
+        """Go on from the first step at which a member waits."""
+        self.step = min(place.until for place in self.places if place.member is not None)
+        self.places = [place for place in self.places if not self._is_over(place)]
+        self._stack()
 
     def _leaves(self, member: BatchMember, report: Report) -> bool:
         try:
@@ -130,28 +173,36 @@ class Batch(Loop):
             return True
 
     def _stack(self) -> None:
-        states = [member.optimizer_state() for member in self.members]
-        runs = [member.run for member in self.members]
-        network = stack_weights([member.model for member in self.members])
+        active = self.active
+        trained = [place.member if place.member in active else None for place in self.places]
+        filler = active[0].optimizer_state()
+        states = [filler if member is None else member.optimizer_state() for member in trained]
+        models = [_copy(active[0].model) if member is None else member.model for member in trained]
+        network = stack_weights(models)
         self.updater = Updater(network, self.config)
         self.updater.load(stack_states(states))
+        runs = [place.run for place in self.places]
         masks = [run.split.train for run in runs]
         self.gradients = StackedStep(network, runs[0].task, masks, objective_of(self.config))
-        for number, member in enumerate(self.members):
-            member.batch, member.number = self, number
+        for number, member in enumerate(trained):
+            if member is not None:
+                member.batch, member.number = self, number
 
 
-def _step(member: BatchMember) -> int:
-    return member.step
+def _copy(model: Network) -> Network:
+    weight = next(model.parameters())
+    copy = make_network(model.cfg).to(weight.device, weight.dtype)
+    copy.load_state_dict(model.state_dict())
+    return copy
 
 
-def _open(
-    runs: Sequence[Run], device: str | torch.device | None, failures: Failures, locks: ExitStack
-) -> Iterator[BatchMember]:
-    for run in runs:
-        try:
-            if not finished(run):
-                locks.enter_context(only_here(run))
-                yield BatchMember(run, Assembly(run, device=device))
-        except Exception as error:
-            failures[run.path] = error
+def _open(run: Run, device: str | torch.device | None, failures: Failures, locks: ExitStack) -> Place | None:
+    try:
+        if finished(run):
+            return Place(run, None, run.steps[-1])
+        locks.enter_context(only_here(run))
+        member = BatchMember(run, Assembly(run, device=device))
+        return Place(run, member, member.step)
+    except Exception as error:
+        failures[run.path] = error
+        return None

@@ -11,6 +11,7 @@ from mechgrok.runs import Run, written_for
 from mechgrok.tasks import Split, Task
 from mechgrok.training.assembly import Assembly
 from mechgrok.training.folders import Plan, as_folder, check_room, create_run, find_run
+from mechgrok.training.locks import tidy
 from mechgrok.training.networks import build_model
 from mechgrok.training.parts import Weights, start_config, starting_weights
 from mechgrok.training.room import bytes_needed
@@ -32,6 +33,7 @@ def make_plan(
 ) -> Plan:
     """What a training follows from; arguments and errors as in `train`."""
     seed = check_seed(seed)
+    _check_precision()
     if not (split is None or isinstance(split, Split)):
         raise ConfigError(f"a split is what task.split(fraction) gives; got {split!r}")
     split = split or task.split(config.fraction, seed, config.split_rule)
@@ -59,6 +61,7 @@ def prepare(
     out = as_folder(out)
     run = find_run(out, plan)
     if run is not None and finished(run):
+        tidy(run)
         return run, None
     assembly = assemble(run or plan, out, device, compile)
     return run or create_run(out, plan), assembly
@@ -68,7 +71,17 @@ def assemble(
     plan: Plan | Run, path: str | Path | None, device: str | torch.device | None, compile: bool
 ) -> Assembly:
     """What a training works with, once nothing is wrong with it and the disk has room."""
+    _check_precision()
     assembly = Assembly(plan, device=device, compile=compile)
     _ = assembly.gradients
     check_room(path, bytes_needed(assembly))
     return assembly
+
+
+def _check_precision() -> None:
+    """A run says nothing of torch's default precision, so it must not follow from it."""
+    if torch.get_default_dtype() != torch.float32:
+        raise ConfigError(
+            f"networks are trained in float32, and torch's default is {torch.get_default_dtype()}, in which another "
+            "network would be drawn. Call torch.set_default_dtype(torch.float32) before the training"
+        )

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from mechgrok.config import Config, RunConfig
 from mechgrok.errors import CheckpointError, ConfigError
-from mechgrok.runs import CONFIG, SPLIT, START, Run, load_run, written_for
+from mechgrok.runs import CONFIG, LOCK, SPLIT, START, Run, load_run, written_for
 from mechgrok.storage import write_tensors
 from mechgrok.tasks import Split, Task, task_from_spec
+from mechgrok.training.locks import only_here
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,18 +80,27 @@ def as_folder(path: Any) -> Path | None:
 def create_run(path: str | Path | None, plan: Plan) -> Run:
     """Make the run of a plan in a folder in which `find_run` has found none.
 
+    Where another process has made the same run meanwhile, that one is taken.
+
     Args:
         path: the folder; None takes a temporary one, which lives as long as the run object.
 
     Raises:
-        CheckpointError: the folder cannot be written.
+        ConfigError: another run, or something else, has come to the folder meanwhile.
+        CheckpointError: the folder cannot be written, or another process trains there.
     """
-    run = Run(Path(path or tempfile.mkdtemp(prefix="mechgrok-")), plan.config, temporary=path is None)
-    if run.temporary:
+    if path is None:
+        run = Run(Path(tempfile.mkdtemp(prefix="mechgrok-")), plan.config, temporary=True)
         weakref.finalize(run, shutil.rmtree, run.path, ignore_errors=True)
-    split = plan.split
-    header = {"fraction": str(split.fraction), "seed": str(split.seed), "rule": split.rule}
-    write_tensors(run.path / SPLIT, {"train": split.train}, header)
+        return _written(run, plan)
+    path = Path(path)
+    with only_here(path):
+        return find_run(path, plan) or _written(Run(path, plan.config), plan)
+
+
+def _written(run: Run, plan: Plan) -> Run:
+    run.remove_partial()
+    run.write_split(plan.split)
     if plan.start:
         write_tensors(run.path / START, plan.start)
     run.write_config()
@@ -118,7 +128,8 @@ def check_room(path: str | Path | None, needed: int) -> None:
 
 def _left_behind(file: Path) -> bool:
     """Whether a file is one that a start which was cut off leaves: all of a run but its configuration."""
-    return file.name in (SPLIT, START) or file.name.startswith((f".{SPLIT}.", f".{START}.", f".{CONFIG}."))
+    partial = (f".{SPLIT}.", f".{START}.", f".{CONFIG}.", ".tmp")
+    return file.name in (SPLIT, START, LOCK) or file.name.startswith(partial)
 
 
 def _same_run(run: Run, plan: Plan) -> Run:

@@ -2,33 +2,51 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from mechgrok.errors import CheckpointError
-from mechgrok.runs import SPLIT, Run
-
-try:
-    import fcntl
-except ImportError:  # Windows, where there is no lock
-    fcntl = None
+from mechgrok.runs import LOCK, Run
 
 
 @contextmanager
-def only_here(run: Run) -> Iterator[None]:
-    """Within the context nobody else can train a run; a process that dies leaves it free.
+def only_here(run: Run | Path) -> Iterator[None]:
+    """Within the context nobody else can begin or train a run; a process that dies leaves it free.
 
-    The lock lies on the file of the split, which a run always has and never writes again.
+    The lock lies on a file of its own, which is never replaced, so that two processes that begin the
+    same folder at once meet there.
+
+    Args:
+        run: the run, or the folder in which one is to be made.
 
     Raises:
-        CheckpointError: somebody trains it already.
+        CheckpointError: somebody trains it already, or the folder cannot be written.
     """
-    with (run.path / SPLIT).open("rb") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise CheckpointError(
-                    f"another process trains the run in {run.path} right now; wait for it, or choose another folder"
-                ) from None
-            except OSError:
-                pass  # a file system without locks
+    folder = run.path if isinstance(run, Run) else run
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise CheckpointError(
+            f"another process trains the run in {folder} right now; wait for it, or choose another folder"
+        ) from None
+    except OSError as error:
+        why = "it is a file, and a run needs a folder" if folder.is_file() else str(error)
+        raise CheckpointError(f"cannot write {folder}: {why}") from error
+    try:
         yield
+    finally:
+        lock.release()
+
+
+def tidy(run: Run) -> None:
+    """Remove what a killed process has left half-written in a run that nobody trains any more."""
+    if not run.partial():
+        return
+    try:
+        with only_here(run):
+            run.remove_partial()
+    except CheckpointError:
+        pass  # somebody trains it, or it may only be read

@@ -4,7 +4,7 @@ from mechgrok.config import TrainConfig
 from mechgrok.training.assembly import Assembly
 from mechgrok.training.schedules import most_checkpoints
 
-ROW = 256
+ROW = 320
 """Bytes of a row of the history, at most."""
 MARGIN = 16 * 2**20
 """Bytes for headers and small files, and for others that write to the same disk."""

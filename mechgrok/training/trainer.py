@@ -21,7 +21,7 @@ from mechgrok.training.batches import MiniBatchStep
 from mechgrok.training.beginning import assemble, make_plan, prepare
 from mechgrok.training.devices import find_device
 from mechgrok.training.display import Report, progress_bar
-from mechgrok.training.locks import only_here
+from mechgrok.training.locks import only_here, tidy
 from mechgrok.training.loop import Loop
 from mechgrok.training.parts import Weights
 from mechgrok.training.recipes import find_recipe
@@ -123,6 +123,7 @@ def resume(
     (0, 3)
     """
     if finished(run):
+        tidy(run)
         return run
     return _go(run, assemble(run, run.path, device, compile), callback, progress)
 

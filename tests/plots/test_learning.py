@@ -17,7 +17,12 @@ def test_a_run_shows_losses_and_accuracies(tmp_path):
         "guessing",
     ]
     assert [axis.title.text for axis in drawn.select_yaxes()] == ["cross-entropy (nats)", "right answers (%)"]
-    (run.path / "history.jsonl").unlink()
+    for file in (
+        "history.jsonl",
+        "state.safetensors",
+        *(f"checkpoints/step_{step:08d}.safetensors" for step in run.steps),
+    ):
+        (run.path / file).unlink()
     with pytest.raises(mg.UndefinedMetricError, match="no evaluation yet"):
         learning_figure(run)
 

@@ -1,11 +1,17 @@
 """Many seeds as one batched network: the runs are those of each seed alone, and failures stay alone."""
 
+import os
+import shutil
+
 import pytest
 import torch
 
 import mechgrok as mg
+from mechgrok import storage
 from mechgrok.config import TrainConfig
-from mechgrok.runs import load_run
+from mechgrok.models.files import read_tensors
+from mechgrok.runs import load_run, run
+from mechgrok.runs.history import append_row
 from mechgrok.training import many
 from mechgrok.training.many import train_many
 from mechgrok.training.stacked import StackedStep
@@ -184,3 +190,59 @@ def test_a_device_that_is_not_there_is_an_error_before_anything_is_written(tmp_p
         with pytest.raises(mg.ConfigError, match="Allowed are 'cpu', and 'cuda' where torch finds a GPU"):
             mg.train(TASK, device=device, out=tmp_path / "one")
     assert not list(tmp_path.iterdir())
+
+
+def _copied_at_every_write(patch, folder, copies):
+    """What a kill would leave: the folder is copied before every flush and rename, and within every row."""
+
+    def copying(write):
+        def copy_and_write(*arguments):
+            copy = copies / str(len(list(copies.iterdir())))
+            shutil.copytree(folder, copy)
+            if write is append_row:
+                with (copy / arguments[0].relative_to(folder)).open("a") as file:
+                    file.write('{"step": 1')
+            return write(*arguments)
+
+        return copy_and_write
+
+    copies.mkdir()
+    for owner, name, write in (
+        (storage.os, "fsync", os.fsync),
+        (storage.os, "replace", os.replace),
+        (run, "append_row", append_row),
+    ):
+        patch.setattr(owner, name, copying(write))
+
+
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 5])
+def test_a_batch_that_was_killed_anywhere_becomes_the_undisturbed_one_bit_for_bit(every, tmp_path):
+    changes = {"eval_every": 1, "checkpoint_every": 2, "lr": 1e-2, "stop_test_loss": 2.2, "fraction": 0.9}
+    whole, copies, steps = tmp_path / "whole", tmp_path / "copies", 10
+    with pytest.MonkeyPatch.context() as patch:
+        _copied_at_every_write(patch, whole, copies)
+        members = _train(whole, steps=steps, **changes)
+    assert [member.run.steps[-1] for member in members] == [10, 10, 6], "one is to leave before the others"
+    expected = _content(whole)
+    moments = sorted(copies.iterdir(), key=lambda folder: int(folder.name))
+    assert len(moments) >= 100
+    at_different_steps = 0
+    for killed in moments[::every]:
+        at_different_steps += len({_state_step(path) for path in killed.iterdir()}) > 1
+        _train(killed, steps=steps, **changes)
+        found = _content(killed)
+        assert found.keys() == expected.keys(), killed
+        differing = [name for name in found if found[name] != expected[name]]
+        # Killed between its last checkpoint and its last state, a run is finished, and goes on from an earlier state.
+        assert all(name.endswith("state.safetensors") for name in differing), (killed, differing)
+        assert len(differing) <= 1, (killed, differing)
+    assert at_different_steps >= 10 // every
+
+
+def _content(folder):
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def _state_step(path):
+    file = path / "state.safetensors"
+    return read_tensors(file)[1]["step"] if file.exists() else None

@@ -1,8 +1,13 @@
 """The folder of a training: made, found again, refused."""
 
+import os
+import shutil
+
 import pytest
+import torch
 
 import mechgrok as mg
+from mechgrok import storage
 from mechgrok.config import RunConfig
 from mechgrok.training.folders import Plan, check_room, create_run, find_run
 
@@ -54,7 +59,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
 
 def test_a_folder_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(mg.CheckpointError, match="cannot write"):
+    with pytest.raises(mg.CheckpointError, match=r"cannot write .*(it is a file|Not a directory)"):
         create_run(tmp_path / "file" / "run", PLAN)
 
 
@@ -63,7 +68,7 @@ def test_a_start_that_was_cut_off_can_be_made_again(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("mechgrok.runs.write_json", stop)
+        patch.setattr("mechgrok.runs.run.write_json", stop)
         with pytest.raises(KeyboardInterrupt):
             create_run(tmp_path / "run", PLAN)
     assert find_run(tmp_path / "run", PLAN) is None
@@ -81,3 +86,44 @@ def test_a_full_disk_is_refused_where_nothing_is_yet(tmp_path, monkeypatch):
     with pytest.raises(mg.CheckpointError, match="only 5 MiB are free"):
         check_room(None, 6 * 2**20)
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("moment", range(6))
+def test_a_start_that_was_killed_is_gone_on_with_by_the_same_call(tmp_path, moment):
+    """Before each flush and each rename of the split and of the configuration, and after all."""
+    options = {"model": mg.ModelConfig(d_model=8), "steps": 3, "seed": 3, "progress": False}
+    source, seen = tmp_path / "whole", []
+
+    def copied(write):
+        def copy_and_write(*arguments):
+            shutil.copytree(source, tmp_path / f"copy{len(seen)}")
+            seen.append(write)
+            return write(*arguments)
+
+        return copy_and_write
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("fsync", "replace"):
+            patch.setattr(storage.os, name, copied(getattr(os, name)))
+        whole = mg.train(TASK, out=source, **options)
+    killed = tmp_path / f"copy{moment}"
+    (killed / ".tmpA1b2C3").touch()
+    again = mg.train(TASK, out=killed, **options)
+    assert again.history == whole.history
+    assert {file.name for file in killed.iterdir()} == {file.name for file in source.iterdir()}
+
+
+def test_another_default_precision_of_torch_is_refused(tmp_path):
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(
+            mg.ConfigError, match=r"trained in float32, and torch's default is torch\.float64"
+        ):
+            mg.train(TASK, out=tmp_path / "run", steps=3, progress=False)
+        (member,) = mg.train_many(
+            TASK, seeds=[0], out=tmp_path / "many", steps=3, batched=True, progress=False
+        )
+        assert "trained in float32" in member.error
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert not (tmp_path / "run").exists()

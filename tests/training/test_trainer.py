@@ -270,7 +270,7 @@ def test_a_run_without_its_history_is_not_gone_on_with(tmp_path, interrupt_at):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "run")
     (tmp_path / "run" / HISTORY).unlink()
-    with pytest.raises(mg.CheckpointError, match="its history is gone"):
+    with pytest.raises(mg.CheckpointError, match="lines are missing"):
         train(tmp_path / "run")
 
 

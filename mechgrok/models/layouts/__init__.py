@@ -83,8 +83,12 @@ def model_from_tensors(
     source = Source(kept, header or {}, settings, known, buffers, fixed, author)
     found = _choose(source, layout)
     converted = _convert(found, source)
-    model = make_network(_with_known(converted.config, config, known, found))
-    _load_exactly(model, converted.state, found)
+    known_config = _with_known(converted.config, config, known, found)
+    _check_exactly(known_config, converted.state, found)
+    model = make_network(known_config)
+    if all(tensor.dtype == torch.float64 for tensor in converted.state.values()):
+        model.double()
+    model.load_state_dict(dict(converted.state))
     model.layout = LayoutNote(found.what, (*converted.notes, *repeats))
     model.task = converted.task
     return model
@@ -144,9 +148,16 @@ def _with_known(
     return inferred.replace(**{k: v for k, v in known.items() if v or k not in open_sizes})
 
 
-def _load_exactly(model: Network, state: Tensors, layout: Layout) -> None:
-    """Every parameter from the file, every tensor of the file used, all shapes equal."""
-    expected = {name: tuple(p.shape) for name, p in model.named_parameters()}
+def _check_exactly(config: NetworkConfig, state: Tensors, layout: Layout) -> None:
+    """Every parameter from the file, every tensor of the file used, all of them floats and of the right shapes.
+
+    Nothing is allocated for the comparison, whatever sizes the configuration speaks of.
+    """
+    try:
+        with torch.device("meta"):
+            expected = {name: tuple(p.shape) for name, p in make_network(config).named_parameters()}
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise CheckpointError(f"the file looks like {layout.what}, of impossible sizes: {error}") from None
     given = {name: tuple(t.shape) for name, t in state.items()}
     problems = [f"{n} is missing" for n in expected.keys() - given.keys()]
     problems += [f"{n} {given[n]} is not part of the network" for n in given.keys() - expected.keys()]
@@ -166,6 +177,3 @@ def _load_exactly(model: Network, state: Tensors, layout: Layout) -> None:
             "Name another layout with layout=..., the architecture with config=..., or drop from the state "
             "dict what has no effect"
         )
-    if all(tensor.dtype == torch.float64 for tensor in state.values()):
-        model.double()
-    model.load_state_dict(dict(state))

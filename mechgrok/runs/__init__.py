@@ -1,0 +1,33 @@
+"""Trainings on disk: the folder of a run, its history, and the digests that tie its files to one another."""
+
+from mechgrok.runs.history import MEASURES, HistoryRow
+from mechgrok.runs.opening import load_run, run_of
+from mechgrok.runs.run import (
+    CHECKPOINTS,
+    CONFIG,
+    GROUPS,
+    HISTORY,
+    LOCK,
+    SPLIT,
+    START,
+    STATE,
+    Run,
+    written_for,
+)
+
+__all__ = [
+    "CHECKPOINTS",
+    "CONFIG",
+    "GROUPS",
+    "HISTORY",
+    "LOCK",
+    "MEASURES",
+    "SPLIT",
+    "START",
+    "STATE",
+    "HistoryRow",
+    "Run",
+    "load_run",
+    "run_of",
+    "written_for",
+]

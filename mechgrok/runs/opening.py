@@ -1,0 +1,41 @@
+"""Runs found by their folder, by name, or by one of their checkpoints."""
+
+from pathlib import Path
+
+from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.runs.run import CHECKPOINTS, CONFIG, Run, read_config
+from mechgrok.shipped import folder_or_shipped, shipped_runs
+
+
+def load_run(path: str | Path) -> Run:
+    """Open a run.
+
+    Args:
+        path: its folder, or the name of one of the runs that come with mechgrok (`shipped_runs`).
+
+    Raises:
+        CheckpointError: there is no run in the folder, or its configuration is damaged.
+
+    >>> load_run("add113-fast").task
+    Task(add113: a b = -> 113 classes, 12769 inputs)
+    """
+    return _open(folder_or_shipped(path))
+
+
+def run_of(checkpoint: Path) -> Run | None:
+    """The run whose checkpoint a file is, by its place; None for any other file."""
+    folder = checkpoint.parent.parent
+    return _open(folder) if checkpoint.parent.name == CHECKPOINTS and (folder / CONFIG).is_file() else None
+
+
+def _open(path: Path) -> Run:
+    file = path / CONFIG
+    if not file.is_file():
+        raise CheckpointError(
+            f"{path} holds no run: there is no {CONFIG} in it, and it is none of those that come with "
+            f"mechgrok ({', '.join(shipped_runs()) or 'none is installed'})"
+        )
+    try:
+        return Run(path, read_config(file)[0])
+    except (ConfigError, TypeError) as error:
+        raise CheckpointError(f"{file} is damaged or of another version: {str(error)[:600]}") from None
