@@ -1,4 +1,4 @@
-"""What all networks of ours share: hooks whose names are checked, and caches that know TransformerLens's short names."""
+"""What all networks of ours share: hooks whose names are checked, and caches that know the short names."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

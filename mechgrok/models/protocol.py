@@ -18,7 +18,7 @@ from mechgrok.errors import ActivationError, shown
 
 Hook = tuple[str, Callable[..., Any]]
 
-MOST_LISTED = 12
+MOST_LISTED = 24
 """Hooks that an error lists."""
 
 _SWITCHES = {
@@ -55,7 +55,7 @@ def check_hook_names(model: HookedModel, names: Sequence[str]) -> None:
         if not isinstance(name, str) or name not in model.hook_dict:
             raise unknown_hook(name, model.hook_dict, "the network", how_to_give(model, name))
         switch = _SWITCHES.get(name.rsplit(".", 1)[-1])
-        if switch and not getattr(model.cfg, switch, False):
+        if switch and not getattr(model.cfg, switch, True):
             raise ActivationError(
                 f"the hook {name!r} is switched off; model.set_{switch}(True) turns it on, if the network can"
             )

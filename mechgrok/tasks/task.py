@@ -67,6 +67,11 @@ class Task:
         return len(self.labels)
 
     @property
+    def arity(self) -> int:
+        """The number of operands."""
+        return self.operands.shape[1]
+
+    @property
     def slots(self) -> tuple[str, ...]:
         """The sequence that the network reads, the default one if nobody has decided."""
         return self.sequence or DEFAULT_SEQUENCE
