@@ -84,6 +84,7 @@ _HOME = {
     "mechgrok.models.mlp": ("HookedMLP",),
     "mechgrok.models.transformer_lens": ("to_transformer_lens",),
     "mechgrok.models.constructed": ("cosine_network", "pizza_network"),
+    "mechgrok.models.wrapping": ("wrap",),
     "mechgrok.loading": ("load_model",),
     "mechgrok.runs": ("Run", "load_run"),
     "mechgrok.shipped": ("shipped_runs", "verify_shipped"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from os import PathLike
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from mechgrok.models.protocol import (
     token_embedding,
     unknown_hook,
 )
-from mechgrok.opening import Openable, is_run, open_network
+from mechgrok.opening import GridSource, Openable, is_run, open_network
 from mechgrok.tasks import Task, modular_task
 
 CHUNK_BYTES = 64 * 2**20
@@ -147,9 +147,15 @@ class ActivationGrid:
         return f"ActivationGrid({self.task.name}, {self.task.n_inputs} inputs, {list(self.activations)})"
 
 
-def cache_grid(
-    model: HookedModel | Openable, task: Task | None = None, names: Sequence[Key] | None = None
-) -> ActivationGrid:
+if TYPE_CHECKING:
+    Source = ActivationGrid | HookedModel | GridSource | Openable
+else:
+    Source = Any  # what is none of these is refused by `as_grid`, in words
+"""What analyses are given: an `ActivationGrid`; a network (`HookedModel`), of which one is cached; a `Run`, for its
+newest network; the name of a run that comes with mechgrok; the folder of a run; or the file of a network."""
+
+
+def cache_grid(model: Source, task: Task | None = None, names: Sequence[Key] | None = None) -> ActivationGrid:
     """Run a network on all inputs of a task and keep the asked activations at the read-out position.
 
     Args:
@@ -272,10 +278,6 @@ def _as_rows(name: str, values: Any, task: Task) -> Tensor:
         )
     return values
 
-
-Source = Any
-"""What analyses are given: an `ActivationGrid`; a network (`HookedModel`), of which one is cached; a `Run`, for its
-newest network; the name of a run that comes with mechgrok; the folder of a run; or the file of a network."""
 
 _ORDER = "The network comes first, then the task: cache_grid(model, task)"
 

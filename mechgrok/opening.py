@@ -7,7 +7,7 @@ is looked up by name when it is needed, as `mechgrok.drawable` looks up figures.
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 Openable = str | PathLike[str]
 """Name of a run that comes with mechgrok, folder of a run, or file of a network."""
@@ -31,6 +31,17 @@ def open_run(path: Openable) -> Any:
     return import_module("mechgrok.runs").load_run(Path(path))
 
 
+class GridSource(Protocol):
+    """A run, by what it has: a history, and a network at each step."""
+
+    @property
+    def history(self) -> Any: ...
+
+    def model(self, step: int | None = None) -> Any: ...
+
+    def grid(self, step: int | None = None, names: list[str] | None = None) -> Any: ...
+
+
 def is_run(source: object) -> bool:
-    """Whether something is a run, by what it has: a history, and a grid at each step."""
+    """Whether something is a run, by what it has."""
     return callable(getattr(source, "grid", None)) and hasattr(type(source), "history")

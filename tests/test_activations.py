@@ -142,7 +142,9 @@ def test_misspelt_hook_is_refused_with_the_closest_names(name, near):
         lambda: cache_grid(network(), TASK, [NEURONS, name]),
         lambda: cache_grid(network(), TASK)[name],
     ):
-        with pytest.raises(ActivationError, match=f"the network has no hook '{name}'; (did you mean|it has) .*{near}"):
+        with pytest.raises(
+            ActivationError, match=f"the network has no hook '{name}'; (did you mean|it has) .*{near}"
+        ):
             use()
 
 
@@ -386,5 +388,5 @@ def test_as_grid_takes_either_and_nothing_else():
     ):
         with pytest.raises(ActivationError, match=rf"or the name or file of one; got .*{way_out}"):
             as_grid(wrong)
-    with pytest.raises(CheckpointError, match="no file model.pt"):
+    with pytest.raises(CheckpointError, match=r"no file model\.pt"):
         as_grid("model.pt")

@@ -11,11 +11,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from mechgrok.activations import ActivationGrid, as_grid, run_from_site
+from mechgrok.activations import ActivationGrid, Source, as_grid, run_from_site
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.projections import project_on_characters, project_on_product
 from mechgrok.errors import ConfigError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel, neuron_logit_map
 
 Space = Literal["product", "character"]
 _PROJECTIONS = {"product": project_on_product, "character": project_on_characters}
@@ -38,7 +37,7 @@ def cross_entropy(
     return functional.softplus(wrong - right.squeeze(1), threshold=50)
 
 
-def full_loss(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"] | None = None) -> float:
+def full_loss(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
     """Cross-entropy of the network in nats, over the inputs in `mask` (all for None).
 
     Logits beyond the answers of the task are dropped before.
@@ -54,7 +53,7 @@ def full_loss(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"
     return mean_loss(grid.logits, grid, mask)
 
 
-def accuracy(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"] | None = None) -> float:
+def accuracy(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
     """Share of right answers in 0..1, over the inputs in `mask` (all for None).
 
     Raises:
@@ -70,7 +69,7 @@ def accuracy(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"]
 
 
 def restricted_loss(
-    source: ActivationGrid | HookedModel,
+    source: Source,
     keys: Iterable[Label],
     mask: Bool[Tensor, " inputs"] | None = None,
     *,
@@ -123,7 +122,7 @@ def restricted_loss(
 
 
 def excluded_loss(
-    source: ActivationGrid | HookedModel,
+    source: Source,
     keys: Iterable[Label],
     mask: Bool[Tensor, " inputs"] | None = None,
     *,
@@ -182,7 +181,7 @@ def _key_part(grid: ActivationGrid, keys: Iterable[Label], space: Space, site: s
     return kept, (x - kept)[frame.covers(len(x))].mean(dim=0)
 
 
-def _grid_with(source: ActivationGrid | HookedModel, site: str) -> ActivationGrid:
+def _grid_with(source: Source, site: str) -> ActivationGrid:
     if site == "neurons":
         return as_grid(source)
     return as_grid(source, names=[] if site == "logits" else [site])
@@ -198,7 +197,7 @@ def _loss_from(grid: ActivationGrid, x: Tensor, site: str, mask: Tensor | None) 
     """Mean loss if the activation at the site were x, over the chosen inputs that lie in the frame."""
     inside = grid.selection(mask) & grid.task.frame.covers(len(x))
     if site == "neurons":
-        x = x @ neuron_logit_map(grid.model, grid.task.n_classes).double()
+        x = x @ grid.neuron_logit_map.double()
     elif site != "logits":
         x = run_from_site(grid, site, x)
     return mean_loss(x, grid, inside)

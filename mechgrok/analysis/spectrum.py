@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import Source, as_grid
 from mechgrok.algebra import Basis, fourier_basis
 from mechgrok.analysis.frequencies import rounding_power
 from mechgrok.errors import ConfigError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel, neuron_logit_map, token_embedding
+from mechgrok.models.protocol import HookedModel
 
 Matrix = Literal["W_E", "W_L"]
-Weights = Float[Tensor, "order features"] | ActivationGrid | HookedModel
+Weights = Float[Tensor, "order features"] | Source
 
 ABSENT = 1e-6
 """A component below this fraction of the largest one is rounding of float32 weights, not signal."""
@@ -40,9 +40,9 @@ def weight_spectrum(
         frame = grid.task.frame
         basis = basis or frame.basis
         if matrix == "W_E":
-            weights = token_embedding(grid.model)[frame.tokens]
+            weights = grid.token_embedding[frame.tokens]
         elif matrix == "W_L":
-            weights = neuron_logit_map(grid.model, grid.task.n_classes).T[frame.classes]
+            weights = grid.neuron_logit_map.T[frame.classes]
         else:
             raise ConfigError(f"matrix must be W_E or W_L, got {matrix!r}")
     if not weights.isfinite().all():

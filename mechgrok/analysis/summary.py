@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.ablation import Ablation, Site, ablate
 from mechgrok.analysis.explained import LogitFVE, logit_fve
@@ -22,7 +22,6 @@ from mechgrok.analysis.spectrum import (
 )
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel
 from mechgrok.tasks import Split
 
 T = TypeVar("T")
@@ -72,7 +71,7 @@ class Summary(Drawable):
 
 
 def summarize(
-    source: ActivationGrid | HookedModel,
+    source: Source,
     split: Split | None = None,
     keys: Iterable[Label] | KeyFrequencies | None = None,
 ) -> Summary:

@@ -11,12 +11,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import Source, as_grid
 from mechgrok.analysis.algorithms import AlgorithmVerdict, classify_algorithm
 from mechgrok.analysis.logit_surface import CONSTANT, LogitSurface, logit_surface
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, TaskError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel
 from mechgrok.plots.neurons import COLOUR_BAR
 from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import SEQUENTIAL, figure, numbers, plain
@@ -56,9 +55,7 @@ class AlgorithmComparison(Drawable):
         return Group(table, *reasons)
 
 
-def compare_algorithms(
-    networks: Mapping[str, ActivationGrid | HookedModel], *, triples: int | None = None
-) -> AlgorithmComparison:
+def compare_algorithms(networks: Mapping[str, Source], *, triples: int | None = None) -> AlgorithmComparison:
     """Which algorithm each of several networks runs, with the numbers and the picture.
 
     Args:
@@ -131,7 +128,7 @@ def surface_figure(surface: LogitSurface, *, title: str = "") -> go.Figure:
     return drawn
 
 
-def _surfaces(source: ActivationGrid | HookedModel, verdict: AlgorithmVerdict) -> tuple[LogitSurface, ...]:
+def _surfaces(source: Source, verdict: AlgorithmVerdict) -> tuple[LogitSurface, ...]:
     try:
         grid = as_grid(source)
         if not verdict.circles:
