@@ -37,9 +37,9 @@ def wrap(
             TransformerLens's names, in full ("blocks.0.mlp.hook_post") or in short: embed, pos_embed, resid_pre,
             resid_mid, resid_post, attn_out, mlp_out, q, k, v, z, pattern, attn_scores, pre, post or neurons, each of
             the last layer. The values are paths of submodules, whose output is meant; "path:input" is what the
-            submodule reads, and "path:1" the element 1 of a tuple that it returns. Activations are [batch, pos, ...] or,
-            without positions, [batch, ...]; batch and pos may be swapped. Operands with embeddings of their own have two
-            paths: "embed": ["embed_a", "embed_b"].
+            submodule reads, and "path:1" the element 1 of a tuple that it returns. Activations are
+            [batch, pos, ...] or, without positions, [batch, ...]; batch and pos may be swapped. Operands with
+            embeddings of their own have two paths: "embed": ["embed_a", "embed_b"].
         weights: which weight is what: "W_E" [tokens, d_model], "W_U" [d_model, classes], "W_out" [d_mlp, d_model],
             "W_in", "W_pos", and "W_L" [d_mlp, classes], how neurons write to the logits, which is W_out @ W_U where
             these two are given. The values are paths of parameters, or of a Linear or Embedding, or functions of
