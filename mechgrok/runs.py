@@ -16,7 +16,7 @@ that was cut off. What else is damaged is a `CheckpointError` that names the fil
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
@@ -25,11 +25,13 @@ import torch
 from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, cache_grid
-from mechgrok.config import MLPConfig, RunConfig, TrainConfig
+from mechgrok.config import CustomConfig, MLPConfig, RunConfig, TrainConfig
 from mechgrok.drawable import Drawable
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.files import read_model, read_tensors, write_model
 from mechgrok.models.networks import Network
+from mechgrok.models.own import Factory, own_network
+from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.shipped import folder_or_shipped, shipped_runs
 from mechgrok.storage import digest, remove_partial, write_json, write_tensors, write_text
 from mechgrok.tasks import Split, SplitRule, Task, task_from_spec
@@ -59,11 +61,13 @@ class Run(Drawable):
         path: its folder.
         config: all that it follows from.
         temporary: the folder is deleted with this object.
+        network: makes the network of the run where it is one of the user's own.
     """
 
     path: Path
     config: RunConfig
     temporary: bool = False
+    network: Factory | None = None
 
     def __repr__(self) -> str:
         return f"Run({self.path}: {self.config.train.recipe}, seed {self.config.seed})"
@@ -131,11 +135,12 @@ class Run(Drawable):
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
         return [_row(path, number, line) for number, line in enumerate(lines, 1)]
 
-    def model(self, step: int | None = None) -> Network:
+    def model(self, step: int | None = None) -> Network | WrappedNetwork:
         """The network at a checkpoint, the newest for None.
 
         Raises:
             CheckpointError: there is no checkpoint at this step; the text names the nearest.
+            ConfigError: the network is one of the user's own, and the run was opened without what makes it.
         """
         steps = self.steps
         if not steps:
@@ -147,6 +152,9 @@ class Run(Drawable):
                 f"{self.path} has no checkpoint at step {step}; it has {len(steps)} from {steps[0]} to "
                 f"{steps[-1]}, the nearest is {nearest}"
             )
+        if isinstance(self.config.train.model, CustomConfig):
+            own = own_network(self.network, self.task, self.config.seed, self.config.train.model)
+            return own.with_weights(read_tensors(self.checkpoint(step))[0])
         model = read_model(self.checkpoint(step))
         model.task = self.task
         return model
@@ -159,7 +167,7 @@ class Run(Drawable):
         """File of the checkpoint at a step, whether it exists or not."""
         return self.path / CHECKPOINTS / f"step_{step:08d}.safetensors"
 
-    def write_checkpoint(self, step: int, model: Network) -> None:
+    def write_checkpoint(self, step: int, model: Network | WrappedNetwork) -> None:
         """Keep the weights at a step."""
         write_model(model, self.checkpoint(step))
 
@@ -228,11 +236,12 @@ def written_for(task: Task, config: TrainConfig) -> Task:
     return task.with_sequence(*sequence) if sequence and task.sequence is None else task
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Path, *, network: Factory | None = None) -> Run:
     """Open a run.
 
     Args:
         path: its folder, or the name of one of the runs that come with mechgrok (`shipped_runs`).
+        network: of a run whose network is the user's own, what makes it, as it was given to `train`.
 
     Raises:
         CheckpointError: there is no run in the folder, or its configuration is damaged.
@@ -240,7 +249,8 @@ def load_run(path: str | Path) -> Run:
     >>> load_run("add113-fast").task
     Task(add113: a b = -> 113 classes, 12769 inputs)
     """
-    return _open(folder_or_shipped(path))
+    run = _open(folder_or_shipped(path))
+    return run if network is None else replace(run, network=network)
 
 
 def run_of(checkpoint: Path) -> Run | None:

@@ -14,6 +14,7 @@ from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError
 from mechgrok.models.layouts import CONFIG_KEY, SETTINGS_KEY, model_from_tensors
 from mechgrok.models.networks import Network
+from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.storage import write_tensors
 
 PICKLES = (".pt", ".pth")
@@ -52,12 +53,16 @@ def read_model(path: Path, *, layout: str | None = None, config: NetworkConfig |
         raise CheckpointError(f"{path}: {error}") from None
 
 
-def write_model(model: Network, path: Path) -> None:
+def write_model(model: Network | WrappedNetwork, path: Path) -> None:
     """Write a network as one safetensors file with its configuration in the header, atomically.
 
     Raises:
         CheckpointError: the file cannot be written; nothing is left half-written.
     """
+    if isinstance(
+        model, WrappedNetwork
+    ):  # buffers too, under the module's own names, as copies of what is tied
+        return write_tensors(path, {name: t.cpu().clone() for name, t in model.state_dict().items()})
     tensors = {name: p.detach().cpu() for name, p in model.named_parameters()}
     write_tensors(path, tensors, {CONFIG_KEY: json.dumps(model.cfg.to_json())})
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ConfigError, shown
 from mechgrok.progress.snapshot import Snapshot
 
 Direction = Literal["up", "down"]
@@ -114,7 +114,7 @@ def find_measures(measures: Sequence[str | Measure] | None) -> tuple[Measure, ..
     """
     if measures is None:
         return tuple(known for known in MEASURES.values() if known.default)
-    if isinstance(measures, str | Measure):
+    if isinstance(measures, str | Measure) or not isinstance(measures, Sequence):
         raise ConfigError("measures is a list of names or measures, also if it is only one: [...]")
     found = tuple(item if isinstance(item, Measure) else _by_name(item) for item in measures)
     names = [item.name for item in found]
@@ -123,7 +123,10 @@ def find_measures(measures: Sequence[str | Measure] | None) -> tuple[Measure, ..
     return found
 
 
-def _by_name(name: str) -> Measure:
+def _by_name(name: Any) -> Measure:
+    if not isinstance(name, str):
+        advice = '; write @measure("unit") above the function' if callable(name) else ""
+        raise ConfigError(f"a measure is one of MEASURES, by name or as it is; got {shown(name)}{advice}")
     if name not in MEASURES:
         near = get_close_matches(name, MEASURES, n=3, cutoff=0.5)
         raise ConfigError(

@@ -173,7 +173,9 @@ class Task:
                 f"name one token for each with elements=..., or take a basis of order {self.n_symbols}"
             )
         if not 0 <= int(tokens.min()) <= int(tokens.max()) < self.n_symbols:
-            raise TaskError(f"elements must be tokens in 0..{self.n_symbols - 1}, got {shown(elements)}")
+            raise TaskError(
+                f"elements must be tokens in 0..{self.n_symbols - 1}, got {shown(tokens.tolist())}"
+            )
         spec = {
             "kind": "in_basis",
             "task": self.spec,

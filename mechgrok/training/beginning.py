@@ -7,11 +7,12 @@ import torch
 
 from mechgrok.config import RunConfig, TrainConfig, check_seed
 from mechgrok.errors import ConfigError
+from mechgrok.models.own import Factory
 from mechgrok.runs import Run, written_for
 from mechgrok.tasks import Split, Task
 from mechgrok.training.assembly import Assembly
 from mechgrok.training.folders import Plan, as_folder, check_room, create_run, find_run
-from mechgrok.training.networks import build_model
+from mechgrok.training.networks import fresh_network
 from mechgrok.training.parts import Weights, start_config, starting_weights
 from mechgrok.training.room import bytes_needed
 from mechgrok.training.settling import finished
@@ -29,6 +30,7 @@ def make_plan(
     split: Split | None = None,
     start: Weights | None = None,
     parts: Sequence[str] | None = None,
+    network: Factory | None = None,
 ) -> Plan:
     """What a training follows from; arguments and errors as in `train`."""
     seed = check_seed(seed)
@@ -43,10 +45,10 @@ def make_plan(
     if start is None:
         if parts is not None:
             raise ConfigError(f"parts={parts!r} needs start=..., the network that they are taken from")
-        return Plan(RunConfig(task=task.spec, train=config, seed=seed), split)
-    weights = starting_weights(build_model(written_for(task, config), config.model), start, parts)
+        return Plan(RunConfig(task=task.spec, train=config, seed=seed), split, network=network)
+    weights = starting_weights(fresh_network(written_for(task, config), config, seed, network), start, parts)
     origin = start_config(start, weights)
-    return Plan(RunConfig(task=task.spec, train=config, seed=seed, start=origin), split, weights)
+    return Plan(RunConfig(task=task.spec, train=config, seed=seed, start=origin), split, weights, network)
 
 
 def prepare(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mechgrok.config import Config, RunConfig
 from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.models.own import Factory
 from mechgrok.runs import CONFIG, SPLIT, START, Run, load_run, written_for
 from mechgrok.storage import write_tensors
 from mechgrok.tasks import Split, Task, task_from_spec
@@ -27,11 +28,13 @@ class Plan:
         config: as the run will store it.
         split: the inputs to train on.
         start: the weights of `config.start`.
+        network: makes the network where it is the user's own.
     """
 
     config: RunConfig
     split: Split
     start: dict[str, Tensor] = field(default_factory=dict)
+    network: Factory | None = None
 
     @cached_property
     def task(self) -> Task:
@@ -85,7 +88,7 @@ def create_run(path: str | Path | None, plan: Plan) -> Run:
     Raises:
         CheckpointError: the folder cannot be written.
     """
-    run = Run(Path(path or tempfile.mkdtemp(prefix="mechgrok-")), plan.config, temporary=path is None)
+    run = Run(Path(path or tempfile.mkdtemp(prefix="mechgrok-")), plan.config, path is None, plan.network)
     if run.temporary:
         weakref.finalize(run, shutil.rmtree, run.path, ignore_errors=True)
     split = plan.split
@@ -134,7 +137,7 @@ def _same_run(run: Run, plan: Plan) -> Run:
         )
     if not torch.equal(run.split.train, plan.split.train):
         raise ConfigError(f"{run.path} holds a run with another split; choose another folder")
-    return Run(run.path, lengthened)
+    return Run(run.path, lengthened, network=plan.network)
 
 
 def differences(old: Config, new: Config) -> list[str]:
