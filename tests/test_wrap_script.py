@@ -82,7 +82,8 @@ def test_a_plain_mlp_is_trained_and_analysed(trained):
         theirs = grid.model.module(TASK.operands[:, 0], TASK.operands[:, 1])
     assert torch.allclose(grid.logits, theirs, atol=1e-5)
     assert torch.equal(
-        grid.neurons, torch.relu(grid.model.module.hidden(sum(grid.model.module.table(TASK.operands).unbind(1))))
+        grid.neurons,
+        torch.relu(grid.model.module.hidden(sum(grid.model.module.table(TASK.operands).unbind(1)))),
     )
     assert grid["pre", 0].shape if "blocks.0.mlp.hook_pre" in grid.activations else True
     summary = mg.summarize(trained)
@@ -104,7 +105,9 @@ def test_ablations_are_those_of_the_weights(trained):
 
 
 def test_checkpoints_are_measured_and_reported(trained, tmp_path):
-    table = mg.progress_measures(trained, ["loss_test", "gini_W_E", "neuron_fve", "restricted_loss"], keys=[1, 2])
+    table = mg.progress_measures(
+        trained, ["loss_test", "gini_W_E", "neuron_fve", "restricted_loss"], keys=[1, 2]
+    )
     assert table.steps == trained.steps
     assert table["loss_test"][-1] == pytest.approx(trained.history[-1]["loss_test"], rel=1e-4)
     page = mg.write_report(tmp_path / "mlp.html", trained).read_text(encoding="utf-8")
@@ -139,10 +142,14 @@ def test_a_folder_of_state_dicts(tmp_path):
         losses.append(mg.full_loss(network, TASK.split(0.5).test))
         with torch.no_grad():
             network.module.answer.weight.mul_(1.5)
-    table = mg.progress_measures(tmp_path, ["loss_test"], model=network, split=TASK.split(0.5), keys=[1], progress=False)
+    table = mg.progress_measures(
+        tmp_path, ["loss_test"], model=network, split=TASK.split(0.5), keys=[1], progress=False
+    )
     assert table["loss_test"] == pytest.approx(losses)
     with pytest.raises(mg.CheckpointError, match="not the weights of the wrapped PlainTransformer"):
-        mg.progress_measures(tmp_path, ["loss_test"], model=wrap_transformer(TASK), split=TASK.split(0.5), keys=[1])
+        mg.progress_measures(
+            tmp_path, ["loss_test"], model=wrap_transformer(TASK), split=TASK.split(0.5), keys=[1]
+        )
 
 
 def test_a_plain_transformer(tmp_path):

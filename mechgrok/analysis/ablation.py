@@ -12,7 +12,7 @@ from mechgrok.activations import ActivationGrid, Source, as_grid, logits_under
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.losses import accuracy, check_keys, full_loss, mean_loss, right_after_edit
 from mechgrok.drawable import Drawable
-from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError
+from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError, shown
 from mechgrok.models.protocol import (
     Hook,
     check_hook_names,
@@ -97,8 +97,8 @@ def ablate(
     >>> round(ablation.loss_before, 2), round(ablation.loss, 2)
     (0.07, 1.95)
     """
-    if site not in _EDITS:
-        raise ConfigError(f"site must be one of {', '.join(_EDITS)}; got {site!r}")
+    if not isinstance(site, str) or site not in _EDITS:
+        raise ConfigError(f"site must be one of {', '.join(_EDITS)}; got {shown(site)}")
     grid = as_grid(source)
     labels = check_keys(grid, keys)
     basis = grid.task.frame.basis
@@ -172,9 +172,11 @@ def _along(directions: Tensor, mean: Tensor, keep: bool) -> Edit:
     """Keep or remove what varies along orthonormal directions [features, n]."""
 
     def edit(x: Tensor) -> Tensor:
-        d, centre = directions.to(x), mean.to(x)
-        along = ((x - centre) @ d) @ d.T
-        return centre + along if keep else x - along
+        # Half precision holds the result, but would round the sums that make it.
+        exact = x.to(torch.promote_types(x.dtype, torch.float32))
+        d, centre = directions.to(exact), mean.to(exact)
+        along = ((exact - centre) @ d) @ d.T
+        return (centre + along if keep else exact - along).to(x.dtype)
 
     return edit
 

@@ -13,7 +13,7 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.neurons import neuron_frequencies
 from mechgrok.analysis.projections import character_power
 from mechgrok.drawable import Drawable
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ConfigError, shown
 from mechgrok.models.protocol import neuron_logit_map
 
 Method = Literal["logits", "neurons", "embedding"]
@@ -97,8 +97,8 @@ def find_key_frequencies(source: Source, method: Method = "logits") -> KeyFreque
     >>> find_key_frequencies(cosine_network(11, {2: 5.0, 5: 3.0})).frequencies
     (2, 5)
     """
-    if method not in _SHARES:
-        raise ConfigError(f"method must be one of {', '.join(_SHARES)}; got {method!r}")
+    if not isinstance(method, str) or method not in _SHARES:
+        raise ConfigError(f"method must be one of {', '.join(_SHARES)}; got {shown(method)}")
     grid = as_grid(source, names=None if method == "neurons" else [])
     basis = grid.task.frame.basis
     shares, noise, quantity = _SHARES[method](grid)

@@ -14,7 +14,7 @@ from torch.nn import functional
 from mechgrok.activations import ActivationGrid, Source, as_grid, run_from_site
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.projections import project_on_characters, project_on_product
-from mechgrok.errors import ConfigError, UndefinedMetricError
+from mechgrok.errors import ConfigError, UndefinedMetricError, shown
 
 Space = Literal["product", "character"]
 _PROJECTIONS = {"product": project_on_product, "character": project_on_characters}
@@ -169,8 +169,8 @@ def check_keys(grid: ActivationGrid, keys: Iterable[Label]) -> tuple[Label, ...]
 def _key_part(grid: ActivationGrid, keys: Iterable[Label], space: Space, site: str) -> tuple[Tensor, Tensor]:
     """What the keys contribute at the site, and the mean over the inputs of what they do not."""
     labels = check_keys(grid, keys)
-    if space not in _PROJECTIONS:
-        raise ConfigError(f"space must be one of {', '.join(_PROJECTIONS)}; got {space!r}")
+    if not isinstance(space, str) or space not in _PROJECTIONS:
+        raise ConfigError(f"space must be one of {', '.join(_PROJECTIONS)}; got {shown(space)}")
     if space == "character" and site != "logits":
         raise ConfigError(
             f"space='character' compares with the classes and needs site='logits', got {site!r}"
@@ -221,7 +221,9 @@ def right_after_edit(
     Classes that the rounding of the logits `before` puts in an order share the answer: where all that told them
     apart has been removed, the largest logit says nothing.
     """
-    rounding = 100 * torch.finfo(before.dtype).eps * before.abs().max()
+    eps = torch.finfo(before.dtype).eps
+    # Sums of many products round in the last two digits of float32; half precision has no more than two of its own.
+    rounding = eps * (100 if eps < 1e-6 else 2) * before.abs().max()
     first = logits >= logits.amax(1, keepdim=True) - rounding
     right = first.gather(1, labels[:, None]).squeeze(1)
     return right.double() / first.sum(1)

@@ -59,10 +59,9 @@ def write_model(model: Network | WrappedNetwork, path: Path) -> None:
     Raises:
         CheckpointError: the file cannot be written; nothing is left half-written.
     """
-    if isinstance(
-        model, WrappedNetwork
-    ):  # buffers too, under the module's own names, as copies of what is tied
-        return write_tensors(path, {name: t.cpu().clone() for name, t in model.state_dict().items()})
+    if isinstance(model, WrappedNetwork):
+        write_tensors(path, model.state_dict())  # buffers too, under the module's own names
+        return
     tensors = {name: p.detach().cpu() for name, p in model.named_parameters()}
     write_tensors(path, tensors, {CONFIG_KEY: json.dumps(model.cfg.to_json())})
 

@@ -27,8 +27,8 @@ def own_network(
     if make is None:
         name = "" if noted is None else f", {noted.name}"
         raise ConfigError(
-            f"the run is one of a network of its user's own{name}, which no file can hold: give the function that makes "
-            "it, load_run(path, network=lambda task: mg.wrap(...)), and the same to train"
+            f"the run is one of a network of its user's own{name}, which no file can hold: give the function that "
+            "makes it, load_run(path, network=lambda task: mg.wrap(...)), and the same to train"
         )
     if not callable(make) or isinstance(make, WrappedNetwork):
         raise ConfigError(

@@ -2,15 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal
 
-from mechgrok.errors import ConfigError, shown
+from mechgrok.errors import ConfigError, shown, unknown_name
 from mechgrok.progress.snapshot import Snapshot
 
 Direction = Literal["up", "down"]
 
-MEASURES: dict[str, "Measure"] = {}
+
+class Measures(dict[str, "Measure"]):
+    """Measures by name; a name that is none of them is a `ConfigError` with the closest ones."""
+
+    def __missing__(self, name: object) -> "Measure":
+        raise unknown_name("measure", name, self)
+
+
+MEASURES = Measures()
 """All measures by name, in the order in which they were defined: those of mechgrok, then the user's."""
 
 
@@ -127,12 +134,6 @@ def _by_name(name: Any) -> Measure:
     if not isinstance(name, str):
         advice = '; write @measure("unit") above the function' if callable(name) else ""
         raise ConfigError(f"a measure is one of MEASURES, by name or as it is; got {shown(name)}{advice}")
-    if name not in MEASURES:
-        near = get_close_matches(name, MEASURES, n=3, cutoff=0.5)
-        raise ConfigError(
-            f"there is no measure {name!r}; {'did you mean' if near else 'allowed:'} "
-            f"{', '.join(near or MEASURES)}{'?' if near else ''}"
-        )
     return MEASURES[name]
 
 

@@ -8,7 +8,7 @@ from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.errors import ActivationError, TaskError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
-from mechgrok.plots.algorithms import AlgorithmComparison, compare_algorithms, surface_figure
+from mechgrok.plots.algorithms import AlgorithmComparison, compare_algorithms, named, surface_figure
 from mechgrok.plots.curves import loss_curves
 from mechgrok.plots.spectra import norm_spectrum
 from mechgrok.report.html import Page, write_page
@@ -50,7 +50,8 @@ def write_comparison(
     >>> "A: pizza" in page and "B: clock" in page
     True
     """
-    grids = {name: source.grid() if isinstance(source, Run) else source for name, source in sources.items()}
+    sources = named(sources)
+    grids = {name: as_grid(source) for name, source in sources.items()}
     comparison = comparison or compare_algorithms(grids)
     page = Page(
         title=title or f"{' and '.join(grids)} compared",
