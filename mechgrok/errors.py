@@ -71,11 +71,11 @@ def unknown_name(what: str, name: object, known: Iterable[str], also: str = "") 
     """The error for a name that is not among the known ones, with those that it may have been meant for.
 
     >>> unknown_name("recipe", "fst", ["fast", "nanda"])
-    ConfigError("there is no recipe 'fst'; did you mean fast? Known: fast, nanda")
+    ConfigError("unknown recipe 'fst'; did you mean fast? Known: fast, nanda")
     """
     from difflib import get_close_matches
 
     known = list(known)
     near = get_close_matches(name, known, n=3, cutoff=0.5) if isinstance(name, str) else []
     question = f"did you mean {' or '.join(near)}? " if near else ""
-    return ConfigError(f"there is no {what} {shown(name)}; {question}Known: {', '.join(known)}{also}"[:MOST])
+    return ConfigError(f"unknown {what} {shown(name)}; {question}Known: {', '.join(known)}{also}"[:MOST])

@@ -7,7 +7,7 @@ in general. Analyses speak to the interface `Basis` alone; a cyclic group has a 
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -111,7 +111,7 @@ class Basis(ABC):
         Raises:
             ConfigError: one of them names no block.
         """
-        if isinstance(labels, str | Mapping) or not isinstance(labels, Iterable):
+        if isinstance(labels, str) or not isinstance(labels, Iterable):
             raise ConfigError(f"labels are a list, also of one {self.what}: [{shown(labels)}]")
         plain = [label.item() if getattr(label, "ndim", None) == 0 else label for label in labels]
         if any(not isinstance(label, Hashable) or isinstance(label, Tensor) for label in plain):

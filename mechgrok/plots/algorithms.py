@@ -89,7 +89,8 @@ def named(networks: Mapping[str, Source] | Sequence[Source]) -> dict[str, Source
     """
     if isinstance(networks, str) or not isinstance(networks, Mapping | Sequence) or not networks:
         raise ConfigError(
-            f"networks to compare are given by name, {{'A': model_a, 'B': model_b}}, or as a list; got {shown(networks)}"
+            "networks to compare are given by name, {'A': model_a, 'B': model_b}, or as a list; "
+            f"got {shown(networks)}"
         )
     if isinstance(networks, Mapping):
         return {str(name): source for name, source in networks.items()}
