@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from os import PathLike
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -70,7 +70,11 @@ class ActivationGrid:
         return self.source
 
     def __getitem__(self, key: Key) -> Tensor:
-        name = key if key in self.activations else hook_name(key, getattr(self._cfg, "n_layers", 1))
+        name = (
+            key
+            if isinstance(key, str) and key in self.activations
+            else hook_name(key, getattr(self._cfg, "n_layers", 1))
+        )
         if name in self.activations:
             return self.activations[name]
         if self.source is None:
@@ -299,7 +303,7 @@ def _as_network(source: Source) -> HookedModel:
     if isinstance(source, str | PathLike):
         return open_network(source)
     if is_run(source):
-        return source.model()
+        return cast("GridSource", source).model()
     if isinstance(source, HookedModel):
         return source
     raise ActivationError(
@@ -350,7 +354,7 @@ def fit_task(model: HookedModel, task: Task) -> Task:
     return task
 
 
-def infer_task(model: HookedModel) -> Task:
+def infer_task(model: Source) -> Task:
     """The elementary operation mod p that a generalised network computes, from its sizes and answers.
 
     The modulus is the vocabulary, less the "=" where the network reads three tokens and less an operation token where
@@ -360,6 +364,7 @@ def infer_task(model: HookedModel) -> Task:
     Raises:
         TaskError: no operation reaches 90%.
     """
+    model = _as_network(model)
     found: dict[str, float] = {}
     for reading in _readings(model.cfg):
         for operation in INFERRED_OPERATIONS:

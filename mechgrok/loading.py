@@ -1,6 +1,7 @@
 """One way to open a network, whatever it is stored as."""
 
 from pathlib import Path
+from typing import Any
 
 from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError
@@ -37,7 +38,7 @@ def load_model(
     """
     path = folder_or_shipped(path)
     if path.is_dir():
-        model = load_run(path).model(step)
+        model: Any = load_run(path).model(step)
     elif step is not None:
         raise CheckpointError(f"step={step} needs the folder of a run; {path} is a file or missing")
     else:

@@ -4,10 +4,13 @@ Analyses lie below runs and files and import neither. What has to be opened is o
 is looked up by name when it is needed, as `mechgrok.drawable` looks up figures.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
+
+from mechgrok.errors import CheckpointError, MechgrokError, shown
 
 Openable = str | PathLike[str]
 """Name of a run that comes with mechgrok, folder of a run, or file of a network."""
@@ -19,7 +22,7 @@ def open_network(path: Openable) -> Any:
     Raises:
         CheckpointError: there is none.
     """
-    return import_module("mechgrok.loading").load_model(Path(path))
+    return _opened(import_module("mechgrok.loading").load_model, path)
 
 
 def open_run(path: Openable) -> Any:
@@ -28,7 +31,18 @@ def open_run(path: Openable) -> Any:
     Raises:
         CheckpointError: there is none.
     """
-    return import_module("mechgrok.runs").load_run(Path(path))
+    return _opened(import_module("mechgrok.runs").load_run, path)
+
+
+def _opened(load: Callable[[Path], Any], path: Openable) -> Any:
+    try:
+        return load(Path(path))
+    except OSError as error:  # a name that is too long for a file, a folder that may not be read
+        raise CheckpointError(f"cannot open {shown(str(path))}: {error.strerror}") from None
+    except ValueError as error:
+        if isinstance(error, MechgrokError):
+            raise
+        raise CheckpointError(f"{shown(str(path))} is no name of a file: {error}") from None
 
 
 class GridSource(Protocol):

@@ -113,7 +113,8 @@ class Basis(ABC):
         """
         if isinstance(labels, str) or not isinstance(labels, Iterable):
             raise ConfigError(f"labels are a list, also of one {self.what}: [{shown(labels)}]")
-        plain = [label.item() if getattr(label, "ndim", None) == 0 else label for label in labels]
+        plain: list[Any] = list(labels)
+        plain = [label.item() if getattr(label, "ndim", None) == 0 else label for label in plain]
         if any(not isinstance(label, Hashable) or isinstance(label, Tensor) for label in plain):
             raise ConfigError(f"labels are a list of one {self.what} or several; got {shown(labels)}")
         wanted = {self.block(label).label for label in plain}

@@ -27,17 +27,15 @@ def as_rows(history: History) -> Rows:
         ConfigError: it is neither; rows without a step, or out of order; a value that is no number.
         CheckpointError: there is no run of that name or in that folder.
     """
-    given = history
-    if isinstance(history, str | PathLike):
-        history = open_run(history)
-    history = getattr(history, "history", history)
-    if not isinstance(history, Sequence) or not all(isinstance(row, Mapping) for row in history):
+    opened: Any = open_run(history) if isinstance(history, str | PathLike) else history
+    rows = getattr(opened, "history", opened)
+    if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
         raise ConfigError(
             "a history is a list of rows {'step': 0, 'loss_test': 5.0, ...}, or a run, its name or its folder; "
-            f"got {shown(given)}"
+            f"got {shown(history)}"
         )
-    _check_order(history)
-    return history
+    _check_order(rows)
+    return rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,7 @@ def weight_spectrum(
         UndefinedMetricError: the matrix is constant along the group.
         ConfigError: an unknown matrix, a length that is not the order of the group.
     """
-    if isinstance(source, np.ndarray) and source.dtype.kind == "f":
+    if isinstance(source, np.ndarray) and np.issubdtype(source.dtype, np.floating):
         source = torch.from_numpy(np.ascontiguousarray(source))
     if isinstance(source, Tensor):
         weights, basis = _as_matrix(source), basis or fourier_basis(len(source))

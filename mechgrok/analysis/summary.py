@@ -91,7 +91,8 @@ def summarize(
     if split is not None and not isinstance(split, Split):
         raise ConfigError(f"split is a Split, as task.split(0.3) gives one; got {shown(split)}")
     grid = as_grid(source)
-    split = split or getattr(source, "split", None)
+    if split is None and isinstance(getattr(source, "split", None), Split):  # of a run
+        split = source.split
     found = keys if isinstance(keys, KeyFrequencies) else find_key_frequencies(grid)
     labels = found.frequencies if keys is None else tuple(keys)
     values: dict[str, Any] = {"task": grid.task.name, "n_classes": grid.task.n_classes}

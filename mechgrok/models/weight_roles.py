@@ -64,10 +64,8 @@ def _weight(module: nn.Module, role: str, given: Any, cfg: Any) -> Weight:
             f"{role} is the path of a parameter, Linear or Embedding, or a function of the module that gives the "
             f"matrix; got {shown(given)}"
         )
-    if isinstance(given, str):
-        find, transposed = _at_path(module, given)
-    else:
-        find, transposed = given, False
+    find: Callable[[nn.Module], Tensor]
+    find, transposed = _at_path(module, given) if isinstance(given, str) else (given, False)
     found = find(module)
     if not isinstance(found, Tensor) or found.ndim != 2:
         raise ActivationError(f"{role} is a matrix {list(ROLES[role])}; {shown(given)} gives {shown(found)}")

@@ -13,7 +13,9 @@ Direction = Literal["up", "down"]
 class Measures(dict[str, "Measure"]):
     """Measures by name; a name that is none of them is a `ConfigError` with the closest ones."""
 
-    def __missing__(self, name: object) -> "Measure":
+    def __getitem__(self, name: Any) -> "Measure":
+        if isinstance(name, str) and name in self:
+            return super().__getitem__(name)
         raise unknown_name("measure", name, self)
 
 

@@ -1,10 +1,10 @@
 """The page that puts networks side by side: which algorithm each runs, and the pictures that show why."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.errors import ActivationError, TaskError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
@@ -15,12 +15,10 @@ from mechgrok.report.html import Page, write_page
 from mechgrok.report.parts import Group, Panel, Section
 from mechgrok.runs import Run
 
-Source = Run | ActivationGrid | HookedModel
-
 
 def write_comparison(
     path: Path | str,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, Source] | Sequence[Source],
     comparison: AlgorithmComparison | None = None,
     title: str | None = None,
 ) -> Path:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from itertools import product
 from math import prod
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -127,8 +126,8 @@ def task_from_table(
 def _sizes(function: Callable[..., Any], n: Any) -> tuple[int, ...]:
     """The number of values of each operand."""
     given = tuple(n) if isinstance(n, Sequence) and not isinstance(n, str) else None
-    sizes = given or (n,) * _n_operands(function)
-    if not all(isinstance(size, Integral) and not isinstance(size, bool) and size >= 1 for size in sizes):
+    sizes: tuple[Any, ...] = (n,) * _n_operands(function) if given is None else given
+    if not sizes or not all(isinstance(size, int | np.integer) and size >= 1 for size in sizes):
         raise TaskError(f"n is the number of values of every operand, or of each: (31, 12); got {shown(n)}")
     sizes = tuple(map(int, sizes))
     _check_size(sizes)
@@ -167,8 +166,8 @@ def _answer(function: Callable[..., Any], operands: tuple[int, ...]) -> int | bo
     if isinstance(answer, Tensor | np.ndarray) and answer.ndim == 0:
         answer = answer.item()
     if answer is None or isinstance(answer, bool | np.bool_):
-        return answer
-    if isinstance(answer, Integral) and answer >= 0:
+        return None if answer is None else bool(answer)
+    if isinstance(answer, int | np.integer) and answer >= 0:
         return int(answer)
     raise TaskError(
         "an answer is a whole number from 0 on, a truth value, or None for an input that is left out; the function "
@@ -195,7 +194,7 @@ def _as_table(table: Any) -> Tensor:
 def _n_classes(given: Any, n_symbols: int, largest: int) -> int:
     if given is None:
         return 2 if largest == 1 else max(n_symbols, largest + 1)
-    if not isinstance(given, Integral) or isinstance(given, bool) or given <= max(largest, 1):
+    if not isinstance(given, int | np.integer) or isinstance(given, bool) or given <= max(largest, 1):
         raise TaskError(
             f"n_classes is a whole number above the largest answer, {largest}; got {shown(given)}"
         )

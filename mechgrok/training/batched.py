@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.config import TrainConfig
+from mechgrok.config import CustomConfig, TrainConfig
+from mechgrok.models.networks import Network
 from mechgrok.runs import Run
 from mechgrok.training.assembly import Assembly, objective_of
 from mechgrok.training.display import Report, progress_bar
@@ -37,6 +39,8 @@ def why_not_batched(config: TrainConfig) -> str | None:
         return "Muon takes each weight as one matrix"
     if config.gradient == "orthograd":
         return "OrthoGrad takes the length of each weight"
+    if isinstance(config.model, CustomConfig):
+        return "the network is the user's own"
     if config.batch_size:
         return "mini-batches are drawn for each seed"
     return None
@@ -132,7 +136,7 @@ class Batch(Loop):
     def _stack(self) -> None:
         states = [member.optimizer_state() for member in self.members]
         runs = [member.run for member in self.members]
-        network = stack_weights([member.model for member in self.members])
+        network = stack_weights([cast(Network, member.model) for member in self.members])
         self.updater = Updater(network, self.config)
         self.updater.load(stack_states(states))
         masks = [run.split.train for run in runs]

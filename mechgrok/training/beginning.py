@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from mechgrok.config import RunConfig, TrainConfig, check_seed
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ConfigError, shown
 from mechgrok.models.own import Factory
 from mechgrok.runs import Run, written_for
 from mechgrok.tasks import Split, Task
@@ -35,7 +35,7 @@ def make_plan(
     """What a training follows from; arguments and errors as in `train`."""
     seed = check_seed(seed)
     if not (split is None or isinstance(split, Split)):
-        raise ConfigError(f"a split is what task.split(fraction) gives; got {split!r}")
+        raise ConfigError(f"a split is what task.split(fraction) gives; got {shown(split)}")
     split = split or task.split(config.fraction, seed, config.split_rule)
     if len(split.train) != task.n_inputs or not split.train.any():
         raise ConfigError(

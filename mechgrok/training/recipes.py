@@ -1,5 +1,7 @@
 """Named training configurations: the papers' set-ups to the last detail, and our own fast one."""
 
+from typing import Any
+
 from mechgrok.config import MLPConfig, ModelConfig, TrainConfig
 from mechgrok.errors import unknown_name
 
@@ -110,7 +112,9 @@ CHUGHTAI = TrainConfig(
 class Recipes(dict[str, TrainConfig]):
     """Configurations by name; a name that is none of them is a `ConfigError` with the closest ones."""
 
-    def __missing__(self, name: object) -> TrainConfig:
+    def __getitem__(self, name: Any) -> TrainConfig:
+        if isinstance(name, str) and name in self:
+            return super().__getitem__(name)
         raise unknown_name("recipe", name, self, ", or a TrainConfig")
 
 

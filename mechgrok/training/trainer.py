@@ -12,7 +12,7 @@ from torch import Tensor
 from mechgrok.analysis.losses import cross_entropy
 from mechgrok.analysis.spectrum import sum_squared_weights
 from mechgrok.config import NetworkConfig, TrainConfig
-from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.errors import CheckpointError, ConfigError, shown
 from mechgrok.models.networks import Network
 from mechgrok.models.own import Factory, own_config, own_network
 from mechgrok.models.wrapped import WrappedNetwork
@@ -100,9 +100,9 @@ def train(
     ((0, 20), 20)
     """
     if not isinstance(task, Task):
-        raise ConfigError(f"train needs a task, as modular_task('add', 113) gives one; got {task!r}")
+        raise ConfigError(f"train needs a task, as modular_task('add', 113) gives one; got {shown(task)}")
     if not (callback is None or callable(callback)):
-        raise ConfigError(f"callback is called as callback(step, model); got {callback!r}")
+        raise ConfigError(f"callback is called as callback(step, model); got {shown(callback)}")
     changes |= {} if model is None else {"model": model}
     changes |= {} if steps is None else {"steps": steps}
     config = find_recipe(recipe).replace(**changes)
