@@ -38,8 +38,8 @@ def weight_spectrum(
         UndefinedMetricError: the matrix is constant along the group.
         ConfigError: an unknown matrix, a length that is not the order of the group.
     """
-    if isinstance(source, np.ndarray) and np.issubdtype(source.dtype, np.floating):
-        source = torch.from_numpy(np.ascontiguousarray(source))
+    if isinstance(source, np.ndarray):
+        source = _as_tensor(source)
     if isinstance(source, Tensor):
         weights, basis = _as_matrix(source), basis or fourier_basis(len(source))
     else:
@@ -58,6 +58,12 @@ def weight_spectrum(
     if norms[1:].square().sum() <= rounding_power(weights):
         raise UndefinedMetricError("the weights are the same for all symbols: there is no spectrum")
     return norms, basis
+
+
+def _as_tensor(array: Any) -> Tensor:
+    if array.dtype.kind != "f":
+        raise ConfigError(f"weights are a matrix [order, features] of floats; got {shown(array)}")
+    return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def _as_matrix(weights: Tensor) -> Tensor:

@@ -91,8 +91,8 @@ def summarize(
     if split is not None and not isinstance(split, Split):
         raise ConfigError(f"split is a Split, as task.split(0.3) gives one; got {shown(split)}")
     grid = as_grid(source)
-    if split is None and isinstance(getattr(source, "split", None), Split):  # of a run
-        split = source.split
+    own: Any = getattr(source, "split", None)  # of a run
+    split = own if split is None and isinstance(own, Split) else split
     found = keys if isinstance(keys, KeyFrequencies) else find_key_frequencies(grid)
     labels = found.frequencies if keys is None else tuple(keys)
     values: dict[str, Any] = {"task": grid.task.name, "n_classes": grid.task.n_classes}

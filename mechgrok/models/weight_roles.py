@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ ROLES = {
 }
 """Rows and columns of each weight, as sizes of the network."""
 
+Find = Callable[[nn.Module], Tensor]
+
 
 @dataclass(frozen=True)
 class Weight:
@@ -31,7 +33,7 @@ class Weight:
         note: what was taken for granted, for people.
     """
 
-    find: Callable[[nn.Module], Tensor]
+    find: Find
     transposed: bool = False
     note: str = ""
 
@@ -64,8 +66,7 @@ def _weight(module: nn.Module, role: str, given: Any, cfg: Any) -> Weight:
             f"{role} is the path of a parameter, Linear or Embedding, or a function of the module that gives the "
             f"matrix; got {shown(given)}"
         )
-    find: Callable[[nn.Module], Tensor]
-    find, transposed = _at_path(module, given) if isinstance(given, str) else (given, False)
+    find, transposed = _at_path(module, given) if isinstance(given, str) else (cast(Find, given), False)
     found = find(module)
     if not isinstance(found, Tensor) or found.ndim != 2:
         raise ActivationError(f"{role} is a matrix {list(ROLES[role])}; {shown(given)} gives {shown(found)}")
@@ -77,7 +78,7 @@ def _weight(module: nn.Module, role: str, given: Any, cfg: Any) -> Weight:
     raise ActivationError(f"{role} has the shape [{sizes}]; {shown(given)} gives {shown(found)}")
 
 
-def _at_path(module: nn.Module, path: str) -> tuple[Callable[[nn.Module], Tensor], bool]:
+def _at_path(module: nn.Module, path: str) -> tuple[Find, bool]:
     """What gives the weight at a path, and whether its owner stores it [out, in]."""
     named = dict(module.named_parameters())
     modules = dict(module.named_modules())

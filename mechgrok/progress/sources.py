@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os.path import exists
 from pathlib import Path
 
 from mechgrok.activations import fit_task, infer_task
@@ -11,7 +12,8 @@ from mechgrok.loading import load_model
 from mechgrok.models.files import PICKLES, read_tensors
 from mechgrok.models.networks import Network
 from mechgrok.models.wrapped import WrappedNetwork
-from mechgrok.runs import CONFIG, Run, load_run
+from mechgrok.opening import open_run
+from mechgrok.runs import CONFIG, Run
 from mechgrok.tasks import Split, Task
 
 Source = Run | str | Path | Sequence[str | Path]
@@ -71,8 +73,10 @@ def open_checkpoints(
     """
     if isinstance(source, str | Path):
         path = Path(source)
-        is_run = (path / CONFIG).is_file() or not path.exists()  # the name of one that comes with mechgrok
-        source = load_run(path) if is_run else _files_in(path)
+        is_folder = exists(path) and not exists(path / CONFIG)
+        source = (
+            _files_in(path) if is_folder else open_run(path)
+        )  # or the name of one that comes with mechgrok
     if model is not None and not isinstance(model, WrappedNetwork):
         raise ConfigError(
             f"model is a network that mg.wrap made, for files of its state dicts; got {shown(model)}"
