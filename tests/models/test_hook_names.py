@@ -1,5 +1,7 @@
 """Names of hooks: the documented list is what the networks have, and short names lead to the full ones."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -31,6 +33,13 @@ def test_the_list_names_every_hook_with_its_shape(config, listed):
         expected = tuple(int(axis) if axis.isdecimal() else known[axis] for axis in shape.split())
         assert tuple(cache[name].shape) == expected, name
         assert meaning
+
+
+@pytest.mark.parametrize("listed", [TRANSFORMER_HOOKS, MLP_HOOKS])
+def test_the_documentation_has_the_list(listed):
+    page = (Path(__file__).parents[2] / "docs" / "api" / "networks.md").read_text(encoding="utf-8")
+    for name, (shape, meaning) in listed.items():
+        assert f"| `{name}` | [{', '.join(shape.split())}] | {meaning} |\n" in page
 
 
 def test_short_names():
