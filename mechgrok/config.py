@@ -231,6 +231,19 @@ class MLPConfig(Config):
         return self.replace(**{name: size for name, size in sizes.items() if not getattr(self, name)})
 
 
+class CustomConfig(Config):
+    """A network of somebody's own: what a run can note about it, since only its author's code can build it.
+
+    Attributes:
+        name: of the module's class.
+        parameters: shape of each parameter and buffer, by name.
+    """
+
+    kind: Literal["custom"] = "custom"
+    name: str
+    parameters: dict[str, tuple[int, ...]]
+
+
 NetworkConfig = ModelConfig | MLPConfig
 """The architecture of any network of ours; `kind` tells them apart."""
 
@@ -243,7 +256,8 @@ class TrainConfig(Config):
             . _ + - or spaces between them.
         fraction, split_rule: the training set, see `mechgrok.tasks.make_split`.
         sequence: what the network reads, where the task leaves it open.
-        model: the architecture; its sizes come from the task.
+        model: the architecture; its sizes come from the task. Of a network of the user's own only its class and the
+            shapes of its weights are noted, see `network=` of `train`.
         objective: "cross_entropy", "mse" on one-hot targets, or "stablemax" (Prieto et al. 2025).
         loss_dtype: precision of the training loss. float64 and float32 are exact for small losses; the
             precision itself is studied with `naive_loss`.
@@ -276,7 +290,7 @@ class TrainConfig(Config):
     fraction: Fraction = 0.3
     split_rule: Literal["shuffle", "randperm", "unordered"] = "shuffle"
     sequence: tuple[str, ...] | None = None
-    model: Annotated[NetworkConfig, Field(discriminator="kind")] = ModelConfig()
+    model: Annotated[ModelConfig | MLPConfig | CustomConfig, Field(discriminator="kind")] = ModelConfig()
     objective: Literal["cross_entropy", "mse", "stablemax"] = "cross_entropy"
     loss_dtype: Literal["float64", "float32", "float16"] = "float32"
     naive_loss: bool = False

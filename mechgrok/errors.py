@@ -3,6 +3,8 @@
 The classes also derive from the built-in that a caller would expect, so `except ValueError` works.
 """
 
+from collections.abc import Iterable
+
 
 class MechgrokError(Exception):
     """Base of every error raised on purpose: its text says what was given, what is allowed, the way out."""
@@ -26,3 +28,54 @@ class CheckpointError(MechgrokError, ValueError):
 
 class UndefinedMetricError(MechgrokError, ValueError):
     """A number was asked for that has no value here: 0/0, no key frequency, nothing to average over."""
+
+
+class NoGroupError(TaskError, UndefinedMetricError):
+    """The task sits in no group: what is measured in the basis of one, such as key frequencies, has no value."""
+
+
+MOST = 900
+"""Characters of an error that lists names."""
+LONGEST = 120
+"""Characters of a value in an error."""
+
+
+def shown(value: object) -> str:
+    """A value in the text of an error: what it is and what it holds, briefly, however large it is.
+
+    >>> shown(3.5), shown([1, 2]), shown({"a": 1})
+    ('3.5', '[1, 2]', "{'a': 1}")
+    >>> shown(list(range(10**6)))
+    'a list of 1000000'
+    """
+    shape, kind = getattr(value, "shape", None), type(value).__name__
+    if isinstance(shape, tuple) and hasattr(value, "dtype"):
+        return f"a {kind} of {value.dtype} and shape {tuple(shape)}" if shape else f"{value}"[:LONGEST]  # pyright: ignore
+    if callable(getattr(value, "named_parameters", None)):
+        return f"the network {kind}"
+    if isinstance(value, str | bytes) and len(value) > LONGEST:
+        return f"{value[: LONGEST // 2]!r}... of {len(value)} characters"
+    if isinstance(value, list | tuple | dict | set | frozenset) and len(value) > LONGEST // 2:
+        return f"a {kind} of {len(value)}"
+    try:
+        text = repr(value)
+    except Exception:  # a value of somebody's own class may not be printable
+        return f"a {kind}"
+    if len(text) <= LONGEST:
+        return text
+    size = f" of {len(value)}" if isinstance(value, list | tuple | dict | set | frozenset) else ""
+    return f"a {kind}{size}"
+
+
+def unknown_name(what: str, name: object, known: Iterable[str], also: str = "") -> ConfigError:
+    """The error for a name that is not among the known ones, with those that it may have been meant for.
+
+    >>> unknown_name("recipe", "fst", ["fast", "nanda"])
+    ConfigError("unknown recipe 'fst'; did you mean fast? Known: fast, nanda")
+    """
+    from difflib import get_close_matches
+
+    known = list(known)
+    near = get_close_matches(name, known, n=3, cutoff=0.5) if isinstance(name, str) else []
+    question = f"did you mean {' or '.join(near)}? " if near else ""
+    return ConfigError(f"unknown {what} {shown(name)}; {question}Known: {', '.join(known)}{also}"[:MOST])

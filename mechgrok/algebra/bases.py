@@ -7,9 +7,10 @@ in general. Analyses speak to the interface `Basis` alone; a cyclic group has a 
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,7 +20,7 @@ from mechgrok.algebra.families import cyclic_group
 from mechgrok.algebra.groups import Group
 from mechgrok.algebra.irrep_names import Label
 from mechgrok.algebra.irreps import Irrep, real_irreps
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ConfigError, shown
 
 COMPONENTS = ("cos", "sin", "both")
 """What may be asked of every basis; of one that has no cosines and sines these are no rows at all."""
@@ -97,11 +98,11 @@ class Basis(ABC):
         Raises:
             ConfigError: there is none; the text lists what there is.
         """
-        found = self._by_label.get(label)
+        found = self._by_label.get(label) if isinstance(label, Hashable) else None
         if found is None or found is self.blocks[0]:
             article = "an" if self.what[0] in "aeiou" else "a"
             raise ConfigError(
-                f"{label!r} is not {article} {self.what} of {self.group.name}; allowed: {self._allowed()}"
+                f"{shown(label)} is not {article} {self.what} of {self.group.name}; allowed: {self._allowed()}"
             )
         return found
 
@@ -111,9 +112,12 @@ class Basis(ABC):
         Raises:
             ConfigError: one of them names no block.
         """
-        if isinstance(labels, int | str):
-            raise ConfigError(f"labels are a list, also of one {self.what}: [{labels!r}]")
-        plain = [int(label.item()) if isinstance(label, Tensor) else label for label in labels]
+        if isinstance(labels, str) or not isinstance(labels, Iterable):
+            raise ConfigError(f"labels are a list, also of one {self.what}: [{shown(labels)}]")
+        plain: list[Any] = list(labels)
+        plain = [label.item() if getattr(label, "ndim", None) == 0 else label for label in plain]
+        if any(not isinstance(label, Hashable) or isinstance(label, Tensor) for label in plain):
+            raise ConfigError(f"labels are a list of one {self.what} or several; got {shown(labels)}")
         wanted = {self.block(label).label for label in plain}
         return tuple(label for label in self.labels if label in wanted)
 

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechgrok.algebra.groups import Group, check_order
-from mechgrok.errors import TaskError
+from mechgrok.errors import TaskError, shown
 
 LARGEST_DEGREE = 6
 """Largest n of S_n and A_n: the table of S_7 would have 25 million entries."""
@@ -153,7 +153,7 @@ def named_group(name: str) -> Group:
     groups = [_FAMILIES[match[1]](int(match[2])) for match in factors if match]
     if len(groups) < len(factors):
         raise TaskError(
-            f"unknown group {name!r}; allowed are S, A, D, Z and U (units) with a number, such as S5, A5, "
+            f"unknown group {shown(name)}; allowed are S, A, D, Z and U (units) with a number, such as S5, A5, "
             "D59, Z12, U15, and products such as Z2xS3; for any other group give its multiplication table"
         )
     product = groups[0]

@@ -8,12 +8,19 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid, logits_under
+from mechgrok.activations import ActivationGrid, Source, as_grid, logits_under
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.losses import accuracy, check_keys, full_loss, mean_loss, right_after_edit
 from mechgrok.drawable import Drawable
-from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError
-from mechgrok.models.protocol import Hook, HookedModel, neuron_hook, neuron_logit_map, token_embedding
+from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError, shown
+from mechgrok.models.protocol import (
+    Hook,
+    check_hook_names,
+    embeds_operands_apart,
+    neuron_hook,
+    neuron_logit_map,
+    token_embedding,
+)
 
 Site = Literal["embed", "neurons", "logits"]
 Edit = Callable[[Tensor], Tensor]
@@ -29,7 +36,7 @@ class Ablation(Drawable):
         loss, accuracy: after the ablation; loss in nats, accuracy in 0..1.
         loss_before, accuracy_before: of the network as it is, over the same inputs.
         hooks: the ablation as hooks: `model.run_with_hooks(tokens, fwd_hooks=ablation.hooks)` runs it on any
-            batch. Empty at the logits of a network that has no hook there.
+            batch. Empty at the logits of bare tensors, or of a network that has no hook there.
         keys, component, site, keep: what was done.
     """
 
@@ -52,7 +59,7 @@ class Ablation(Drawable):
 
 
 def ablate(
-    source: ActivationGrid | HookedModel,
+    source: Source,
     keys: Iterable[Label],
     component: str = "both",
     site: Site = "embed",
@@ -80,7 +87,8 @@ def ablate(
         ConfigError: a key, component or site that does not exist.
         UndefinedMetricError: no keys, or blocks without such a component (the sine of k = p/2, the entry "22" of
             a one-dimensional irrep).
-        ActivationError: "embed", where the operands have embeddings of their own.
+        ActivationError: "embed", where the operands have embeddings of their own; another site than the logits
+            of bare tensors.
 
     Source: Nanda et al. 2023, section 4.4.
 
@@ -89,8 +97,8 @@ def ablate(
     >>> round(ablation.loss_before, 2), round(ablation.loss, 2)
     (0.07, 1.95)
     """
-    if site not in _EDITS:
-        raise ConfigError(f"site must be one of {', '.join(_EDITS)}; got {site!r}")
+    if not isinstance(site, str) or site not in _EDITS:
+        raise ConfigError(f"site must be one of {', '.join(_EDITS)}; got {shown(site)}")
     grid = as_grid(source)
     labels = check_keys(grid, keys)
     basis = grid.task.frame.basis
@@ -102,7 +110,8 @@ def ablate(
     def hook_function(activation: Tensor, hook: Any) -> Tensor:
         return edit(activation)
 
-    hooks: list[Hook] = [(name, hook_function)] if name in grid.model.hook_dict else []
+    known = {} if grid.source is None else grid.source.hook_dict
+    hooks: list[Hook] = [(name, hook_function)] if name in known else []
     logits = logits_under(grid, hooks) if hooks else edit(grid.logits)
     return Ablation(
         loss=mean_loss(logits, grid, mask),
@@ -118,7 +127,8 @@ def ablate(
 
 
 def _edit_embedding(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str, Edit]:
-    if hasattr(grid.model, "embed_b") or "b'" in grid.task.slots:
+    check_hook_names(grid.model, ["hook_embed"])
+    if embeds_operands_apart(grid.model) or "b'" in grid.task.slots:
         raise ActivationError(
             "the two operands have embeddings of their own, and a hook on both cannot tell them apart; "
             "ablate at the neurons or the logits"
@@ -162,9 +172,11 @@ def _along(directions: Tensor, mean: Tensor, keep: bool) -> Edit:
     """Keep or remove what varies along orthonormal directions [features, n]."""
 
     def edit(x: Tensor) -> Tensor:
-        d, centre = directions.to(x), mean.to(x)
-        along = ((x - centre) @ d) @ d.T
-        return centre + along if keep else x - along
+        # Half precision holds the result, but would round the sums that make it.
+        exact = x.to(torch.promote_types(x.dtype, torch.float32))
+        d, centre = directions.to(exact), mean.to(exact)
+        along = ((exact - centre) @ d) @ d.T
+        return (centre + along if keep else exact - along).to(x.dtype)
 
     return edit
 

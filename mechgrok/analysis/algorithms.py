@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.analysis.circles import IsolatedCircle, isolate_circle
 from mechgrok.analysis.embeddings import check_circles, circularity
 from mechgrok.analysis.explained import logit_fve
@@ -14,7 +14,6 @@ from mechgrok.analysis.summary import EXPLAINED, GENERALISED
 from mechgrok.analysis.symmetricity import GradientSymmetricity, gradient_symmetricity
 from mechgrok.drawable import Drawable
 from mechgrok.errors import TaskError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel
 
 Algorithm = Literal["clock", "pizza", "hybrid", "undetermined"]
 Vote = Literal["clock", "pizza", "between", "silent"]
@@ -83,9 +82,7 @@ class AlgorithmVerdict(Drawable):
         return f"AlgorithmVerdict({self.algorithm}: {self.reason})"
 
 
-def classify_algorithm(
-    source: ActivationGrid | HookedModel, *, triples: int | None = None
-) -> AlgorithmVerdict:
+def classify_algorithm(source: Source, *, triples: int | None = None) -> AlgorithmVerdict:
     """Tell whether a network adds on a clock or by the pizza algorithm.
 
     Three measures vote. Distance irrelevance of the correct logit: up to 0.4 pizza, from 0.75 clock. Gradient

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from math import pi
 from typing import Any, Literal
 
@@ -9,12 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid, grid_from_tensors
+from mechgrok.activations import ActivationGrid, Source, as_grid, grid_from_tensors
 from mechgrok.analysis.embeddings import check_circles, embedding_components, operand_embeddings
 from mechgrok.analysis.logit_surface import answers_and_distances
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel, run_at_readout
+from mechgrok.models.protocol import run_at_readout
 
 By = Literal["pca", "fourier"]
 Formula = Callable[[Tensor, Tensor, float], Tensor]
@@ -85,7 +86,7 @@ class IsolatedCircle(Drawable):
         return f"IsolatedCircle(k={self.k} by {self.by}: {shares}; {fading}accuracy {self.accuracy:.1%})"
 
 
-def isolate_circle(source: ActivationGrid | HookedModel, k: int, *, by: By = "pca") -> IsolatedCircle:
+def isolate_circle(source: Source, k: int, *, by: By = "pca") -> IsolatedCircle:
     """Run the network with one circle of the embedding alone, its mean added back, and name the formula.
 
     Args:
@@ -222,11 +223,16 @@ def _logits_from(
     element[task.frame.tokens] = torch.arange(task.frame.order)
     logits = []
     for tokens, operands in zip(task.tokens.split(BATCH), task.operands.split(BATCH), strict=True):
+        seen = count()  # a network of somebody's own may embed one position after the other
 
-        def replace(embedding: Tensor, hook: Any, elements: Tensor = element[operands]) -> Tensor:
+        def replace(
+            embedding: Tensor, hook: Any, elements: Tensor = element[operands], seen: Any = seen
+        ) -> Tensor:
             changed = embedding.clone()
+            here = {next(seen): place for place in range(changed.shape[1])}
             for operand, position in enumerate(task.operand_positions):
-                changed[:, position] = embeddings[operand, elements[:, operand]].to(changed)
+                if position in here:
+                    changed[:, here[position]] = embeddings[operand, elements[:, operand]].to(changed)
             return changed
 
         logits.append(

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid, cache_grid
+from mechgrok.activations import Source, as_grid, cache_grid
 from mechgrok.algebra.subgroups import Side, Subgroup, all_subgroups
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError
-from mechgrok.models.protocol import HookedModel, neuron_hook
+from mechgrok.models.protocol import neuron_hook
 from mechgrok.tasks import Task
 
 CONCENTRATED = 0.95
@@ -62,7 +62,7 @@ class CosetNeurons(Drawable):
 
 
 def coset_neurons(
-    source: ActivationGrid | HookedModel, *, site: str | None = None, threshold: float = CONCENTRATED
+    source: Source, *, site: str | None = None, threshold: float = CONCENTRATED
 ) -> CosetNeurons:
     """For each neuron the largest subgroup on whose cosets it is constant, before its non-linearity.
 
@@ -110,7 +110,7 @@ def coset_concentration(
     return _variance(sums / subgroup.order) / _variance(f).clamp(min=1e-300)
 
 
-def _activations(source: ActivationGrid | HookedModel, site: str | None) -> tuple[Task, Tensor]:
+def _activations(source: Source, site: str | None) -> tuple[Task, Tensor]:
     grid = as_grid(source, names=[] if site is None else [site])
     if site is not None:
         return grid.task, grid[site]

@@ -2,14 +2,40 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from numbers import Integral
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ConfigError, shown
+from mechgrok.opening import GridSource, Openable, open_run
 
-History = Sequence[Mapping[str, Any]]
+Rows = Sequence[Mapping[str, Any]]
 """Rows in the order of their `step`, as a run keeps them; a quantity that is absent or None was not measured."""
+if TYPE_CHECKING:
+    History = Rows | GridSource | Openable
+else:
+    History = Any  # what is none of these is refused by `as_rows`, in words
+"""Rows, or a run, its name or its folder, for the rows of its history."""
+
+
+def as_rows(history: History) -> Rows:
+    """The rows of a history, as they are or of a run.
+
+    Raises:
+        ConfigError: it is neither; rows without a step, or out of order; a value that is no number.
+        CheckpointError: there is no run of that name or in that folder.
+    """
+    opened: Any = open_run(history) if isinstance(history, str | PathLike) else history
+    rows = getattr(opened, "history", opened)
+    if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
+        raise ConfigError(
+            "a history is a list of rows {'step': 0, 'loss_test': 5.0, ...}, or a run, its name or its folder; "
+            f"got {shown(history)}"
+        )
+    _check_order(rows)
+    return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +76,15 @@ def curve(history: History, name: str) -> Curve:
     >>> curve([{"step": 0, "loss": 2.0}, {"step": 5, "loss": None}, {"step": 9, "loss": 1.0}], "loss").steps
     array([0, 9])
     """
-    _check_order(history)
+    history = as_rows(history)
     rows = [(row["step"], row[name]) for row in history if row.get(name) is not None]
     steps = np.array([step for step, _ in rows], dtype=np.int64)
-    values = np.array([value for _, value in rows], dtype=np.float64)
+    try:
+        values = np.array([value for _, value in rows], dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{shown(name)} of some row of the history is no number") from None
+    if values.ndim != 1:
+        raise ConfigError(f"{shown(name)} of some row of the history is no number")
     measured = np.isfinite(values)
     return Curve(name, steps[measured], values[measured])
 
@@ -76,8 +107,8 @@ def first_step(
     return int(line.steps[reached.argmax()]) if reached.any() else None
 
 
-def _check_order(history: History) -> None:
-    if any(row.get("step") is None for row in history):
+def _check_order(history: Rows) -> None:
+    if not all(isinstance(row.get("step"), Integral) for row in history):
         raise ConfigError("every row of a history needs a step, its number of updates")
     steps = np.array([row["step"] for row in history])
     falls = np.flatnonzero(np.diff(steps) <= 0)

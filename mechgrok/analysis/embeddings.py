@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra import Basis, FourierBasis
 from mechgrok.algebra.bases import Label
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
-from mechgrok.models.protocol import HookedModel, run_at_readout
+from mechgrok.models.protocol import check_hook_names, run_at_readout
 
 PUBLISHED_COMPONENTS = 4
 """Circularity is a mean over so many principal components."""
@@ -55,7 +55,7 @@ class EmbeddingComponents(Drawable):
         ]
 
 
-def embedding_components(source: ActivationGrid | HookedModel, operand: int = 0) -> EmbeddingComponents:
+def embedding_components(source: Source, operand: int = 0) -> EmbeddingComponents:
     """Principal components of an operand's token embedding, with the frequency of each.
 
     Args:
@@ -94,7 +94,7 @@ def embedding_components(source: ActivationGrid | HookedModel, operand: int = 0)
     )
 
 
-def circularity(source: ActivationGrid | HookedModel) -> float:
+def circularity(source: Source) -> float:
     """How purely each of the first four principal components of the embedding is a wave of one frequency, 0..1.
 
     From 0.995 on Zhong et al. call an embedding circular. It misleads where two circles are of the same size:
@@ -122,7 +122,12 @@ def check_circles(basis: Basis) -> None:
 
 
 def operand_embeddings(grid: ActivationGrid) -> Float[Tensor, "2 order d_model"]:
-    """The token embedding of each operand, in the order of the group, as it arrives at `hook_embed`."""
+    """The token embedding of each operand, in the order of the group, as it arrives at `hook_embed`.
+
+    Of bare tensors it is their W_E, for both.
+    """
+    if grid.source is None:
+        return grid.token_embedding[grid.task.frame.tokens].expand(2, -1, -1)
     # The inputs x∘x show both operands every token once, whatever the network's embedding looks like.
     tokens = grid.task.tokens[grid.task.frame.rows.diagonal()]
     embedded: list[Tensor] = []
@@ -130,5 +135,8 @@ def operand_embeddings(grid: ActivationGrid) -> Float[Tensor, "2 order d_model"]
     def keep(embedding: Tensor, hook: Any) -> None:
         embedded.append(embedding.detach().cpu())
 
+    check_hook_names(grid.model, ["hook_embed"])
     run_at_readout(grid.model, tokens, [("hook_embed", keep)])
-    return torch.stack([embedded[0][:, position] for position in grid.task.operand_positions])
+    # A network of somebody's own may embed one operand after the other.
+    positions = torch.cat(embedded, dim=1)
+    return torch.stack([positions[:, position] for position in grid.task.operand_positions])

@@ -4,14 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.frequencies import rounding_power
 from mechgrok.analysis.losses import check_keys
 from mechgrok.analysis.projections import character_power, project_on_characters
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel
 
 Centre = Literal["class", "double", "none"]
 
@@ -34,9 +33,7 @@ class LogitFVE(Drawable):
         return self.fraction
 
 
-def logit_fve(
-    source: ActivationGrid | HookedModel, keys: Iterable[Label], *, centre: Centre = "class"
-) -> LogitFVE:
+def logit_fve(source: Source, keys: Iterable[Label], *, centre: Centre = "class") -> LogitFVE:
     """Fraction of logit variance along chi(a∘b∘c^-1) of the keys, on Z_p along cos(w_k(a+b-c)).
 
     Args:

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.neurons import neuron_frequencies
 from mechgrok.analysis.projections import character_power
 from mechgrok.drawable import Drawable
-from mechgrok.errors import ConfigError
-from mechgrok.models.protocol import HookedModel, neuron_logit_map, token_embedding
+from mechgrok.errors import ConfigError, shown
+from mechgrok.models.protocol import neuron_logit_map
 
 Method = Literal["logits", "neurons", "embedding"]
 
@@ -69,7 +69,7 @@ class KeyFrequencies(Drawable):
         return f"KeyFrequencies({shares or 'none'}; by {self.method})"
 
 
-def find_key_frequencies(source: ActivationGrid | HookedModel, method: Method = "logits") -> KeyFrequencies:
+def find_key_frequencies(source: Source, method: Method = "logits") -> KeyFrequencies:
     """The blocks of the task's basis, on Z_p the frequencies, that a network uses.
 
     The default asks the logits, because what the network uses must arrive there. Embeddings hold residue
@@ -97,8 +97,8 @@ def find_key_frequencies(source: ActivationGrid | HookedModel, method: Method = 
     >>> find_key_frequencies(cosine_network(11, {2: 5.0, 5: 3.0})).frequencies
     (2, 5)
     """
-    if method not in _SHARES:
-        raise ConfigError(f"method must be one of {', '.join(_SHARES)}; got {method!r}")
+    if not isinstance(method, str) or method not in _SHARES:
+        raise ConfigError(f"method must be one of {', '.join(_SHARES)}; got {shown(method)}")
     grid = as_grid(source, names=None if method == "neurons" else [])
     basis = grid.task.frame.basis
     shares, noise, quantity = _SHARES[method](grid)
@@ -142,7 +142,7 @@ def _neuron_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
 
 def _embedding_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     frame = grid.task.frame
-    embedding = token_embedding(grid.model)[frame.tokens]
+    embedding = grid.token_embedding[frame.tokens]
     power = frame.basis.power(embedding.double(), dim=0).sum(1)[1:]
     return _fraction(power, power.sum(), embedding), 0.0, "embedding variance"
 

@@ -8,11 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra import FourierBasis
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel
 from mechgrok.tasks import Frame
 
 Which = Literal["correct", "largest_wrong"]
@@ -44,7 +43,7 @@ class LogitSurface(Drawable):
     answer: str
 
 
-def distance_irrelevance(source: ActivationGrid | HookedModel, which: Which = "correct") -> float:
+def distance_irrelevance(source: Source, which: Which = "correct") -> float:
     """How little the logit depends on the answer at each distance, as a share of all its spread, 0..1.
 
     With L[s, d] the logit at a + b = s and a - b = d: the standard deviation over s, averaged over d, divided
@@ -78,9 +77,7 @@ def distance_irrelevance(source: ActivationGrid | HookedModel, which: Which = "c
     return (by_distance.std(dim=1, correction=0).mean() / spread).item()
 
 
-def logit_surface(
-    source: ActivationGrid | HookedModel, k: int | None = None, *, which: Which = "correct"
-) -> LogitSurface:
+def logit_surface(source: Source, k: int | None = None, *, which: Which = "correct") -> LogitSurface:
     """One logit over (a-b)/delta and a+b, where delta is the step between neighbours on a circle.
 
     Args:

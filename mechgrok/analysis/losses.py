@@ -11,11 +11,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from mechgrok.activations import ActivationGrid, as_grid, run_from_site
+from mechgrok.activations import ActivationGrid, Source, as_grid, run_from_site
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.projections import project_on_characters, project_on_product
-from mechgrok.errors import ConfigError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel, neuron_logit_map
+from mechgrok.errors import ConfigError, UndefinedMetricError, shown
 
 Space = Literal["product", "character"]
 _PROJECTIONS = {"product": project_on_product, "character": project_on_characters}
@@ -38,7 +37,7 @@ def cross_entropy(
     return functional.softplus(wrong - right.squeeze(1), threshold=50)
 
 
-def full_loss(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"] | None = None) -> float:
+def full_loss(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
     """Cross-entropy of the network in nats, over the inputs in `mask` (all for None).
 
     Logits beyond the answers of the task are dropped before.
@@ -54,7 +53,7 @@ def full_loss(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"
     return mean_loss(grid.logits, grid, mask)
 
 
-def accuracy(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"] | None = None) -> float:
+def accuracy(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
     """Share of right answers in 0..1, over the inputs in `mask` (all for None).
 
     Raises:
@@ -70,7 +69,7 @@ def accuracy(source: ActivationGrid | HookedModel, mask: Bool[Tensor, " inputs"]
 
 
 def restricted_loss(
-    source: ActivationGrid | HookedModel,
+    source: Source,
     keys: Iterable[Label],
     mask: Bool[Tensor, " inputs"] | None = None,
     *,
@@ -123,7 +122,7 @@ def restricted_loss(
 
 
 def excluded_loss(
-    source: ActivationGrid | HookedModel,
+    source: Source,
     keys: Iterable[Label],
     mask: Bool[Tensor, " inputs"] | None = None,
     *,
@@ -170,8 +169,8 @@ def check_keys(grid: ActivationGrid, keys: Iterable[Label]) -> tuple[Label, ...]
 def _key_part(grid: ActivationGrid, keys: Iterable[Label], space: Space, site: str) -> tuple[Tensor, Tensor]:
     """What the keys contribute at the site, and the mean over the inputs of what they do not."""
     labels = check_keys(grid, keys)
-    if space not in _PROJECTIONS:
-        raise ConfigError(f"space must be one of {', '.join(_PROJECTIONS)}; got {space!r}")
+    if not isinstance(space, str) or space not in _PROJECTIONS:
+        raise ConfigError(f"space must be one of {', '.join(_PROJECTIONS)}; got {shown(space)}")
     if space == "character" and site != "logits":
         raise ConfigError(
             f"space='character' compares with the classes and needs site='logits', got {site!r}"
@@ -182,7 +181,7 @@ def _key_part(grid: ActivationGrid, keys: Iterable[Label], space: Space, site: s
     return kept, (x - kept)[frame.covers(len(x))].mean(dim=0)
 
 
-def _grid_with(source: ActivationGrid | HookedModel, site: str) -> ActivationGrid:
+def _grid_with(source: Source, site: str) -> ActivationGrid:
     if site == "neurons":
         return as_grid(source)
     return as_grid(source, names=[] if site == "logits" else [site])
@@ -198,7 +197,7 @@ def _loss_from(grid: ActivationGrid, x: Tensor, site: str, mask: Tensor | None) 
     """Mean loss if the activation at the site were x, over the chosen inputs that lie in the frame."""
     inside = grid.selection(mask) & grid.task.frame.covers(len(x))
     if site == "neurons":
-        x = x @ neuron_logit_map(grid.model, grid.task.n_classes).double()
+        x = x @ grid.neuron_logit_map.double()
     elif site != "logits":
         x = run_from_site(grid, site, x)
     return mean_loss(x, grid, inside)
@@ -222,7 +221,9 @@ def right_after_edit(
     Classes that the rounding of the logits `before` puts in an order share the answer: where all that told them
     apart has been removed, the largest logit says nothing.
     """
-    rounding = 100 * torch.finfo(before.dtype).eps * before.abs().max()
+    eps = torch.finfo(before.dtype).eps
+    # Sums of many products round in the last two digits of float32; half precision has no more than two of its own.
+    rounding = eps * (100 if eps < 1e-6 else 2) * before.abs().max()
     first = logits >= logits.amax(1, keepdim=True) - rounding
     right = first.gather(1, labels[:, None]).squeeze(1)
     return right.double() / first.sum(1)

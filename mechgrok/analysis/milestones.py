@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from mechgrok.analysis.curves import History, curve, first_step
+from mechgrok.analysis.curves import History, as_rows, curve, first_step
 from mechgrok.errors import UndefinedMetricError
 
 Kind = Literal["comprehension", "grokking", "memorisation", "confusion"]
@@ -48,7 +48,7 @@ def kind_of_learning(
     of them, and is called comprehension by this bound; give another `lag` then.
 
     Args:
-        history: rows with `step`, `accuracy_train` and `accuracy_test` in 0..1.
+        history: rows with `step`, `accuracy_train` and `accuracy_test` in 0..1; or a run, its name or its folder.
 
     Raises:
         UndefinedMetricError: one of the accuracies was never measured.
@@ -60,6 +60,7 @@ def kind_of_learning(
     >>> kind_of_learning(rows)
     Learning(kind='grokking', train=100, test=5000, within=7900, lag=1000)
     """
+    history = as_rows(history)
     for name in ("accuracy_train", "accuracy_test"):
         if not len(curve(history, name)):
             raise UndefinedMetricError(
@@ -89,6 +90,7 @@ def milestones(history: History) -> dict[str, int | None]:
     >>> milestones([{"step": 0, "loss_train": 5.0}, {"step": 10, "loss_train": 1e-3}])
     {'loss_train < 0.01': 10}
     """
+    history = as_rows(history)
     bounds = [(name, f"< {bound:g}", {"below": bound}) for name, bound in LOSSES]
     bounds += [("accuracy_test", f">= {bound:g}", {"at_least": bound}) for bound in ACCURACIES]
     measured = {name for row in history for name, value in row.items() if value is not None}

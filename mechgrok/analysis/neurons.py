@@ -7,10 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import Source, as_grid
 from mechgrok.algebra.bases import Basis, Label
 from mechgrok.drawable import Drawable
-from mechgrok.models.protocol import HookedModel
 
 PURITY = 0.85
 """Explained share of its variance from which a neuron belongs to its frequency (Nanda et al. 2023)."""
@@ -52,9 +51,7 @@ class NeuronFrequencies(Drawable):
         return f"NeuronFrequencies({int(self.decided.sum())} of {len(self.fve)} decided; {sizes})"
 
 
-def neuron_frequencies(
-    source: ActivationGrid | HookedModel, *, threshold: float = PURITY
-) -> NeuronFrequencies:
+def neuron_frequencies(source: Source, *, threshold: float = PURITY) -> NeuronFrequencies:
     """Assign each neuron of the last hidden layer to the block that explains most of its variance.
 
     For frequency k that is the part in the span of {1, cos w_k a, sin w_k a} x {1, cos w_k b, sin w_k b}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mechgrok.analysis.curves import Curve, History, curve
+from mechgrok.analysis.curves import Curve, History, as_rows, curve
 from mechgrok.analysis.falls import Boundary, Fall, find_fall, lowest
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
@@ -95,6 +95,7 @@ def find_phases(history: History) -> Phases:
     >>> [str(phase) for phase in find_phases(rows)][1]
     'circuit formation: 1000 [900..1100] to 6000 [5700..6100]'
     """
+    history = as_rows(history)
     if not history:
         raise UndefinedMetricError("there are no rows, so there are no phases")
     train, test, excluded, restricted = (

@@ -10,7 +10,7 @@ from math import sqrt
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import Source, as_grid
 from mechgrok.algebra import Basis
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.frequencies import find_key_frequencies
@@ -96,7 +96,7 @@ class RepresentationMeasures(Drawable):
 
 
 def representation_measures(
-    source: ActivationGrid | HookedModel,
+    source: Source,
     keys: Iterable[Label] | None = None,
     train: Bool[Tensor, " inputs"] | None = None,
 ) -> RepresentationMeasures:
@@ -148,7 +148,7 @@ def operand_maps(model: HookedModel) -> tuple[Float[Tensor, "d_vocab d"], Float[
     return first.detach().cpu(), second.detach().cpu()
 
 
-def character_similarity(source: ActivationGrid | HookedModel) -> Fractions:
+def character_similarity(source: Source) -> Fractions:
     """Cosine between the logits, centred over the classes, and chi(a∘b∘c^-1), per non-trivial irrep.
 
     The squares add up to the fraction of the logits explained.
@@ -174,7 +174,7 @@ def character_similarity(source: ActivationGrid | HookedModel) -> Fractions:
     return {label: (frame.basis.character(label) @ profile).item() * scale for label in frame.basis.labels}
 
 
-def key_irreps(source: ActivationGrid | HookedModel, threshold: float = SIMILAR) -> tuple[Label, ...]:
+def key_irreps(source: Source, threshold: float = SIMILAR) -> tuple[Label, ...]:
     """The irreps whose similarity exceeds a threshold: the rule of Chughtai et al. 2023 (released code).
 
     More generous than `find_key_frequencies`, which asks for 1% of the strongest irrep's power: at the
@@ -203,7 +203,7 @@ def weight_fractions(source: Weights, *, matrix: Matrix = "W_E", basis: Basis | 
     return dict(zip(("trivial", *basis.labels), shares, strict=True))
 
 
-def hidden_fractions(source: ActivationGrid | HookedModel, *, site: str | None = None) -> HiddenFractions:
+def hidden_fractions(source: Source, *, site: str | None = None) -> HiddenFractions:
     """Shares of the variance of a hidden layer that the irreps of a, of b and of a∘b explain.
 
     On an operation other than a product of group elements a∘b stands for its answer.

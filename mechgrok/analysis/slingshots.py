@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mechgrok.analysis.curves import Curve, History, curve
+from mechgrok.analysis.curves import Curve, History, as_rows, curve
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
 
@@ -117,6 +117,7 @@ def find_slingshots(history: History, *, last_layer: str = LAST_LAYER) -> Slings
     >>> find_slingshots([{"step": 10 * i, "loss_train": x} for i, x in enumerate(losses)])
     Slingshots(1 ten-fold jumps in 1 spikes; norm unknown)
     """
+    history = as_rows(history)
     loss = curve(history, "loss_train")
     if not len(loss):
         raise UndefinedMetricError("no row has a loss_train, so there are no spikes to find")

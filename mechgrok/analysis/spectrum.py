@@ -1,19 +1,24 @@
 """How sparse, and how balanced between cosine and sine, the spectrum of a weight matrix is."""
 
-from typing import Literal
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import Source, as_grid
 from mechgrok.algebra import Basis, fourier_basis
 from mechgrok.analysis.frequencies import rounding_power
-from mechgrok.errors import ConfigError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel, neuron_logit_map, token_embedding
+from mechgrok.errors import ConfigError, UndefinedMetricError, shown
+from mechgrok.models.protocol import HookedModel, logit_bias
 
 Matrix = Literal["W_E", "W_L"]
-Weights = Float[Tensor, "order features"] | ActivationGrid | HookedModel
+if TYPE_CHECKING:
+    Weights = Float[Tensor, "order features"] | Source
+else:
+    Weights = Any
 
 ABSENT = 1e-6
 """A component below this fraction of the largest one is rounding of float32 weights, not signal."""
@@ -33,16 +38,18 @@ def weight_spectrum(
         UndefinedMetricError: the matrix is constant along the group.
         ConfigError: an unknown matrix, a length that is not the order of the group.
     """
+    if isinstance(source, np.ndarray):
+        source = _as_tensor(source)
     if isinstance(source, Tensor):
-        weights, basis = source, basis or fourier_basis(len(source))
+        weights, basis = _as_matrix(source), basis or fourier_basis(len(source))
     else:
         grid = as_grid(source, names=[])
         frame = grid.task.frame
         basis = basis or frame.basis
         if matrix == "W_E":
-            weights = token_embedding(grid.model)[frame.tokens]
+            weights = grid.token_embedding[frame.tokens]
         elif matrix == "W_L":
-            weights = neuron_logit_map(grid.model, grid.task.n_classes).T[frame.classes]
+            weights = grid.neuron_logit_map.T[frame.classes]
         else:
             raise ConfigError(f"matrix must be W_E or W_L, got {matrix!r}")
     if not weights.isfinite().all():
@@ -51,6 +58,18 @@ def weight_spectrum(
     if norms[1:].square().sum() <= rounding_power(weights):
         raise UndefinedMetricError("the weights are the same for all symbols: there is no spectrum")
     return norms, basis
+
+
+def _as_tensor(array: Any) -> Tensor:
+    if array.dtype.kind != "f":
+        raise ConfigError(f"weights are a matrix [order, features] of floats; got {shown(array)}")
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _as_matrix(weights: Tensor) -> Tensor:
+    if weights.ndim != 2 or not weights.is_floating_point() or len(weights) < 2:
+        raise ConfigError(f"weights are a matrix [order, features] of floats; got {shown(weights)}")
+    return weights.cpu()
 
 
 def frequency_norms(
@@ -67,12 +86,15 @@ def frequency_norms(
     return torch.stack([norms[block.rows].norm() for block in basis.blocks[1:]])
 
 
-def gini(norms: Float[Tensor, " n"]) -> float:
+def gini(norms: Any) -> float:
     """Gini coefficient of non-negative numbers: 0 where all are equal, 1 - 1/n where one has everything.
 
     With c sorted in ascending order, sum_i (2i - n - 1) c_i / (n sum_i c_i). Nanda et al. 2023 (section 5.1)
     follow it for the norms of W_E and W_L in the Fourier basis; their vector is not stated, ours is one norm
     per frequency: `gini(frequency_norms(model))`.
+
+    Args:
+        norms: [n], a tensor, an array or a list.
 
     Raises:
         UndefinedMetricError: a negative number, or all are 0.
@@ -80,13 +102,23 @@ def gini(norms: Float[Tensor, " n"]) -> float:
     >>> gini(torch.tensor([0.0, 0.0, 0.0, 2.0]))
     0.75
     """
-    c = norms.double().sort().values
+    c = _as_numbers(norms).double().sort().values
     if len(c) == 0 or (c < 0).any() or not c.any() or not c.isfinite().all():
         raise UndefinedMetricError(
-            f"Gini needs non-negative numbers that are not all 0, got {norms.tolist()}"
+            f"Gini needs non-negative numbers that are not all 0, got {shown(c.tolist())}"
         )
     i = torch.arange(1, len(c) + 1)
     return (((2 * i - len(c) - 1) * c).sum() / (len(c) * c.sum())).item()
+
+
+def _as_numbers(norms: Any) -> Tensor:
+    try:
+        numbers = torch.as_tensor(norms).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        numbers = None
+    if numbers is None or numbers.ndim != 1 or numbers.is_complex():
+        raise ConfigError(f"Gini takes a list, array or tensor [n] of numbers; got {shown(norms)}")
+    return numbers
 
 
 def fourier_frequency_density(
@@ -113,8 +145,8 @@ def fourier_frequency_density(
     >>> round(fourier_frequency_density(torch.stack([angles.cos(), angles.sin()], 1)), 3)
     0.333
     """
-    if not 0 < eta < 1:
-        raise ConfigError(f"eta is a fraction of the largest norm and must lie in (0, 1), got {eta}")
+    if not isinstance(eta, Real) or not 0 < eta < 1:
+        raise ConfigError(f"eta is a fraction of the largest norm and must lie in (0, 1), got {shown(eta)}")
     norms, basis = weight_spectrum(source, matrix=matrix, basis=basis)
     families = [norms[rows] for name in ("cos", "sin") if (rows := _rows(basis, name))]
     floor = ABSENT * norms[1:].max()
@@ -149,9 +181,20 @@ def fourier_coefficient_ratio(
     return (present.amin(1) / present.amax(1)).mean().item()
 
 
-def sum_squared_weights(model: HookedModel) -> float:
-    """Sum of the squares of all parameters, biases and special tokens included (Nanda et al. 2023, 5.2)."""
-    return sum(weight.detach().double().square().sum().item() for _, weight in model.named_parameters())
+def sum_squared_weights(source: Source) -> float:
+    """Sum of the squares of all parameters, biases and special tokens included (Nanda et al. 2023, 5.2).
+
+    Args:
+        source: a network, or anything else that `as_grid` takes, if there is a network behind it.
+
+    Raises:
+        ActivationError: bare tensors.
+    """
+    model = source if isinstance(source, HookedModel) else as_grid(source, names=[]).model
+    weights = [weight for _, weight in model.named_parameters()]
+    bias = logit_bias(model)  # of a bridge no parameter, but a buffer
+    weights += [] if bias is None else [bias]
+    return sum(weight.detach().double().square().sum().item() for weight in weights)
 
 
 def _rows(basis: Basis, component: Literal["cos", "sin"]) -> list[int]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.ablation import Ablation, Site, ablate
 from mechgrok.analysis.explained import LogitFVE, logit_fve
@@ -21,8 +21,7 @@ from mechgrok.analysis.spectrum import (
     sum_squared_weights,
 )
 from mechgrok.drawable import Drawable
-from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel
+from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError, shown
 from mechgrok.tasks import Split
 
 T = TypeVar("T")
@@ -72,7 +71,7 @@ class Summary(Drawable):
 
 
 def summarize(
-    source: ActivationGrid | HookedModel,
+    source: Source,
     split: Split | None = None,
     keys: Iterable[Label] | KeyFrequencies | None = None,
 ) -> Summary:
@@ -81,7 +80,7 @@ def summarize(
     Args:
         source: a network or a grid with the neurons cached.
         split: the inputs it was trained on, for the train and test losses; the excluded loss is then taken
-            over the train inputs, otherwise over all.
+            over the train inputs, otherwise over all. None takes that of a run.
         keys: None finds them.
 
     >>> from mechgrok.models.constructed import cosine_network
@@ -89,9 +88,11 @@ def summarize(
     >>> summary.keys.frequencies, round(summary.values["accuracy_all"], 2)
     ((3, 5), 1.0)
     """
-    grid = as_grid(source)
     if split is not None and not isinstance(split, Split):
-        raise ConfigError(f"split is a Split, as task.split(0.3) gives one; got {type(split).__name__}")
+        raise ConfigError(f"split is a Split, as task.split(0.3) gives one; got {shown(split)}")
+    grid = as_grid(source)
+    own: Any = getattr(source, "split", None)  # of a run
+    split = own if split is None and isinstance(own, Split) else split
     found = keys if isinstance(keys, KeyFrequencies) else find_key_frequencies(grid)
     labels = found.frequencies if keys is None else tuple(keys)
     values: dict[str, Any] = {"task": grid.task.name, "n_classes": grid.task.n_classes}
@@ -156,15 +157,12 @@ def _ablations(grid: ActivationGrid, keys: tuple[Label, ...]) -> tuple[Ablation,
 
 
 def _of_weights(grid: ActivationGrid) -> dict[str, float]:
-    if grid.source is None:
-        return {}
-    model = grid.source
     measures = {
         "gini_W_E": lambda: gini(frequency_norms(grid)),
         "gini_W_L": lambda: gini(frequency_norms(grid, matrix="W_L")),
         "fourier_frequency_density_W_E": lambda: fourier_frequency_density(grid),
         "fourier_coefficient_ratio_W_E": lambda: fourier_coefficient_ratio(grid),
-        "sum_squared_weights": lambda: sum_squared_weights(model),
+        "sum_squared_weights": lambda: sum_squared_weights(grid),
     }
     values = {name: _or_none(measure) for name, measure in measures.items()}
     return {name: value for name, value in values.items() if value is not None}

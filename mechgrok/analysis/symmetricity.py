@@ -11,10 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel, device_of, evaluation_mode
+from mechgrok.models.protocol import check_hook_names, device_of, evaluation_mode
 
 CHUNK_BYTES = 16 * 2**20
 """Memory for the gradients of the widest layer at a time, about."""
@@ -48,9 +48,7 @@ class GradientSymmetricity(Drawable):
         return f"GradientSymmetricity({self.value:z.5f} over {which} triples{left_out})"
 
 
-def gradient_symmetricity(
-    source: ActivationGrid | HookedModel, triples: int | None = None
-) -> GradientSymmetricity:
+def gradient_symmetricity(source: Source, triples: int | None = None) -> GradientSymmetricity:
     """How alike the gradients dQ_abc/dE_a and dQ_abc/dE_b are, as a mean cosine over triples (a, b, c).
 
     Q_abc is one raw logit; c need not be the right answer. The gradients are taken with respect to the token
@@ -75,6 +73,7 @@ def gradient_symmetricity(
     GradientSymmetricity(0.00000 over all 343 triples)
     """
     grid = as_grid(source, names=[])
+    check_hook_names(grid.model, ["hook_embed"])
     n_all = grid.task.n_inputs * grid.task.n_classes
     if triples is not None and not 1 <= triples <= n_all:
         raise ConfigError(f"triples must be None for all, or a number in 1..{n_all}; got {triples}")
@@ -128,14 +127,16 @@ def _gradients(
 
     def start_here(embedding: Tensor, hook: Any) -> Tensor:
         embedded.append(embedding.detach().requires_grad_())
-        return embedded[0]
+        return embedded[-1]
 
     fast = {"readout_only": True} if getattr(model, "can_read_out_only", False) else {}
     with torch.enable_grad(), evaluation_mode(model):
         logits = model.run_with_hooks(
             tokens.to(device_of(model)), fwd_hooks=[("hook_embed", start_here)], **fast
         )[:, -1, : grid.task.n_classes]
-        (gradients,) = torch.autograd.grad(logits, embedded[0], weights.to(logits), is_grads_batched=True)
+        # A network of somebody's own may embed one operand after the other.
+        parts = torch.autograd.grad(logits, embedded, weights.to(logits), is_grads_batched=True)
+        gradients = torch.cat(parts, dim=2)
     first, second = grid.task.operand_positions
     return gradients[:, :, first], gradients[:, :, second]
 

@@ -19,6 +19,7 @@ from mechgrok.models.layouts.source import LayoutNote
 from mechgrok.models.nested_weights import Found, find_weights, joined_settings, without_prefixes
 from mechgrok.models.networks import Network, make_network
 from mechgrok.models.pickles import as_plain, read_pickle
+from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.storage import DIGEST_KEY, digest, write_tensors
 
 
@@ -121,9 +122,14 @@ def save_model(model: Network, path: str | Path) -> Path:
     return Path(path)
 
 
-def write_model(model: Network, path: str | Path, header: dict[str, str] | None = None) -> None:
-    """As `save_model`, with more entries in the header."""
+def write_model(
+    model: Network | WrappedNetwork, path: str | Path, header: dict[str, str] | None = None
+) -> None:
+    """As `save_model`, with more entries in the header; of a wrapped module the state dict, buffers included."""
     path = Path(path)
+    if isinstance(model, WrappedNetwork):
+        write_tensors(path, model.state_dict(), header)
+        return
     if not isinstance(model, Network):
         raise ConfigError(f"only networks of mechgrok are written; got a {type(model).__name__}")
     if SUFFIXES.get(path.suffix.lower(), "safetensors") != "safetensors":

@@ -4,17 +4,22 @@ Our models, a `HookedTransformer` of TransformerLens 3.9 and a `TransformerBridg
 fit: they share hook names and the properties `W_E`, `W_out`, `W_U`. Nothing here imports any of them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import Lock, RLock
 from typing import Any, Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mechgrok.errors import ActivationError
+from mechgrok.errors import ActivationError, shown
 
 Hook = tuple[str, Callable[..., Any]]
+
+MOST_LISTED = 24
+"""Hooks that an error lists."""
 
 _SWITCHES = {
     "hook_result": "use_attn_result",
@@ -46,15 +51,11 @@ def check_hook_names(model: HookedModel, names: Sequence[str]) -> None:
         ActivationError: a name is unknown, and the text lists the closest ones; the hook is switched off; the
             network passes something else to it.
     """
-    from difflib import get_close_matches
-
     for name in names:
-        if name not in model.hook_dict:
-            near = get_close_matches(name, model.hook_dict, n=3, cutoff=0.4)
-            known = near or sorted(model.hook_dict)
-            raise ActivationError(f"the network has no hook {name!r}; did you mean {', '.join(known)}?")
+        if not isinstance(name, str) or name not in model.hook_dict:
+            raise unknown_hook(name, model.hook_dict, "the network", how_to_give(model, name))
         switch = _SWITCHES.get(name.rsplit(".", 1)[-1])
-        if switch and not getattr(model.cfg, switch, False):
+        if switch and not getattr(model.cfg, switch, True):
             raise ActivationError(
                 f"the hook {name!r} is switched off; model.set_{switch}(True) turns it on, if the network can"
             )
@@ -63,6 +64,25 @@ def check_hook_names(model: HookedModel, names: Sequence[str]) -> None:
                 f"this network passes the attention pattern to {name!r}, not the scores before the softmax; "
                 "take hook_pattern, or multiply hook_q and hook_k"
             )
+
+
+def unknown_hook(name: object, known: Iterable[str], where: str, remedy: str = "") -> ActivationError:
+    """The error for a hook that is not there, with the closest names."""
+    from difflib import get_close_matches
+
+    known = list(known)
+    near = get_close_matches(name, known, n=3, cutoff=0.4) if isinstance(name, str) else []
+    listed = near or sorted(known)
+    more = f" and {len(listed) - MOST_LISTED} more" if len(listed) > MOST_LISTED else ""
+    names = ", ".join(listed[:MOST_LISTED]) + more
+    question = f"did you mean {names}?" if near else f"it has {names or 'none'}"
+    return ActivationError(f"{where} has no hook {shown(name)}; {question}{remedy}")
+
+
+def how_to_give(model: object, name: object) -> str:
+    """What a network that was wrapped says about a part that it was not told of; empty for others."""
+    said = getattr(model, "how_to_give", None)
+    return "" if said is None else f". {said(name)}"
 
 
 def _reports_pattern_as_scores(model: Any, name: str) -> bool:
@@ -80,7 +100,9 @@ def neuron_hook(model: HookedModel) -> str:
     own = getattr(model, "neuron_hook", None)
     name = own or f"blocks.{model.cfg.n_layers - 1}.mlp.hook_post"
     if name not in model.hook_dict:
-        raise ActivationError(f"the network has no neurons: there is no hook {name!r}")
+        raise ActivationError(
+            f"the network has no neurons: there is no hook {name!r}{how_to_give(model, name)}"
+        )
     return name
 
 
@@ -102,7 +124,22 @@ def neuron_logit_map(model: HookedModel, n_classes: int) -> Float[Tensor, "d_mlp
 
 
 def _weight(model: HookedModel, name: str) -> Tensor:
-    return getattr(model, name).detach().cpu()
+    weight = getattr(model, name, None)
+    if weight is None:
+        raise ActivationError(f"the network has no {name}{how_to_give(model, name)}")
+    return weight.detach().cpu()
+
+
+def embeds_operands_apart(model: HookedModel) -> bool:
+    """Whether the two operands have embeddings of their own."""
+    return hasattr(model, "embed_b") or getattr(model, "embeds_apart", False)
+
+
+def logit_bias(model: HookedModel) -> Tensor | None:
+    """The bias b_U of the logits where it is no parameter, as in a `TransformerBridge`; None otherwise."""
+    bias = getattr(model, "b_U", None)
+    listed = any(name.endswith("b_U") for name, _ in model.named_parameters())
+    return None if listed or not isinstance(bias, Tensor) else bias
 
 
 def run_at_readout(
@@ -117,12 +154,30 @@ def run_at_readout(
 
 def device_of(model: HookedModel) -> torch.device:
     """Where the weights of the network are."""
-    return next(iter(model.named_parameters()))[1].device
+    return next((weight.device for _, weight in model.named_parameters()), torch.device("cpu"))
+
+
+_TURNS: WeakKeyDictionary[Any, RLock] = WeakKeyDictionary()  # pyright: ignore[reportInvalidTypeForm]
+_OPENING = Lock()
+
+
+@contextmanager
+def one_at_a_time(model: Any) -> Iterator[None]:
+    """Keeps other threads from a network for a while: its hooks and its mode are those of whoever runs it."""
+    with _OPENING:
+        turn = _TURNS.setdefault(model, RLock())
+    with turn:
+        yield
 
 
 @contextmanager
 def evaluation_mode(model: Any) -> Iterator[None]:
-    """Dropout and the like off for a while."""
+    """Dropout and the like off for a while, in which no other thread runs the network."""
+    with one_at_a_time(model):
+        yield from _evaluation_mode(model)
+
+
+def _evaluation_mode(model: Any) -> Iterator[None]:
     # Each part on its own: somebody may have frozen some of them in evaluation mode.
     modes = [(module, module.training) for module in model.modules()]
     was_training = model.training

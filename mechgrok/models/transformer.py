@@ -10,11 +10,11 @@ from einops import einsum
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
-from transformer_lens import HookedRootModule
 from transformer_lens.hook_points import HookPoint
 
 from mechgrok.config import Activation, ModelConfig
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ActivationError, ConfigError
+from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.init import initialise
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -202,7 +202,7 @@ class Unembed(nn.Module):
         return self.hook_out(logits if self.b_U is None else logits + self.b_U)
 
 
-class HookedTransformer(HookedRootModule):
+class HookedTransformer(HookedNetwork):
     """A transformer with TransformerLens's parameter names, shapes and hook names.
 
     Differs from the class of that name in TransformerLens up to 3.x by what the papers need: biases can
@@ -258,6 +258,10 @@ class HookedTransformer(HookedRootModule):
         With `readout_only` the last layer's queries, MLP and everything after are computed, and passed
         to hooks, for that position only.
         """
+        if self.cfg.positions == "learned" and tokens.shape[-1] > self.cfg.n_ctx:
+            raise ActivationError(
+                f"the network reads at most n_ctx = {self.cfg.n_ctx} tokens, got {tokens.shape[-1]}"
+            )
         x = self.hook_embed(self.embed(tokens))
         if self.cfg.positions == "learned":
             x = x + self.hook_pos_embed(self.pos_embed(tokens))

@@ -1,8 +1,10 @@
 """Networks side by side: which algorithm each one runs, as a table and in one figure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
@@ -11,12 +13,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import Source, as_grid
 from mechgrok.analysis.algorithms import AlgorithmVerdict, classify_algorithm
 from mechgrok.analysis.logit_surface import CONSTANT, LogitSurface, logit_surface
 from mechgrok.drawable import Drawable
-from mechgrok.errors import ConfigError, TaskError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel
+from mechgrok.errors import ConfigError, TaskError, UndefinedMetricError, shown
 from mechgrok.plots.neurons import COLOUR_BAR
 from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import SEQUENTIAL, figure, numbers, plain
@@ -57,27 +58,51 @@ class AlgorithmComparison(Drawable):
 
 
 def compare_algorithms(
-    networks: Mapping[str, ActivationGrid | HookedModel], *, triples: int | None = None
+    networks: Mapping[str, Source] | Sequence[Source], *, triples: int | None = None
 ) -> AlgorithmComparison:
     """Which algorithm each of several networks runs, with the numbers and the picture.
 
     Args:
-        networks: networks or grids by the names under which to show them.
+        networks: networks, grids, runs, or names or files of these, by the names under which to show them; or a list,
+            of which each has its own name or number.
         triples: as in `classify_algorithm`.
 
     Raises:
-        ConfigError: no network at all.
+        ConfigError: no network at all, or neither a mapping nor a list.
 
     >>> from mechgrok.models.constructed import cosine_network, pizza_network
     >>> nets = {"A": pizza_network(7, {2: 9.0}), "B": cosine_network(7, {2: 9.0})}
     >>> [(row["network"], row["algorithm"]) for row in compare_algorithms(nets).table]
     [('A', 'pizza'), ('B', 'clock')]
     """
-    if not networks:
-        raise ConfigError("there is nothing to compare; pass networks by name: {'A': model_a, 'B': model_b}")
+    networks = named(networks)
     verdicts = {name: classify_algorithm(source, triples=triples) for name, source in networks.items()}
     surfaces = {name: _surfaces(source, verdicts[name]) for name, source in networks.items()}
     return AlgorithmComparison(verdicts, surfaces)
+
+
+def named(networks: Mapping[str, Source] | Sequence[Source]) -> dict[str, Source]:
+    """Networks by name: as they were given, or by the name of the run or file, or by number.
+
+    Raises:
+        ConfigError: none at all, or neither a mapping nor a list.
+    """
+    if isinstance(networks, str) or not isinstance(networks, Mapping | Sequence) or not networks:
+        raise ConfigError(
+            "networks to compare are given by name, {'A': model_a, 'B': model_b}, or as a list; "
+            f"got {shown(networks)}"
+        )
+    if isinstance(networks, Mapping):
+        return {str(name): source for name, source in networks.items()}
+    names = [_own_name(source) or f"network {number}" for number, source in enumerate(networks, 1)]
+    if len(set(names)) < len(names):
+        names = [f"{number}: {name}" for number, name in enumerate(names, 1)]
+    return dict(zip(names, networks, strict=True))
+
+
+def _own_name(source: Source) -> str:
+    path = source if isinstance(source, str | PathLike) else getattr(source, "path", "")
+    return Path(path).stem
 
 
 def comparison_figure(comparison: AlgorithmComparison) -> go.Figure:
@@ -131,7 +156,7 @@ def surface_figure(surface: LogitSurface, *, title: str = "") -> go.Figure:
     return drawn
 
 
-def _surfaces(source: ActivationGrid | HookedModel, verdict: AlgorithmVerdict) -> tuple[LogitSurface, ...]:
+def _surfaces(source: Source, verdict: AlgorithmVerdict) -> tuple[LogitSurface, ...]:
     try:
         grid = as_grid(source)
         if not verdict.circles:

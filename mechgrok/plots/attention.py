@@ -4,16 +4,15 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid, cache_grid
+from mechgrok.activations import Source, as_grid, cache_grid
 from mechgrok.errors import ActivationError
-from mechgrok.models.protocol import HookedModel
 from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import SEQUENTIAL, figure, numbers
 
 PANEL = 300
 
 
-def attention_patterns(source: ActivationGrid | HookedModel, layer: int | None = None) -> go.Figure:
+def attention_patterns(source: Source, layer: int | None = None) -> go.Figure:
     """The pattern from the read-out position to the first operand, one heat map of a and b per head.
 
     Rows are a and columns b, in the order of the task's group. With an attention rate below 1 the pattern is

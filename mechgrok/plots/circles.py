@@ -7,18 +7,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import Source, as_grid
 from mechgrok.algebra import Basis
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.embeddings import EmbeddingComponents
-from mechgrok.models.protocol import HookedModel, token_embedding
+from mechgrok.models.protocol import token_embedding
 from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import CYCLIC, KEY, block_kind, figure, name_of, numbers
 
 PANEL = 320
 
 
-def embedding_circle(source: ActivationGrid | HookedModel, label: Label) -> go.Figure:
+def embedding_circle(source: Source, label: Label) -> go.Figure:
     """The tokens in the plane that one frequency spans in the embedding; hover tells the token.
 
     A token's colour is its place k*x mod n on the ideal circle, where x is its place in the group (the token
@@ -50,9 +50,7 @@ def embedding_circle(source: ActivationGrid | HookedModel, label: Label) -> go.F
     return _plane(trace, name, titles, None if points.shape[1] == 1 else points.abs().max().item())
 
 
-def embedding_circles(
-    source: ActivationGrid | HookedModel, labels: Iterable[Label], columns: int = 3
-) -> go.Figure:
+def embedding_circles(source: Source, labels: Iterable[Label], columns: int = 3) -> go.Figure:
     """`embedding_circle` for several blocks, as panels of one figure."""
     grid = as_grid(source, names=[])
     return in_panels([embedding_circle(grid, label) for label in labels], columns)

@@ -5,7 +5,7 @@ from math import log
 import numpy as np
 import plotly.graph_objects as go
 
-from mechgrok.analysis.curves import History, curve
+from mechgrok.analysis.curves import History, Rows, as_rows, curve
 from mechgrok.analysis.phases import Phases
 from mechgrok.plots.phases import shade
 from mechgrok.plots.theme import LOGARITHMIC, SOFT, TEST, TRAIN, figure
@@ -30,7 +30,7 @@ def loss_curves(history: History, *, n_classes: int | None = None, phases: Phase
     """
     lines = _lines(history, "loss", "%{y:.3g} nats")
     if n_classes is not None and lines:
-        lines.append(_guessing(history, n_classes))
+        lines.append(_guessing(as_rows(history), n_classes))
     drawn = figure(lines, title="Loss", hovermode="x unified")
     drawn.update_xaxes(_STEPS)
     drawn.update_yaxes(LOGARITHMIC, title_text="cross-entropy (nats)", dtick=_decades(history))
@@ -85,7 +85,7 @@ def _lines(history: History, what: str, hover: str, scale: float = 1.0) -> list[
     return lines
 
 
-def _guessing(history: History, n_classes: int) -> go.Scatter:
+def _guessing(history: Rows, n_classes: int) -> go.Scatter:
     return go.Scatter(
         x=[history[0]["step"], history[-1]["step"]],
         y=[log(n_classes)] * 2,

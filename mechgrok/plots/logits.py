@@ -7,11 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.explained import LogitFVE
 from mechgrok.analysis.frequencies import KeyFrequencies
-from mechgrok.models.protocol import HookedModel
 from mechgrok.plots.neurons import COLOUR_BAR
 from mechgrok.plots.spectra import block_axis, key_ticks
 from mechgrok.plots.theme import (
@@ -35,7 +34,7 @@ _CHUNK = 16
 """Classes transformed at a time: bounds the memory for large groups."""
 
 
-def component_norms(source: ActivationGrid | HookedModel) -> Float[Tensor, "row row"]:
+def component_norms(source: Source) -> Float[Tensor, "row row"]:
     """Norm over the classes of the logits' coefficient of each pair of basis rows, for a and for b.
 
     The logits are centred over the classes before, which no loss can see. Squares add up to their squared
@@ -54,7 +53,7 @@ def component_norms(source: ActivationGrid | HookedModel) -> Float[Tensor, "row 
     return sum((part.square().sum(dim=2) for part in parts), torch.zeros(1, 1)).sqrt()
 
 
-def fourier_map(source: ActivationGrid | HookedModel, keys: Iterable[Label] = ()) -> go.Figure:
+def fourier_map(source: Source, keys: Iterable[Label] = ()) -> go.Figure:
     """Heat map of `component_norms`; axes are marked at the keys.
 
     >>> from mechgrok.models.constructed import cosine_network

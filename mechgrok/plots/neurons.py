@@ -5,11 +5,10 @@ from collections.abc import Iterable
 import plotly.graph_objects as go
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.cosets import CosetNeurons
 from mechgrok.analysis.neurons import NeuronFrequencies, neuron_frequencies
-from mechgrok.models.protocol import HookedModel
 from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import (
     DIVERGING,
@@ -54,9 +53,7 @@ def typical_neurons(tuned: NeuronFrequencies, keys: Iterable[Label]) -> list[int
     return chosen
 
 
-def neuron_map(
-    source: ActivationGrid | HookedModel, neuron: int, tuned: NeuronFrequencies | None = None
-) -> go.Figure:
+def neuron_map(source: Source, neuron: int, tuned: NeuronFrequencies | None = None) -> go.Figure:
     """Activation of one neuron of the last hidden layer over both operands, in the order of the group.
 
     Args:
@@ -94,9 +91,7 @@ def neuron_map(
     return symbol_axes(drawn, frame)
 
 
-def neuron_maps(
-    source: ActivationGrid | HookedModel, keys: Iterable[Label] = (), columns: int = 3
-) -> go.Figure:
+def neuron_maps(source: Source, keys: Iterable[Label] = (), columns: int = 3) -> go.Figure:
     """`neuron_map` of one typical neuron for each key, as panels of one figure."""
     grid = as_grid(source)
     tuned = neuron_frequencies(grid)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.errors import ActivationError, ConfigError, TaskError, UndefinedMetricError
+from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.progress.columns import About, column_name
 from mechgrok.progress.registry import Measure, find_measures
 from mechgrok.progress.snapshot import Snapshot
@@ -31,6 +32,7 @@ def progress_measures(
     steps: Sequence[int] | None = None,
     task: Task | None = None,
     split: Split | None = None,
+    model: WrappedNetwork | None = None,
     out: str | Path | None = None,
     progress: bool = True,
 ) -> ProgressTable:
@@ -44,6 +46,7 @@ def progress_measures(
         steps: the checkpoints to measure; None takes all.
         task, split: of checkpoint files, what was learned and on which inputs. Without a split, measures of
             train and test inputs are undefined. Of a run, they replace its own.
+        model: of a module of the user's own, the network that `wrap` made of it, for files of its state dicts.
         out: .csv or .parquet file of the table, written at the end and when the computation is cut off, by
             Ctrl-C or an error. Steps that are in it already are not computed again.
         progress: show a progress bar on standard error.
@@ -64,7 +67,7 @@ def progress_measures(
     ((0, 20), True, {})
     """
     chosen = find_measures(measures)
-    checkpoints = open_checkpoints(run, task, split)
+    checkpoints = open_checkpoints(run, task, split, model)
     wanted = checkpoints.chosen(steps)
     labels = _last_keys(checkpoints) if keys is None else checked_keys(keys, checkpoints.task)
     empty = _table({}, chosen, checkpoints.task, labels)

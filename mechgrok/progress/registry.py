@@ -2,15 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal
 
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ConfigError, shown, unknown_name
 from mechgrok.progress.snapshot import Snapshot
 
 Direction = Literal["up", "down"]
 
-MEASURES: dict[str, "Measure"] = {}
+
+class Measures(dict[str, "Measure"]):
+    """Measures by name; a name that is none of them is a `ConfigError` with the closest ones."""
+
+    def __getitem__(self, name: Any) -> "Measure":
+        if isinstance(name, str) and name in self:
+            return super().__getitem__(name)
+        raise unknown_name("measure", name, self)
+
+
+MEASURES = Measures()
 """All measures by name, in the order in which they were defined: those of mechgrok, then the user's."""
 
 
@@ -114,7 +123,7 @@ def find_measures(measures: Sequence[str | Measure] | None) -> tuple[Measure, ..
     """
     if measures is None:
         return tuple(known for known in MEASURES.values() if known.default)
-    if isinstance(measures, str | Measure):
+    if isinstance(measures, str | Measure) or not isinstance(measures, Sequence):
         raise ConfigError("measures is a list of names or measures, also if it is only one: [...]")
     found = tuple(item if isinstance(item, Measure) else _by_name(item) for item in measures)
     names = [item.name for item in found]
@@ -123,13 +132,10 @@ def find_measures(measures: Sequence[str | Measure] | None) -> tuple[Measure, ..
     return found
 
 
-def _by_name(name: str) -> Measure:
-    if name not in MEASURES:
-        near = get_close_matches(name, MEASURES, n=3, cutoff=0.5)
-        raise ConfigError(
-            f"there is no measure {name!r}; {'did you mean' if near else 'allowed:'} "
-            f"{', '.join(near or MEASURES)}{'?' if near else ''}"
-        )
+def _by_name(name: Any) -> Measure:
+    if not isinstance(name, str):
+        advice = '; write @measure("unit") above the function' if callable(name) else ""
+        raise ConfigError(f"a measure is one of MEASURES, by name or as it is; got {shown(name)}{advice}")
     return MEASURES[name]
 
 

@@ -3,14 +3,18 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os.path import exists
 from pathlib import Path
 
 from mechgrok.activations import fit_task, infer_task
-from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.errors import CheckpointError, ConfigError, shown
 from mechgrok.loading import load_model
+from mechgrok.models.files import read_tensors
 from mechgrok.models.formats import SUFFIXES
 from mechgrok.models.networks import Network
-from mechgrok.runs import CONFIG, Run, load_run
+from mechgrok.models.wrapped import WrappedNetwork
+from mechgrok.opening import open_run
+from mechgrok.runs import CONFIG, Run
 from mechgrok.tasks import Split, Task
 
 Source = Run | str | Path | Sequence[str | Path]
@@ -30,7 +34,7 @@ class Checkpoints:
     task: Task
     split: Split | None
     steps: tuple[int, ...]
-    load: Callable[[int], Network]
+    load: Callable[[int], Network | WrappedNetwork]
 
     def chosen(self, steps: Sequence[int] | None) -> tuple[int, ...]:
         """The steps asked for, in their order; all for None.
@@ -50,12 +54,18 @@ class Checkpoints:
         return wanted
 
 
-def open_checkpoints(source: Source, task: Task | None = None, split: Split | None = None) -> Checkpoints:
+def open_checkpoints(
+    source: Source,
+    task: Task | None = None,
+    split: Split | None = None,
+    model: WrappedNetwork | None = None,
+) -> Checkpoints:
     """The checkpoints of a run, of what `load_run` opens, or of files ordered by the number in their names.
 
     Args:
         task, split: of files, where they are known; a task that is not given is inferred from the last network. Of
             a run, they replace its own.
+        model: of a module of somebody's own, the network that `wrap` made; the files hold its state dicts.
 
     Raises:
         CheckpointError: there is none; names without a number, or with the same one.
@@ -63,16 +73,22 @@ def open_checkpoints(source: Source, task: Task | None = None, split: Split | No
     """
     if isinstance(source, str | Path):
         path = Path(source)
-        is_run = (path / CONFIG).is_file() or not path.exists()  # the name of one that comes with mechgrok
-        source = load_run(path) if is_run else _files_in(path)
-    if isinstance(source, Run):
-        return _of_run(source, task, split)
-    if not isinstance(source, Sequence):
+        is_folder = exists(path) and not exists(path / CONFIG)
+        source = (
+            _files_in(path) if is_folder else open_run(path)
+        )  # or the name of one that comes with mechgrok
+    if model is not None and not isinstance(model, WrappedNetwork):
         raise ConfigError(
-            f"expected a run, the folder of one, or checkpoint files, got {type(source).__name__}; "
+            f"model is a network that mg.wrap made, for files of its state dicts; got {shown(model)}"
+        )
+    if isinstance(source, Run):
+        return _of_run(source, task, split, model)
+    if not isinstance(source, Sequence) or not all(isinstance(file, str | Path) for file in source):
+        raise ConfigError(
+            f"expected a run, the folder of one, or a list of checkpoint files, got {shown(source)}; "
             "load_run(path) opens a run"
         )
-    return _of_files(numbered([Path(file) for file in source]), task, split)
+    return _of_files(numbered([Path(file) for file in source]), task, split, model)
 
 
 def numbered(files: Sequence[Path]) -> dict[int, Path]:
@@ -99,16 +115,22 @@ def numbered(files: Sequence[Path]) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def _of_run(run: Run, task: Task | None, split: Split | None) -> Checkpoints:
+def _of_run(run: Run, task: Task | None, split: Split | None, model: WrappedNetwork | None) -> Checkpoints:
     if not run.steps:
         raise CheckpointError(f"{run.path} has no checkpoint yet")
-    return Checkpoints(task or run.task, split or run.split, run.steps, run.model)
+    load = run.model if model is None else lambda step: model.with_weights(run.weights(step))
+    return Checkpoints(task or run.task, split or run.split, run.steps, load)
 
 
-def _of_files(files: dict[int, Path], task: Task | None, split: Split | None) -> Checkpoints:
+def _of_files(
+    files: dict[int, Path], task: Task | None, split: Split | None, model: WrappedNetwork | None
+) -> Checkpoints:
     if not files:
         raise CheckpointError("the list of checkpoint files is empty")
     steps = tuple(files)
+    if model is not None:
+        load = lambda step: model.with_weights(read_tensors(files[step])[0])  # noqa: E731
+        return Checkpoints(task or model.task, split, steps, load)
     last = load_model(files[steps[-1]])
     task = fit_task(last, task) if task else infer_task(last)
     return Checkpoints(task, split, steps, lambda step: load_model(files[step], task=task))

@@ -1,26 +1,24 @@
 """The page that puts networks side by side: which algorithm each runs, and the pictures that show why."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.errors import ActivationError, TaskError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
-from mechgrok.plots.algorithms import AlgorithmComparison, compare_algorithms, surface_figure
+from mechgrok.plots.algorithms import AlgorithmComparison, compare_algorithms, named, surface_figure
 from mechgrok.plots.curves import loss_curves
 from mechgrok.plots.spectra import norm_spectrum
 from mechgrok.report.html import Page, write_page
 from mechgrok.report.parts import Group, Panel, Section
 from mechgrok.runs import Run
 
-Source = Run | ActivationGrid | HookedModel
-
 
 def write_comparison(
     path: Path | str,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, Source] | Sequence[Source],
     comparison: AlgorithmComparison | None = None,
     title: str | None = None,
 ) -> Path:
@@ -50,7 +48,8 @@ def write_comparison(
     >>> "A: pizza" in page and "B: clock" in page
     True
     """
-    grids = {name: source.grid() if isinstance(source, Run) else source for name, source in sources.items()}
+    sources = named(sources)
+    grids = {name: as_grid(source) for name, source in sources.items()}
     comparison = comparison or compare_algorithms(grids)
     page = Page(
         title=title or f"{' and '.join(grids)} compared",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from mechgrok.analysis.curves import History
+from mechgrok.analysis.curves import Rows
 from mechgrok.plots.theme import layout_of
 
 MOST_FRAMES = 40
@@ -54,7 +54,7 @@ def make_film(frames: Sequence[go.Figure | None]) -> Film:
     return Film(_standing(frames, last), tuple(moving))
 
 
-def choose_steps(steps: Sequence[int], history: History, most: int = MOST_FRAMES) -> tuple[int, ...]:
+def choose_steps(steps: Sequence[int], history: Rows, most: int = MOST_FRAMES) -> tuple[int, ...]:
     """At most `most` of the checkpoints: the first, the last, and those between them where most happens.
 
     The path through the training is measured in equal parts in steps and in how far the train loss and the test
@@ -76,7 +76,7 @@ def choose_steps(steps: Sequence[int], history: History, most: int = MOST_FRAMES
     return tuple(steps[i] for i in chosen)
 
 
-def _path(steps: np.ndarray, history: History) -> np.ndarray:
+def _path(steps: np.ndarray, history: Rows) -> np.ndarray:
     """How far along the training each step is, 0..1."""
     even = (steps - steps[0]) / (steps[-1] - steps[0])
     parts = [even]

@@ -1,13 +1,13 @@
 """The report on one run or one network: what was learned, how sure that is, how it came about, and the proof."""
 
+from os import PathLike
 from pathlib import Path
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.analysis.algorithms import classify_algorithm
 from mechgrok.analysis.curves import History
 from mechgrok.analysis.summary import Summary, summarize
-from mechgrok.errors import ConfigError
-from mechgrok.models.protocol import HookedModel
+from mechgrok.errors import ConfigError, shown
 from mechgrok.report.evidence import evidence_sections
 from mechgrok.report.header import headlines
 from mechgrok.report.html import Page, write_page
@@ -16,12 +16,13 @@ from mechgrok.report.network import learning_curves, network_section
 from mechgrok.report.parts import Checkpoints, Section
 from mechgrok.report.portrait import choose_portrait, film_of
 from mechgrok.report.training import film_training
-from mechgrok.runs import Run
+from mechgrok.runs import Run, load_run
+from mechgrok.shipped import folder_or_shipped
 
 
 def write_report(
     path: Path | str,
-    source: Run | ActivationGrid | HookedModel,
+    source: Source,
     summary: Summary | None = None,
     history: History | None = None,
     title: str | None = None,
@@ -35,7 +36,8 @@ def write_report(
 
     Args:
         path: the HTML file; replaced if it exists.
-        source: a run, shown with its newest network; or a network, or its grid with the neurons cached.
+        source: a run, its name or its folder, shown with its newest network; or a network, its file, or its grid with
+            the neurons cached.
         summary: what `summarize` says about the network; None asks it.
         history: of a network, the rows of its training with step, loss_train, loss_test, accuracy_train,
             accuracy_test, as far as known; without them the page has no learning curves. A run has its own.
@@ -55,6 +57,10 @@ def write_report(
     >>> "by the key frequency 2" in page
     True
     """
+    if not isinstance(path, str | PathLike):
+        raise ConfigError(f"the file comes first: write_report('report.html', network); got {shown(path)}")
+    if isinstance(source, str | PathLike) and folder_or_shipped(Path(source)).is_dir():
+        source = load_run(Path(source))
     if isinstance(source, Run):
         if history is not None:
             raise ConfigError(

@@ -1,17 +1,20 @@
 """Runs found by their folder, by name, or by one of their checkpoints."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.models.own import Factory
 from mechgrok.runs.run import CHECKPOINTS, CONFIG, Run, read_config
 from mechgrok.shipped import folder_or_shipped, shipped_runs
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Path, *, network: Factory | None = None) -> Run:
     """Open a run.
 
     Args:
         path: its folder, or the name of one of the runs that come with mechgrok (`shipped_runs`).
+        network: of a run whose network is the user's own, what makes it, as it was given to `train`.
 
     Raises:
         CheckpointError: there is no run in the folder, or its configuration is damaged.
@@ -19,7 +22,8 @@ def load_run(path: str | Path) -> Run:
     >>> load_run("add113-fast").task
     Task(add113: a b = -> 113 classes, 12769 inputs)
     """
-    return _open(folder_or_shipped(path))
+    run = _open(folder_or_shipped(path))
+    return run if network is None else replace(run, network=network)
 
 
 def run_of(checkpoint: Path) -> Run | None:

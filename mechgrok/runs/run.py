@@ -29,11 +29,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, cache_grid
-from mechgrok.config import MLPConfig, RunConfig, TrainConfig
+from mechgrok.config import CustomConfig, MLPConfig, RunConfig, TrainConfig
 from mechgrok.drawable import Drawable
 from mechgrok.errors import CheckpointError
 from mechgrok.models.files import network_of, read_tensors, write_model
 from mechgrok.models.networks import Network
+from mechgrok.models.own import Factory, own_network
+from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.runs.history import HistoryRow, append_row, last_digest, read_history, rewrite
 from mechgrok.runs.seals import Seal, damaged, new_seal, parse_json, read_file, sealed, unseal
 from mechgrok.shipped import check_shipped
@@ -65,11 +67,13 @@ class Run(Drawable):
         path: its folder.
         config: all that it follows from.
         temporary: the folder is deleted with this object.
+        network: makes the network of the run where it is one of the user's own.
     """
 
     path: Path
     config: RunConfig
     temporary: bool = False
+    network: Factory | None = None
 
     def __repr__(self) -> str:
         return f"Run({self.path}: {self.config.train.recipe}, seed {self.config.seed})"
@@ -153,11 +157,12 @@ class Run(Drawable):
                 raise damaged(file, f"lines are missing or changed on which {origin.name} follows")
         return history.rows
 
-    def model(self, step: int | None = None) -> Network:
+    def model(self, step: int | None = None) -> Network | WrappedNetwork:
         """The network at a checkpoint, the newest for None.
 
         Raises:
             CheckpointError: there is no checkpoint at this step; the text names the nearest.
+            ConfigError: the network is one of the user's own, and the run was opened without what makes it.
         """
         steps = self.steps
         if not steps:
@@ -169,11 +174,18 @@ class Run(Drawable):
                 f"{self.path} has no checkpoint at step {step}; it has {len(steps)} from {steps[0]} to "
                 f"{steps[-1]}, the nearest is {nearest}"
             )
-        file = self.checkpoint(step)
+        file, custom = self.checkpoint(step), self.config.train.model
+        if isinstance(custom, CustomConfig):
+            own = own_network(self.network, self.task, self.config.seed, custom)
+            return own.with_weights(self.weights(step))
         tensors, header = self._read(file, self._said(step))
         model = network_of(tensors, header, file)
         model.task = self.task
         return model
+
+    def weights(self, step: int) -> dict[str, Tensor]:
+        """The tensors of a checkpoint, under the names of its network."""
+        return self._read(self.checkpoint(step), self._said(step))[0]
 
     def grid(self, step: int | None = None, names: list[str] | None = None) -> ActivationGrid:
         """Activations of the network at a checkpoint over all inputs."""
@@ -183,7 +195,7 @@ class Run(Drawable):
         """File of the checkpoint at a step, whether it exists or not."""
         return self.path / CHECKPOINTS / f"step_{step:08d}.safetensors"
 
-    def write_checkpoint(self, step: int, model: Network) -> None:
+    def write_checkpoint(self, step: int, model: Network | WrappedNetwork) -> None:
         """Keep the weights at a step."""
         write_model(model, self.checkpoint(step), self._said(step) | self._link())
 

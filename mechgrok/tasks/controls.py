@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from mechgrok.config import check_seed
-from mechgrok.errors import TaskError
+from mechgrok.errors import TaskError, shown
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.mixtures import MixedTask
 from mechgrok.tasks.task import Task
@@ -23,6 +23,10 @@ def random_labels(task: Task, seed: int = 0) -> Task:
     >>> control.labels.bincount().tolist(), control.name
     ([5, 5, 5, 5, 5], 'add5 random labels 1')
     """
+    if not isinstance(task, Task):
+        raise TaskError(
+            f"random_labels takes a task, as modular_task('add', 113) gives one; got {shown(task)}"
+        )
     if isinstance(task, MixedTask):
         raise TaskError(
             "shuffle the labels of the parts, and mix these: mixed_task([random_labels(part), ...])"

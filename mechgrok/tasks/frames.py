@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechgrok.algebra import Basis
-from mechgrok.errors import TaskError
+from mechgrok.errors import NoGroupError
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ def build_frame(
     """The frame in which the token and the class elements[i] are the group element i.
 
     Raises:
-        TaskError: a pair of elements is no input, or has an answer that is no element.
+        NoGroupError: a pair of elements is no input, or has an answer that is no element.
     """
     size = 1 + int(max(operands.max(), labels.max(), elements.max()))
     row_of_pair = torch.full((size, size), -1)
@@ -107,7 +107,7 @@ def build_frame(
     rows = row_of_pair[elements][:, elements]
     if (rows < 0).any():
         a, b = elements[(rows < 0).nonzero()[0]].tolist()
-        raise TaskError(
+        raise NoGroupError(
             f"{answer!r} has no answer for some pairs, such as a={a}, b={b}, so {basis} does not contain all "
             "of its inputs and its logits cannot be analysed in this basis"
         )
@@ -117,7 +117,7 @@ def build_frame(
     if (results < 0).any():
         x, y = (results < 0).nonzero()[0].tolist()
         a, b, c = int(elements[x]), int(elements[y]), int(labels[rows[x, y]])
-        raise TaskError(
+        raise NoGroupError(
             f"the answer {c} of {answer!r} for a={a}, b={b} is no element of {basis}, "
             "so the task cannot be analysed in this basis"
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 from mechgrok.algebra import Group, fourier_basis, irrep_basis, named_group
 from mechgrok.algebra.groups import Table
 from mechgrok.algebra.specs import group_spec
-from mechgrok.errors import TaskError
+from mechgrok.errors import TaskError, shown
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.task import Task
 
@@ -48,8 +48,8 @@ def group_task(
     >>> group_task("A5").frame.basis.labels
     ('3d_a', '3d_b', 'standard', '5d_a')
     """
-    if op not in _PRODUCTS:
-        raise TaskError(f"unknown operation {op!r}; allowed: {', '.join(_PRODUCTS)}")
+    if not isinstance(op, str) or op not in _PRODUCTS:
+        raise TaskError(f"unknown operation {shown(op)}; allowed: {', '.join(_PRODUCTS)}")
     resolved = _resolve(group, name)
     order = resolved.order
     operands = torch.cartesian_prod(torch.arange(order), torch.arange(order))
@@ -95,7 +95,7 @@ def sn_task(group: str = "S5", *, op: GroupOperation = "xy", sequence: Sequence[
     """
     if not (isinstance(group, str) and re.fullmatch(r"S\d+", group)):
         raise TaskError(
-            f"sn_task takes 'S2' to 'S6', got {group!r}; group_task takes other groups, by name or table"
+            f"sn_task takes 'S2' to 'S6', got {shown(group)}; group_task takes other groups, by name or table"
         )
     return group_task(group, op=op, sequence=sequence)
 

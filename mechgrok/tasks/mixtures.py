@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechgrok.algebra import Basis
-from mechgrok.errors import TaskError
+from mechgrok.errors import NoGroupError, TaskError, shown
 from mechgrok.tasks.frames import Frame
 from mechgrok.tasks.splits import Split, SplitRule, make_split
 from mechgrok.tasks.task import OPERANDS, Task
@@ -122,8 +122,8 @@ def mixed_task(parts: Sequence[Task], *, sequence: Sequence[str] | None = None) 
     >>> task.parts[1]
     Task(mul7: a mul7 b = -> 7 classes, 49 inputs)
     """
-    if len(parts) < 2 or any(isinstance(part, MixedTask) for part in parts):
-        raise TaskError(f"a mixture needs two or more single tasks, got {list(parts)}")
+    if not _are_single_tasks(parts):
+        raise TaskError(f"a mixture needs two or more single tasks, got {shown(parts)}")
     decided = [part.sequence is not None for part in parts]
     if any(decided) and (sequence is not None or not all(decided)):
         raise TaskError(
@@ -138,6 +138,11 @@ def mixed_task(parts: Sequence[Task], *, sequence: Sequence[str] | None = None) 
     return mixture if sequence is None else mixture.with_sequence(*sequence)
 
 
+def _are_single_tasks(parts: Any) -> bool:
+    several = isinstance(parts, Sequence) and len(parts) > 1
+    return several and all(isinstance(part, Task) and not isinstance(part, MixedTask) for part in parts)
+
+
 def _mixture(
     parts: Sequence[Task], specials: tuple[str, ...], spec: dict[str, Any], sequence: Sequence[str] | None
 ) -> MixedTask:
@@ -148,7 +153,7 @@ def _mixture(
     name = " and ".join(part.name for part in parts)
 
     def make_frame() -> Frame:
-        raise TaskError(_PART_BY_PART.format(name))
+        raise NoGroupError(_PART_BY_PART.format(name))
 
     return MixedTask(
         name=name,

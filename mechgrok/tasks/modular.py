@@ -11,10 +11,10 @@ from torch import Tensor
 
 from mechgrok.algebra import Basis, fourier_basis, irrep_basis, units, units_group
 from mechgrok.algebra.groups import MOST_ELEMENTS
-from mechgrok.errors import TaskError
+from mechgrok.errors import TaskError, shown
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.operations import ByParity, parse_operation
-from mechgrok.tasks.polynomials import Polynomial
+from mechgrok.tasks.polynomials import SYMBOLS, Polynomial
 from mechgrok.tasks.task import Task
 
 NAMED = {"add": "a+b", "sub": "a-b", "mul": "a*b", "div": "a/b"}
@@ -47,12 +47,17 @@ def modular_task(
     """
     if not isinstance(operation, str):
         raise TaskError(
-            f"an operation is {', '.join(map(repr, NAMED))} or an expression such as 'x^2+x*y', got {operation!r}"
+            f"an operation is {', '.join(map(repr, NAMED))} or an expression such as 'x^2+x*y', got {shown(operation)}"
         )
-    if not isinstance(p, Integral) or not 2 <= p <= MOST_ELEMENTS:
+    if not isinstance(p, Integral) or isinstance(p, bool) or not 2 <= p <= MOST_ELEMENTS:
         raise TaskError(
             f"the modulus p must be a whole number from 2 to {MOST_ELEMENTS}, since a task holds all p^2 inputs; "
-            f"got {p!r}"
+            f"got {shown(p)}"
+        )
+    if near := close_names(operation):
+        raise TaskError(
+            f"unknown operation {operation!r}; did you mean {' or '.join(near)}? Others are {', '.join(NAMED)}, and "
+            "expressions in a and b such as 'x^2+x*y'"
         )
     p, expression = int(p), NAMED.get(operation, operation)
     formula = expression if " if " in expression else expression.replace(" ", "")
@@ -84,6 +89,20 @@ def modular_task(
         sequence=None if sequence is None else tuple(sequence),
         specials=tuple(specials),
     )
+
+
+def close_names(operation: str) -> list[str]:
+    """The named operations that a word may have been meant for; none for a name, or for an expression.
+
+    >>> close_names("ad"), close_names("add"), close_names("ab")
+    (['add'], [], [])
+    """
+    from difflib import get_close_matches
+
+    is_expression = set(operation) <= SYMBOLS.keys()
+    if operation in NAMED or is_expression or not operation.isalpha():
+        return []
+    return get_close_matches(operation.lower(), NAMED, n=2, cutoff=0.5)
 
 
 def _multiplies_units(parsed: Polynomial | ByParity, p: int) -> bool:

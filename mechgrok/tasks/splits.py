@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal, get_args
 
 import torch
@@ -10,7 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from mechgrok.config import check_seed
-from mechgrok.errors import TaskError
+from mechgrok.errors import ConfigError, TaskError, shown
 
 SplitRule = Literal["shuffle", "randperm", "unordered"]
 
@@ -37,7 +38,7 @@ class Split:
         return f"Split({sizes}, rule={self.rule!r}, fraction={self.fraction}, seed={self.seed})"
 
 
-def make_split(operands: Int[Tensor, "inputs 2"], fraction: float, seed: int, rule: SplitRule) -> Split:
+def make_split(operands: Int[Tensor, "inputs arity"], fraction: float, seed: int, rule: SplitRule) -> Split:
     """Draw a split; the same arguments always give the same one, on every machine.
 
     Rules; int(fraction * size) training examples, of "unordered" so many unordered pairs:
@@ -51,10 +52,14 @@ def make_split(operands: Int[Tensor, "inputs 2"], fraction: float, seed: int, ru
 
     Raises:
         TaskError: the fraction leaves no training example or is above 1; the rule is unknown.
-        ConfigError: the seed is not a whole number from 0 to 2^32 - 1.
+        ConfigError: the fraction is no number, the seed not a whole number from 0 to 2^32 - 1.
     """
-    if rule not in _RULES:
-        raise TaskError(f"unknown split rule {rule!r}; allowed: {', '.join(_RULES)}")
+    if not isinstance(rule, str) or rule not in _RULES:
+        raise TaskError(f"unknown split rule {shown(rule)}; allowed: {', '.join(_RULES)}")
+    if not isinstance(fraction, Real) or isinstance(fraction, bool):
+        raise ConfigError(
+            f"the fraction of inputs to train on is a number in (0, 1], such as 0.3; got {shown(fraction)}"
+        )
     if not 0 < fraction <= 1:
         raise TaskError(f"the fraction of inputs to train on must lie in (0, 1], got {fraction}")
     train = torch.zeros(len(operands), dtype=torch.bool)

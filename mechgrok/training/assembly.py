@@ -10,7 +10,7 @@ from mechgrok.config import TrainConfig
 from mechgrok.runs import Run
 from mechgrok.training.devices import find_device
 from mechgrok.training.folders import Plan
-from mechgrok.training.networks import build_model
+from mechgrok.training.networks import fresh_network
 from mechgrok.training.objectives import Objective, make_objective
 from mechgrok.training.optimizers import Updater
 from mechgrok.training.parts import take_over
@@ -35,7 +35,7 @@ class Assembly:
     ) -> None:
         self.plan, self.config, self.compile = plan, plan.config.train, compile
         self.device = find_device(device)
-        self.model = build_model(plan.task, self.config.model, seed=plan.config.seed).to(self.device)
+        self.model = fresh_network(plan.task, self.config, plan.config.seed, plan.network).to(self.device)
         take_over(self.model, plan.start)
         self.updater = Updater(self.model, self.config)
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.config import TrainConfig
+from mechgrok.config import CustomConfig, TrainConfig
 from mechgrok.models.networks import Network, make_network
 from mechgrok.runs import Run
 from mechgrok.training.assembly import Assembly, objective_of
@@ -38,6 +39,8 @@ def why_not_batched(config: TrainConfig) -> str | None:
         return "Muon takes each weight as one matrix"
     if config.gradient == "orthograd":
         return "OrthoGrad takes the length of each weight"
+    if isinstance(config.model, CustomConfig):
+        return "the network is the user's own"
     if config.batch_size:
         return "mini-batches are drawn for each seed"
     return None
@@ -177,7 +180,9 @@ class Batch(Loop):
         trained = [place.member if place.member in active else None for place in self.places]
         filler = active[0].optimizer_state()
         states = [filler if member is None else member.optimizer_state() for member in trained]
-        models = [_copy(active[0].model) if member is None else member.model for member in trained]
+        models = [
+            _copy(active[0].model) if member is None else cast(Network, member.model) for member in trained
+        ]
         network = stack_weights(models)
         self.updater = Updater(network, self.config)
         self.updater.load(stack_states(states))

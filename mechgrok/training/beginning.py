@@ -6,13 +6,14 @@ from pathlib import Path
 import torch
 
 from mechgrok.config import RunConfig, TrainConfig, check_seed
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ConfigError, shown
+from mechgrok.models.own import Factory
 from mechgrok.runs import Run, written_for
 from mechgrok.tasks import Split, Task
 from mechgrok.training.assembly import Assembly
 from mechgrok.training.folders import Plan, as_folder, check_room, create_run, find_run
 from mechgrok.training.locks import tidy
-from mechgrok.training.networks import build_model
+from mechgrok.training.networks import fresh_network
 from mechgrok.training.parts import Weights, start_config, starting_weights
 from mechgrok.training.room import bytes_needed
 from mechgrok.training.settling import finished
@@ -30,12 +31,13 @@ def make_plan(
     split: Split | None = None,
     start: Weights | None = None,
     parts: Sequence[str] | None = None,
+    network: Factory | None = None,
 ) -> Plan:
     """What a training follows from; arguments and errors as in `train`."""
     seed = check_seed(seed)
     _check_precision()
     if not (split is None or isinstance(split, Split)):
-        raise ConfigError(f"a split is what task.split(fraction) gives; got {split!r}")
+        raise ConfigError(f"a split is what task.split(fraction) gives; got {shown(split)}")
     split = split or task.split(config.fraction, seed, config.split_rule)
     if len(split.train) != task.n_inputs or not split.train.any():
         raise ConfigError(
@@ -46,9 +48,9 @@ def make_plan(
     if start is None:
         if parts is not None:
             raise ConfigError(f"parts={parts!r} needs start=..., the network that they are taken from")
-        return Plan(follows_from, split)
-    weights = starting_weights(build_model(written_for(task, config), config.model), start, parts)
-    return Plan(follows_from.replace(start=start_config(start, weights)), split, weights)
+        return Plan(follows_from, split, network=network)
+    weights = starting_weights(fresh_network(written_for(task, config), config, seed, network), start, parts)
+    return Plan(follows_from.replace(start=start_config(start, weights)), split, weights, network)
 
 
 def prepare(

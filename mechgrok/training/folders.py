@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mechgrok.config import Config, RunConfig
 from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.models.own import Factory
 from mechgrok.runs import CONFIG, LOCK, SPLIT, START, Run, load_run, written_for
 from mechgrok.storage import write_tensors
 from mechgrok.tasks import Split, Task, task_from_spec
@@ -28,11 +29,13 @@ class Plan:
         config: as the run will store it.
         split: the inputs to train on.
         start: the weights of `config.start`.
+        network: makes the network where it is the user's own.
     """
 
     config: RunConfig
     split: Split
     start: dict[str, Tensor] = field(default_factory=dict)
+    network: Factory | None = None
 
     @cached_property
     def task(self) -> Task:
@@ -90,12 +93,14 @@ def create_run(path: str | Path | None, plan: Plan) -> Run:
         CheckpointError: the folder cannot be written, or another process trains there.
     """
     if path is None:
-        run = Run(Path(tempfile.mkdtemp(prefix="mechgrok-")), plan.config, temporary=True)
+        run = Run(
+            Path(tempfile.mkdtemp(prefix="mechgrok-")), plan.config, temporary=True, network=plan.network
+        )
         weakref.finalize(run, shutil.rmtree, run.path, ignore_errors=True)
         return _written(run, plan)
     path = Path(path)
     with only_here(path):
-        return find_run(path, plan) or _written(Run(path, plan.config), plan)
+        return find_run(path, plan) or _written(Run(path, plan.config, network=plan.network), plan)
 
 
 def _written(run: Run, plan: Plan) -> Run:
@@ -148,7 +153,7 @@ def _same_run(run: Run, plan: Plan) -> Run:
         )
     if not torch.equal(run.split.train, plan.split.train):
         raise ConfigError(f"{run.path} holds a run with another split; choose another folder")
-    return Run(run.path, lengthened)
+    return Run(run.path, lengthened, network=plan.network)
 
 
 def differences(old: Config, new: Config) -> list[str]:

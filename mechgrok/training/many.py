@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from mechgrok.config import TrainConfig, check_seed
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ConfigError, shown
 from mechgrok.runs import Run, load_run
 from mechgrok.tasks import Task
 from mechgrok.training.batched import Failures, train_batched, why_not_batched
@@ -82,7 +82,9 @@ def train_many(
     if len(set(names)) < len(names):
         raise ConfigError(f"recipes need different names for their folders; got {', '.join(names)}")
     if not isinstance(task, Task):
-        raise ConfigError(f"train_many needs a task, as modular_task('add', 113) gives one; got {task!r}")
+        raise ConfigError(
+            f"train_many needs a task, as modular_task('add', 113) gives one; got {shown(task)}"
+        )
     seeds, device, folder = _as_seeds(seeds), find_device(device), as_folder(out)
     if folder is None:
         raise ConfigError("train_many needs a folder for its members, out=...; got None")
@@ -102,7 +104,9 @@ def train_many(
 
 def _as_seeds(given: Any) -> list[int]:
     if not isinstance(given, Iterable):
-        raise ConfigError(f"seeds are given as several, such as seeds=range(3) or seeds=[3]; got {given!r}")
+        raise ConfigError(
+            f"seeds are given as several, such as seeds=range(3) or seeds=[3]; got {shown(given)}"
+        )
     seeds = [check_seed(seed) for seed in given]
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"each seed is trained once, in a folder of its own; got {seeds}")

@@ -1,7 +1,9 @@
 """Fresh networks with the sizes of a task."""
 
-from mechgrok.config import MLPConfig, ModelConfig, NetworkConfig
+from mechgrok.config import CustomConfig, MLPConfig, ModelConfig, NetworkConfig, TrainConfig
 from mechgrok.models.networks import Network, make_network
+from mechgrok.models.own import Factory, own_network
+from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.tasks import Task
 
 
@@ -26,3 +28,16 @@ def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 
     network = make_network(sizes, seed)
     network.task = task
     return network
+
+
+def fresh_network(
+    task: Task, config: TrainConfig, seed: int, make: Factory | None
+) -> Network | WrappedNetwork:
+    """The network of a training at its start: of its architecture, or of the user's own.
+
+    Raises:
+        ConfigError: the network is the user's own, and nothing makes it.
+    """
+    if isinstance(config.model, CustomConfig):
+        return own_network(make, task, seed, config.model)
+    return build_model(task, config.model, seed=seed)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mechgrok.config import StartConfig
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ConfigError, shown
 from mechgrok.models.protocol import HookedModel
 from mechgrok.storage import digest
 
@@ -53,12 +53,12 @@ def starting_weights(
             shape that differs, or a weight that is not finite.
     """
     if isinstance(parts, str) or not isinstance(parts, Sequence | None):
-        raise ConfigError(f"parts is a sequence of names, as in parts=['embed']; got {parts!r}")
+        raise ConfigError(f"parts is a sequence of names, as in parts=['embed']; got {shown(parts)}")
     if isinstance(start, HookedModel):
         start = dict(start.named_parameters())
     if not isinstance(start, Mapping):
         raise ConfigError(
-            f"start is a network, as load_model(path) gives one, or a dictionary of weights by name; got {start!r}"
+            f"start is a network, as load_model(path) gives one, or a dictionary of weights by name; got {shown(start)}"
         )
     wanted = parameters_of(model, list(start) if parts is None else parts)
     missing = [name for name in wanted if name not in start]
@@ -70,7 +70,7 @@ def starting_weights(
         raise ConfigError("there is nothing to start from: start has no weights, or parts names none")
     for name, weight in wanted.items():
         if not (isinstance(start[name], Tensor) and start[name].is_floating_point()):
-            raise ConfigError(f"{name} to start from is a tensor of floats; got {start[name]!r}")
+            raise ConfigError(f"{name} to start from is a tensor of floats; got {shown(start[name])}")
         if start[name].shape != weight.shape:
             raise ConfigError(
                 f"{name} has the shape {tuple(start[name].shape)} where the training starts from, and "

@@ -1,7 +1,9 @@
 """Named training configurations: the papers' set-ups to the last detail, and our own fast one."""
 
+from typing import Any
+
 from mechgrok.config import MLPConfig, ModelConfig, TrainConfig
-from mechgrok.errors import ConfigError
+from mechgrok.errors import unknown_name
 
 FAST = TrainConfig(
     recipe="fast",
@@ -106,23 +108,35 @@ CHUGHTAI = TrainConfig(
 )
 """Chughtai et al. 2023, the transformer for S5: TransformerLens's own network, biases included."""
 
-RECIPES: dict[str, TrainConfig] = {
-    config.recipe: config
-    for config in (
-        FAST,
-        NANDA,
-        PIZZA,
-        CLOCK,
-        ALPHA,
-        ALPHA_PRIME,
-        BETA,
-        GAMMA,
-        DELTA,
-        FURUTA,
-        POWER,
-        CHUGHTAI,
-    )
-}
+
+class Recipes(dict[str, TrainConfig]):
+    """Configurations by name; a name that is none of them is a `ConfigError` with the closest ones."""
+
+    def __getitem__(self, name: Any) -> TrainConfig:
+        if isinstance(name, str) and name in self:
+            return super().__getitem__(name)
+        raise unknown_name("recipe", name, self, ", or a TrainConfig")
+
+
+RECIPES = Recipes(
+    {
+        config.recipe: config
+        for config in (
+            FAST,
+            NANDA,
+            PIZZA,
+            CLOCK,
+            ALPHA,
+            ALPHA_PRIME,
+            BETA,
+            GAMMA,
+            DELTA,
+            FURUTA,
+            POWER,
+            CHUGHTAI,
+        )
+    }
+)
 
 
 def find_recipe(recipe: str | TrainConfig) -> TrainConfig:
@@ -133,6 +147,6 @@ def find_recipe(recipe: str | TrainConfig) -> TrainConfig:
     """
     if isinstance(recipe, TrainConfig):
         return recipe
-    if not isinstance(recipe, str) or recipe not in RECIPES:
-        raise ConfigError(f"unknown recipe {recipe!r}; allowed: {', '.join(RECIPES)}, or a TrainConfig")
+    if not isinstance(recipe, str):
+        raise unknown_name("recipe", recipe, RECIPES, ", or a TrainConfig")
     return RECIPES[recipe]

@@ -1,6 +1,7 @@
 """What a training goes on from: its weights and all that the next update depends on besides, as named tensors."""
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from mechgrok.config import TrainConfig
 from mechgrok.errors import CheckpointError
 from mechgrok.models.networks import Network, make_network
+from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.training.optimizers import STATE_SEPARATOR, Updater
 
 WEIGHT = f"weight{STATE_SEPARATOR}"
@@ -20,7 +22,7 @@ State = dict[str, Tensor]
 
 def joined_state(model: nn.Module, optimizer: Mapping[str, Tensor]) -> State:
     """Weights and the state of an `Updater` under names that tell them apart."""
-    return {f"{WEIGHT}{name}": weight for name, weight in model.named_parameters()} | dict(optimizer)
+    return {f"{WEIGHT}{name}": weight for name, weight in model.state_dict().items()} | dict(optimizer)
 
 
 def parted_state(state: Mapping[str, Tensor]) -> tuple[State, State]:
@@ -29,13 +31,16 @@ def parted_state(state: Mapping[str, Tensor]) -> tuple[State, State]:
     return weights, {name: t for name, t in state.items() if not name.startswith(WEIGHT)}
 
 
-def state_like(model: Network, config: TrainConfig, step: int) -> State:
+def state_like(model: Network | WrappedNetwork, config: TrainConfig, step: int) -> State:
     """The names, shapes and precisions of the state at a step; the values mean nothing.
 
     Optimisers make their tensors at the first update: it is taken on another network, without a gradient.
     """
     weight = next(model.parameters())
-    other = make_network(model.cfg).to(weight.device, weight.dtype)
+    if isinstance(model, WrappedNetwork):
+        other = deepcopy(model)
+    else:
+        other = make_network(model.cfg).to(weight.device, weight.dtype)
     for parameter in other.parameters():
         parameter.grad = torch.zeros_like(parameter)
     updater = Updater(other, config)

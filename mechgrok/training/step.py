@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mechgrok.activations import fit_task
 from mechgrok.errors import ConfigError
-from mechgrok.models.protocol import HookedModel, device_of
+from mechgrok.models.protocol import HookedModel, device_of, evaluation_mode
 from mechgrok.tasks import Task
 from mechgrok.training.fast import FastStep
 from mechgrok.training.fast_mlp import FastMLPStep
@@ -99,7 +99,8 @@ class AutogradStep:
     @torch.no_grad()
     def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ d_vocab_out"]:
         tokens = self.tokens if rows is None else self.tokens[rows.to(self.tokens.device)]
-        return torch.cat([self._run(part) for part in tokens.split(EVALUATION_ROWS)])
+        with evaluation_mode(self.model):
+            return torch.cat([self._run(part) for part in tokens.split(EVALUATION_ROWS)])
 
     def _run(self, tokens: Tensor) -> Tensor:
         model: Any = self.model

@@ -12,9 +12,11 @@ from torch import Tensor
 from mechgrok.analysis.losses import cross_entropy
 from mechgrok.analysis.spectrum import sum_squared_weights
 from mechgrok.config import NetworkConfig, TrainConfig
-from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.errors import CheckpointError, ConfigError, shown
 from mechgrok.models.networks import Network
-from mechgrok.runs import STATE, HistoryRow, Run
+from mechgrok.models.own import Factory, own_config, own_network
+from mechgrok.models.wrapped import WrappedNetwork
+from mechgrok.runs import STATE, HistoryRow, Run, written_for
 from mechgrok.tasks import Split, Task
 from mechgrok.training.assembly import Assembly
 from mechgrok.training.batches import MiniBatchStep
@@ -30,7 +32,7 @@ from mechgrok.training.settling import finished, over
 from mechgrok.training.states import check_state, joined_state, parted_state
 from mechgrok.training.step import AutogradStep, TrainingStep
 
-Callback = Callable[[int, Network], None]
+Callback = Callable[[int, Network | WrappedNetwork], None]
 """Told the step and the network; see `train`."""
 
 
@@ -45,6 +47,7 @@ def train(
     split: Split | None = None,
     start: Weights | None = None,
     parts: Sequence[str] | None = None,
+    network: Factory | None = None,
     callback: Callback | None = None,
     device: str | torch.device | None = None,
     compile: bool = False,
@@ -70,6 +73,10 @@ def train(
         start: a network, or weights by name, from which the new network takes over those of `parts`; None draws
             all weights. `frozen=("embed",)` among the changes keeps a part as it began.
         parts: what is taken over, such as ("embed",) or ("blocks",); None takes all of `start`.
+        network: makes a network of the user's own, in place of `model`: `lambda task: mg.wrap(MyMLP(), task, ...)`. It
+            is trained by automatic differentiation. The folder holds its weights and not its code: the same
+            function goes on with it, and opens it again by `load_run(path, network=...)`. What draws random numbers in
+            its pass, as dropout does, is not resumed bit for bit.
         callback: called as callback(step, model) with every checkpoint, once it is on the disk; it may read the
             network and must not change it.
         device: where to train; None is the CPU.
@@ -93,14 +100,16 @@ def train(
     ((0, 20), 20)
     """
     if not isinstance(task, Task):
-        raise ConfigError(f"train needs a task, as modular_task('add', 113) gives one; got {task!r}")
+        raise ConfigError(f"train needs a task, as modular_task('add', 113) gives one; got {shown(task)}")
     if not (callback is None or callable(callback)):
-        raise ConfigError(f"callback is called as callback(step, model); got {callback!r}")
+        raise ConfigError(f"callback is called as callback(step, model); got {shown(callback)}")
     changes |= {} if model is None else {"model": model}
     changes |= {} if steps is None else {"steps": steps}
     config = find_recipe(recipe).replace(**changes)
+    if network is not None:
+        config = _of_own_network(task, config, seed, network, model)
     find_device(device)
-    plan = make_plan(task, config, seed, split, start, parts)
+    plan = make_plan(task, config, seed, split, start, parts, network)
     run, assembly = prepare(plan, out, device, compile)
     return run if assembly is None else _go(run, assembly, callback, progress)
 
@@ -126,6 +135,19 @@ def resume(
         tidy(run)
         return run
     return _go(run, assemble(run, run.path, device, compile), callback, progress)
+
+
+def _of_own_network(
+    task: Task, config: TrainConfig, seed: int, network: Factory, model: NetworkConfig | None
+) -> TrainConfig:
+    """The configuration with what a run notes about a network of the user's own."""
+    if model is not None:
+        raise ConfigError(
+            "model= and network= are two networks: give the architecture, or what makes your own"
+        )
+    made = own_network(network, written_for(task, config), seed)
+    slots = None if task.sequence else made.task.slots
+    return config.replace(model=own_config(made), sequence=slots or config.sequence)
 
 
 def _go(run: Run, assembly: Assembly, callback: Callback | None, progress: bool) -> Run:

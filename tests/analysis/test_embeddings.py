@@ -96,5 +96,5 @@ def test_undefined():
     with pytest.raises(UndefinedMetricError, match="circles need the Fourier basis of a cyclic group"):
         circularity(model)
     add = mg.modular_task("add", 7)
-    with pytest.raises(ActivationError, match="needs the network"):
+    with pytest.raises(ActivationError, match="needs W_E"):
         circularity(mg.grid_from_tensors(add, lookup_logits(add)))

@@ -140,7 +140,9 @@ def test_recipes_and_their_changes():
     assert run.config.train.recipe == "nanda"
     assert run.config.train.lr == 5e-3
     assert run.model().cfg.d_vocab_out == 8, "the papers' networks have a logit for the = too"
-    with pytest.raises(mg.ConfigError, match="unknown recipe 'nada'; allowed: fast, nanda, pizza, clock"):
+    with pytest.raises(
+        mg.ConfigError, match=r"unknown recipe 'nada'; did you mean nanda\? Known: fast, nanda, pizza"
+    ):
         train(recipe="nada")
     with pytest.raises(mg.ConfigError, match="unknown key 'lerning_rate'; allowed: recipe, fraction"):
         train(lerning_rate=1)

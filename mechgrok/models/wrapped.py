@@ -1,0 +1,218 @@
+"""WrappedNetwork: a module of somebody's own behind TransformerLens's hooks."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformer_lens.hook_points import HookPoint
+
+from mechgrok.errors import ActivationError, CheckpointError, shown
+from mechgrok.models.hooked import HookedNetwork
+from mechgrok.models.taps import Tap
+from mechgrok.models.weight_roles import Weight
+
+LOGITS = "unembed.hook_out"
+EMBED = "hook_embed"
+
+Inputs = Callable[[Int[Tensor, "batch n_ctx"]], Any]
+Readout = int | Callable[[Any], Tensor]
+
+
+@dataclass(frozen=True)
+class WrappedConfig:
+    """Sizes of a wrapped network, under TransformerLens's names; 0 for what nobody pointed at."""
+
+    d_vocab: int
+    d_vocab_out: int
+    n_ctx: int
+    n_layers: int = 1
+    d_model: int = 0
+    d_mlp: int = 0
+
+
+class WrappedNetwork(HookedNetwork):
+    """A module of somebody's own behind TransformerLens's hooks; made by `wrap`.
+
+    Takes the tokens of the task and returns logits [batch, 1, d_vocab_out], of the read-out position alone. The module
+    itself stays as it is: hooks are attached to it while it runs, and its parameters keep their names.
+
+    Attributes:
+        module: the module.
+        cfg: sizes.
+        task: what it learns, written as it reads it.
+        layout: what was taken for granted, for people.
+        taps, weights: where the module has what, by the names of hooks and weights.
+        calls, seen: how often each hook ran in the last pass, and the shape that it saw.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        task: Any,
+        taps: Mapping[str, tuple[Tap, ...]],
+        weights: Mapping[str, Weight],
+        inputs: Inputs | None,
+        readout: Readout | None,
+    ) -> None:
+        super().__init__()
+        self.module, self.task = module, task
+        self.taps, self.weights, self._inputs, self._readout = dict(taps), dict(weights), inputs, readout
+        self.calls: dict[str, int] = {}
+        self.seen: dict[str, torch.Size] = {}
+        for name in (*taps, LOGITS):
+            _plant(self, name)
+        self.setup()
+        self.cfg = WrappedConfig(task.d_vocab, task.n_classes, task.n_ctx, n_layers=n_layers(taps))
+        self.embeds_apart = len(taps.get(EMBED, ())) > 1
+        self.layout = ""
+
+    @property
+    def readout_position(self) -> int:
+        """The position that activations are read at, where they have several."""
+        return self._readout if isinstance(self._readout, int) else -1
+
+    def forward(self, tokens: Int[Tensor, "batch n_ctx"]) -> Float[Tensor, "batch one d_vocab_out"]:
+        """Logits at the read-out position, [batch, 1, d_vocab_out]."""
+        with self._tapped(len(tokens)):
+            given = tokens if self._inputs is None else self._inputs(tokens)
+            output = self.module(*given) if isinstance(given, tuple) else self.module(given)
+        return self.hook_dict[LOGITS](self._logits(output, len(tokens))[:, None])
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> "WrappedNetwork":
+        """The same network with other weights, as a state dict of the module names them; this one stays as it is.
+
+        Raises:
+            CheckpointError: names or shapes are not those of the module.
+        """
+        other = deepcopy(self)
+        own = other.module.state_dict()
+        lacking, foreign = own.keys() - weights.keys(), weights.keys() - own.keys()
+        shapes = [name for name in own.keys() & weights.keys() if own[name].shape != weights[name].shape]
+        for problem, names in (
+            ("lacks", lacking),
+            ("has the unknown", foreign),
+            ("has in other shapes", shapes),
+        ):
+            if names:
+                listed = ", ".join(sorted(names)[:8]) + (", ..." if len(names) > 8 else "")
+                whose = type(self.module).__name__
+                raise CheckpointError(
+                    f"these are not the weights of the wrapped {whose}: the file {problem} {listed}"
+                )
+        # In the precision of the file: a module of floats would round weights that were saved in float64.
+        kinds = {weight.dtype for weight in weights.values() if weight.is_floating_point()}
+        if len(kinds) == 1:
+            other.module.to(kinds.pop())
+        other.module.load_state_dict(dict(weights))
+        return other
+
+    # Parameters keep the names that the module gives them, in states and files too.
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
+        """The module's own."""
+        return self.module.named_parameters(*args, **kwargs)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """The module's own."""
+        return self.module.state_dict(*args, **kwargs)
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Of the module."""
+        return self.module.load_state_dict(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.__dict__.get("weights", {}):
+            weight = self.weight(name)
+            return (
+                weight[None] if name in ("W_in", "W_out") else weight
+            )  # stacked over layers, as TransformerLens's
+        return super().__getattr__(name)
+
+    def neuron_logit_map(self) -> Float[Tensor, "d_mlp d_vocab_out"]:
+        """How each neuron writes to the logits: W_L as it was given, else W_out @ W_U."""
+        if "W_L" not in self.weights and {"W_out", "W_U"} <= self.weights.keys():
+            return self.weight("W_out") @ self.weight("W_U")
+        return self.weight("W_L")
+
+    def weight(self, name: str) -> Tensor:
+        """One of the weights that `wrap` was told of, as it is now.
+
+        Raises:
+            ActivationError: it was not.
+        """
+        if name not in self.weights:
+            raise ActivationError(f"the network has no {name}. {self.how_to_give(name)}")
+        return self.weights[name](self.module)
+
+    def how_to_give(self, name: object) -> str:
+        """How `wrap` is told of a hook or weight that it was not told of."""
+        if isinstance(name, str) and name.startswith("W_"):
+            return f"wrap(module, task, weights={{{name!r}: 'path.of.the.weight'}}) names it"
+        return f"wrap(module, task, hooks={{{name!r}: 'path.of.the.module'}}) names it"
+
+    @contextmanager
+    def _tapped(self, batch: int) -> Iterator[None]:
+        """The module with its parts connected to the hook points."""
+        self.calls = {}
+        with ExitStack() as stack:
+            for name, taps in self.taps.items():
+                for tap in taps:
+                    handle = tap.attach(
+                        self.module, lambda x, name=name, tap=tap: self._pass(name, tap, x, batch)
+                    )
+                    stack.callback(handle.remove)
+            yield
+
+    def _pass(self, name: str, tap: Tap, x: Any, batch: int) -> Tensor:
+        """An activation through its hook point, with the axes that TransformerLens has, and back."""
+        self.calls[name] = self.calls.get(name, 0) + 1
+        turned, back = tap.as_activation(
+            x, batch, attention=name.endswith(("hook_pattern", "hook_attn_scores"))
+        )
+        self.seen[name] = turned.shape
+        return back(self.hook_dict[name](turned))
+
+    def _logits(self, output: Any, batch: int) -> Tensor:
+        if callable(self._readout):
+            logits = self._readout(output)
+        else:
+            output = getattr(
+                output, "logits", output[0] if isinstance(output, tuple | list) and output else output
+            )
+            logits = output
+            if isinstance(output, Tensor) and output.ndim == 3:
+                logits = output[:, self.readout_position]
+        if not (isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == batch):
+            raise ActivationError(
+                f"the logits of {batch} inputs are [batch, classes] or [batch, pos, classes]; the module gave "
+                f"{shown(logits)}. wrap(..., readout=lambda output: ...) makes logits [batch, classes] of it"
+            )
+        return logits
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{type(self.module).__name__}: {' '.join(self.task.slots)} -> {self.cfg.d_vocab_out} classes"
+        ]
+        parts += [f"hooks {', '.join(self.taps)}"] if self.taps else []
+        parts += [f"weights {', '.join(self.weights)}"] if self.weights else []
+        return f"WrappedNetwork({'; '.join(parts)})"
+
+
+def n_layers(names: Iterable[str]) -> int:
+    """The number of blocks that the names of hooks speak of, at least 1."""
+    numbers = [name.split(".")[1] for name in map(str, names) if name.startswith("blocks.")]
+    return 1 + max([0, *(int(number) for number in numbers if number.isdecimal())])
+
+
+def _plant(network: nn.Module, name: str) -> None:
+    """A hook point under a name with dots, in modules that hold nothing else."""
+    *places, last = name.split(".")
+    for place in places:
+        if place not in network._modules:
+            network.add_module(place, nn.Module())
+        network = network.get_submodule(place)
+    network.add_module(last, HookPoint())

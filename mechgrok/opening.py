@@ -1,0 +1,61 @@
+"""What stands for a network or a training where one is asked for: a run, or the name or file of either.
+
+Analyses lie below runs and files and import neither. What has to be opened is opened by the loader of its kind, which
+is looked up by name when it is needed, as `mechgrok.drawable` looks up figures.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol
+
+from mechgrok.errors import CheckpointError, MechgrokError, shown
+
+Openable = str | PathLike[str]
+"""Name of a run that comes with mechgrok, folder of a run, or file of a network."""
+
+
+def open_network(path: Openable) -> Any:
+    """The network of that name or in that place, as `load_model` opens it.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    return _opened(import_module("mechgrok.loading").load_model, path)
+
+
+def open_run(path: Openable) -> Any:
+    """The run of that name or in that folder, as `load_run` opens it.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    return _opened(import_module("mechgrok.runs").load_run, path)
+
+
+def _opened(load: Callable[[Path], Any], path: Openable) -> Any:
+    try:
+        return load(Path(path))
+    except OSError as error:  # a name that is too long for a file, a folder that may not be read
+        raise CheckpointError(f"cannot open {shown(str(path))}: {error.strerror}") from None
+    except ValueError as error:
+        if isinstance(error, MechgrokError):
+            raise
+        raise CheckpointError(f"{shown(str(path))} is no name of a file: {error}") from None
+
+
+class GridSource(Protocol):
+    """A run, by what it has: a history, and a network at each step."""
+
+    @property
+    def history(self) -> Any: ...
+
+    def model(self, step: int | None = None) -> Any: ...
+
+    def grid(self, step: int | None = None, names: list[str] | None = None) -> Any: ...
+
+
+def is_run(source: object) -> bool:
+    """Whether something is a run, by what it has."""
+    return callable(getattr(source, "grid", None)) and hasattr(type(source), "history")
