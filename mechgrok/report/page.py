@@ -5,11 +5,11 @@ from pathlib import Path
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.analysis.algorithms import classify_algorithm
 from mechgrok.analysis.curves import History
+from mechgrok.analysis.headlines import headlines
 from mechgrok.analysis.summary import Summary, summarize
 from mechgrok.errors import ConfigError
 from mechgrok.models.protocol import HookedModel
 from mechgrok.report.evidence import evidence_sections
-from mechgrok.report.header import headlines
 from mechgrok.report.html import Page, write_page
 from mechgrok.report.measures import measure
 from mechgrok.report.network import learning_curves, network_section
