@@ -39,13 +39,17 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; exit code 0, 1 for an explained error, 2 for wrong usage, 130 for Ctrl-C."""
+    """Run a command; exit code 0, 1 for an explained error, 130 for Ctrl-C.
+
+    Raises:
+        SystemExit: with 2 for wrong usage, with 0 after help.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         return _run(arguments)
     except UsageError as error:
         _say_error(str(error))
-        return WRONG_USAGE
+        raise SystemExit(WRONG_USAGE) from None
     except MechgrokError as error:
         _say_error(str(error))
         return FAILED

@@ -5,11 +5,9 @@ level, as no two have the same name; in a file the network's are below `model`, 
 """
 
 import json
-import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import reduce
-from inspect import cleandoc
 from operator import or_
 from pathlib import Path
 from types import NoneType
@@ -17,6 +15,7 @@ from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin
 
 from tyro.conf import arg
 
+from mechgrok.cli.usage import described
 from mechgrok.config import Config, MLPConfig, ModelConfig, NetworkConfig, TrainConfig
 from mechgrok.errors import ConfigError
 from mechgrok.spelling import unknown
@@ -27,13 +26,6 @@ APART = ("recipe", "model")
 """Fields of a training that are no options: the recipe is where the command starts, the network has its own."""
 NONE = "none"
 """How a choice says that there is nothing of the kind."""
-
-
-def _described(config: type[Config]) -> Iterator[tuple[str, str]]:
-    """What the class says about its fields, by name."""
-    text = re.sub(r"\n {8,}", " ", cleandoc(config.__doc__ or "").partition("Attributes:")[2])
-    for names, meaning in re.findall(r"^    ([a-z_, ]+): (.+)$", text, re.MULTILINE):
-        yield from ((name.strip(), meaning) for name in names.split(","))
 
 
 def _as_option(kinds: list[Any], meaning: str, default: str) -> Any:
@@ -55,7 +47,7 @@ def _options(name: str, *configs: type[Config], default: str) -> Any:
     kinds: dict[str, list[Any]] = {}
     meanings: dict[str, str] = {}
     for config in configs:
-        meanings = dict(_described(config)) | meanings
+        meanings = described(config.__doc__ or "", "Attributes:") | meanings
         for field, info in config.model_fields.items():
             if field not in APART and info.annotation not in kinds.setdefault(field, []):
                 kinds[field].append(info.annotation)

@@ -129,8 +129,8 @@ def _list_reproductions(as_json: bool) -> int:
 def _recorded(record: dict[str, Any] | None) -> str:
     if record is None:
         return "never"
-    far = [abs(share) for share in _distances(record["rows"]).values() if share is not None]
-    outside = sum(_bounded(row) and not row["holds"] for row in record["rows"])
+    far = [abs(share) for share in _distances(record.get("rows", ())).values() if share is not None]
+    outside = sum(_bounded(row) and not row["holds"] for row in record.get("rows", ()))
     bounds = f"; {outside} outside its bounds" if outside else ""
     if not far:
         return f"no published numbers{bounds}"

@@ -1,13 +1,25 @@
 """What can be reproduced: source, claim, cost and deviations of every protocol, which is imported when it is run."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import import_module
 
-from mechgrok.experiments.reproduction import Protocol, Reproduction
+from mechgrok.experiments.reproduction import Protocol, Reproduction, Row
 
 
-def _later(module: str, function: str) -> Protocol:
+@dataclass(frozen=True)
+class _Later:
     """A protocol of this package by its place: listing what there is loads no torch."""
-    return lambda full: getattr(import_module(f"mechgrok.experiments.{module}"), function)(full)
+
+    module: str
+    function: str
+
+    @property
+    def found(self) -> Protocol:
+        return getattr(import_module(f"{__package__}.{self.module}"), self.function)
+
+    def __call__(self, full: bool) -> Iterable[Row]:
+        return self.found(full)
 
 
 FURUTA = (
@@ -39,7 +51,7 @@ CATALOGUE = (
             "A key irrep has at least 1% of the strongest one's power; the authors' rule, a similarity above 0.005, "
             "takes up traces of others in a network that was trained for less long.",
         ),
-        protocol=_later("chughtai2023", "composition"),
+        protocol=_Later("chughtai2023", "composition"),
     ),
     Reproduction(
         "furuta2024-cogrokking",
@@ -52,7 +64,7 @@ CATALOGUE = (
             "as much, which AdamW does not notice.",
             "That each alone groks at 30% is a row of furuta2024-operations.",
         ),
-        protocol=_later("furuta2024", "cogrokking"),
+        protocol=_Later("furuta2024", "cogrokking"),
     ),
     Reproduction(
         "furuta2024-operations",
@@ -72,7 +84,7 @@ CATALOGUE = (
             "of the residue, and only where all keys are of one kind are cosines or sines missing. The row has no "
             "bounds.",
         ),
-        protocol=_later("furuta2024", "operations"),
+        protocol=_Later("furuta2024", "operations"),
     ),
     Reproduction(
         "furuta2024-transfer",
@@ -92,7 +104,7 @@ CATALOGUE = (
             "Not reproduced, with one network each at the quick size: ab+b with PG-T of a+b has 31% after 1,500 "
             "steps, and with PG-E of a*b at 40% of the pairs 14% after 2,000, where the table has them grok.",
         ),
-        protocol=_later("furuta2024", "transfer"),
+        protocol=_Later("furuta2024", "transfer"),
     ),
     Reproduction(
         "grokfast2024",
@@ -105,7 +117,7 @@ CATALOGUE = (
             "The baseline runs for 5,000 steps at the quick size and is compared with that bound if it needs more.",
             "As in the paper, the accelerated runs have a little weight decay and the baseline has none.",
         ),
-        protocol=_later("grokfast2024", "acceleration"),
+        protocol=_Later("grokfast2024", "acceleration"),
     ),
     Reproduction(
         "nanda2023-fractions",
@@ -113,7 +125,7 @@ CATALOGUE = (
         claim="The more data, the earlier the network generalises; at 80% there is no delay left.",
         cost="10 minutes",
         deviations=("One seed for each fraction at the quick size, three at full size.",),
-        protocol=_later("nanda2023", "fractions"),
+        protocol=_Later("nanda2023", "fractions"),
     ),
     Reproduction(
         "nanda2023-mainline",
@@ -126,7 +138,7 @@ CATALOGUE = (
             "Runs end at a test loss of 3e-6, as those of the authors' sweep over fractions did.",
             "The steps are compared with the authors' sweep run at 30%, whose curve they published.",
         ),
-        protocol=_later("nanda2023", "mainline"),
+        protocol=_Later("nanda2023", "mainline"),
     ),
     Reproduction(
         "nguyen2026-discrete-log",
@@ -144,7 +156,7 @@ CATALOGUE = (
             "bounds.",
             "All pairs, those with a 0 among them, are trained besides the units; analyses leave the 0 out.",
         ),
-        protocol=_later("nguyen2026", "discrete_log"),
+        protocol=_Later("nguyen2026", "discrete_log"),
     ),
     Reproduction(
         "power2022-data-fraction",
@@ -158,7 +170,7 @@ CATALOGUE = (
             "The paper's 1.4 to 1.5 times as many steps for each hundredth of data less are measured at 25% to 30%. "
             "Here the fractions are larger, and of the factor it is only asked that it exceeds 1.",
         ),
-        protocol=_later("power2022", "data_fraction"),
+        protocol=_Later("power2022", "data_fraction"),
     ),
     Reproduction(
         "power2022-operations",
@@ -174,7 +186,7 @@ CATALOGUE = (
             "bounds where its threshold may be near.",
             "Of the paper's symmetric operations one is compared with its counterpart, x+y with x-y.",
         ),
-        protocol=_later("power2022", "operations"),
+        protocol=_Later("power2022", "operations"),
     ),
     Reproduction(
         "prieto2025",
@@ -190,7 +202,7 @@ CATALOGUE = (
             "At the quick size StableMax learns from 70% of the pairs, one of the authors' fractions, where 8,000 "
             "steps are enough. On 40% their command takes 80,000 to 100,000; we saw 1% test accuracy after 20,000.",
         ),
-        protocol=_later("prieto2025", "stability"),
+        protocol=_Later("prieto2025", "stability"),
     ),
     Reproduction(
         "zhong2023-attention-rate",
@@ -205,7 +217,7 @@ CATALOGUE = (
             "The published means are over networks with circular embeddings alone, ours over all.",
             "The paper draws its lines where one measure crosses a bound; the shares are those of our verdict.",
         ),
-        protocol=_later("zhong2023", "attention_rate"),
+        protocol=_Later("zhong2023", "attention_rate"),
     ),
     Reproduction(
         "zhong2023-clock-pizza",
@@ -224,6 +236,6 @@ CATALOGUE = (
             "0.6.",
             "Circle fading is ours; the authors published none.",
         ),
-        protocol=_later("zhong2023", "clock_and_pizza"),
+        protocol=_Later("zhong2023", "clock_and_pizza"),
     ),
 )

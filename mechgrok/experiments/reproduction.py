@@ -62,8 +62,6 @@ class Row:
     @property
     def holds(self) -> bool:
         """Whether the measured number lies within the bounds, as every number does where there are none."""
-        if not self.bounded:
-            return True
         if self.measured is None:
             return False
         return (self.low is None or self.measured >= self.low) and (
@@ -89,7 +87,7 @@ class Outcome:
     @property
     def holds(self) -> bool:
         """Whether every row with bounds lies within them."""
-        return all(row.holds for row in self.rows)
+        return all(row.holds for row in self.rows if row.bounded)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

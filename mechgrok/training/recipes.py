@@ -2,6 +2,7 @@
 
 from mechgrok.config import MLPConfig, ModelConfig, TrainConfig
 from mechgrok.errors import ConfigError
+from mechgrok.spelling import unknown
 
 FAST = TrainConfig(
     recipe="fast",
@@ -134,5 +135,5 @@ def find_recipe(recipe: str | TrainConfig) -> TrainConfig:
     if isinstance(recipe, TrainConfig):
         return recipe
     if not isinstance(recipe, str) or recipe not in RECIPES:
-        raise ConfigError(f"unknown recipe {recipe!r}; allowed: {', '.join(RECIPES)}, or a TrainConfig")
+        raise ConfigError(f"{unknown('recipe', recipe, RECIPES)}, or a TrainConfig")
     return RECIPES[recipe]
