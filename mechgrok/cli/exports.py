@@ -23,21 +23,19 @@ def measures(
 ) -> None:
     """Write the progress measures of a run at every checkpoint to a table.
 
+    Stopped, the same command goes on: checkpoints that are in the table already are not measured again.
+
     Args:
-        run: folder of a run, or the name of one that comes with mechgrok.
-        out: the table, a file that ends in .csv, .json or .parquet.
+        run: folder of a run, the name of one that comes with mechgrok, or a folder of checkpoint files.
+        out: the table, a file that ends in .csv or .parquet.
         only: names of measures; by default the usual ones. `mechgrok list measures` shows all.
         steps: checkpoints to measure at; by default all.
         quiet: show no progress.
     """
     check_report(out, "--out", "measures.csv")
     from mechgrok.progress import progress_measures
-    from mechgrok.runs import load_run
 
-    table = progress_measures(
-        load_run(run), list(only) or None, steps=list(steps) or None, progress=not quiet
-    )
-    table.write(out)
+    progress_measures(run, list(only) or None, steps=list(steps) or None, out=out, progress=not quiet)
     tell("Measures", out)
 
 

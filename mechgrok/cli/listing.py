@@ -33,7 +33,9 @@ def list_names(
         what: one kind of names: runs, recipes, operations, groups, measures, layouts or reproductions; by default all.
         as_json: print names and descriptions as JSON.
     """
-    listed = {kind: dict(rows()) for kind, rows in LISTS.items() if what in (None, kind)}
+    listed: dict[Kind, dict[str, str]] = {
+        kind: dict(rows()) for kind, rows in LISTS.items() if what in (None, kind)
+    }
     if as_json:
         print(json.dumps(listed, indent=2, ensure_ascii=False))
         return

@@ -59,7 +59,7 @@ def analyze(
     report: Maybe[Path] = None,
     everything: Annotated[Flag, arg(name="all")] = False,
     as_json: Annotated[Flag, arg(name="json")] = False,
-    options: Annotated[NetworkOptions, arg(name="")],
+    options: Annotated[NetworkOptions, arg(name="")],  # pyright: ignore[reportInvalidTypeForm]
 ) -> None:
     """Reverse-engineer a network: a run folder, or a file of anybody's in a layout that is known.
 

@@ -52,11 +52,12 @@ def _options(name: str, *configs: type[Config], default: str) -> Any:
             if field not in APART and info.annotation not in kinds.setdefault(field, []):
                 kinds[field].append(info.annotation)
     types = {field: _as_option(kinds[field], meanings.get(field, ""), default) for field in kinds}
-    return TypedDict(name, types, total=False)
+    make: Any = TypedDict  # no checker reads fields that are only known when this runs
+    return make(name, types, total=False)
 
 
-TrainOptions = _options("TrainOptions", TrainConfig, *NETWORKS, default="(default: the recipe's)")
-NetworkOptions = _options("NetworkOptions", *NETWORKS, default="(default: from the file)")
+TrainOptions: Any = _options("TrainOptions", TrainConfig, *NETWORKS, default="(default: the recipe's)")
+NetworkOptions: Any = _options("NetworkOptions", *NETWORKS, default="(default: from the file)")
 
 
 def training_from(

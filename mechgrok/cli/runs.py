@@ -51,7 +51,7 @@ def train(
     device: Maybe[str] = None,
     report: Maybe[Path] = None,
     quiet: Flag = False,
-    options: Annotated[TrainOptions, arg(name="")],
+    options: Annotated[TrainOptions, arg(name="")],  # pyright: ignore[reportInvalidTypeForm]
 ) -> int | None:
     """Train a network on one operation and analyse it.
 

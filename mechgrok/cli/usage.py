@@ -89,7 +89,7 @@ def options(command: Command) -> Iterator[Option]:
             for field, hint in get_type_hints(kind, include_extras=True).items():
                 of_field, about = get_args(hint)
                 yield Option(_forms(field, of_field is bool), _values(of_field), about.help or "")
-        elif Positional[int].__metadata__[0] in metadata:
+        elif get_args(Positional[int])[1] in metadata:
             metavar = next(m.metavar for m in metadata if getattr(m, "metavar", None))
             yield Option((metavar,), "", meanings[name])
         else:
