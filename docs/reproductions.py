@@ -20,7 +20,8 @@ HEAD = """\
 paper's. It prints the published numbers beside the measured ones, the distance between them as a share of
 the published one, and exits with 0 only if every row with bounds lies within them. `mechgrok reproduce --list` shows
 them all. Stopped by Ctrl-C, the same command goes on; `--out FOLDER` keeps the trainings for good. Bounds are
-ours: they say within what we call the result reproduced. A row without a published number is one that the source states in words. Costs are estimates for two cores
+ours: they say within what we call the result reproduced. A row without a published number is one that
+the source states in words. Costs are estimates for two cores
 that do nothing else; while outcomes were recorded, they did. Mistakes in sources are on [a page of their
 own](published-mistakes.md).
 """
