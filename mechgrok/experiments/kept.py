@@ -37,7 +37,7 @@ def folder_for(name: str, *what: Any) -> Path | None:
     >>> from pathlib import Path
     >>> with kept_in(Path("runs")):
     ...     folder_for("x/y mod 97", {"lr": 0.1}, 0).as_posix()
-    'runs/x_y_mod_97-c82d68fd'
+    'runs/x_y_mod_97-7b46151e'
     """
     kept = place()
     if kept is None:
