@@ -9,16 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mechgrok.experiments.reproduction import Reproduction, recorded_outcome, reproductions
+from mechgrok.experiments.reproduction import Reproduction, Row, recorded_outcome, reproductions
 
+ROW = ("quantity", "published", "measured", "low", "high")
 PAGE = Path(__file__).with_name("reproductions.md")
 HEAD = """\
 # Reproductions
 
 `mechgrok reproduce NAME` runs a published result again, at a size that fits two cores, or with `--full` at the
-paper's. It prints the published numbers beside the measured ones, and exits with 0 only if every row lies within
-its bounds. `mechgrok reproduce --list` shows them all. Bounds are ours: they say within what we call the result
-reproduced. A row without a published number is one that the source states in words. Costs are estimates for two cores
+paper's. It prints the published numbers beside the measured ones, the distance between them as a share of
+the published one, and exits with 0 only if every row with bounds lies within them. `mechgrok reproduce --list` shows
+them all. Stopped by Ctrl-C, the same command goes on; `--out FOLDER` keeps the trainings for good. Bounds are
+ours: they say within what we call the result reproduced. A row without a published number is one that
+the source states in words. Costs are estimates for two cores
 that do nothing else; while outcomes were recorded, they did. Mistakes in sources are on [a page of their
 own](published-mistakes.md).
 """
@@ -42,13 +45,14 @@ def _table(record: dict[str, Any]) -> Iterator[str]:
     size = "the paper's size" if record["full"] else "the quick size"
     outcome = "holds" if record["holds"] else "does not hold"
     yield from (f"Recorded at {size}: **{outcome}**, after {record['seconds']:.0f} s.", "")
-    yield "| quantity | published | measured | bounds | |"
-    yield "|---|---|---|---|---|"
-    for row in record["rows"]:
-        measured = "never" if row["measured"] is None else _number(row["measured"])
-        bounds = f"{_number(row['low'])} .. {_number(row['high'])}"
-        verdict = "holds" if row["holds"] else "fails"
-        yield f"| {row['quantity']} | {_number(row['published'])} | {measured} | {bounds} | {verdict} |"
+    yield "| quantity | published | measured | distance | bounds | |"
+    yield "|---|---|---|---|---|---|"
+    for row in (Row(**{name: row[name] for name in ROW}) for row in record["rows"]):
+        measured = "never" if row.measured is None else _number(row.measured)
+        share = "" if row.distance is None else f"{row.distance:+.0%}"
+        bounds = f"{_number(row.low)} .. {_number(row.high)}" if row.bounded else ""
+        verdict = ("holds" if row.holds else "fails") if row.bounded else ""
+        yield f"| {row.quantity} | {_number(row.published)} | {measured} | {share} | {bounds} | {verdict} |"
     yield ""
 
 

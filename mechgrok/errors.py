@@ -3,8 +3,6 @@
 The classes also derive from the built-in that a caller would expect, so `except ValueError` works.
 """
 
-from collections.abc import Iterable
-
 
 class MechgrokError(Exception):
     """Base of every error raised on purpose: its text says what was given, what is allowed, the way out."""
@@ -34,8 +32,6 @@ class NoGroupError(TaskError, UndefinedMetricError):
     """The task sits in no group: what is measured in the basis of one, such as key frequencies, has no value."""
 
 
-MOST = 900
-"""Characters of an error that lists names."""
 LONGEST = 120
 """Characters of a value in an error."""
 
@@ -65,17 +61,3 @@ def shown(value: object) -> str:
         return text
     size = f" of {len(value)}" if isinstance(value, list | tuple | dict | set | frozenset) else ""
     return f"a {kind}{size}"
-
-
-def unknown_name(what: str, name: object, known: Iterable[str], also: str = "") -> ConfigError:
-    """The error for a name that is not among the known ones, with those that it may have been meant for.
-
-    >>> unknown_name("recipe", "fst", ["fast", "nanda"])
-    ConfigError("unknown recipe 'fst'; did you mean fast? Known: fast, nanda")
-    """
-    from difflib import get_close_matches
-
-    known = list(known)
-    near = get_close_matches(name, known, n=3, cutoff=0.5) if isinstance(name, str) else []
-    question = f"did you mean {' or '.join(near)}? " if near else ""
-    return ConfigError(f"unknown {what} {shown(name)}; {question}Known: {', '.join(known)}{also}"[:MOST])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mechgrok.errors import CheckpointError
+from mechgrok.spelling import unknown
 
 INDEX = "index.json"
 FOLDERS = (Path(__file__).parent / "checkpoints", Path(__file__).parents[1] / "checkpoints")
@@ -49,7 +50,7 @@ def verify_shipped(name: str) -> None:
     """
     path = find_shipped(name)
     if path is None:
-        raise CheckpointError(f"no shipped run is called {name!r}; there are: {', '.join(shipped_runs())}")
+        raise CheckpointError(unknown("shipped run", name, shipped_runs()))
     for file, expected in shipped_runs()[name]["files"].items():
         if not (path / file).is_file():
             raise CheckpointError(f"{path / file} is missing; install mechgrok again")

@@ -1,6 +1,7 @@
 """The command line: what it prints, its exit codes, its help."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,7 @@ def planted(tmp_path):
     return file
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["demo"], ["train"], ["analyze"], ["report"], ["compare"], ["reproduce"]]
-)
+@pytest.mark.parametrize("command", [[], *([name] for name in cli.COMMANDS)])
 def test_help_explains_every_command(command, capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.main([*command, "--help"])
@@ -44,18 +43,56 @@ def test_the_version(capsys):
     assert capsys.readouterr().out == f"mechgrok {mg.__version__}\n"
 
 
-def test_wrong_usage_exits_with_2(capsys):
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        (["trian", "add", "7"], "did you mean train?"),
+        (["train", "add", "7", "--stpes", "3", "--out", "x"], "--stpes; did you mean --steps"),
+        (["train", "add", "7", "--no-naive-los", "--out", "x"], "did you mean --no-naive-loss"),
+        (["train", "add", "7", "--ot", "x"], "did you mean --out"),
+        (["train", "add", "7.5", "--out", "x"], "7.5"),
+        (["train", "add", "7", "--out", "x", "--act-fn", "reul"], "reul"),
+        (["--versoin"], "unknown option"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_was_meant(command, meant, capsys):
     with pytest.raises(SystemExit) as exit_:
-        cli.main(["train", "add", "7", "--stpes", "3", "--out", "x"])
+        cli.main(command)
     assert exit_.value.code == 2
-    assert "stpes" in capsys.readouterr().err
+    assert meant in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        (["analyze", "add112"], "did you mean add113"),
+        (["train", "ad", "7", "--out", "x"], "Did you mean add?"),
+        (["train", "add", "7", "--out", "x", "--recipe", "fst"], "did you mean fast?"),
+        (["reproduce", "nanda2023-mainlin"], "did you mean nanda2023-mainline"),
+        (["measures", "clock59", "--out", "x.csv", "--only", "los_test"], "did you mean loss_test"),
+    ],
+)
+def test_misspelt_names_are_met_with_the_closest(command, meant, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(command) == 1
+    assert meant in " ".join(capsys.readouterr().err.split())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_analyze_prints_numbers_and_verdict(planted, capsys):
     assert cli.main(["analyze", str(planted)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "key_frequencies │ 2, 4" in printed
+    assert "Keys │ 2, 4 │ found in the logits" in printed
+    assert "Logits explained │ 100.00%" in printed
+    assert "key_frequencies" not in printed
     assert "The network computes a+b" in printed
+
+
+def test_all_numbers_have_their_names_and_units(planted, capsys):
+    assert cli.main(["analyze", str(planted), "--all"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "key_frequencies │ 2, 4" in printed
+    assert re.search(r"excluded_loss_all_per_key\[2\] │ \S+ │ nats", printed)
 
 
 def test_analyze_as_json(planted, capsys):
@@ -173,6 +210,82 @@ def test_ctrl_c_exits_with_130(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("mechgrok.cli.runs.train_network", interrupt)
     assert cli.main([*TRAIN, "--out", str(tmp_path / "run")]) == 130
     assert "stopped at step 5" in capsys.readouterr().err
+
+
+def test_the_step_is_named_and_whether_the_run_is_finished(tmp_path, capsys):
+    out = str(tmp_path / "run")
+    assert cli.main([*TRAIN, "--checkpoint-every", "10", "--out", out]) == 0
+    err = " ".join(capsys.readouterr().err.split())
+    assert "Trained to step 20: the 20 steps that were asked for. It has not grokked" in err
+    assert cli.main(["analyze", out, "--step", "10"]) == 0
+    assert "Step 10 of 20: a checkpoint on the way." in capsys.readouterr().err
+    mg.load_run(out).checkpoint(20).unlink()
+    assert cli.main(["analyze", out]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert (
+        "Step 10 of 20; the newest checkpoint. The training is unfinished: it was to take up to 20 steps."
+        in told
+    )
+
+
+def test_nothing_held_back_is_said(tmp_path, capsys):
+    assert (
+        cli.main(["train", "add", "5", "--steps", "5", "--fraction", "1", "--out", str(tmp_path / "r")]) == 0
+    )
+    printed = capsys.readouterr()
+    assert "nothing was held back" in " ".join(printed.out.split())
+    assert "Nothing was held back to see whether it has grokked" in " ".join(printed.err.split())
+
+
+def test_the_network_in_a_file_is_described_by_options(tmp_path, planted, capsys, monkeypatch):
+    seen, model = {}, mg.load_model(planted)
+
+    def load(path, step, task, **options):
+        seen.update(options, task=task)
+        model.task = task or model.task
+        return model
+
+    monkeypatch.setattr("mechgrok.loading.load_model", load)
+    known = ["--task", "add", "--p", "11", "--sequence", "a", "b", "--n-heads", "4", "--act-fn", "relu"]
+    names = ["--rename", "x=W_E", "--key", "model", "--attention-dir", "causal"]
+    assert cli.main(["analyze", str(planted), *known, *names]) == 0
+    assert seen["rename"] == {"x": "W_E"}
+    assert seen["key"] == "model"
+    assert seen["config"].model_fields_set == {"n_heads", "act_fn", "attention_dir"}
+    assert seen["task"].sequence == ("a", "b")
+    seen.clear()
+    assert cli.main(["analyze", str(planted)]) == 0
+    assert seen == {"task": None}, "what is not given is not passed on"
+
+
+def test_several_seeds(tmp_path, capsys):
+    assert cli.main([*TRAIN, "--seeds", "0,1", "--out", str(tmp_path), "--quiet"]) == 0
+    assert "fast-seed1" in capsys.readouterr().out
+    assert mg.load_run(tmp_path / "fast-seed0").steps[-1] == 20
+    assert cli.main([*TRAIN, "--seeds", "0;1", "--out", str(tmp_path)]) == 1
+    assert "--seeds takes whole numbers" in capsys.readouterr().err
+
+
+def test_quiet_and_progress(tmp_path, capsys):
+    assert cli.main([*TRAIN, "--out", str(tmp_path / "a"), "--quiet"]) == 0
+    assert "step 10/20" not in capsys.readouterr().err
+    assert cli.main([*TRAIN, "--out", str(tmp_path / "b")]) == 0
+    assert "step 10/20" in capsys.readouterr().err
+
+
+def test_too_little_memory_is_found_before_the_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("mechgrok.training.memory.memory_free", lambda: 2**30)
+    assert cli.main(["train", "add", "499", "--out", str(tmp_path / "run")]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "takes about 3.6 GiB of memory, and 1.0 GiB are free" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_with_brackets_are_no_markup(tmp_path, capsys):
+    group = mg.Group("[/bold]", mg.cyclic_group(5).table)
+    run = mg.train(mg.group_task(group), steps=2, model=mg.ModelConfig(d_model=8), out=tmp_path / "run")
+    assert cli.main(["analyze", str(run.path)]) == 0
+    assert "[/bold]" in capsys.readouterr().out
 
 
 @pytest.mark.slow

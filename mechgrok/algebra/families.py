@@ -130,7 +130,7 @@ def direct_product(first: Group, second: Group) -> Group:
     return Group(name, first.table[x][:, x] * n + second.table[y][:, y])
 
 
-_FAMILIES: dict[str, Callable[[int], Group]] = {
+FAMILIES: dict[str, Callable[[int], Group]] = {
     "S": symmetric_group,
     "A": alternating_group,
     "D": dihedral_group,
@@ -150,7 +150,7 @@ def named_group(name: str) -> Group:
     Group(D4, order 8)
     """
     factors = [re.fullmatch(r"([SADZCU])(\d{1,6})", part) for part in str(name).split("x")]
-    groups = [_FAMILIES[match[1]](int(match[2])) for match in factors if match]
+    groups = [FAMILIES[match[1]](int(match[2])) for match in factors if match]
     if len(groups) < len(factors):
         raise TaskError(
             f"unknown group {shown(name)}; allowed are S, A, D, Z and U (units) with a number, such as S5, A5, "

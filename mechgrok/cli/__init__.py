@@ -1,49 +1,92 @@
-"""The command line: train, analyse, report, compare, reproduce, and the demonstration."""
+"""The command line: train, analyse, report, compare, list, export, reproduce, and the demonstration.
+
+Commands are declared in modules that import next to nothing; what a command works with is imported in its body, after
+its arguments were understood. So help and wrong usage come at once.
+"""
 
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import tyro
 from rich.console import Console
 from rich.markup import escape
 
 from mechgrok import __version__
+from mechgrok.cli.exports import figures, measures
+from mechgrok.cli.light import open_by_name
+from mechgrok.cli.listing import list_names
 from mechgrok.cli.networks import analyze, compare, report
 from mechgrok.cli.reproductions import reproduce, with_value_for_json
 from mechgrok.cli.runs import demo, train
+from mechgrok.cli.usage import UsageError, check_options, overview
 from mechgrok.errors import MechgrokError
+from mechgrok.spelling import unknown
 
-FAILED, INTERRUPTED = 1, 130
-COMMANDS = {
+FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo,
     "train": train,
     "analyze": analyze,
     "report": report,
     "compare": compare,
+    "measures": measures,
+    "figures": figures,
+    "list": list_names,
     "reproduce": reproduce,
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; exit code 0, 1 for an explained error, 2 for wrong usage, 130 for Ctrl-C."""
+    """Run a command; exit code 0, 1 for an explained error, 130 for Ctrl-C.
+
+    Raises:
+        SystemExit: with 2 for wrong usage, with 0 after help.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments == ["--version"]:
-        print(f"mechgrok {__version__}")
-        return 0
     try:
-        code = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS,
-            prog="mechgrok",
-            description="Mechanistic interpretability of grokking. `mechgrok --version` tells the version.",
-            args=with_value_for_json(arguments),
-        )
+        return _run(arguments)
+    except UsageError as error:
+        _say_error(str(error))
+        raise SystemExit(WRONG_USAGE) from None
     except MechgrokError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        _say_error(str(error))
         return FAILED
     except BrokenPipeError:  # whoever reads our output has enough of it, as `| head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt as interrupt:
-        Console(stderr=True).print(escape(str(interrupt)) or "interrupted", highlight=False)
+        how = str(interrupt).replace("the same call", "the same command") or "interrupted"
+        Console(stderr=True).print(escape(how), highlight=False, soft_wrap=True)
         return INTERRUPTED
+
+
+def _run(arguments: list[str]) -> int:
+    name, *rest = arguments or ["--help"]
+    if name == "--version":
+        print(f"mechgrok {__version__}")
+        return 0
+    if name in ("-h", "--help"):
+        print(overview(COMMANDS))
+        raise SystemExit(0)
+    if name not in COMMANDS:
+        raise UsageError(unknown("option" if name.startswith("-") else "command", name, COMMANDS))
+    command = COMMANDS[name]
+    rest = [
+        piece.replace("--model.", "--", 1) for piece in rest
+    ]  # as the fields are called in a configuration
+    check_options(name, command, rest)
+    open_by_name()
+    prog = f"mechgrok {name}"
+    code = tyro.cli(
+        command,
+        prog=prog,
+        args=with_value_for_json(name, rest),
+        config=(tyro.conf.DisallowNone,),
+    )
     return code or 0
+
+
+def _say_error(text: str) -> None:
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(text)}", highlight=False, soft_wrap=True)

@@ -1,28 +1,69 @@
 """What the commands print, and how they write pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from mechgrok.analysis.summary import Summary
 from mechgrok.errors import ConfigError
-from mechgrok.storage import check_writable
+from mechgrok.wording import number, percent
+
+if TYPE_CHECKING:
+    from mechgrok.analysis.summary import Summary
+    from mechgrok.runs import Run
+    from mechgrok.tasks import Split
 
 
-def print_summary(summary: Summary) -> None:
-    """All numbers under their names, then the verdict."""
-    table = Table(title=f"{summary.task}: {summary.layout}", title_justify="left", show_header=False)
-    for name, value in summary.values.items():
-        table.add_row(name, _cell(value))
+def print_summary(summary: "Summary", *, everything: bool = False) -> None:
+    """The numbers at the top of a report, or all of them, then the verdict."""
+    from mechgrok.analysis.headlines import headlines
+
+    title = escape(f"{summary.task}: {summary.layout}")
+    if everything:
+        table = Table("name", "value", "unit", title=title, title_justify="left")
+        for row in _all_values(summary.values):
+            table.add_row(*map(escape, row))
+    else:
+        table = Table(title=title, title_justify="left", show_header=False)
+        for row in headlines(summary, "undetermined"):
+            table.add_row(*map(escape, row))
     console = Console()
     console.print(table)
-    console.print(f"\n{summary.verdict}", highlight=False)
+    console.print(f"\n{escape(summary.verdict)}", highlight=False)
+    if not everything:
+        console.print(
+            "\nAll numbers under their names: --all, or as JSON: --json. A page with figures: --report FILE.",
+            style="dim", highlight=False,
+        )  # fmt: skip
 
 
-def check_report(file: Path | None, option: str = "--report") -> None:
+def which_step(run: "Run", step: int | None) -> str:
+    """Which checkpoint of a run is looked at, and whether the training has come to its end."""
+    from mechgrok.training.settling import finished
+
+    steps, history = run.steps, run.history
+    chosen = steps[-1] if step is None and steps else step
+    last = max([*steps, *(int(row["step"] or 0) for row in history)], default=0)
+    newest = "the newest checkpoint" if steps and chosen == steps[-1] else "a checkpoint on the way"
+    if finished(run):
+        return f"Step {chosen} of {last}: {newest if chosen != last else 'the last checkpoint'}."
+    most = run.config.train.steps
+    return (
+        f"Step {chosen} of {last}; {newest}. The training is unfinished: it was to take up to {most} steps."
+    )
+
+
+def nothing_held_back(split: "Split | None") -> str | None:
+    """What an accuracy is worth where all inputs were trained on; None where some were held back."""
+    if split is None or bool(split.test.any()):
+        return None
+    return "All inputs were trained on: nothing was held back to test whether the network generalises."
+
+
+def check_report(file: Path | None, option: str = "--report", example: str = "report.html") -> None:
     """Before the work, not after it.
 
     Raises:
@@ -32,24 +73,46 @@ def check_report(file: Path | None, option: str = "--report") -> None:
     if file is None:
         return
     if file.is_dir() or not file.suffix:
-        raise ConfigError(f"{option} needs a file to write, such as {file / 'report.html'}; got {file}")
+        raise ConfigError(f"{option} needs a file to write, such as {file / example}; got {file}")
+    from mechgrok.storage import check_writable
+
     check_writable(file)
 
 
 def write_and_tell(file: Path, write: Callable[[], object]) -> None:
     """Write a page and say where it is, beside the output of the command."""
-    console = Console(stderr=True)
-    with console.status("Drawing the figures"):
+    with Console(stderr=True).status("Drawing the figures"):
         write()
-    console.print(f"\nReport: {file.resolve()}", highlight=False, soft_wrap=True, markup=False)
+    tell("Report", file)
 
 
-def _cell(value: Any) -> str:
-    match value:
-        case float():
-            return f"{value:.6g}"
-        case dict():
-            return "  ".join(f"{key}: {_cell(item)}" for key, item in value.items())
-        case list():
-            return ", ".join(map(str, value))
+def tell(what: str, place: Path) -> None:
+    """Say where something was written, beside the output of the command."""
+    say(f"\n{what}: {place.resolve()}")
+
+
+def say(text: str) -> None:
+    """A line beside the output of the command."""
+    Console(stderr=True).print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def _all_values(values: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Name, value and unit; what has a value for each key has a row for each."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            for key, item in value.items():
+                yield f"{name}[{key}]", _cell(name, item), _unit(name)
+        else:
+            yield name, _cell(name, value), _unit(name)
+
+
+def _unit(name: str) -> str:
+    return "nats" if "loss" in name else ""
+
+
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return percent(value) if name.startswith("accuracy") else number(value)
     return str(value)

@@ -1,21 +1,28 @@
 """Commands that train: `demo` and `train`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
-from tyro.conf import Positional
+from rich.markup import escape
+from rich.table import Table
+from tyro.conf import Positional, arg
 
-from mechgrok.analysis.summary import summarize
-from mechgrok.cli.printing import check_report, print_summary, write_and_tell
+from mechgrok.cli.options import TrainOptions, training_from
+from mechgrok.cli.printing import check_report, nothing_held_back, print_summary, say, write_and_tell
 from mechgrok.cli.tasks import named_task
-from mechgrok.report import write_report
-from mechgrok.runs import Run
-from mechgrok.tasks import modular_task
-from mechgrok.training.trainer import train as train_network
+from mechgrok.cli.usage import Flag, Maybe
+from mechgrok.config import TrainConfig
+from mechgrok.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mechgrok.runs import Run
+    from mechgrok.tasks import Task
+
+FAILED = 1
 
 
-def demo(out: Path = Path("demo"), seed: int = 0, p: int = 113) -> None:
+def demo(*, out: Path = Path("demo"), seed: int = 0, p: int = 113, quiet: Flag = False) -> None:
     """Train a network on a+b mod p until it groks, reverse-engineer it, and write a report.
 
     Prints the verdict in plain words and writes OUT/report.html, which opens in any browser. Run again,
@@ -25,62 +32,145 @@ def demo(out: Path = Path("demo"), seed: int = 0, p: int = 113) -> None:
         out: folder for the run and the report.
         seed: seed of the initial weights and of the split.
         p: the modulus.
+        quiet: show no progress.
     """
-    run = train_network(modular_task("add", p), "fast", seed=seed, out=out / "run")
-    _tell(run, out / "report.html")
+    task = named_task("add", p)
+    run = train_network(task, training_from("fast", None, {}), seed=seed, out=out / "run", progress=not quiet)
+    _tell(run, None, out / "report.html")
 
 
 def train(
-    operation: Positional[str],
-    p: Positional[int | None] = None,
+    operation: Annotated[Positional[str], arg(metavar="OPERATION")],
+    p: Annotated[Positional[int | None], arg(metavar="[P]", help_behavior_hint="(optional)")] = None,
     *,
     out: Path,
-    recipe: str = "fast",
-    seed: int = 0,
-    steps: int | None = None,
-    fraction: float | None = None,
-    lr: float | None = None,
-    weight_decay: float | None = None,
-    checkpoint_every: int | None = None,
-    report: Path | None = None,
-) -> None:
+    recipe: Maybe[str] = None,
+    config: Maybe[Path] = None,
+    seed: Maybe[int] = None,
+    seeds: Maybe[str] = None,
+    device: Maybe[str] = None,
+    report: Maybe[Path] = None,
+    quiet: Flag = False,
+    options: Annotated[TrainOptions, arg(name="")],  # pyright: ignore[reportInvalidTypeForm]
+) -> int | None:
     """Train a network on one operation and analyse it.
 
-    The same command with the same folder goes on with an interrupted run.
+    The same command with the same folder goes on with an interrupted run. Every field of a configuration is an
+    option; in a file for --config those of the network are below `model`.
 
     Args:
         operation: add, sub, mul, div, an expression such as "x^2+x*y+y^2", or a group such as S5, D7 or Z2xS3.
         p: the modulus of an operation; by default 113.
-        out: folder for the run.
-        recipe: configuration to start from: fast, nanda, pizza, clock, alpha, alpha-prime, beta, gamma, delta,
-            furuta, power or chughtai.
-        seed: seed of the initial weights and of the split.
-        steps: the most steps to take; by default the recipe's.
-        fraction: share of the inputs to train on.
-        lr: learning rate.
-        weight_decay: decoupled weight decay.
-        checkpoint_every: steps between checkpoints.
+        out: folder for the run; of several seeds, for a folder of each.
+        recipe: configuration to start from, by default fast; `mechgrok list recipes` shows all.
+        config: file of JSON, YAML or TOML with fields that differ from the recipe's; options differ from both.
+        seed: seed of the initial weights and of the split; by default 0.
+        seeds: several seeds, such as 0,1,2, each trained in a process of its own.
+        device: where to train, such as cuda; by default the CPU.
         report: also write an HTML page with a slider through the checkpoints to this file.
+        quiet: show no progress.
     """
     check_report(report)
-    options = {
-        "fraction": fraction,
-        "lr": lr,
-        "weight_decay": weight_decay,
-        "checkpoint_every": checkpoint_every,
-    }
-    changes: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    several = None if seeds is None else _as_seeds(seeds)
+    if several and (seed is not None or report is not None):
+        raise ConfigError(
+            f"--seeds trains several networks; leave out {'--seed' if seed is not None else '--report'}"
+        )
+    settings = training_from(recipe, config, options)
     task = named_task(operation, p, default=113)
     _ = task.frame  # a task that has no group to be analysed in is an error now, not after the training
-    _tell(train_network(task, recipe, seed=seed, steps=steps, out=out, **changes), report)
+    _estimate(task, settings)
+    if several:
+        return _train_several(task, settings, several, out, device, progress=not quiet)
+    run = train_network(task, settings, seed=seed or 0, out=out, device=device, progress=not quiet)
+    _tell(run, options.get("steps"), report)
+    return None
 
 
-def _tell(run: Run, report: Path | None) -> None:
+def train_network(task: "Task", config: TrainConfig, **options: Any) -> "Run":
+    """`mechgrok.train`, imported when there is something to train."""
+    from mechgrok.training.trainer import train
+
+    return train(task, config, **options)
+
+
+def _as_seeds(text: str) -> list[int]:
+    try:
+        return [int(piece) for piece in text.split(",")]
+    except ValueError:
+        raise ConfigError(
+            f"--seeds takes whole numbers with commas between them, such as 0,1,2; got {text!r}"
+        ) from None
+
+
+def _estimate(task: "Task", config: TrainConfig) -> None:
+    from mechgrok.training.memory import LARGE, check_memory, in_gib, training_memory
+
+    needed = training_memory(task, config)
+    check_memory(f"training on {task.name}", needed)
+    if needed > LARGE:
+        say(f"Training on {task.name} takes about {in_gib(needed)} of memory.")
+
+
+def _train_several(
+    task: "Task", config: TrainConfig, seeds: list[int], out: Path, device: str | None, *, progress: bool
+) -> int | None:
+    """Train each seed and print how they ended; exit code 1 if one failed."""
+    from mechgrok.training.many import train_many
+
+    members = train_many(task, config, seeds=seeds, out=out, device=device, progress=progress)
+    table = Table("run", "steps", "train accuracy", "test accuracy", "test loss (nats)", title_justify="left")
+    for member in members:
+        if member.run is None:
+            table.add_row(escape(member.name), escape(f"failed: {member.error}"))
+            continue
+        row = member.run.history[-1]
+        table.add_row(
+            escape(member.name), str(row["step"]), *(_share(row[f"accuracy_{on}"]) for on in ("train", "test")),
+            "-" if row["loss_test"] is None else f"{row['loss_test']:.3g}",
+        )  # fmt: skip
+    Console().print(table)
+    return FAILED if any(member.run is None for member in members) else None
+
+
+def _share(accuracy: float | None) -> str:
+    return "-" if accuracy is None else f"{accuracy:.1%}"
+
+
+def _tell(run: "Run", asked: int | None, report: Path | None) -> None:
     """How the training ended and what came out of it, with a page if one is asked for."""
-    last, most = run.steps[-1], run.config.train.steps
-    how = "the last of its recipe" if last >= most else "grokked and settled"
-    Console(stderr=True).print(f"Trained to step {last}: {how}.", highlight=False)
+    from mechgrok.analysis.summary import summarize
+    from mechgrok.training.memory import analysis_memory, check_memory
+
+    say(_how_it_ended(run, asked))
+    check_memory(
+        f"the training is finished; its analysis, {run.task.name},",
+        analysis_memory(run.task, run.config.train.model),
+    )
     summary = summarize(run.grid(), run.split)
     print_summary(summary)
+    untested = nothing_held_back(run.split)
+    if untested:
+        Console().print(f"\n{untested}", highlight=False)
     if report is not None:
+        from mechgrok.report import write_report
+
         write_and_tell(report, lambda: write_report(report, run, summary))
+
+
+def _how_it_ended(run: "Run", asked: int | None) -> str:
+    """The last step, why it was the last, and whether the network has grokked by then."""
+    last, accuracy = run.steps[-1], run.history[-1]["accuracy_test"]
+    if last < run.config.train.steps:
+        return f"Trained to step {last}: grokked and settled."
+    why = f"the {last} steps that were asked for" if asked is not None else "the last of its recipe"
+    if accuracy is None:
+        grokked = "Nothing was held back to see whether it has grokked."
+    elif accuracy >= 0.99:
+        grokked = f"It has grokked: {accuracy:.1%} of the test inputs are right."
+    else:
+        grokked = (
+            f"It has not grokked: {accuracy:.1%} of the test inputs are right. "
+            f"--steps {2 * last} goes on from here."
+        )
+    return f"Trained to step {last}: {why}. {grokked}"

@@ -7,10 +7,10 @@ from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.analysis.losses import excluded_loss, full_loss, restricted_loss
 from mechgrok.analysis.representations import representation_measures
 from mechgrok.config import MLPConfig
-from mechgrok.experiments.reproduction import Row, reproduction
+from mechgrok.experiments.reproduction import Row
+from mechgrok.experiments.trainings import train
 from mechgrok.tasks import sn_task
 from mechgrok.training.recipes import find_recipe
-from mechgrok.training.trainer import train
 
 SETUP = find_recipe("chughtai").replace(
     recipe="chughtai-mlp",
@@ -38,22 +38,6 @@ PUBLISHED = {
 QUICK = SETUP.replace(lr=1e-2, warmup=10, fraction=0.6, steps=2000, checkpoint_every=2000)
 
 
-@reproduction(
-    "chughtai2023-s5",
-    source="Chughtai et al. 2023, sections 5 and 6 and the authors' released networks",
-    claim=(
-        "A network that composes permutations of five does it by the characters of a few irreps, of which the "
-        "seed decides the rest but the sign is nearly always one."
-    ),
-    cost="6 minutes",
-    deviations=(
-        "The quick size has ten times the learning rate and 60% of the pairs (the fraction of the authors' "
-        "transformers) for 2,000 steps instead of 250,000, and two seeds of four.",
-        "The published numbers are those of the authors' seed 2, which other seeds differ from.",
-        "A key irrep has at least 1% of the strongest one's power; the authors' rule, a similarity above 0.005, takes "
-        "up traces of others in a network that was trained for less long.",
-    ),
-)
 def composition(full: bool) -> Iterator[Row]:
     """Train their feed-forward network on S5 and measure what the paper measures."""
     for seed in range(1, 5 if full else 3):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from joblib import Parallel, cpu_count, delayed
@@ -12,13 +13,14 @@ from mechgrok.analysis.curves import first_step
 from mechgrok.analysis.losses import accuracy
 from mechgrok.analysis.spectrum import Matrix, fourier_coefficient_ratio, fourier_frequency_density
 from mechgrok.config import TrainConfig
+from mechgrok.experiments.kept import kept_in, place
 from mechgrok.experiments.milestones import best_accuracy
-from mechgrok.experiments.reproduction import Row, reproduction
+from mechgrok.experiments.reproduction import Row
+from mechgrok.experiments.trainings import train
 from mechgrok.runs import HistoryRow, Run
 from mechgrok.tasks import MixedTask, Task, mixed_task, modular_task
 from mechgrok.training.processes import one_thread
 from mechgrok.training.recipes import find_recipe
-from mechgrok.training.trainer import train
 
 P = 97
 SEEDS = (1, 2)
@@ -30,13 +32,6 @@ FULL = find_recipe("furuta").replace(checkpoint_every=10_000)
 QUICK = FULL.replace(lr=1e-2, warmup=10, steps=2000, eval_every=25, checkpoint_every=100)
 GENTLE = QUICK.replace(lr=3e-3)
 """For trainings that ten times the paper's learning rate keeps from settling."""
-DEVIATIONS = (
-    "The quick size has a higher learning rate than the paper's 1e-3, and a warm-up of 10 steps.",
-    "Two seeds, where the paper has three; every row has to hold for each.",
-    "From which accuracy the paper ticks we do not know; here it is 95%. The highest that it prints instead is 92%.",
-    "In networks of one operation its token is always the same; the paper has one for each elementary operation.",
-    "Operands run over 0..96, as the paper says; its code lets them run over 0..101.",
-)
 
 Measure = Callable[[int, bool], list[Row]]
 """Trains with a seed, at the paper's size if the second argument is true, and gives its rows."""
@@ -44,14 +39,14 @@ Measure = Callable[[int, bool], list[Row]]
 
 def _each_seed(measure: Measure, full: bool) -> Iterator[Row]:
     """The rows of every seed, measured in a process each."""
-    calls = (delayed(_on_one_thread)(measure, seed, full) for seed in SEEDS)
+    calls = (delayed(_on_one_thread)(measure, seed, full, place()) for seed in SEEDS)
     measured: Any = Parallel(n_jobs=cpu_count(), return_as="generator")(calls)
     for rows in measured:
         yield from rows
 
 
-def _on_one_thread(measure: Measure, seed: int, full: bool) -> list[Row]:
-    with one_thread():
+def _on_one_thread(measure: Measure, seed: int, full: bool, kept: Path | None) -> list[Row]:
+    with one_thread(), kept_in(kept):
         return measure(seed, full)
 
 
@@ -104,24 +99,6 @@ SLOW = {"a-b": 4000}
 that of a+b of step 10,000."""
 
 
-@reproduction(
-    "furuta2024-operations",
-    source="Furuta et al. 2024, sections 4 and 5 and the tables of test accuracies",
-    claim=(
-        "At 30% of the pairs sums of powers and what factorises grok, polynomials with a cross term do not; the "
-        "embedding of a sum is sparse and balanced, that of a product dense in the basis of addition."
-    ),
-    cost="12 minutes",
-    deviations=(
-        *DEVIATIONS,
-        "a-b has 4,000 steps at the quick size, which it needs; the others have 2,000. One network of (a+b)^2 comes to "
-        "rest at 96% there: with a bound of 99% this protocol would not hold.",
-        "The paper's dense spectrum of a product is that of the wrong basis: in the characters it is as sparse as that "
-        "of a sum.",
-        "That the FCR of a product falls is an accident of few keys: a character is an even or an odd function of the "
-        "residue, and only where all keys are of one kind are cosines or sines missing. The row has no bounds.",
-    ),
-)
 def operations(full: bool) -> Iterator[Row]:
     """Train every operation, and follow the spectra of a sum, of a product and of one that does not grok."""
     yield from _each_seed(_operations, full)
@@ -208,25 +185,6 @@ FROM_SCRATCH = {"2a+b": 0.031, "(a-b)^2": 1.0}
 """Best test accuracy without a part taken over, as in `AT_30_PERCENT`."""
 
 
-@reproduction(
-    "furuta2024-transfer",
-    source="Furuta et al. 2024, section on pre-grokked models and the table of smallest fractions",
-    claim=(
-        "A frozen embedding, or a frozen body, from a network that grokked lets an operation grok on less data than "
-        "from scratch where the two belong together, and keeps it from grokking where they do not."
-    ),
-    cost="10 minutes",
-    deviations=(
-        *DEVIATIONS,
-        "Networks around a frozen body have a learning rate of 3e-3 at the quick size, the others one of 1e-2, at "
-        "which a frozen body does not come to rest. With it 2a+b comes to 98% or 99%, and not further.",
-        "(a-b)^2 from scratch has 5,000 steps at 3e-3 at the quick size: at 1e-2 the two networks came to rest at 79% "
-        "and 86%, and at 3e-3 they had 88% and 98% after 3,000 steps. With a part of another network it has 2,000; the "
-        "best of these four is then at 34% and gains 3% in 500 steps.",
-        "Not reproduced, with one network each at the quick size: ab+b with PG-T of a+b has 31% after 1,500 steps, and "
-        "with PG-E of a*b at 40% of the pairs 14% after 2,000, where the table has them grok.",
-    ),
-)
 def transfer(full: bool) -> Iterator[Row]:
     """Four cells of the table at 30% of the data, two that grok and two that do not, and the same from scratch."""
     yield from _each_seed(_transfer, full)
@@ -254,18 +212,6 @@ TOGETHER = ("add", "sub", "mul")
 QUICK_TOGETHER = GENTLE.replace(stop_test_loss=0.1)
 
 
-@reproduction(
-    "furuta2024-cogrokking",
-    source="Furuta et al. 2024, section on co-grokking",
-    claim="One network groks a+b, a-b and a*b together, but needs more of the data than for each alone.",
-    cost="12 minutes",
-    deviations=(
-        *DEVIATIONS,
-        "The loss is the mean over all inputs, in the paper the sum of the means of the operations: three times as "
-        "much, which AdamW does not notice.",
-        "That each alone groks at 30% is a row of furuta2024-operations.",
-    ),
-)
 def cogrokking(full: bool) -> Iterator[Row]:
     """The elementary operations in one network, at the fraction that suffices for each alone and at more."""
     yield from _each_seed(_cogrokking, full)

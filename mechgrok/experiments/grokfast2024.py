@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from mechgrok.analysis.curves import first_step
 from mechgrok.config import ModelConfig, TrainConfig
-from mechgrok.experiments.reproduction import Row, reproduction
+from mechgrok.experiments.reproduction import Row
+from mechgrok.experiments.trainings import train
 from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
-from mechgrok.training.trainer import train
 
 SETUP = TrainConfig(
     recipe="grokfast",
@@ -34,18 +34,6 @@ def _step_of_95(seed: int, **changes: object) -> int | float | None:
     return first_step(run.history, "accuracy_test", at_least=0.95)
 
 
-@reproduction(
-    "grokfast2024",
-    source="Lee et al. 2024, section 4 (algorithmic data) and the released code",
-    claim="Amplifying the slow part of the gradients brings generalisation forward more than tenfold.",
-    cost="10 minutes",
-    deviations=(
-        "The task is a/b mod 97; the authors' code has x*y with y != 0, the same table with b inverted.",
-        "Initial weights are TransformerLens's, not torch's default, and the network is pre-LayerNorm.",
-        "The baseline runs for 5,000 steps at the quick size and is compared with that bound if it needs more.",
-        "As in the paper, the accelerated runs have a little weight decay and the baseline has none.",
-    ),
-)
 def acceleration(full: bool) -> Iterator[Row]:
     """Steps to 95% test accuracy with and without the filters."""
     budget = 100_000 if full else 5000

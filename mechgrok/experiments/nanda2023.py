@@ -7,10 +7,10 @@ from mechgrok.analysis.curves import first_step
 from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.analysis.losses import excluded_loss, full_loss, restricted_loss
 from mechgrok.experiments.milestones import median_step
-from mechgrok.experiments.reproduction import Row, reproduction
+from mechgrok.experiments.reproduction import Row
+from mechgrok.experiments.trainings import train
 from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
-from mechgrok.training.trainer import train
 
 P = 113
 CHANCE = 4.727  # ln 113
@@ -25,16 +25,6 @@ def _run(fraction: float, seed: int, steps: int) -> Run:
     )  # fmt: skip
 
 
-@reproduction(
-    "nanda2023-mainline",
-    source="Nanda et al. 2023, section 5 and the authors' published runs",
-    claim="Addition mod 113 on 30% of the pairs is memorised early, grokked late, and then done by a few frequencies.",
-    cost="15 minutes",
-    deviations=(
-        "Runs end at a test loss of 3e-6, as those of the authors' sweep over fractions did.",
-        "The steps are compared with the authors' sweep run at 30%, whose curve they published.",
-    ),
-)
 def mainline(full: bool) -> Iterator[Row]:
     """Train with the paper's recipe over seeds (3, or 5 at full size) and take the networks apart."""
     runs = [_run(0.3, seed, 40_000) for seed in range(5 if full else 3)]
@@ -53,13 +43,6 @@ def mainline(full: bool) -> Iterator[Row]:
         yield Row(f"excluded loss on train inputs (nats), seed {seed}", None, excluded, CHANCE)
 
 
-@reproduction(
-    "nanda2023-fractions",
-    source="Nanda et al. 2023, appendix on the amount of data, and the authors' published runs",
-    claim="The more data, the earlier the network generalises; at 80% there is no delay left.",
-    cost="10 minutes",
-    deviations=("One seed for each fraction at the quick size, three at full size.",),
-)
 def fractions(full: bool) -> Iterator[Row]:
     """Steps to a test loss below 1e-2 for four fractions of the data."""
     measured: dict[float, float | None] = {}

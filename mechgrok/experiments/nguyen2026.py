@@ -11,11 +11,11 @@ from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
 from mechgrok.analysis.losses import excluded_loss, restricted_loss
 from mechgrok.analysis.neurons import PURITY, neuron_frequencies
 from mechgrok.analysis.spectrum import frequency_norms, gini
-from mechgrok.experiments.reproduction import Row, reproduction
+from mechgrok.experiments.reproduction import Row
+from mechgrok.experiments.trainings import train
 from mechgrok.models.protocol import token_embedding
 from mechgrok.runs import Run
 from mechgrok.tasks import Task, group_task, modular_task
-from mechgrok.training.trainer import train
 
 P = 113
 PUBLISHED = {
@@ -46,22 +46,6 @@ def _tuned(grid: ActivationGrid, share: float) -> float:
     return neuron_frequencies(grid, threshold=share).decided.double().mean().item()
 
 
-@reproduction(
-    "nguyen2026-discrete-log",
-    source="Nguyen 2026, abstract; further numbers as replications report them",
-    claim=(
-        "A network that multiplies mod 113 is dense in the basis of addition and sparse in that of the "
-        "multiplicative characters: a clock on discrete logarithms."
-    ),
-    cost="5 minutes",
-    deviations=(
-        "The quick size trains with ten times the learning rate for 2000 steps, one seed; the full size with the "
-        "paper's recipe.",
-        "A neuron is tuned if one frequency explains more than half of its variance; the source's rule is not known. "
-        "With the threshold of 0.85 that Nanda et al. have, the share is a row of its own, without bounds.",
-        "All pairs, those with a 0 among them, are trained besides the units; analyses leave the 0 out.",
-    ),
-)
 def discrete_log(full: bool) -> Iterator[Row]:
     """Train on the units, as the paper does, and on all residues, and compare the two bases."""
     studied = (("units", group_task(f"U{P}"), PUBLISHED), ("all residues", modular_task("mul", P), {}))

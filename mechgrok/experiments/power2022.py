@@ -7,7 +7,7 @@ from itertools import pairwise
 from mechgrok.config import TrainConfig
 from mechgrok.errors import MechgrokError
 from mechgrok.experiments.data_fraction import GENERALISED, DataFractionSweep, data_fraction_sweep
-from mechgrok.experiments.reproduction import Row, reproduction
+from mechgrok.experiments.reproduction import Row
 from mechgrok.tasks import Task, modular_task, sn_task
 from mechgrok.tasks.groups import GroupOperation
 from mechgrok.training.recipes import find_recipe
@@ -36,11 +36,6 @@ LITTLE = 0.3
 """Of the pairs, on which an operation that is symmetric in its operands is compared with one that is not."""
 S5_FRACTIONS = (0.35, 0.45, 0.6, 0.8)
 S5_SEEDS = (6, 7, 8, 9, 10)
-DEVIATIONS = (
-    "The quick size has the recipe `fast`: one layer, full batches, a learning rate of 1e-2. The full size has two "
-    "layers and batches of 512, as the paper, for 100,000 steps.",
-    "The settings of the quick size were chosen on the seeds 0 to 5, which are not among the recorded ones.",
-)
 
 
 def _sweep(
@@ -52,21 +47,6 @@ def _sweep(
     return sweep
 
 
-@reproduction(
-    "power2022-operations",
-    source="Power et al. 2022, section on the binary operations and the figure over fractions",
-    claim=(
-        "Networks generalise on most of twelve binary operations, on less data where the order of the operands does "
-        "not matter, and only memorise x^3+xy^2+y."
-    ),
-    cost="16 minutes",
-    deviations=(
-        *DEVIATIONS,
-        "The paper gives curves over the fraction of the data; each operation has one fraction here, and no bounds "
-        "where its threshold may be near.",
-        "Of the paper's symmetric operations one is compared with its counterpart, x+y with x-y.",
-    ),
-)
 def operations(full: bool) -> Iterator[Row]:
     """All twelve operations, and two of them on little data."""
     generalised = 0
@@ -122,17 +102,6 @@ def _symmetry(config: TrainConfig) -> Iterator[Row]:
         yield Row(f"x-y, {place}: how many times as late (at least)", None, ratio, 1.2)
 
 
-@reproduction(
-    "power2022-data-fraction",
-    source="Power et al. 2022, figure of the time to generalise over the fraction of data",
-    claim="The less data, the later a network generalises on S5, by a factor for each hundredth that is taken away.",
-    cost="13 minutes",
-    deviations=(
-        *DEVIATIONS,
-        "The paper's 1.4 to 1.5 times as many steps for each hundredth of data less are measured at 25% to 30%. Here "
-        "the fractions are larger, and of the factor it is only asked that it exceeds 1.",
-    ),
-)
 def data_fraction(full: bool) -> Iterator[Row]:
     """Steps to 99% test accuracy on the product in S5 for four fractions; medians over 5 seeds."""
     sweep = _sweep(sn_task("S5"), S5_FRACTIONS, S5_SEEDS, FULL if full else PATIENT)

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from mechgrok.analysis.curves import first_step
 from mechgrok.config import MLPConfig, TrainConfig
-from mechgrok.experiments.reproduction import Row, reproduction
+from mechgrok.experiments.reproduction import Row
+from mechgrok.experiments.trainings import train
 from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
-from mechgrok.training.trainer import train
 
 SETUP = TrainConfig(
     recipe="prieto",
@@ -30,21 +30,6 @@ def _run(seed: int, **changes: object) -> Run:
     return train(modular_task("add", 113), config, seed=seed, checkpoint_every=config.steps)
 
 
-@reproduction(
-    "prieto2025",
-    source="Prieto et al. 2025, sections 3 to 5",
-    claim=(
-        "Without weight decay, float32 cross-entropy stops by softmax collapse before it generalises; "
-        "a stable softmax, or gradients orthogonal to the weights, grok."
-    ),
-    cost="10 minutes",
-    deviations=(
-        "The source gives curves, not numbers: bounds follow from what the curves show.",
-        "OrthoGrad is given the 300 steps of the authors' command.",
-        "At the quick size StableMax learns from 70% of the pairs, one of the authors' fractions, where 8,000 steps "
-        "are enough. On 40% their command takes 80,000 to 100,000; we saw 1% test accuracy after 20,000.",
-    ),
-)
 def stability(full: bool) -> Iterator[Row]:
     """The same network under four losses and optimisers."""
     for seed in range(3 if full else 1):

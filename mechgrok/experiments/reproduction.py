@@ -4,27 +4,28 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from mechgrok.errors import ConfigError
+from mechgrok.experiments.kept import kept_in
+from mechgrok.spelling import unknown
 
 Number = int | float
 
 RECORDS = Path(__file__).parent / "records"
 """Outcomes that were recorded, one JSON file for each reproduction."""
-PROTOCOLS = (
-    "chughtai2023",
-    "furuta2024",
-    "grokfast2024",
-    "nanda2023",
-    "nguyen2026",
-    "power2022",
-    "prieto2025",
-    "zhong2023",
-)
-"""Modules of this package whose protocols are registered."""
+
+
+def distance(published: Number | None, measured: Number | None) -> float | None:
+    """The difference of two numbers as a share of the first; of 0 there is none but 0 itself.
+
+    >>> distance(4, 5), distance(0, 0), distance(0, 1), distance(None, 1)
+    (0.25, 0.0, None, None)
+    """
+    if published is None or measured is None or (published == 0 and measured != 0):
+        return None
+    return 0.0 if measured == published else (measured - published) / abs(published)
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,22 @@ class Row:
     high: Number | None = None
 
     @property
+    def distance(self) -> float | None:
+        """How far ours is from the published number, as a share of that; None where one of the two is missing.
+
+        >>> Row("steps", 200, 230).distance
+        0.15
+        """
+        return distance(self.published, self.measured)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a bound; a row without one tells a number and is no verdict."""
+        return self.low is not None or self.high is not None
+
+    @property
     def holds(self) -> bool:
-        """Whether the measured number lies within the bounds."""
+        """Whether the measured number lies within the bounds, as every number does where there are none."""
         if self.measured is None:
             return False
         return (self.low is None or self.measured >= self.low) and (
@@ -71,8 +86,8 @@ class Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether every row holds."""
-        return all(row.holds for row in self.rows)
+        """Whether every row with bounds lies within them."""
+        return all(row.holds for row in self.rows if row.bounded)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -104,19 +119,20 @@ class Reproduction:
 
 
 _REGISTRY: dict[str, Reproduction] = {}
+"""What others have registered, beside the catalogue."""
 
 
 def reproduction(
     name: str, *, source: str, claim: str, cost: str, deviations: Iterable[str] = ()
 ) -> Callable[[Protocol], Protocol]:
-    """Register a protocol under a name; used as a decorator.
+    """Register a protocol of your own under a name; used as a decorator.
 
     Raises:
         ConfigError: the name is taken.
     """
 
     def register(protocol: Protocol) -> Protocol:
-        if name in _REGISTRY:
+        if name in reproductions():
             raise ConfigError(f"there already is a reproduction {name!r}")
         _REGISTRY[name] = Reproduction(name, source, claim, cost, tuple(deviations), protocol)
         return protocol
@@ -130,31 +146,34 @@ def reproductions() -> dict[str, Reproduction]:
     >>> "nanda2023-mainline" in reproductions()
     True
     """
-    for module in PROTOCOLS:
-        import_module(f"mechgrok.experiments.{module}")
-    return dict(sorted(_REGISTRY.items()))
+    from mechgrok.experiments.catalogue import CATALOGUE
+
+    return dict(sorted(({found.name: found for found in CATALOGUE} | _REGISTRY).items()))
 
 
 def find_reproduction(name: str) -> Reproduction:
     """The reproduction of a name.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none; the text has the closest names.
     """
     known = reproductions()
     if name not in known:
-        raise ConfigError(f"unknown reproduction {name!r}; allowed: {', '.join(known)}")
+        raise ConfigError(unknown("reproduction", name, known))
     return known[name]
 
 
-def run_reproduction(found: Reproduction, *, full: bool = False) -> Outcome:
+def run_reproduction(found: Reproduction, *, full: bool = False, out: str | Path | None = None) -> Outcome:
     """Run a reproduction and time it.
 
     Args:
         full: the paper's size.
+        out: folder for its trainings, from which the same call goes on: those that are finished there are opened, an
+            interrupted one continues. The time is then that of the last call. None keeps none of them.
     """
     started = time.monotonic()
-    rows = tuple(found.protocol(full))
+    with kept_in(None if out is None else Path(out)):
+        rows = tuple(found.protocol(full))
     return Outcome(found.name, found.source, full, round(time.monotonic() - started, 1), rows)
 
 

@@ -1,6 +1,7 @@
 """Zhong, Liu, Tegmark and Andreas 2023, The Clock and the Pizza (arXiv 2306.17844)."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from tempfile import TemporaryDirectory
@@ -17,7 +18,8 @@ from mechgrok.analysis.algorithms import (
     classify_algorithm,
 )
 from mechgrok.experiments.attention_rate import attention_rate_sweep
-from mechgrok.experiments.reproduction import Number, Row, reproduction
+from mechgrok.experiments.kept import folder_for
+from mechgrok.experiments.reproduction import Number, Row
 from mechgrok.tasks import modular_task
 from mechgrok.training.many import train_many
 
@@ -60,23 +62,6 @@ BOUNDS: dict[str, dict[Algorithm | None, Bounds]] = {
 }
 
 
-@reproduction(
-    "zhong2023-clock-pizza",
-    source="Zhong et al. 2023, sections 3 to 5, and the networks that the authors published",
-    claim=(
-        "Without attention the network adds by the pizza algorithm, with attention on the clock; of the linear "
-        "models, beta is a pizza and delta is none."
-    ),
-    cost="10 minutes",
-    deviations=(
-        "The quick size ends after 6000 of the 20,000 steps.",
-        "Each published number is that of one network; ours are of one new seed, or of five at the full size.",
-        f"Gradient symmetricity is taken over {TRIPLES} triples in place of the published 100.",
-        "Bounds are those by which the verdict counts a measure as a clock's or a pizza's. Those of distance "
-        "irrelevance overlap, because several pizzas together hide the distance: the paper's own line is at 0.6.",
-        "Circle fading is ours; the authors published none.",
-    ),
-)
 def clock_and_pizza(full: bool) -> Iterator[Row]:
     """Train Model A, Model B and the linear models, and judge each."""
     for recipe, seed, verdict in _judged(range(5 if full else 1), FULL if full else LONG_ENOUGH):
@@ -96,8 +81,9 @@ def _rows(published: Published, name: str, verdict: AlgorithmVerdict | None) -> 
 
 def _judged(seeds: range, changes: dict[str, Any]) -> Iterator[tuple[str, int, AlgorithmVerdict | None]]:
     """Recipe, seed and verdict of each network; no verdict where the training failed."""
-    with TemporaryDirectory(prefix="mechgrok-") as folder:
-        task = modular_task("add", P)
+    task = modular_task("add", P)
+    kept = folder_for(f"{task.name}-networks", list(NETWORKS), list(seeds), changes)
+    with TemporaryDirectory(prefix="mechgrok-") if kept is None else nullcontext(kept) as folder:
         members = train_many(task, list(NETWORKS), seeds=seeds, out=folder, progress=False, **changes)
         places = [(recipe, seed) for recipe in NETWORKS for seed in seeds]
         for place, member in zip(places, members, strict=True):
@@ -113,19 +99,6 @@ SYMMETRICITY_BOUNDS: dict[float, Bounds] = {
 }  # fmt: skip
 
 
-@reproduction(
-    "zhong2023-attention-rate",
-    source="Zhong et al. 2023, section 4.2 and the authors' published table of results",
-    claim="The share of pizzas falls from attention rate 0 to 1, with the change between 0.5 and 1 at width 128.",
-    cost="10 minutes",
-    deviations=(
-        "The quick size takes 1600 steps at a learning rate of 5e-3, the full size the published 20,000 at 1e-3.",
-        "The quick size has three seeds at five rates, the full size ten seeds; the authors drew rates at random for "
-        "thousands of networks.",
-        "The published means are over networks with circular embeddings alone, ours over all.",
-        "The paper draws its lines where one measure crosses a bound; the shares are those of our verdict.",
-    ),
-)
 def attention_rate(full: bool) -> Iterator[Row]:
     """Train at several attention rates and count the pizzas."""
     sweep = attention_rate_sweep(

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mechgrok.errors import ConfigError, shown, unknown_name
+from mechgrok.errors import ConfigError, shown
 from mechgrok.progress.snapshot import Snapshot
+from mechgrok.spelling import unknown
 
 Direction = Literal["up", "down"]
 
@@ -16,7 +17,7 @@ class Measures(dict[str, "Measure"]):
     def __getitem__(self, name: Any) -> "Measure":
         if isinstance(name, str) and name in self:
             return super().__getitem__(name)
-        raise unknown_name("measure", name, self)
+        raise ConfigError(unknown("measure", name, self))
 
 
 MEASURES = Measures()

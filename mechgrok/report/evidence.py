@@ -12,7 +12,8 @@ from mechgrok.errors import ActivationError, UndefinedMetricError
 from mechgrok.plots.ablations import ablation_effects, describe
 from mechgrok.plots.logits import key_evidence
 from mechgrok.plots.neurons import cluster_sizes
-from mechgrok.report.parts import Group, Panel, Section, Table, number, percent, plural
+from mechgrok.report.parts import Group, Panel, Section, Table, plural
+from mechgrok.wording import number, percent
 
 T = TypeVar("T")
 

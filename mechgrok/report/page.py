@@ -6,10 +6,10 @@ from pathlib import Path
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.analysis.algorithms import classify_algorithm
 from mechgrok.analysis.curves import History
+from mechgrok.analysis.headlines import headlines
 from mechgrok.analysis.summary import Summary, summarize
 from mechgrok.errors import ConfigError, shown
 from mechgrok.report.evidence import evidence_sections
-from mechgrok.report.header import headlines
 from mechgrok.report.html import Page, write_page
 from mechgrok.report.measures import measure
 from mechgrok.report.network import learning_curves, network_section

@@ -1,4 +1,4 @@
-"""What a page is made of: sections with groups of figures, tables, and how numbers are written for people."""
+"""What a page is made of: sections with groups of figures and tables."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ Shape = Literal["wide", "curve", "measure", "circle", "map", "square"]
 Table = tuple[tuple[str, ...], ...]
 POSITION = "position"
 """Name of the line that marks the shown checkpoint in a figure over steps."""
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LEGEND: dict[Shape, int] = {"measure": 44}
 """Pixels above a figure for its legend, where that may take two lines."""
 _HIDDEN = {"showticklabels": False, "ticks": "", "title": None, "showline": False, "showgrid": False}
@@ -141,26 +140,3 @@ def with_position(figure: go.Figure, step: int) -> go.Figure:
 def plural(what: str) -> str:
     """Of a word that names blocks of a basis."""
     return {"frequency": "frequencies", "irrep": "irreps"}.get(what, f"{what}s")
-
-
-def number(value: float) -> str:
-    """Three digits, for people.
-
-    >>> number(3.519e-7), number(18.0), number(0.029258), number(0.0)
-    ('3.52×10⁻⁷', '18.0', '0.0293', '0')
-    """
-    if value == 0:
-        return "0"
-    if 1e-3 <= abs(value) < 1e4:
-        return f"{value:#.3g}".removesuffix(".")
-    digits, exponent = f"{value:.2e}".split("e")
-    return f"{digits}×10{str(int(exponent)).translate(_SUPERSCRIPT)}"
-
-
-def percent(fraction: float) -> str:
-    """A fraction in percent, with a second decimal where it is close to all.
-
-    >>> percent(0.97477), percent(0.99941), percent(0.0)
-    ('97.5%', '99.94%', '0.0%')
-    """
-    return f"{fraction:.2%}" if fraction > 0.99 else f"{fraction:.1%}"

@@ -6,10 +6,11 @@ from mechgrok.activations import ActivationGrid
 from mechgrok.analysis.losses import accuracy, full_loss
 from mechgrok.analysis.summary import Summary
 from mechgrok.report.film import Film, choose_steps
-from mechgrok.report.parts import Checkpoints, number, percent
+from mechgrok.report.parts import Checkpoints
 from mechgrok.report.portrait import Picture, Portrait, choose_portrait, film_of, most_frames
 from mechgrok.runs import Run
 from mechgrok.tasks import Split
+from mechgrok.wording import number, percent
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def _through_a_pool(
     calls = (delayed(_train_one)(job, *arguments) for job in jobs if not stopped())
     # No more are handed out than are trained, so that those that have not begun can be held back.
     options: Any = {"return_as": "generator_unordered", "pre_dispatch": "n_jobs", "batch_size": 1}
-    outcomes: Any = Parallel(workers or cpu_count(), **options)(calls)
+    outcomes: Any = Parallel(min(workers or cpu_count(), len(jobs)), **options)(calls)
     yield from outcomes
 
 

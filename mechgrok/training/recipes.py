@@ -3,7 +3,8 @@
 from typing import Any
 
 from mechgrok.config import MLPConfig, ModelConfig, TrainConfig
-from mechgrok.errors import unknown_name
+from mechgrok.errors import ConfigError
+from mechgrok.spelling import unknown
 
 FAST = TrainConfig(
     recipe="fast",
@@ -115,7 +116,7 @@ class Recipes(dict[str, TrainConfig]):
     def __getitem__(self, name: Any) -> TrainConfig:
         if isinstance(name, str) and name in self:
             return super().__getitem__(name)
-        raise unknown_name("recipe", name, self, ", or a TrainConfig")
+        raise ConfigError(f"{unknown('recipe', name, self)}, or a TrainConfig")
 
 
 RECIPES = Recipes(
@@ -147,6 +148,4 @@ def find_recipe(recipe: str | TrainConfig) -> TrainConfig:
     """
     if isinstance(recipe, TrainConfig):
         return recipe
-    if not isinstance(recipe, str):
-        raise unknown_name("recipe", recipe, RECIPES, ", or a TrainConfig")
     return RECIPES[recipe]

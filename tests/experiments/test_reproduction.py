@@ -7,6 +7,8 @@ import pytest
 import mechgrok as mg
 from mechgrok import cli
 from mechgrok.experiments import reproduction as module
+from mechgrok.experiments import trainings
+from mechgrok.experiments.catalogue import CATALOGUE
 from mechgrok.experiments.milestones import median_step
 from mechgrok.experiments.reproduction import (
     Row,
@@ -15,12 +17,13 @@ from mechgrok.experiments.reproduction import (
     reproductions,
     run_reproduction,
 )
+from mechgrok.training.trainer import train as train_network
 
 
 @pytest.fixture
 def invented(monkeypatch):
     """A registered reproduction with one row of a given measured value."""
-    monkeypatch.setattr(module, "_REGISTRY", dict(reproductions()))
+    monkeypatch.setattr(module, "_REGISTRY", {})
     measured = {"value": 5.0}
 
     @reproduction("invented", source="Nobody 2000", claim="Five.", cost="nothing")
@@ -45,6 +48,60 @@ def test_a_row_holds_within_its_bounds(measured, low, high, holds):
     assert Row("quantity", 5, measured, low, high).holds is holds
 
 
+def test_a_row_without_bounds_is_a_number_and_no_verdict(capsys, monkeypatch):
+    monkeypatch.setattr(module, "_REGISTRY", {})
+
+    @reproduction("numbers", source="Nobody 2000", claim="Some [/bold] numbers.", cost="nothing")
+    def protocol(full):
+        yield Row("with", 4, 5.0, 4, 6)
+        yield Row("without [/bold]", 4, 5.0)
+
+    assert cli.main(["reproduce", "numbers"]) == 0
+    printed = capsys.readouterr().out
+    lines = {line.split("│")[1].strip(): line for line in printed.splitlines() if line.startswith("│")}
+    assert "holds" in lines["with"]
+    assert "+25%" in lines["with"]
+    assert "holds" not in lines["without [/bold]"]
+    assert ".." not in lines["without [/bold]"]
+
+
+def test_stopped_it_goes_on_and_nothing_finished_is_lost(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(module, "_REGISTRY", {})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    trained, stop = [], [True]
+    small = mg.TrainConfig(recipe="small", model=mg.ModelConfig(d_model=8), steps=5)
+
+    def note(task, config, *, seed, out, **options):
+        trained.append((seed, out, (out / "config.json").exists()))
+        return train_network(task, config, seed=seed, out=out, **options)
+
+    monkeypatch.setattr(trainings, "train_network", note)
+
+    @reproduction("two", source="Nobody 2000", claim="Two.", cost="nothing")
+    def protocol(full):
+        first = trainings.train(mg.modular_task("add", 5), small, progress=False)
+        if stop[0]:
+            raise KeyboardInterrupt
+        second = trainings.train(mg.modular_task("add", 5), small, seed=1, progress=False)
+        yield Row("steps", 10, first.steps[-1] + second.steps[-1], 10, 10)
+
+    assert cli.main(["reproduce", "two"]) == 130
+    told = " ".join(capsys.readouterr().err.split())
+    assert "the same command goes on with the trainings in" in told
+    stop[0] = False
+    assert cli.main(["reproduce", "two"]) == 0
+    assert [(seed, there) for seed, _, there in trained] == [(0, False), (0, True), (1, False)]
+    assert not list((tmp_path / "cache").rglob("config.json")), "the cache is for what is unfinished"
+    out = tmp_path / "kept"
+    assert cli.main(["reproduce", "two", "--out", str(out)]) == 0
+    assert len(list(out.glob("*/config.json"))) == 2
+
+
+@pytest.mark.parametrize("found", CATALOGUE, ids=lambda found: found.name)
+def test_every_protocol_of_the_catalogue_is_there(found):
+    assert callable(found.protocol.found)
+
+
 def test_an_outcome_holds_if_all_rows_do(invented):
     assert run_reproduction(find_reproduction("invented")).holds
     invented["value"] = 7.0
@@ -54,7 +111,7 @@ def test_an_outcome_holds_if_all_rows_do(invented):
 def test_names_are_unique_and_known(invented):
     with pytest.raises(mg.ConfigError, match="there already is a reproduction 'invented'"):
         reproduction("invented", source="", claim="", cost="")(lambda full: [])
-    with pytest.raises(mg.ConfigError, match=r"unknown reproduction 'x'; allowed: .*invented"):
+    with pytest.raises(mg.ConfigError, match=r"unknown reproduction .x.; allowed: .*invented"):
         find_reproduction("x")
 
 

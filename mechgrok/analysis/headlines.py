@@ -1,9 +1,9 @@
-"""The top of a report: the numbers that say what was learned and how sure that is."""
+"""The top of a report, and what the command line prints: the numbers that say what was learned and how sure that is."""
 
 from math import log
 
 from mechgrok.analysis.summary import Summary
-from mechgrok.report.parts import number, percent
+from mechgrok.wording import number, percent
 
 MOST_NAMED = 8
 """Keys that the headline names; more are counted."""

@@ -1,0 +1,42 @@
+"""Writes names.json, from which `mechgrok list` reads the names that are registered in modules that load torch.
+
+    python -m mechgrok.cli.names
+
+A test fails where the file is not what this would write.
+"""
+
+import json
+
+from mechgrok.algebra.families import FAMILIES
+from mechgrok.cli.listing import NAMES
+from mechgrok.models.layouts import LAYOUTS
+from mechgrok.progress import MEASURES
+from mechgrok.tasks.modular import NAMED
+
+
+def gathered() -> dict[str, dict[str, str]]:
+    """Names and descriptions by kind, from the registries."""
+    groups = {f"{letter}N": _summary(family.__doc__) for letter, family in FAMILIES.items()}
+    own = {name: made for name, made in MEASURES.items() if made.function.__module__.startswith("mechgrok.")}
+    return {
+        "operations": {
+            **{name: f"{formula} mod p" for name, formula in NAMED.items()},
+            "EXPRESSION": "any polynomial or quotient in a and b (or x and y), such as x^2+x*y+y^2",
+        },
+        "groups": {**groups, "GxH": "the direct product of two of them, such as Z2xS3"},
+        "measures": {name: f"{made.summary} ({made.unit})" for name, made in own.items()},
+        "layouts": {name: layout.what for name, layout in LAYOUTS.items()},
+    }
+
+
+def text() -> str:
+    """The text of the file."""
+    return json.dumps(gathered(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _summary(doc: str | None) -> str:
+    return (doc or "").strip().partition("\n")[0]
+
+
+if __name__ == "__main__":
+    NAMES.write_text(text(), encoding="utf-8")

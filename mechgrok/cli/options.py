@@ -1,0 +1,170 @@
+"""Options that are the fields of the configuration classes, and configurations that are read from a file.
+
+An option is named like its field, with dashes: `--lr`, `--d-model`. Fields of a network and of its training share one
+level, as no two have the same name; in a file the network's are below `model`, as in the configuration itself.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin
+
+from tyro.conf import arg
+
+from mechgrok.cli.usage import described
+from mechgrok.config import Config, MLPConfig, ModelConfig, NetworkConfig, TrainConfig
+from mechgrok.errors import ConfigError
+from mechgrok.spelling import unknown
+from mechgrok.training.recipes import find_recipe
+
+NETWORKS: tuple[type[ModelConfig], type[MLPConfig]] = get_args(NetworkConfig)
+APART = ("recipe", "model")
+"""Fields of a training that are no options: the recipe is where the command starts, the network has its own."""
+NONE = "none"
+"""How a choice says that there is nothing of the kind."""
+
+
+def _as_option(kinds: list[Any], meaning: str, default: str) -> Any:
+    """The type of an option for a field, which several classes may have with different types."""
+    kind = reduce(or_, kinds)
+    members = [m for m in get_args(kind) if m is not NoneType] if NoneType in get_args(kind) else []
+    if members:
+        kind = members[0]
+        if get_origin(kind) is Literal:
+            kind = Literal[(*get_args(kind), NONE)]  # pyright: ignore[reportInvalidTypeForm]
+    elif len(kinds) > 1 and all(get_origin(k) is Literal for k in kinds):
+        choices = dict.fromkeys(choice for k in kinds for choice in get_args(k))
+        kind = Literal[tuple(choices)]  # pyright: ignore[reportInvalidTypeForm]
+    return Annotated[kind, arg(help=meaning or None, help_behavior_hint=default)]
+
+
+def _options(name: str, *configs: type[Config], default: str) -> Any:
+    """A dictionary type with a key for every field; an option that is not given has no key."""
+    kinds: dict[str, list[Any]] = {}
+    meanings: dict[str, str] = {}
+    for config in configs:
+        meanings = described(config.__doc__ or "", "Attributes:") | meanings
+        for field, info in config.model_fields.items():
+            if field not in APART and info.annotation not in kinds.setdefault(field, []):
+                kinds[field].append(info.annotation)
+    types = {field: _as_option(kinds[field], meanings.get(field, ""), default) for field in kinds}
+    make: Any = TypedDict  # no checker reads fields that are only known when this runs
+    return make(name, types, total=False)
+
+
+TrainOptions: Any = _options("TrainOptions", TrainConfig, *NETWORKS, default="(default: the recipe's)")
+NetworkOptions: Any = _options("NetworkOptions", *NETWORKS, default="(default: from the file)")
+
+
+def training_from(
+    recipe: str | None, file: Path | None, options: Mapping[str, Any], default: str = "fast"
+) -> TrainConfig:
+    """A recipe, changed by a file of fields, changed by options.
+
+    Raises:
+        ConfigError: an unknown recipe or field, a value that is none of the field's, a file that cannot be read.
+    """
+    changes = {} if file is None else read_fields(file, TrainConfig)
+    start = find_recipe(recipe or changes.pop("recipe", default))
+    changes.pop("recipe", None)
+    network = _fields(changes.pop("model", {}), file)
+    network |= {name: value for name, value in options.items() if name not in TrainConfig.model_fields}
+    changes |= {name: value for name, value in options.items() if name in TrainConfig.model_fields}
+    if network:
+        changes["model"] = _changed(start.model, _without_none(network))
+    return start.replace(**_without_none(changes))
+
+
+def network_from(file: Path | None, options: Mapping[str, Any]) -> NetworkConfig | None:
+    """What the user knows about the network in a file; None for nothing.
+
+    Raises:
+        ConfigError: an unknown field, a value that is none of the field's, a file that cannot be read.
+    """
+    fields = _without_none(({} if file is None else read_fields(file, *NETWORKS)) | dict(options))
+    if not fields:
+        return None
+    kinds = {config.model_fields["kind"].default: config for config in NETWORKS}
+    fitting = [kind for kind, config in kinds.items() if fields.keys() <= config.model_fields.keys()]
+    config = kinds.get(fields.get("kind", (fitting or ["transformer"])[0]), ModelConfig)
+    return _made(config, fields)
+
+
+def read_fields(file: Path, *configs: type[Config]) -> dict[str, Any]:
+    """Fields of configurations from a file of JSON, YAML or TOML.
+
+    Raises:
+        ConfigError: no such file, another kind of file, text that does not parse, an unknown field.
+    """
+    readers = {".json": json.loads, ".toml": tomllib.loads, ".yaml": _yaml, ".yml": _yaml}
+    if file.suffix.lower() not in readers:
+        raise ConfigError(f"--config takes a file of {', '.join(readers)}; got {file}")
+    try:
+        values = readers[file.suffix.lower()](file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {file}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {file}: {str(error)[:300]}") from None
+    return _fields(values, file, *configs)
+
+
+def _fields(values: Any, file: Path | None, *configs: type[Config]) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{file} holds {str(values)[:60]!r} where fields with values belong")
+    known = dict.fromkeys(field for config in configs or NETWORKS for field in config.model_fields)
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"{file}: {unknown('field', name, known)}")
+    return dict(values)
+
+
+def _changed(base: NetworkConfig, fields: dict[str, Any]) -> NetworkConfig:
+    """The recipe's network with other fields; another kind of network starts from its defaults."""
+    if fields.get("kind", base.kind) == base.kind:
+        _check_kind(type(base), fields)
+        return base.replace(**fields)
+    other = next((config for config in NETWORKS if type(base) is not config), ModelConfig)
+    return _made(other, fields)
+
+
+def _made(config: type[NetworkConfig], fields: dict[str, Any]) -> NetworkConfig:
+    _check_kind(config, fields)
+    return config(**fields)
+
+
+def _check_kind(config: type[NetworkConfig], fields: Mapping[str, Any]) -> None:
+    strange = [name for name in fields if name not in config.model_fields]
+    if strange:
+        kind = config.model_fields["kind"].default
+        other = next(c for c in NETWORKS if c is not config).model_fields["kind"].default
+        raise ConfigError(
+            f"a network of the kind {kind} has no {', '.join(strange)}; --kind {other} takes the other kind of network"
+        )
+
+
+def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The word that stands for nothing, as nothing; but not where a field has the word itself as a choice."""
+    return {
+        name: None if value == NONE and name not in _HAVE_NONE else value for name, value in fields.items()
+    }
+
+
+def _yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+
+
+_HAVE_NONE = {
+    field
+    for config in (TrainConfig, *NETWORKS)
+    for field, info in config.model_fields.items()
+    if NONE in get_args(info.annotation)
+}

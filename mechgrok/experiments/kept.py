@@ -1,0 +1,54 @@
+"""Where the trainings of a reproduction are kept, so that a second call goes on where the first was stopped."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+_PLACE: ContextVar[Path | None] = ContextVar("place", default=None)
+
+
+@contextmanager
+def kept_in(place: Path | None) -> Iterator[None]:
+    """Within the context the trainings of protocols are kept in a folder, and gone on with; None keeps none."""
+    token = _PLACE.set(place)
+    try:
+        yield
+    finally:
+        _PLACE.reset(token)
+
+
+def place() -> Path | None:
+    """The folder of the present context, to be handed to another process."""
+    return _PLACE.get()
+
+
+def folder_for(name: str, *what: Any) -> Path | None:
+    """A folder of its own for a training, or for several; None where nothing is kept.
+
+    Args:
+        name: the beginning of the folder's name, for people.
+        what: all that the training follows from, as JSON values; the folder is another one if any of it is.
+
+    >>> from pathlib import Path
+    >>> with kept_in(Path("runs")):
+    ...     folder_for("x/y mod 97", {"lr": 0.1}, 0).as_posix()
+    'runs/x_y_mod_97-7b46151e'
+    """
+    kept = place()
+    if kept is None:
+        return None
+    text = json.dumps(what, sort_keys=True)
+    digest = hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
+    return kept / f"{re.sub(r'[^A-Za-z0-9.+-]+', '_', name)[:60]}-{digest}"
+
+
+def weights_digest(weights: Mapping[str, Any] | None) -> str | None:
+    """What stands for the weights that a training starts from."""
+    from mechgrok.storage import digest
+
+    return None if weights is None else digest(dict(weights))

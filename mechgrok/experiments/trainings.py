@@ -1,0 +1,29 @@
+"""How protocols train: as `mechgrok.train` does, in the folder of the reproduction."""
+
+from typing import Any
+
+from mechgrok.config import TrainConfig
+from mechgrok.experiments.kept import folder_for, weights_digest
+from mechgrok.runs import Run
+from mechgrok.tasks import Task
+from mechgrok.training.recipes import find_recipe
+from mechgrok.training.trainer import train as train_network
+
+
+def train(
+    task: Task,
+    recipe: str | TrainConfig,
+    *,
+    seed: int = 0,
+    progress: bool = True,
+    start: Any = None,
+    parts: tuple[str, ...] | None = None,
+    **changes: Any,
+) -> Run:
+    """Train a network, or go on with it where the reproduction keeps its trainings."""
+    config = find_recipe(recipe).replace(**changes)
+    begun = weights_digest(None if start is None else dict(start.named_parameters()))
+    out = folder_for(
+        f"{task.name}-{config.recipe}-seed{seed}", task.spec, config.to_json(), seed, begun, parts
+    )
+    return train_network(task, config, seed=seed, out=out, progress=progress, start=start, parts=parts)

@@ -1,0 +1,26 @@
+"""How numbers are written for people."""
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float) -> str:
+    """Three digits, for people.
+
+    >>> number(3.519e-7), number(18.0), number(0.029258), number(0.0)
+    ('3.52×10⁻⁷', '18.0', '0.0293', '0')
+    """
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e4:
+        return f"{value:#.3g}".removesuffix(".")
+    digits, exponent = f"{value:.2e}".split("e")
+    return f"{digits}×10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent, with a second decimal where it is close to all.
+
+    >>> percent(0.97477), percent(0.99941), percent(0.0)
+    ('97.5%', '99.94%', '0.0%')
+    """
+    return f"{fraction:.2%}" if fraction > 0.99 else f"{fraction:.1%}"

@@ -1,0 +1,85 @@
+"""Options are the fields of the configurations; files of fields are closed."""
+
+import json
+
+import pytest
+
+from mechgrok import ConfigError, MLPConfig, ModelConfig, TrainConfig
+from mechgrok.cli.options import APART, NetworkOptions, TrainOptions, network_from, training_from
+from mechgrok.training.recipes import RECIPES
+
+
+def test_every_field_is_an_option():
+    fields = [field for config in (TrainConfig, ModelConfig, MLPConfig) for field in config.model_fields]
+    assert set(TrainOptions.__annotations__) == set(fields) - set(APART)
+    assert set(NetworkOptions.__annotations__) == {*ModelConfig.model_fields, *MLPConfig.model_fields}
+
+
+def test_fields_of_training_and_network_have_different_names():
+    assert not TrainConfig.model_fields.keys() & {*ModelConfig.model_fields, *MLPConfig.model_fields}
+
+
+@pytest.mark.parametrize(
+    ("ending", "text"),
+    [
+        ("json", '{"recipe": "nanda", "lr": 0.5, "model": {"d_model": 32}}'),
+        ("yaml", "recipe: nanda\nlr: 0.5\nmodel:\n  d_model: 32\n"),
+        ("toml", 'recipe = "nanda"\nlr = 0.5\n[model]\nd_model = 32\n'),
+    ],
+)
+def test_options_before_the_file_before_the_recipe(ending, text, tmp_path):
+    file = tmp_path / f"fields.{ending}"
+    file.write_text(text, encoding="utf-8")
+    nanda = RECIPES["nanda"]
+    expected = nanda.replace(lr=0.5, model=nanda.model.replace(d_model=32))
+    assert training_from(None, file, {}) == expected
+    changed = training_from(None, file, {"lr": 0.25, "n_heads": 2})
+    assert changed == expected.replace(lr=0.25, model=expected.model.replace(n_heads=2))
+    assert training_from("fast", file, {}).recipe == "fast"
+
+
+def test_the_other_kind_of_network():
+    config = training_from("fast", None, {"kind": "mlp", "d_embed": 8})
+    assert config.model == MLPConfig(d_embed=8)
+    with pytest.raises(ConfigError, match="transformer has no d_embed; --kind mlp"):
+        training_from("fast", None, {"d_embed": 8})
+
+
+def test_a_choice_of_nothing_is_not_the_word_none():
+    assert training_from("power", None, {"normalization": "none"}).model.normalization is None
+    assert training_from("fast", None, {"positions": "none"}).model.positions == "none"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.json", '{"lrr": 1}', r"unknown field 'lrr' \(did you mean lr\?\)"),
+        ("a.json", '{"model": {"d_modl": 1}}', r"unknown field 'd_modl' \(did you mean d_model"),
+        ("a.json", '{"lr": -1}', "lr: Input should be greater than 0, got -1"),
+        ("a.json", "[1]", "where fields with values belong"),
+        ("a.json", "{", "cannot read"),
+        ("a.yaml", "a: [", "cannot read"),
+        ("a.toml", "a = ", "cannot read"),
+        ("a.txt", "", "takes a file of .json"),
+    ],
+)
+def test_files_with_mistakes(name, text, message, tmp_path):
+    file = tmp_path / name
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        training_from(None, file, {})
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(ConfigError, match="there is no file"):
+        training_from(None, tmp_path / "no.json", {})
+
+
+def test_what_is_known_of_a_network(tmp_path):
+    file = tmp_path / "network.json"
+    file.write_text(json.dumps({"n_heads": 4}), encoding="utf-8")
+    assert network_from(None, {}) is None
+    known = network_from(file, {"act_fn": "gelu"})
+    assert known is not None
+    assert (type(known), known.model_fields_set) == (ModelConfig, {"n_heads", "act_fn"})
+    assert type(network_from(None, {"readout": "tied"})) is MLPConfig

@@ -1,0 +1,63 @@
+"""Estimates of memory, beside what a process takes, and the refusal of what does not fit."""
+
+import subprocess
+import sys
+
+import pytest
+
+import mechgrok as mg
+from mechgrok.training import memory
+
+CODE = """
+import resource, sys
+import mechgrok as mg
+from mechgrok.training.memory import analysis_memory, training_memory
+peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+task = mg.modular_task("add", 151)
+mg.train(mg.modular_task("add", 5), steps=1, progress=False)
+before = peak()
+run = mg.train(task, steps=1, progress=False)
+trained = peak() - before
+mg.summarize(run.grid(), run.split)
+print(trained / training_memory(task, run.config.train))
+print((peak() - before) / analysis_memory(task, run.config.train.model))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory has another unit elsewhere")
+def test_estimates_are_near_what_is_taken():
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], capture_output=True, text=True, check=True, timeout=200
+    )
+    training, analysis = map(float, done.stdout.split())
+    assert 0.4 < training < 1.2
+    assert 0.4 < analysis < 1.2
+
+
+def test_what_does_not_fit_is_refused_with_the_estimate(monkeypatch):
+    monkeypatch.setattr(memory, "memory_free", lambda: 2**30)
+    with pytest.raises(mg.ConfigError, match=r"training takes about 2.0 GiB of memory, and 1.0 GiB are free"):
+        memory.check_memory("training", 2**31)
+    memory.check_memory("training", 2**29)
+    monkeypatch.setattr(memory, "memory_free", lambda: None)
+    memory.check_memory("training", 2**50)
+
+
+def test_the_tightest_limit_counts(monkeypatch, tmp_path):
+    files = {
+        "most": "1000\n",
+        "taken": "400\n",
+        "meminfo": "MemTotal: 9 kB\nMemAvailable: 5 kB\n",
+        "none": "max\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_LIMITS", ((tmp_path / "most", tmp_path / "taken"),))
+    assert memory.memory_free() == 600
+    monkeypatch.setattr(
+        memory, "_LIMITS", ((tmp_path / "none", tmp_path / "taken"), (tmp_path / "x", tmp_path / "y"))
+    )
+    assert memory.memory_free() == 5 * 1024
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "x")
+    assert memory.memory_free() is None
