@@ -187,17 +187,30 @@ def _verdict(summary: Summary) -> str:
         )
     if not _used(summary):
         return (
-            f"The network computes {summary.answer} with {values['accuracy_all']:.2%} accuracy, but no block "
-            "of the task's basis stands out in its logits. Its algorithm is undetermined."
+            f"The network computes {summary.answer} with {values['accuracy_all']:.2%} accuracy{_untested(summary)}, "
+            f"but {_no_keys(summary)}. Its algorithm is undetermined."
         )
     return " ".join([_what(summary), *_clock(summary), _evidence(summary), *_killed(summary)])
 
 
-def _what(summary: Summary) -> str:
-    keys, share = ", ".join(map(str, _used(summary))), summary.values["logit_fve_class_centred"]
+def _no_keys(summary: Summary) -> str:
+    return "no key was given" if summary.keys.frequencies else f"has {summary.keys}"
+
+
+def _untested(summary: Summary) -> str:
+    """What an accuracy over all inputs does not show where all of them were trained on."""
+    trained_on_all = "accuracy_train" in summary.values and "accuracy_test" not in summary.values
     return (
-        f"The network computes {summary.answer} with {summary.values['accuracy_all']:.2%} accuracy, by the "
-        f"{_key_word(summary)} {keys}, which {_plural(summary, 'explain', 'explains')} {share:.1%} of its logits."
+        " on the inputs that it was trained on (nothing was held back to test it)" if trained_on_all else ""
+    )
+
+
+def _what(summary: Summary) -> str:
+    keys, values = ", ".join(map(str, _used(summary))), summary.values
+    return (
+        f"The network computes {summary.answer} with {values['accuracy_all']:.2%} accuracy{_untested(summary)}, "
+        f"by the {_key_word(summary)} {keys}, which {_plural(summary, 'explain', 'explains')} "
+        f"{values['logit_fve_class_centred']:.1%} of its logits."
     )
 
 

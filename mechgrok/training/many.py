@@ -75,12 +75,19 @@ def train_many(
             there; with `batched`, a recipe that cannot be batched, and why.
         KeyboardInterrupt: Ctrl-C.
     """
-    if isinstance(recipes, str | TrainConfig) or not isinstance(recipes, Sequence):
+    if isinstance(recipes, str | TrainConfig):
         recipes = [recipes]
+    if not isinstance(recipes, Sequence):
+        raise ConfigError(
+            f"recipes is the name of a recipe, a TrainConfig, or a list of these; got {type(recipes).__name__}"
+        )
     configs = [find_recipe(recipe).replace(**changes) for recipe in recipes]
     names = [config.recipe for config in configs]
     if len(set(names)) < len(names):
-        raise ConfigError(f"recipes need different names for their folders; got {', '.join(names)}")
+        raise ConfigError(
+            f"recipes need different names for their folders; got {', '.join(names)}. "
+            'config.replace(recipe="...") gives one of them another'
+        )
     if not isinstance(task, Task):
         raise ConfigError(f"train_many needs a task, as modular_task('add', 113) gives one; got {task!r}")
     seeds, device, folder = _as_seeds(seeds), find_device(device), as_folder(out)
