@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mechgrok.errors import ActivationError, TaskError, UndefinedMetricError
 from mechgrok.models.protocol import Hook, HookedModel, check_hook_names, neuron_hook, run_at_readout
+from mechgrok.readable import Readable
 from mechgrok.tasks import Task, modular_task
 
 CHUNK_BYTES = 64 * 2**20
@@ -22,7 +23,7 @@ INFERRED_OPERATIONS = ("add", "sub", "mul", "div")
 
 
 @dataclass(frozen=True, eq=False)
-class ActivationGrid:
+class ActivationGrid(Readable):
     """Activations over all inputs of a task, at the position where the answer is read.
 
     `grid[hook_name]` is a tensor [n_inputs, ...] on the CPU in the network's precision; rows are the

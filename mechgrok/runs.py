@@ -27,9 +27,10 @@ from torch import Tensor
 from mechgrok.activations import ActivationGrid, cache_grid
 from mechgrok.config import MLPConfig, RunConfig, TrainConfig
 from mechgrok.drawable import Drawable
-from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.errors import CheckpointError, ConfigError, MechgrokError
 from mechgrok.models.files import read_model, read_tensors, write_model
 from mechgrok.models.networks import Network
+from mechgrok.readable import Records
 from mechgrok.shipped import folder_or_shipped, shipped_runs
 from mechgrok.storage import digest, remove_partial, write_json, write_tensors, write_text
 from mechgrok.tasks import Split, SplitRule, Task, task_from_spec
@@ -66,7 +67,25 @@ class Run(Drawable):
     temporary: bool = False
 
     def __repr__(self) -> str:
-        return f"Run({self.path}: {self.config.train.recipe}, seed {self.config.seed})"
+        return f"Run({self.path}: {self._task_name}, {self.config.train.recipe}, seed {self.config.seed})"
+
+    def records(self) -> list[dict[str, Any]]:
+        """What was trained, how far it is, and its latest evaluation."""
+        facts: dict[str, Any] = {
+            "task": self._task_name,
+            "recipe": self.config.train.recipe,
+            "seed": self.config.seed,
+            "folder": self.path,
+            "checkpoints": len(self.steps),
+        }
+        return [{"name": k, "value": v} for k, v in {**facts, **(self.history or [{}])[-1]}.items()]
+
+    @property
+    def _task_name(self) -> str:
+        try:
+            return self.task.name
+        except MechgrokError:
+            return "unknown task"
 
     @cached_property
     def task(self) -> Task:
@@ -118,8 +137,10 @@ class Run(Drawable):
         return tuple(sorted(int(name[1]) for name in names if name))
 
     @property
-    def history(self) -> list[HistoryRow]:
+    def history(self) -> Records[HistoryRow]:
         """One row for each evaluation, by name: step, loss and accuracy on train and test, squared weights.
+
+        A list, with `.frame()` for pandas.
 
         Losses in nats; test values are None where everything was trained on.
 
@@ -129,7 +150,7 @@ class Run(Drawable):
         path = self.path / HISTORY
         # What follows the last end of a line is a row that was cut off, or nothing.
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-        return [_row(path, number, line) for number, line in enumerate(lines, 1)]
+        return Records(_row(path, number, line) for number, line in enumerate(lines, 1))
 
     def model(self, step: int | None = None) -> Network:
         """The network at a checkpoint, the newest for None.

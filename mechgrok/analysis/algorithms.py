@@ -15,6 +15,7 @@ from mechgrok.analysis.symmetricity import GradientSymmetricity, gradient_symmet
 from mechgrok.drawable import Drawable
 from mechgrok.errors import TaskError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
+from mechgrok.readable import Readable
 
 Algorithm = Literal["clock", "pizza", "hybrid", "undetermined"]
 Vote = Literal["clock", "pizza", "between", "silent"]
@@ -36,7 +37,7 @@ SAMPLE = 5000
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(Readable):
     """One measure and what it speaks for."""
 
     measure: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -64,6 +64,20 @@ class KeyFrequencies(Drawable):
     def __contains__(self, label: object) -> bool:
         return label in self.frequencies
 
+    def records(self) -> list[dict[str, Any]]:
+        """One row per block: its share, its alignment, and whether it is a candidate and a key."""
+        alignment = [None] * len(self.labels) if self.alignment is None else self.alignment.tolist()
+        return [
+            {
+                self.what: label,
+                "share": share,
+                "alignment": aligned,
+                "is_candidate": label in self.candidates,
+                "is_key": label in self.frequencies,
+            }
+            for label, share, aligned in zip(self.labels, self.power.tolist(), alignment, strict=True)
+        ]
+
     @property
     def explained(self) -> float:
         """Share of the power that the keys have together."""
@@ -86,11 +100,9 @@ class KeyFrequencies(Drawable):
         return f"the strongest {len(self.candidates)} candidates explain {explained:.1%} of the logits"
 
     def __str__(self) -> str:
-        plural = {"frequency": "frequencies"}.get(self.what, f"{self.what}s")
-        if not self.frequencies:
-            return f"no key {plural}: {self.reason}"
-        shares = ", ".join(f"{label} ({self.share(label):.1%})" for label in self.frequencies)
-        return f"key {plural} by {self.method}: {shares}"
+        if self.frequencies:
+            return repr(self)
+        return f"no key {'frequencies' if self.what == 'frequency' else f'{self.what}s'}: {self.reason}"
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{label}: {self.share(label):.1%}" for label in self.frequencies)

@@ -60,6 +60,13 @@ class Summary(Drawable):
     ablations: tuple[Ablation, ...]
     values: dict[str, Any]
 
+    def records(self) -> list[dict[str, Any]]:
+        """All numbers, one below the other."""
+        return [{"name": name, "value": value} for name, value in self.values.items()]
+
+    def __repr__(self) -> str:
+        return f"Summary({self.task}: {self.verdict})"
+
     @property
     def generalised(self) -> bool:
         """Whether the network gives the right answer almost everywhere."""

@@ -10,6 +10,7 @@ from transformer_lens.hook_points import HookPoint
 
 from mechgrok.config import MLPConfig
 from mechgrok.errors import ActivationError, ConfigError
+from mechgrok.models.description import Described
 from mechgrok.models.init import initialise_mlp
 from mechgrok.models.transformer import ACTIVATIONS, parameter
 
@@ -62,7 +63,7 @@ class Readout(nn.Module):
         self.hook_out = HookPoint()
 
 
-class HookedMLP(HookedRootModule):
+class HookedMLP(Described, HookedRootModule):
     """Embedding (or one-hot) and feed-forward network on two operands.
 
     Takes the tokens [a, b] and returns logits with a length of 1 in place of the positions, so that the

@@ -14,6 +14,7 @@ from transformer_lens.hook_points import HookPoint
 
 from mechgrok.config import Activation, ModelConfig
 from mechgrok.errors import ConfigError
+from mechgrok.models.description import Described
 from mechgrok.models.init import initialise
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -163,7 +164,7 @@ class Unembed(nn.Module):
         return self.hook_out(logits if self.b_U is None else logits + self.b_U)
 
 
-class HookedTransformer(HookedRootModule):
+class HookedTransformer(Described, HookedRootModule):
     """A transformer with TransformerLens's parameter names, shapes and hook names.
 
     Differs from the class of that name in TransformerLens up to 3.x by what the papers need: biases can

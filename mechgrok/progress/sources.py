@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mechgrok.activations import fit_task, infer_task
+from mechgrok.analysis.curves import History
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.loading import load_model
 from mechgrok.models.files import PICKLES
@@ -26,12 +27,15 @@ class Checkpoints:
         split: the inputs that were trained on, where that is known.
         steps: of the checkpoints, ascending.
         load: the network at one of these steps.
+        history: reads the evaluations during the training; none for files, or where another task or split is
+            asked about.
     """
 
     task: Task
     split: Split | None
     steps: tuple[int, ...]
     load: Callable[[int], Network]
+    history: Callable[[], History] = tuple
 
     def chosen(self, steps: Sequence[int] | None) -> tuple[int, ...]:
         """The steps asked for, in their order; all for None.
@@ -103,7 +107,8 @@ def numbered(files: Sequence[Path]) -> dict[int, Path]:
 def _of_run(run: Run, task: Task | None, split: Split | None) -> Checkpoints:
     if not run.steps:
         raise CheckpointError(f"{run.path} has no checkpoint yet")
-    return Checkpoints(task or run.task, split or run.split, run.steps, run.model)
+    history = (lambda: run.history) if task is None and split is None else tuple
+    return Checkpoints(task or run.task, split or run.split, run.steps, run.model, history)
 
 
 def _of_files(files: dict[int, Path], task: Task | None, split: Split | None) -> Checkpoints:

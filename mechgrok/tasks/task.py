@@ -12,6 +12,7 @@ from torch import Tensor
 from mechgrok.algebra import Basis
 from mechgrok.algebra.specs import basis_spec
 from mechgrok.errors import TaskError
+from mechgrok.readable import Readable
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.splits import Split, SplitRule, make_split
 
@@ -22,7 +23,7 @@ DEFAULT_SEQUENCE = ("a", "b", "=")
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Task(Readable):
     """A binary operation on n_symbols symbols with its full grid of inputs.
 
     Attributes:

@@ -303,7 +303,7 @@ def test_result_carries_the_evidence():
     assert found.explained == pytest.approx(1)
     assert repr(found) == "KeyFrequencies(2: 64.0%, 5: 36.0%; by logits)"
     assert "1% of the strongest and 25 times white noise, at least half of its block" in found.rule
-    assert str(found) == "key frequencies by logits: 2 (64.0%), 5 (36.0%)"
+    assert str(found) == repr(found)
     assert found.reason == ""
 
 
