@@ -119,13 +119,17 @@ def summarize(
         answer=grid.task.frame.answer,
         what=grid.task.frame.basis.what,
         logarithmic=grid.task.frame.is_logarithmic,
-        layout=getattr(grid.source, "layout", type(grid.source).__name__),
+        layout="logits without a network" if grid.source is None else _layout(grid.source),
         keys=found,
         neurons=neurons,
         fve=fve,
         ablations=_ablations(grid, labels),
         values=values,
     )
+
+
+def _layout(model: HookedModel) -> str:
+    return getattr(model, "layout", type(model).__name__)
 
 
 def _losses(grid: ActivationGrid, split: Split | None) -> dict[str, float]:

@@ -8,6 +8,7 @@ from mechgrok.analysis.curves import History
 from mechgrok.analysis.summary import Summary, summarize
 from mechgrok.errors import ConfigError
 from mechgrok.models.protocol import HookedModel
+from mechgrok.report.checkpoints import readable_steps
 from mechgrok.report.evidence import evidence_sections
 from mechgrok.report.header import headlines
 from mechgrok.report.html import Page, write_page
@@ -45,8 +46,9 @@ def write_report(
         The path.
 
     Raises:
-        ConfigError: a history for a run.
-        CheckpointError: the file cannot be written; a run without a checkpoint.
+        ConfigError: a history for a run; path and source swapped.
+        CheckpointError: the file cannot be written; a run without a checkpoint that opens. A damaged checkpoint
+            beside others is left out, and the page says so.
 
     >>> import tempfile
     >>> from mechgrok.models.constructed import cosine_network
@@ -55,6 +57,10 @@ def write_report(
     >>> "by the key frequency 2" in page
     True
     """
+    if not isinstance(path, str | Path) and isinstance(source, str | Path):
+        raise ConfigError(
+            f"the path comes first: write_report({str(source)!r}, ...), then the run or the network; they are swapped"
+        )
     if isinstance(source, Run):
         if history is not None:
             raise ConfigError(
@@ -67,11 +73,12 @@ def write_report(
 
 
 def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
-    grid = run.grid()
+    steps, warnings = readable_steps(run)
+    grid = run.grid(steps[-1])
     summary = summary or summarize(grid, run.split)
-    training = film_training(run, grid, summary)
+    training = film_training(run, grid, summary, steps)
     curves = learning_curves(run.history, grid.task.n_classes)
-    measures = measure(run, summary, training.checkpoints) if training.checkpoints else None
+    measures = measure(run, summary, training.checkpoints, steps) if training.checkpoints else None
     if measures:
         curves = measures.on(curves)
     network = network_section(grid, training.portrait, training.films, curves)
@@ -80,9 +87,10 @@ def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
     facts = (
         f"recipe {config.recipe}",
         f"seed {run.config.seed}",
-        f"trained on {run.split.train.double().mean().item():.0%} for {run.steps[-1]:,} steps",
+        f"trained on {run.split.train.double().mean().item():.0%} for {steps[-1]:,} steps",
     )
-    return _page(grid, summary, title, facts, moving, measures.checkpoints if measures else None)
+    shown = measures.checkpoints if measures else None
+    return _page(grid, summary, title, facts, moving, shown, warnings)
 
 
 def _page_of_network(
@@ -102,6 +110,7 @@ def _page(
     facts: tuple[str, ...],
     moving: tuple[Section, ...],
     checkpoints: Checkpoints | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> Page:
     verb = "How a network computes" if summary.generalised else "A network that learns"
     algorithm = classify_algorithm(grid)
@@ -114,4 +123,5 @@ def _page(
         sections=tuple(evidence_sections(grid, summary, algorithm)),
         moving=moving,
         checkpoints=checkpoints,
+        warnings=warnings,
     )

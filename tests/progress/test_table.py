@@ -185,7 +185,7 @@ def test_phases_take_missing_losses_from_the_run(tmp_path):
         for measures in (["loss_train", "loss_test"], ["loss_test", "restricted_loss"])
     )
     assert whole.history == ()
-    assert partly.phases.memorisation.start is not None
+    assert "ask for" not in str(partly.phases)
     assert [row["loss_train"] for row in partly._rows_with_losses()] == [
         row["loss_train"] for row in run.history
     ]
