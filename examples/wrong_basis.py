@@ -28,7 +28,7 @@ def main() -> None:
     additive = task.in_basis(mg.fourier_basis(task.n_symbols))
     for seen_as in (task, additive):
         keys = mg.find_key_frequencies(mg.grid_from_tensors(seen_as, logits))
-        print(f"{seen_as.frame.basis}: {len(keys)} key frequencies, {keys.explained:.0%} of the logits")
+        print(f"{seen_as.frame.basis}: {keys}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from mechgrok.models.protocol import (
     unknown_hook,
 )
 from mechgrok.opening import GridSource, Openable, is_run, open_network
+from mechgrok.readable import Readable
 from mechgrok.tasks import Task, modular_task
 
 CHUNK_BYTES = 64 * 2**20
@@ -37,7 +38,7 @@ INFERRED_OPERATIONS = ("add", "sub", "mul", "div")
 
 
 @dataclass(frozen=True, eq=False)
-class ActivationGrid:
+class ActivationGrid(Readable):
     """Activations over all inputs of a task, at the position where the answer is read.
 
     `grid[hook_name]` is a tensor [n_inputs, ...] on the CPU in the network's precision; rows are the

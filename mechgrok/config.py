@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mechgrok.errors import ConfigError
+from mechgrok.readable import Readable
 
 C = TypeVar("C", bound="Config")
 
 
-class Config(BaseModel):
+class Config(BaseModel, Readable):
     """Base of all configurations: frozen, closed, and with errors that name the field and the value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

@@ -9,9 +9,11 @@ nothing is imported before.
 from importlib import import_module
 from typing import Any
 
+from mechgrok.readable import Readable
 
-class Drawable:
-    """A result with a figure."""
+
+class Drawable(Readable):
+    """A result with a figure, and a table for notebooks."""
 
     __slots__ = ()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mechgrok.errors import CheckpointError
+from mechgrok.readable import Readable
 from mechgrok.spelling import unknown
 
 INDEX = "index.json"
@@ -13,7 +14,20 @@ FOLDERS = (Path(__file__).parent / "checkpoints", Path(__file__).parents[1] / "c
 """Where they lie when the package is installed, and in a clone."""
 
 
-def shipped_runs() -> dict[str, dict[str, Any]]:
+class Shipped(dict[str, dict[str, Any]], Readable):
+    """The shipped runs by name, which a notebook shows with their descriptions."""
+
+    def records(self) -> list[dict[str, Any]]:
+        return [{"name": name, "value": about["description"]} for name, about in self.items()]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {about['description']}" for name, about in self.items())
+
+    def _title(self) -> str:
+        return f"{len(self)} runs come with mechgrok"
+
+
+def shipped_runs() -> Shipped:
     """What comes with mechgrok: for each name its description, how it is made again, and what to expect of it.
 
     Returns:
@@ -25,7 +39,7 @@ def shipped_runs() -> dict[str, dict[str, Any]]:
     ['command', 'description', 'expected', 'files']
     """
     folder = _folder()
-    return {} if folder is None else json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    return Shipped() if folder is None else Shipped(json.loads((folder / INDEX).read_text(encoding="utf-8")))
 
 
 def find_shipped(name: str) -> Path | None:

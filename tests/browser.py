@@ -99,7 +99,7 @@ class Page:
     def _note(self, event: str, params: dict[str, Any]) -> None:
         if event == "Runtime.exceptionThrown":
             self.errors.append(json.dumps(params["exceptionDetails"])[:500])
-        elif event == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
+        elif event == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "log"):
             self.errors.append(json.dumps(params["args"])[:500])
         elif event == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.errors.append(params["entry"]["text"])

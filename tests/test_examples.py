@@ -12,7 +12,7 @@ PRINTED = {
     "compose_permutations": "KeyFrequencies(sign: 50.0%, standard: 50.0%; by logits)",
     "train_and_watch": "restricted",
     "which_frequencies": "logits     KeyFrequencies(4: 50.0%, 19: 50.0%; by logits)",
-    "wrong_basis": "FourierBasis(Z58): 1 key frequencies, 100% of the logits",
+    "wrong_basis": "FourierBasis(Z59): no key frequencies: the strongest 29 candidates explain",
 }
 
 

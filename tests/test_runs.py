@@ -225,4 +225,4 @@ def test_what_a_killed_process_left_half_written_is_removed(run):
 
 
 def test_a_run_is_shown_in_one_short_line():
-    assert re.fullmatch(r"Run\(.*mul113: fast, seed 0\)", repr(mg.load_run("mul113")))
+    assert re.fullmatch(r"Run\(.*mul113: mul113, fast, seed 0\)", repr(mg.load_run("mul113")))

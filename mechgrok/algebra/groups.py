@@ -10,6 +10,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from mechgrok.errors import TaskError
+from mechgrok.readable import Readable
 
 Table = Tensor | np.ndarray | Sequence[Sequence[int]]
 
@@ -18,7 +19,7 @@ MOST_ELEMENTS = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class Group(Readable):
     """A finite group on the elements 0..order-1.
 
     `table[x, y]` is the product x∘y, an int64 tensor of shape [order, order]. `Group(name, table)` trusts

@@ -14,6 +14,7 @@ from mechgrok.analysis.summary import EXPLAINED, GENERALISED
 from mechgrok.analysis.symmetricity import GradientSymmetricity, gradient_symmetricity
 from mechgrok.drawable import Drawable
 from mechgrok.errors import TaskError, UndefinedMetricError
+from mechgrok.readable import Readable
 
 Algorithm = Literal["clock", "pizza", "hybrid", "undetermined"]
 Vote = Literal["clock", "pizza", "between", "silent"]
@@ -35,7 +36,7 @@ SAMPLE = 5000
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(Readable):
     """One measure and what it speaks for."""
 
     measure: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,8 @@ OF_STRONGEST: dict[Method, float] = {"logits": 0.01, "neurons": 0.01, "embedding
 """A key has at least this fraction of the strongest block's share."""
 OF_NOISE = 25
 """Logits: a key has at least this many times the power that white noise would have along its direction."""
+ALIGNED = 0.5
+"""Logits: of what they hold in a key's block, at least this fraction lies along the direction of the answer."""
 MAJORITY = 0.5
 """Neurons: one speaks for a block that explains at least this fraction of its variance."""
 
@@ -37,6 +39,10 @@ class KeyFrequencies(Drawable):
             depends on the method.
         threshold: the share that a key needs.
         method, rule: how they were found, in a word and in a sentence.
+        candidates: labels of the blocks with that share. By logits a candidate is a key only if it is aligned.
+        alignment: [blocks], by logits: of what the logits hold in the block for single inputs, the fraction that
+            speaks for the answer; 0 where they hold nothing. None by other methods.
+        what: what a block is, "frequency" or "irrep".
     """
 
     frequencies: tuple[Label, ...]
@@ -45,6 +51,9 @@ class KeyFrequencies(Drawable):
     threshold: float
     method: Method
     rule: str
+    candidates: tuple[Label, ...] = ()
+    alignment: Float[Tensor, " blocks"] | None = None
+    what: str = "frequency"
 
     def __iter__(self) -> Iterator[Label]:
         return iter(self.frequencies)
@@ -55,6 +64,20 @@ class KeyFrequencies(Drawable):
     def __contains__(self, label: object) -> bool:
         return label in self.frequencies
 
+    def records(self) -> list[dict[str, Any]]:
+        """One row per block: its share, its alignment, and whether it is a candidate and a key."""
+        alignment = [None] * len(self.labels) if self.alignment is None else self.alignment.tolist()
+        return [
+            {
+                self.what: label,
+                "share": share,
+                "alignment": aligned,
+                "is_candidate": label in self.candidates,
+                "is_key": label in self.frequencies,
+            }
+            for label, share, aligned in zip(self.labels, self.power.tolist(), alignment, strict=True)
+        ]
+
     @property
     def explained(self) -> float:
         """Share of the power that the keys have together."""
@@ -64,9 +87,26 @@ class KeyFrequencies(Drawable):
         """Share of the power of one block."""
         return self.power[self.labels.index(label)].item()
 
+    @property
+    def reason(self) -> str:
+        """Why there is no key; empty where there are some."""
+        if self.frequencies:
+            return ""
+        if not self.candidates:
+            return f"no {self.what} stands out in the {self.method}"
+        explained = sum(self.share(label) for label in self.candidates)
+        if len(self.candidates) == 1:
+            return f"the only candidate explains {explained:.1%} of the logits"
+        return f"the strongest {len(self.candidates)} candidates explain {explained:.1%} of the logits"
+
+    def __str__(self) -> str:
+        if self.frequencies:
+            return repr(self)
+        return f"no key {'frequencies' if self.what == 'frequency' else f'{self.what}s'}: {self.reason}"
+
     def __repr__(self) -> str:
         shares = ", ".join(f"{label}: {self.share(label):.1%}" for label in self.frequencies)
-        return f"KeyFrequencies({shares or 'none'}; by {self.method})"
+        return f"KeyFrequencies({shares or f'none, {self.reason}'}; by {self.method})"
 
 
 def find_key_frequencies(source: Source, method: Method = "logits") -> KeyFrequencies:
@@ -85,10 +125,12 @@ def find_key_frequencies(source: Source, method: Method = "logits") -> KeyFreque
             "embedding": the share of the token embedding's variance over the tokens.
 
     Returns:
-        A block is a key if its share is at least 1% of the strongest block's (10% for the embedding); for
-        the logits it must also be 25 times what it would be if all that no block explains were white noise. No
-        key at all is a possible answer: nothing stands out. A flat spectrum, as a lookup table has it, makes every
-        block a key.
+        A block is a key if its share is at least 1% of the strongest block's (10% for the embedding). For the
+        logits two more conditions hold. The share must be 25 times what it would be if all that no block
+        explains were white noise. And at least half of what the logits of single inputs hold in the block must lie
+        along chi(a∘b∘c^-1): a circuit answers every input, whereas a memory of the train inputs
+        fills the block with whatever these inputs need. No key at all is a possible answer, with its
+        `reason`. A network that has only memorised has none, nor has a lookup table of up to half of the inputs.
 
     Raises:
         ConfigError: unknown method.
@@ -105,24 +147,53 @@ def find_key_frequencies(source: Source, method: Method = "logits") -> KeyFreque
     # For a tiny group noise covers all of the space, and a single block may be all that there is.
     floor = min(OF_NOISE * noise, 0.25)
     threshold = max(OF_STRONGEST[method] * shares.max().item(), floor, 1e-12)
-    keys = [label for label, share in zip(basis.labels, shares.tolist(), strict=True) if share >= threshold]
+    alignment = logit_alignment(grid) if method == "logits" else None
+    strong = shares >= threshold
+    aligned = torch.ones_like(strong) if alignment is None else alignment >= ALIGNED
     return KeyFrequencies(
-        frequencies=tuple(keys),
+        frequencies=_labels(basis.labels, strong & aligned),
         labels=basis.labels,
         power=shares,
         threshold=threshold,
         method=method,
         rule=f"share of {quantity} at least {OF_STRONGEST[method]:.0%} of the strongest"
-        + (f" and {OF_NOISE} times white noise" if method == "logits" else ""),
+        + (f" and {OF_NOISE} times white noise, at least half of its block" if method == "logits" else ""),
+        candidates=_labels(basis.labels, strong),
+        alignment=alignment,
+        what=basis.what,
     )
+
+
+def logit_alignment(grid: ActivationGrid) -> Float[Tensor, " blocks"]:
+    """For each block, how much of what the logits hold in it speaks for the answer, 0..1.
+
+    The logits of each input are a function of the class. The part of it in a block is a few numbers for each
+    input, on Z_p a cosine and a sine of w_k c; along chi(a∘b∘c^-1) is one direction for all inputs together. The
+    squared norm along that direction over the squared norm of the part, summed over the inputs, is 1 for a
+    circuit that treats all inputs alike, 8/pi^2 for an ideal pizza, the fraction of the inputs that it knows for
+    a lookup table, and next to nothing for noise. Logits are centred over the classes and over the inputs.
+    """
+    frame = grid.task.frame
+    part = frame.basis.power(_centred_logits(grid)[:, frame.classes], dim=1).sum(0)[1:]
+    along = character_power(grid.logits.double(), frame)
+    return torch.where(part > rounding_power(grid.logits), along / part, 0.0)
+
+
+def _labels(labels: tuple[Label, ...], chosen: Tensor) -> tuple[Label, ...]:
+    return tuple(label for label, is_chosen in zip(labels, chosen.tolist(), strict=True) if is_chosen)
+
+
+def _centred_logits(grid: ActivationGrid) -> Float[Tensor, "inputs classes"]:
+    """The logits of the inputs in the frame, without what is common to all classes or to all inputs."""
+    logits = grid.logits.double()[grid.task.frame.covers(grid.task.n_inputs)]
+    centred = logits - logits.mean(1, keepdim=True)
+    return centred - centred.mean(0)
 
 
 def _logit_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     frame = grid.task.frame
-    logits = grid.logits.double()[frame.covers(grid.task.n_inputs)]
-    centred = logits - logits.mean(1, keepdim=True)
-    total = (centred - centred.mean(0)).square().sum()
-    shares = _fraction(character_power(grid.logits.double(), frame), total, grid.logits)
+    logits = _centred_logits(grid)
+    shares = _fraction(character_power(grid.logits.double(), frame), logits.square().sum(), grid.logits)
     unexplained = (1 - shares.sum()).clamp(min=0).item()
     noise = unexplained / (len(logits) * (logits.shape[1] - 1))
     return shares, noise, f"logit variance along {frame.direction}"

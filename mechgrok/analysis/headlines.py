@@ -14,7 +14,7 @@ Headline = tuple[str, str, str]
 
 def headlines(summary: Summary, algorithm: str) -> tuple[Headline, ...]:
     """The numbers at the top; `algorithm` is the verdict on clock or pizza."""
-    cards = [*_results(summary), ("Keys", _named(summary), f"found in the {summary.keys.method}")]
+    cards = [*_results(summary), ("Keys", _named(summary), _evidence(summary))]
     if algorithm != "undetermined":
         cards.append(("Algorithm", algorithm, "clock or pizza, from several measures"))
     return (*cards, *_circuit(summary))
@@ -46,7 +46,7 @@ def _circuit(summary: Summary) -> list[Headline]:
             ("Excluded loss", number(v[f"excluded_loss_{where}"]), f"nats; without the keys, {where} inputs"),
         ]
     if summary.neurons is not None:
-        pure = f"with {summary.neurons.threshold:.0%} of their variance in one block"
+        pure = f"with {summary.neurons.threshold:.0%} of their variance in one {summary.what}"
         cards.append(("Tuned neurons", f"{v['neurons_decided']} of {v['neurons']}", pure))
     return cards
 
@@ -56,3 +56,8 @@ def _named(summary: Summary) -> str:
     if len(keys) > MOST_NAMED:
         return f"{len(keys)} keys"
     return ", ".join(map(str, keys)) or "none"
+
+
+def _evidence(summary: Summary) -> str:
+    """How the keys were found, or why there are none."""
+    return summary.keys.reason or f"found in the {summary.keys.method}"

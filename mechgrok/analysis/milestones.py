@@ -5,6 +5,7 @@ from typing import Literal
 
 from mechgrok.analysis.curves import History, as_rows, curve, first_step
 from mechgrok.errors import UndefinedMetricError
+from mechgrok.readable import Readable
 
 Kind = Literal["comprehension", "grokking", "memorisation", "confusion"]
 
@@ -19,7 +20,7 @@ table 1; for MNIST they take a test accuracy of 0.6)."""
 
 
 @dataclass(frozen=True)
-class Learning:
+class Learning(Readable):
     """The kind of learning that a training shows, after Liu et al. 2022.
 
     Attributes:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from mechgrok.analysis.curves import Curve, History, as_rows, curve
 from mechgrok.analysis.falls import Boundary, Fall, find_fall, lowest
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
+from mechgrok.readable import Readable
 
 LEARNED = 0.5
 """Loss in nats below which inputs count as learned: their right answer is likelier than all others together."""
@@ -15,7 +17,7 @@ RISE = 2
 
 
 @dataclass(frozen=True)
-class Phase:
+class Phase(Readable):
     """One phase of a training.
 
     Attributes:
@@ -53,6 +55,13 @@ class Phases(Drawable):
 
     def __iter__(self) -> Iterator[Phase]:
         return iter((self.memorisation, self.circuit_formation, self.cleanup))
+
+    def records(self) -> list[dict[str, Any]]:
+        """One row per phase."""
+        return [
+            {"phase": phase.name, "start": phase.start, "end": phase.end, "reason": phase.reason}
+            for phase in self
+        ]
 
     def __repr__(self) -> str:
         return f"Phases({'; '.join(map(str, self))})"
@@ -106,6 +115,8 @@ def find_phases(history: History) -> Phases:
     memorisation, source = _memorisation(train, excluded, fall, first)
     if isinstance(fall, str):
         cleanup = Phase("cleanup", reason=fall)
+    elif not len(train):
+        cleanup = Phase("cleanup", reason=memorisation.reason)
     elif memorisation.start is None:
         cleanup = Phase("cleanup", reason="there is nothing to clean up")
     else:
@@ -117,7 +128,7 @@ def find_phases(history: History) -> Phases:
 def _generalisation(test: Curve) -> Fall | str:
     """The fall of the test loss, or why there is none."""
     if not len(test):
-        return "there is no test loss"
+        return "there is no test loss; ask for loss_test too"
     i = int(test.values.argmin())
     if test.values[i] >= LEARNED:
         return (
@@ -131,7 +142,7 @@ def _memorisation(train: Curve, excluded: Curve, fall: Fall | str, first: int) -
     """The phase, and the curve that its end was read from."""
     name, start = "memorisation", Boundary(first, first, first)
     if not len(train):
-        return Phase(name, reason="there is no train loss"), train.name
+        return Phase(name, reason="there is no train loss; ask for loss_train too"), train.name
     learned = next(iter(train.steps[train.values < LEARNED].tolist()), None)
     if isinstance(fall, Fall) and (learned is None or learned > fall.start.earliest):
         falls = f"the test loss falls from step {fall.start.earliest} on"

@@ -22,6 +22,7 @@ from mechgrok.analysis.spectrum import (
 )
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError, shown
+from mechgrok.models.protocol import HookedModel
 from mechgrok.tasks import Split
 
 T = TypeVar("T")
@@ -58,6 +59,13 @@ class Summary(Drawable):
     fve: LogitFVE | None
     ablations: tuple[Ablation, ...]
     values: dict[str, Any]
+
+    def records(self) -> list[dict[str, Any]]:
+        """All numbers, one below the other."""
+        return [{"name": name, "value": value} for name, value in self.values.items()]
+
+    def __repr__(self) -> str:
+        return f"Summary({self.task}: {self.verdict})"
 
     @property
     def generalised(self) -> bool:
@@ -113,13 +121,17 @@ def summarize(
         answer=grid.task.frame.answer,
         what=grid.task.frame.basis.what,
         logarithmic=grid.task.frame.is_logarithmic,
-        layout=getattr(grid.source, "layout", type(grid.source).__name__),
+        layout="logits without a network" if grid.source is None else _layout(grid.source),
         keys=found,
         neurons=neurons,
         fve=fve,
         ablations=_ablations(grid, labels),
         values=values,
     )
+
+
+def _layout(model: HookedModel) -> str:
+    return getattr(model, "layout", type(model).__name__)
 
 
 def _losses(grid: ActivationGrid, split: Split | None) -> dict[str, float]:
@@ -185,17 +197,30 @@ def _verdict(summary: Summary) -> str:
         )
     if not _used(summary):
         return (
-            f"The network computes {summary.answer} with {values['accuracy_all']:.2%} accuracy, but no block "
-            "of the task's basis stands out in its logits. Its algorithm is undetermined."
+            f"The network computes {summary.answer} with {values['accuracy_all']:.2%} accuracy{_untested(summary)}, "
+            f"but {_no_keys(summary)}. Its algorithm is undetermined."
         )
     return " ".join([_what(summary), *_clock(summary), _evidence(summary), *_killed(summary)])
 
 
-def _what(summary: Summary) -> str:
-    keys, share = ", ".join(map(str, _used(summary))), summary.values["logit_fve_class_centred"]
+def _no_keys(summary: Summary) -> str:
+    return "no key was given" if summary.keys.frequencies else f"has {summary.keys}"
+
+
+def _untested(summary: Summary) -> str:
+    """What an accuracy over all inputs does not show where all of them were trained on."""
+    trained_on_all = "accuracy_train" in summary.values and "accuracy_test" not in summary.values
     return (
-        f"The network computes {summary.answer} with {summary.values['accuracy_all']:.2%} accuracy, by the "
-        f"{_key_word(summary)} {keys}, which {_plural(summary, 'explain', 'explains')} {share:.1%} of its logits."
+        " on the inputs that it was trained on (nothing was held back to test it)" if trained_on_all else ""
+    )
+
+
+def _what(summary: Summary) -> str:
+    keys, values = ", ".join(map(str, _used(summary))), summary.values
+    return (
+        f"The network computes {summary.answer} with {values['accuracy_all']:.2%} accuracy{_untested(summary)}, "
+        f"by the {_key_word(summary)} {keys}, which {_plural(summary, 'explain', 'explains')} "
+        f"{values['logit_fve_class_centred']:.1%} of its logits."
     )
 
 

@@ -13,6 +13,7 @@ from mechgrok.config import ModelConfig, TrainConfig
 from mechgrok.errors import ConfigError
 from mechgrok.experiments.sweeps import train_and_judge
 from mechgrok.plots.attention_rate import attention_rate_figure
+from mechgrok.readable import Readable
 from mechgrok.runs import Run
 from mechgrok.tasks import Task, modular_task
 from mechgrok.training.recipes import find_recipe
@@ -47,7 +48,7 @@ class RatedNetwork:
 
 
 @dataclass(frozen=True, eq=False)
-class AttentionRateSweep:
+class AttentionRateSweep(Readable):
     """Networks at several attention rates.
 
     Attributes:
@@ -68,6 +69,10 @@ class AttentionRateSweep:
         """One row per rate: the share of each algorithm, and the means of the measures that were taken."""
         rates = dict.fromkeys(network.rate for network in self.networks)
         return [_shares(rate, [row for row in self.table if row["attention_rate"] == rate]) for rate in rates]
+
+    def records(self) -> list[dict[str, Any]]:
+        """One row per network."""
+        return [dict(row) for row in self.table]
 
     def figure(self) -> go.Figure:
         """Each network's gradient symmetricity and distance irrelevance over the rate, with the means.

@@ -13,6 +13,7 @@ from mechgrok.errors import ConfigError
 from mechgrok.experiments.milestones import best_accuracy, median_step
 from mechgrok.experiments.sweeps import train_and_judge
 from mechgrok.plots.data_fraction import data_fraction_figure
+from mechgrok.readable import Readable
 from mechgrok.runs import Run
 from mechgrok.tasks import Task, modular_task
 from mechgrok.training.recipes import find_recipe
@@ -23,7 +24,7 @@ GENERALISED = 0.99
 
 
 @dataclass(frozen=True, eq=False)
-class DataFractionSweep:
+class DataFractionSweep(Readable):
     """Trainings on several fractions of the data.
 
     Attributes:
@@ -63,6 +64,10 @@ class DataFractionSweep:
         if late is None or early is None:
             return None
         return (late / early) ** (1 / (100 * (more - less)))
+
+    def records(self) -> list[dict[str, Any]]:
+        """One row per network."""
+        return [dict(row) for row in self.table]
 
     def figure(self) -> go.Figure:
         """Steps over fractions, a mark per network."""

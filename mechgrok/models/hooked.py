@@ -6,11 +6,12 @@ from typing import Any
 
 from transformer_lens import HookedRootModule
 
+from mechgrok.models.description import Described
 from mechgrok.models.hook_names import NamedActivations
 from mechgrok.models.protocol import Hook, check_hook_names, one_at_a_time
 
 
-class HookedNetwork(HookedRootModule):
+class HookedNetwork(Described, HookedRootModule):
     """A network with TransformerLens's hooks, which refuses names that it does not have.
 
     Hooks sit on the network itself, so runs with hooks of several threads take turns.

@@ -45,6 +45,10 @@ class AlgorithmComparison(Drawable):
         """One row per network; a measure that was not taken is None."""
         return [{"network": name, **_row(verdict)} for name, verdict in self.verdicts.items()]
 
+    def records(self) -> list[dict[str, Any]]:
+        """One row per network."""
+        return self.table
+
     def __repr__(self) -> str:
         found = ", ".join(f"{name}: {verdict.algorithm}" for name, verdict in self.verdicts.items())
         return f"AlgorithmComparison({found})"

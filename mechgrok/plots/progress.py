@@ -138,7 +138,7 @@ def progress_figure(
     found = table.phases if phases else None
     for i, (panel, lines) in enumerate(shown):
         _draw(drawn, table, panel, lines, i, {"row": i // columns + 1, "col": i % columns + 1}, found)
-    drawn.update_xaxes(matches="x", tickformat="~s")
+    drawn.update_xaxes(matches="x" if len(shown) > 1 else None, tickformat="~s")
     drawn.update_layout(
         template=TEMPLATE, height=height, hovermode="x unified", margin={"t": TOP, "b": BOTTOM}
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mechgrok.algebra.bases import Label
+from mechgrok.analysis.curves import History
 from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.errors import ActivationError, ConfigError, TaskError, UndefinedMetricError
 from mechgrok.models.wrapped import WrappedNetwork
@@ -17,7 +19,7 @@ from mechgrok.progress.columns import About, column_name
 from mechgrok.progress.registry import Measure, find_measures
 from mechgrok.progress.snapshot import Snapshot
 from mechgrok.progress.sources import Checkpoints, Source, open_checkpoints
-from mechgrok.progress.table import Number, ProgressTable
+from mechgrok.progress.table import LOSSES, Number, ProgressTable
 from mechgrok.tasks import Split, Task
 
 Values = dict[str, Number | str]
@@ -79,7 +81,7 @@ def progress_measures(
                     rows[step] = _values_at(checkpoints, step, chosen, labels)
                 report(step)
     finally:
-        table = _table(rows, chosen, checkpoints.task, labels)
+        table = replace(_table(rows, chosen, checkpoints.task, labels), history=_history(checkpoints, chosen))
         if out is not None and rows:
             table.save(out)
     return table
@@ -175,6 +177,11 @@ def _values_at(
     model = checkpoints.load(step)
     snapshot = Snapshot(step, model, checkpoints.task, checkpoints.split, keys, _hooks_of(measures))
     return measured(snapshot, measures)
+
+
+def _history(checkpoints: Checkpoints, measures: Sequence[Measure]) -> History:
+    """The evaluations of the run, where the phases need a loss that is not among the measures."""
+    return () if {measure.name for measure in measures}.issuperset(LOSSES) else checkpoints.history()
 
 
 def _last_keys(checkpoints: Checkpoints) -> tuple[Label, ...]:

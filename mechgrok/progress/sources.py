@@ -7,6 +7,7 @@ from os.path import exists
 from pathlib import Path
 
 from mechgrok.activations import fit_task, infer_task
+from mechgrok.analysis.curves import History
 from mechgrok.errors import CheckpointError, ConfigError, shown
 from mechgrok.loading import load_model
 from mechgrok.models.files import read_tensors
@@ -29,12 +30,15 @@ class Checkpoints:
         split: the inputs that were trained on, where that is known.
         steps: of the checkpoints, ascending.
         load: the network at one of these steps.
+        history: reads the evaluations during the training; none for files, or where another task or split is
+            asked about.
     """
 
     task: Task
     split: Split | None
     steps: tuple[int, ...]
     load: Callable[[int], Network | WrappedNetwork]
+    history: Callable[[], History] = tuple
 
     def chosen(self, steps: Sequence[int] | None) -> tuple[int, ...]:
         """The steps asked for, in their order; all for None.
@@ -119,7 +123,8 @@ def _of_run(run: Run, task: Task | None, split: Split | None, model: WrappedNetw
     if not run.steps:
         raise CheckpointError(f"{run.path} has no checkpoint yet")
     load = run.model if model is None else lambda step: model.with_weights(run.weights(step))
-    return Checkpoints(task or run.task, split or run.split, run.steps, load)
+    history = (lambda: run.history) if task is None and split is None else tuple
+    return Checkpoints(task or run.task, split or run.split, run.steps, load, history)
 
 
 def _of_files(

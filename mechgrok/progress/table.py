@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from mechgrok.algebra.bases import Label
+from mechgrok.analysis.curves import History
 from mechgrok.analysis.phases import Phases, find_phases
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError
 from mechgrok.progress.columns import About, measure_of, part_of
 from mechgrok.progress.files import read_table, write_table
-from mechgrok.progress.text import body_text, header_text, reasons_text
+from mechgrok.progress.text import body_text, header_text, reasons_text, shown_rows
 
 Number = int | float
 Row = dict[str, Number | None]
+LOSSES = ("loss_train", "loss_test")
+"""Without these there are no phases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,8 @@ class ProgressTable(Drawable):
         about: unit and direction of each measure.
         undefined: by measure and step, why there is no value.
         keys: labels of the key blocks, at all steps those of the last checkpoint; None where they were not known.
+        history: evaluations during the training, from which the phases take losses that are not among the
+            measures; not saved with the table.
     """
 
     task: str
@@ -42,6 +47,7 @@ class ProgressTable(Drawable):
     about: Mapping[str, About]
     undefined: Mapping[str, Mapping[int, str]]
     keys: tuple[Label, ...] | None
+    history: History = ()
 
     @staticmethod
     def of_rows(
@@ -168,10 +174,21 @@ class ProgressTable(Drawable):
     def phases(self) -> Phases:
         """Memorisation, circuit formation and cleanup, see `find_phases`.
 
+        A loss that is not in the table comes from the run's own evaluations.
+
         Raises:
             UndefinedMetricError: there are no rows.
         """
-        return find_phases(self.rows())
+        return find_phases(self._rows_with_losses())
+
+    def _rows_with_losses(self) -> list[Row]:
+        rows = {row["step"]: row for row in self.rows()}
+        absent = [name for name in LOSSES if name not in self.columns]
+        for evaluation in self.history if absent and rows else ():
+            step = evaluation["step"]
+            if self.steps[0] <= step <= self.steps[-1]:
+                rows.setdefault(step, {"step": step}).update({name: evaluation.get(name) for name in absent})
+        return sorted(rows.values(), key=lambda row: row["step"] or 0)
 
     def frame(self) -> Any:
         """A pandas DataFrame with the steps as its index; what is undefined is missing, `pd.NA`."""
@@ -226,6 +243,22 @@ class ProgressTable(Drawable):
         if not found:
             self[name]  # raises, with the names that are near
         return found
+
+    def records(self) -> list[dict[str, Any]]:
+        """One row per step."""
+        return [dict(row) for row in self.rows()]
+
+    def shown(self) -> list[dict[str, Any]]:
+        """One row per column of the table, at some of the steps."""
+        steps = shown_rows(len(self.steps))
+        return [
+            {"measure": name, "unit": self.about[measure_of(name)].unit}
+            | {f"step {self.steps[i]}": values[i] for i in steps}
+            for name, values in self.columns.items()
+        ]
+
+    def _title(self) -> str:
+        return header_text(self.task, self.steps, len(self.about), self.keys)
 
     def __repr__(self) -> str:
         header = header_text(self.task, self.steps, len(self.about), self.keys)

@@ -30,7 +30,7 @@ def evidence_sections(
 def _keys(grid: ActivationGrid, summary: Summary) -> Section:
     keys: list[Label] = summary.values["key_frequencies"]
     panels = [Panel("evidence", key_evidence(summary.keys, summary.what), "wide")]
-    caption = f"Every dot is one {summary.what}. A key lies above the dotted line: {summary.keys.rule}."
+    caption = f"Every dot is one {summary.what}. Keys lie above the dotted line: {summary.keys.rule}."
     if summary.neurons is not None:
         panels.append(Panel("clusters", cluster_sizes(summary.neurons, summary.what), "wide"))
         caption += (
@@ -44,8 +44,13 @@ def _keys(grid: ActivationGrid, summary: Summary) -> Section:
         "neurons work on it.",
         (Group(tuple(panels), caption),),
         _key_table(grid, summary, keys) if keys else (),
-        () if keys else ("None stands out in the logits, so there is no circuit to take apart.",),
+        () if keys else (f"{_without(summary)}, so there is no circuit to take apart.",),
     )
+
+
+def _without(summary: Summary) -> str:
+    text = str(summary.keys) if summary.keys.reason else "no key was given"
+    return text[0].upper() + text[1:]
 
 
 def _key_table(grid: ActivationGrid, summary: Summary, keys: list[Label]) -> Table:
@@ -90,8 +95,10 @@ def _ablations(grid: ActivationGrid, summary: Summary) -> Section:
         "Without the keys",
         "If the keys are the algorithm, removing them destroys it, and keeping nothing else preserves it.",
     )
-    if not summary.ablations:
+    if not summary.values["key_frequencies"]:
         return Section(*section, missing=("There are no keys to remove or to keep.",))
+    if not summary.ablations:
+        return Section(*section, missing=("There is no network here in which to remove them, logits alone.",))
     drawn = ablation_effects(summary.ablations, n_classes=grid.task.n_classes)
     caption = "Further right is worse; the dotted line is guessing. All keys together, over all inputs."
     whole = summary.ablations[0]

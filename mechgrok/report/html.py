@@ -1,16 +1,20 @@
 """A page as one HTML file: text, figures, data of the slider and the plotting library."""
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from mechgrok.report.parts import Checkpoints, Section
 from mechgrok.storage import write_text
+
+FORMULA = re.compile(r"cos\(w_k\(.*?-c\)\)|chi\(a∘b∘c\^-1\)")
+"""What `Frame.direction` may be."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Page:
 
     Attributes:
         facts: what the page is about, in a few words each.
+        warnings: what a reader must know first, a sentence each.
         verdicts: a heading, which may be empty, and the verdict in sentences; one per network.
         headlines: name, value and remark of the numbers at the top.
         checkpoints: what the slider goes through; None for a page without one.
@@ -32,6 +37,7 @@ class Page:
     sections: tuple[Section, ...]
     moving: tuple[Section, ...] = ()
     checkpoints: Checkpoints | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def write_page(path: Path | str, page: Page) -> Path:
@@ -54,13 +60,33 @@ def write_page(path: Path | str, page: Page) -> Path:
 
 
 def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("mechgrok", "templates"),
+    environment = Environment(
+        loader=PackageLoader("mechgrok.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["typeset"] = typeset
+    return environment
+
+
+def typeset(text: str) -> Markup:
+    """Text in which the directions of the logits, as `Frame.direction` writes them, are set as formulas.
+
+    >>> typeset("along cos(w_k(a+b-c)) <")
+    Markup('along cos(<i>w</i><sub>k</sub>(a+b−c)) &lt;')
+    """
+    html = FORMULA.sub(lambda found: _formula(found[0]), str(escape(text)))
+    return Markup(html)
+
+
+def _formula(text: str) -> str:
+    """One formula, already escaped, with its index, its exponent, its Greek letter and a real minus."""
+    shown = (
+        text.replace("chi(", "χ(").replace("w_k", "<i>w</i><sub>k</sub>").replace("c^-1", "c<sup>−1</sup>")
+    )
+    return shown.replace("-", "−")
 
 
 def _embedded(data: Any) -> Markup:

@@ -41,7 +41,10 @@ class Measures:
         panels = tuple(
             Panel(f"measure-{i}", figure, "measure", title) for i, (title, figure) in enumerate(drawn.items())
         )
-        caption = "Shaded are the phases, in the colours of the bar above; the line is at the step shown."
+        caption = (
+            "Shaded are the phases, in the colours of the bar above; the line is at the step shown. A dark bar at the "
+            "foot marks the steps between which the boundary of a phase may lie."
+        )
         lead = f"What the analyses say at {len(self.table)} checkpoints, with the keys of the last one throughout."
         return (
             Section(
@@ -66,9 +69,9 @@ class Measures:
         return drawn
 
 
-def measure(run: Run, summary: Summary, checkpoints: Checkpoints) -> Measures:
-    """Take the progress measures of a run, with the keys of its newest network."""
-    steps = choose_steps(run.steps, run.history, MOST_MEASURED)
+def measure(run: Run, summary: Summary, checkpoints: Checkpoints, steps: Sequence[int]) -> Measures:
+    """Take the progress measures of a run at some of its steps, with the keys of its newest network."""
+    steps = choose_steps(steps, run.history, MOST_MEASURED)
     table = progress_measures(run, keys=summary.values["key_frequencies"], steps=steps, progress=False)
     checkpoints = replace(checkpoints, phases=tuple(_bands(table.phases, checkpoints.steps)))
     return Measures(table, checkpoints, _axis([*run.steps, *(row["step"] or 0 for row in run.history)]))

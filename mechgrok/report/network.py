@@ -37,7 +37,7 @@ def network_section(
         _curves(films, curves, portrait),
         _circles(grid, portrait, films),
         _neurons(grid, portrait, films),
-        _logits(films),
+        _logits(films, portrait),
     ]
     return Section(
         "network",
@@ -98,10 +98,10 @@ def _neurons(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]
     return Group(tuple(panels), caption, "neurons", max(FEWEST_COLUMNS, len(panels)))
 
 
-def _logits(films: Mapping[str, Film]) -> Group:
+def _logits(films: Mapping[str, Film], portrait: Portrait) -> Group:
     caption = (
         "Rows and columns are the basis functions of the two operands. A dark square on the diagonal is a "
-        "product of a and b in the same block, which is what a function of the answer is made of."
+        f"product of a and b in the same {portrait.what}, which is what a function of the answer is made of."
     )
     return Group((_panel("fourier", films, "square"),), caption, "logits")
 
@@ -109,6 +109,8 @@ def _logits(films: Mapping[str, Film]) -> Group:
 def _missing(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]) -> list[str]:
     what = grid.task.frame.basis.what
     lines = []
+    if grid.source is None:
+        return ["This page is about activations without their network: there are no weights to draw."]
     if "spectrum" not in films:
         lines.append("There is no spectrum: this network has no token embedding that varies over the tokens.")
     if what != "frequency":

@@ -9,6 +9,7 @@ from mechgrok.analysis.curves import History
 from mechgrok.analysis.headlines import headlines
 from mechgrok.analysis.summary import Summary, summarize
 from mechgrok.errors import ConfigError, shown
+from mechgrok.report.checkpoints import readable_steps
 from mechgrok.report.evidence import evidence_sections
 from mechgrok.report.html import Page, write_page
 from mechgrok.report.measures import measure
@@ -47,8 +48,9 @@ def write_report(
         The path.
 
     Raises:
-        ConfigError: a history for a run.
-        CheckpointError: the file cannot be written; a run without a checkpoint.
+        ConfigError: a history for a run; path and source swapped.
+        CheckpointError: the file cannot be written; a run without a checkpoint that opens. A damaged checkpoint
+            beside others is left out, and the page says so.
 
     >>> import tempfile
     >>> from mechgrok.models.constructed import cosine_network
@@ -73,11 +75,12 @@ def write_report(
 
 
 def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
-    grid = run.grid()
+    steps, warnings = readable_steps(run)
+    grid = run.grid(steps[-1])
     summary = summary or summarize(grid, run.split)
-    training = film_training(run, grid, summary)
+    training = film_training(run, grid, summary, steps)
     curves = learning_curves(run.history, grid.task.n_classes)
-    measures = measure(run, summary, training.checkpoints) if training.checkpoints else None
+    measures = measure(run, summary, training.checkpoints, steps) if training.checkpoints else None
     if measures:
         curves = measures.on(curves)
     network = network_section(grid, training.portrait, training.films, curves)
@@ -86,9 +89,10 @@ def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
     facts = (
         f"recipe {config.recipe}",
         f"seed {run.config.seed}",
-        f"trained on {run.split.train.double().mean().item():.0%} for {run.steps[-1]:,} steps",
+        f"trained on {run.split.train.double().mean().item():.0%} for {steps[-1]:,} steps",
     )
-    return _page(grid, summary, title, facts, moving, measures.checkpoints if measures else None)
+    shown = measures.checkpoints if measures else None
+    return _page(grid, summary, title, facts, moving, shown, warnings)
 
 
 def _page_of_network(
@@ -108,6 +112,7 @@ def _page(
     facts: tuple[str, ...],
     moving: tuple[Section, ...],
     checkpoints: Checkpoints | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> Page:
     verb = "How a network computes" if summary.generalised else "A network that learns"
     algorithm = classify_algorithm(grid)
@@ -120,4 +125,5 @@ def _page(
         sections=tuple(evidence_sections(grid, summary, algorithm)),
         moving=moving,
         checkpoints=checkpoints,
+        warnings=warnings,
     )

@@ -46,12 +46,16 @@ class Panel:
         return self.name or unescape(layout_of(self.figure).title.text or "")
 
     @property
+    def has_legend(self) -> bool:
+        """Whether the figure has a legend above it, beside the title."""
+        return len(self.figure.to_dict()["data"]) > 1 and layout_of(self.figure).showlegend is not False
+
+    @property
     def data(self) -> dict[str, Any]:
         """The figure for the browser, without the title and the size, which the page gives it, and without
         the data that its frames bring."""
         drawn = go.Figure(self.figure)
-        legend = len(self.figure.to_dict()["data"]) > 1 and layout_of(drawn).showlegend is not False
-        top = _LEGEND.get(self.shape, 28) if legend else 10
+        top = _LEGEND.get(self.shape, 28) if self.has_legend else 10
         drawn.update_layout(title_text=None, height=None, width=None, autosize=True, margin_t=top)
         if self.shape in _SMALL:
             drawn.update_layout(margin={"l": 1, "r": 1, "t": 1, "b": 1}, showlegend=False)

@@ -34,12 +34,14 @@ class Portrait:
         circles: keys whose plane in the embedding is drawn; none where the group is not cyclic.
         neurons: numbers of the neurons drawn.
         tuned: what the neurons are tuned to at the end; None where there are no neurons.
+        what: what a key is, "frequency" or "irrep".
     """
 
     keys: tuple[Label, ...]
     circles: tuple[Label, ...]
     neurons: tuple[int, ...]
     tuned: NeuronFrequencies | None
+    what: str
 
     def draw(self, grid: ActivationGrid) -> Picture:
         """All figures of one checkpoint; those that it has nothing to draw for are left out."""
@@ -68,6 +70,7 @@ def choose_portrait(grid: ActivationGrid, summary: Summary, n_frames: int = 1) -
         circles=tuple(shown) if summary.what == "frequency" and grid.source is not None else (),
         neurons=tuple(neurons[: max(1, min(MOST_PANELS, affordable))]),
         tuned=summary.neurons,
+        what=summary.what,
     )
 
 

@@ -1,5 +1,6 @@
 """A run as the page shows it: its network at many checkpoints, and the numbers beside the slider."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mechgrok.activations import ActivationGrid
@@ -27,14 +28,15 @@ class Training:
     checkpoints: Checkpoints | None
 
 
-def film_training(run: Run, last: ActivationGrid, summary: Summary) -> Training:
+def film_training(run: Run, last: ActivationGrid, summary: Summary, steps: Sequence[int]) -> Training:
     """Draw a run at up to 40 checkpoints.
 
     Args:
-        last: the network at the newest checkpoint.
+        last: the network at the newest of the steps.
         summary: what is known about it.
+        steps: of the checkpoints that may be shown.
     """
-    steps = choose_steps(run.steps, run.history, most_frames(last.task.frame.order))
+    steps = choose_steps(steps, run.history, most_frames(last.task.frame.order))
     portrait = choose_portrait(last, summary, len(steps))
     pictures: list[Picture] = []
     values: list[dict[str, str]] = []

@@ -31,11 +31,12 @@ from torch import Tensor
 from mechgrok.activations import ActivationGrid, cache_grid
 from mechgrok.config import CustomConfig, MLPConfig, RunConfig, TrainConfig
 from mechgrok.drawable import Drawable
-from mechgrok.errors import CheckpointError
+from mechgrok.errors import CheckpointError, MechgrokError
 from mechgrok.models.files import network_of, read_tensors, write_model
 from mechgrok.models.networks import Network
 from mechgrok.models.own import Factory, own_network
 from mechgrok.models.wrapped import WrappedNetwork
+from mechgrok.readable import Records
 from mechgrok.runs.history import HistoryRow, append_row, last_digest, read_history, rewrite
 from mechgrok.runs.seals import Seal, damaged, new_seal, parse_json, read_file, sealed, unseal
 from mechgrok.shipped import check_shipped
@@ -76,7 +77,25 @@ class Run(Drawable):
     network: Factory | None = None
 
     def __repr__(self) -> str:
-        return f"Run({self.path}: {self.config.train.recipe}, seed {self.config.seed})"
+        return f"Run({self.path}: {self._task_name}, {self.config.train.recipe}, seed {self.config.seed})"
+
+    def records(self) -> list[dict[str, Any]]:
+        """What was trained, how far it is, and its latest evaluation."""
+        facts: dict[str, Any] = {
+            "task": self._task_name,
+            "recipe": self.config.train.recipe,
+            "seed": self.config.seed,
+            "folder": self.path,
+            "checkpoints": len(self.steps),
+        }
+        return [{"name": k, "value": v} for k, v in {**facts, **(self.history or [{}])[-1]}.items()]
+
+    @property
+    def _task_name(self) -> str:
+        try:
+            return self.task.name
+        except MechgrokError:
+            return "unknown task"
 
     @cached_property
     def task(self) -> Task:
@@ -137,10 +156,10 @@ class Run(Drawable):
         return tuple(sorted(int(name[1]) for name in names if name))
 
     @property
-    def history(self) -> list[HistoryRow]:
+    def history(self) -> Records[HistoryRow]:
         """One row for each evaluation, by name: step, loss and accuracy on train and test, squared weights.
 
-        Losses in nats; test values are None where everything was trained on.
+        A list, with `.frame()` for pandas. Losses in nats; test values are None where everything was trained on.
 
         Raises:
             CheckpointError: a line is damaged, edited, missing, doubled or in another place.
@@ -155,7 +174,7 @@ class Run(Drawable):
         for origin, link in followed:
             if link not in (name, *history.digests):
                 raise damaged(file, f"lines are missing or changed on which {origin.name} follows")
-        return history.rows
+        return Records(history.rows)
 
     def model(self, step: int | None = None) -> Network | WrappedNetwork:
         """The network at a checkpoint, the newest for None.

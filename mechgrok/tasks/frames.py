@@ -9,10 +9,11 @@ from torch import Tensor
 
 from mechgrok.algebra import Basis
 from mechgrok.errors import NoGroupError
+from mechgrok.readable import Readable
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class Frame(Readable):
     """A task seen as an operation on the elements of a group, with the basis to analyse it in.
 
     For addition mod p the group is Z_p and everything is the identity map. For multiplication it is

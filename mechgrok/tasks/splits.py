@@ -12,12 +12,13 @@ from torch import Tensor
 
 from mechgrok.config import check_seed
 from mechgrok.errors import ConfigError, TaskError, shown
+from mechgrok.readable import Readable
 
 SplitRule = Literal["shuffle", "randperm", "unordered"]
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class Split(Readable):
     """A division of all inputs of a task into train and test.
 
     `train` and `test` are boolean masks [n_inputs], complements of each other.

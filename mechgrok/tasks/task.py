@@ -12,6 +12,7 @@ from torch import Tensor
 from mechgrok.algebra import Basis
 from mechgrok.algebra.specs import basis_spec
 from mechgrok.errors import TaskError, shown
+from mechgrok.readable import Readable
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.splits import Split, SplitRule, make_split
 
@@ -23,7 +24,7 @@ OWN_TOKENS = "b'"
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Task(Readable):
     """An operation on n_symbols symbols, mostly a binary one, with its full grid of inputs.
 
     Attributes:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mechgrok.config import TrainConfig, check_seed
 from mechgrok.errors import ConfigError, shown
+from mechgrok.readable import Records
 from mechgrok.runs import Run, load_run
 from mechgrok.tasks import Task
 from mechgrok.training.batched import Failures, train_batched, why_not_batched
@@ -34,6 +35,14 @@ class Member:
     run: Run | None
     error: str | None
 
+    def record(self) -> dict[str, Any]:
+        """Recipe, seed and last evaluation; empty but for the error where it failed."""
+        if self.run is None:
+            return {"name": self.name, "error": self.error}
+        config = self.run.config
+        about = {"name": self.name, "recipe": config.train.recipe, "seed": config.seed}
+        return {**about, **(self.run.history or [{}])[-1], "error": None}
+
 
 def train_many(
     task: Task,
@@ -46,7 +55,7 @@ def train_many(
     device: str | torch.device | None = None,
     progress: bool = True,
     **changes: Any,
-) -> list[Member]:
+) -> Records[Member]:
     """Train every recipe with every seed, in parallel processes of one thread each or as one batched network.
 
     Small networks gain little from a second thread: two processes of one thread do more than one of two. They
@@ -68,19 +77,27 @@ def train_many(
         changes: fields of `TrainConfig` to replace in every recipe.
 
     Returns:
-        The members in the order of recipes and seeds; those that failed carry their error.
+        A list of the members in the order of recipes and seeds; those that failed carry their error. Its
+        `.frame()` has the recipe, the seed and the last evaluation of each.
 
     Raises:
         ConfigError: no task, two recipes of one name, no seed or one twice, a wrong option, a device that is not
             there; with `batched`, a recipe that cannot be batched, and why.
         KeyboardInterrupt: Ctrl-C.
     """
-    if isinstance(recipes, str | TrainConfig) or not isinstance(recipes, Sequence):
+    if isinstance(recipes, str | TrainConfig):
         recipes = [recipes]
+    if not isinstance(recipes, Sequence):
+        raise ConfigError(
+            f"recipes is the name of a recipe, a TrainConfig, or a list of these; got {type(recipes).__name__}"
+        )
     configs = [find_recipe(recipe).replace(**changes) for recipe in recipes]
     names = [config.recipe for config in configs]
     if len(set(names)) < len(names):
-        raise ConfigError(f"recipes need different names for their folders; got {', '.join(names)}")
+        raise ConfigError(
+            f"recipes need different names for their folders; got {', '.join(names)}. "
+            'config.replace(recipe="...") gives one of them another'
+        )
     if not isinstance(task, Task):
         raise ConfigError(
             f"train_many needs a task, as modular_task('add', 113) gives one; got {shown(task)}"
@@ -99,7 +116,7 @@ def train_many(
     failures = train_in_processes(task, alone, device=device, workers=workers, progress=progress)
     for config in together:
         failures |= _as_one(task, [job for job in jobs if job.config == config], device, progress)
-    return [_member(job.path, failures.get(job.path)) for job in jobs]
+    return Records(_member(job.path, failures.get(job.path)) for job in jobs)
 
 
 def _as_seeds(given: Any) -> list[int]:

@@ -1,6 +1,7 @@
 """Key frequencies: what the network uses is found, and nothing else, by a rule that is told."""
 
 import inspect
+import math
 from math import sqrt
 
 import pytest
@@ -174,10 +175,70 @@ def test_noise_has_no_keys(p):
         assert found.power.max() < found.threshold
 
 
-def test_weak_signal_stands_out_from_noise():
+def noise_with_a_wave(amplitude: float) -> mg.ActivationGrid:
     task = mg.modular_task("add", 53)
     noise = torch.randn(task.n_inputs, 53, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert find_key_frequencies(grid_of(task, noise + cosine_logits(task, {26: 0.05}))).frequencies == (26,)
+    return grid_of(task, noise + cosine_logits(task, {26: amplitude}))
+
+
+def test_weak_signal_stands_out_from_noise():
+    """A wave of amplitude a has n a^2/2 of an input's variance, noise 2 in the block and n in all."""
+    found = find_key_frequencies(noise_with_a_wave(0.4))
+    assert found.frequencies == (26,)
+    assert found.explained == pytest.approx(0.08 / 1.08, rel=0.05)
+    assert found.alignment is not None
+    assert found.alignment[25].item() == pytest.approx(4.24 / 6.24, rel=0.05)
+
+
+def test_a_signal_that_explains_next_to_nothing_is_a_candidate():
+    found = find_key_frequencies(noise_with_a_wave(0.05))
+    assert found.frequencies == ()
+    assert found.candidates == (26,)
+    assert str(found) == "no key frequencies: the only candidate explains 0.1% of the logits"
+
+
+@pytest.mark.parametrize("p", [5, 10, 31])
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.45])
+def test_a_memory_of_the_train_inputs_has_no_keys(fraction: float, p: int):
+    task = mg.modular_task("add", p)
+    train = task.split(fraction, seed=0).train
+    found = find_key_frequencies(grid_of(task, lookup_logits(task) * train[:, None]))
+    assert found.frequencies == ()
+
+
+def test_a_memory_is_aligned_as_far_as_it_reaches():
+    """A lookup table of some inputs lies along each direction as far as it has inputs."""
+    task = mg.modular_task("add", 53)
+    train = task.split(0.3, seed=0).train
+    found = find_key_frequencies(grid_of(task, lookup_logits(task) * train[:, None]))
+    assert found.candidates == found.labels
+    assert found.alignment is not None
+    torch.testing.assert_close(found.alignment, torch.full((26,), 0.3).double(), atol=0.01, rtol=0)
+    assert found.reason == "the strongest 26 candidates explain 30.0% of the logits"
+
+
+@pytest.mark.parametrize("name", ["add113", "add113-fast", "clock59", "pizza59", "mul113"])
+def test_keys_come_with_the_circuit(name: str):
+    """Each shipped run has none at the start, and all that it uses at the end."""
+    run = mg.load_run(name)
+    first, last = (find_key_frequencies(run.grid(step)) for step in (run.steps[0], run.steps[-1]))
+    assert first.frequencies == ()
+    assert len(last) in (4, 5)
+    assert last.explained > 0.95
+
+
+def test_a_run_that_has_memorised_has_candidates_alone():
+    found = find_key_frequencies(mg.load_run("add113").grid(100))
+    assert found.frequencies == ()
+    assert len(found.candidates) > 10
+    assert str(found).endswith("candidates explain 0.1% of the logits")
+
+
+def test_a_pizza_is_aligned_as_far_as_its_logits_fade():
+    found = find_key_frequencies(mg.pizza_network(31, {5: 9.0}))
+    assert found.alignment is not None
+    assert found.frequencies == (5,)
+    assert found.alignment[4].item() == pytest.approx(8 / math.pi**2, rel=0.05)
 
 
 @pytest.mark.parametrize("p", [*MODULI, 2, 4, 5])
@@ -241,7 +302,9 @@ def test_result_carries_the_evidence():
     assert found.share(2) == pytest.approx(0.64)
     assert found.explained == pytest.approx(1)
     assert repr(found) == "KeyFrequencies(2: 64.0%, 5: 36.0%; by logits)"
-    assert "1% of the strongest and 25 times white noise" in found.rule
+    assert "1% of the strongest and 25 times white noise, at least half of its block" in found.rule
+    assert str(found) == repr(found)
+    assert found.reason == ""
 
 
 def test_unknown_method_lists_the_methods():

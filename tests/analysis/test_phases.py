@@ -150,7 +150,7 @@ def test_one_row_has_no_phases_that_end(rows):
 def test_no_test_inputs():
     rows = history(STEPS["every 100"], loss_train=TRAIN)
     phases = find_phases(rows)
-    assert phases.cleanup.reason == "there is no test loss"
+    assert phases.cleanup.reason == "there is no test loss; ask for loss_test too"
     assert phases.memorisation.start is not None
 
 
@@ -218,4 +218,4 @@ def test_a_network_that_was_trained_before_does_not_memorise():
 def test_without_losses_there_are_no_phases():
     phases = find_phases([{"step": s, "gini_W_E": s / 100} for s in range(0, 100, 10)])
     assert [phase.start for phase in phases] == [None] * 3
-    assert phases.memorisation.reason == "there is no train loss"
+    assert phases.memorisation.reason == "there is no train loss; ask for loss_train too"

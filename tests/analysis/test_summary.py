@@ -56,6 +56,30 @@ def test_a_split_without_test_inputs_has_no_test_loss():
     assert "loss_test" not in mg.summarize(model, mg.cache_grid(model).task.split(1.0)).values
 
 
+def test_a_verdict_says_that_nothing_was_held_back():
+    """All inputs right is no sign of an algorithm where all of them were trained on."""
+    model = mg.cosine_network(13, {2: 20.0, 6: 20.0})
+    task = mg.cache_grid(model).task
+    said = "on the inputs that it was trained on (nothing was held back to test it)"
+    assert said in mg.summarize(model, task.split(1.0)).verdict
+    assert said not in mg.summarize(model, task.split(0.9)).verdict
+    assert said not in mg.summarize(model).verdict, "what it was trained on is not known"
+
+
+def test_without_keys_the_verdict_says_how_little_the_candidates_explain():
+    """A table of the train pairs, raised where it would give a wrong answer."""
+    task = mg.modular_task("add", 31)
+    train = task.split(0.3, seed=0).train
+    right = torch.nn.functional.one_hot(task.labels, 31).double()
+    answers = 10 * right * train[:, None] + 0.01 * right
+    summary = mg.summarize(mg.grid_from_tensors(task, answers))
+    assert summary.values["accuracy_all"] == 1
+    assert "has no key frequencies: the strongest 15 candidates explain 30" in summary.verdict
+    assert "undetermined" in summary.verdict
+    assert summary.ablations == ()
+    assert summary.fve is None
+
+
 def test_given_keys_are_used():
     model = mg.cosine_network(13, {2: 9.0, 3: 9.0})
     assert mg.summarize(model, keys=[3]).values["key_frequencies"] == [3]

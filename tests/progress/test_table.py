@@ -3,6 +3,7 @@
 import builtins
 
 import pytest
+from pages import planted_run
 
 import mechgrok as mg
 from mechgrok.progress.columns import About
@@ -175,3 +176,33 @@ def test_phases_are_those_of_its_columns():
     assert table.phases.cleanup.start.step == 6000
     assert table.phases.memorisation.end.step == 1000
     assert table.phases is table.phases
+
+
+def test_phases_take_missing_losses_from_the_run(tmp_path):
+    run = planted_run(tmp_path / "run", 11, {2: 20.0}, 12)
+    whole, partly = (
+        mg.progress_measures(run, measures, progress=False)
+        for measures in (["loss_train", "loss_test"], ["loss_test", "restricted_loss"])
+    )
+    assert whole.history == ()
+    assert "ask for" not in str(partly.phases)
+    assert [row["loss_train"] for row in partly._rows_with_losses()] == [
+        row["loss_train"] for row in run.history
+    ]
+    loaded = mg.ProgressTable.load(partly.save(tmp_path / "table.csv"))
+    assert loaded.phases.memorisation.reason == "there is no train loss; ask for loss_train too"
+    assert loaded.phases.cleanup.reason == loaded.phases.memorisation.reason
+    other = mg.progress_measures(run, ["loss_test"], split=run.task.split(0.3), progress=False)
+    assert other.phases.memorisation.reason == loaded.phases.memorisation.reason, (
+        "the losses of another split"
+    )
+
+
+def test_a_notebook_shows_some_steps(table):
+    assert table.shown()[0] == {
+        "measure": "loss_test",
+        "unit": "nats",
+        "step 0": 4.7,
+        "step 100": 2.5,
+        "step 200": 1e-20,
+    }

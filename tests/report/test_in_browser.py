@@ -36,6 +36,27 @@ AXES = """Object.fromEntries([...document.querySelectorAll('.plot')].map((e) => 
     [e._fullLayout.xaxis.range, e._fullLayout.yaxis.range, e.data[0].zmin, e.data[0].zmax].flat()]))"""
 STEP = "document.querySelector('#step b').textContent"
 AT_STEP = "document.documentElement.dataset.step === '{}' && " + DRAWN
+ON_PAPER = """(() => {
+    const rules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules])
+        .filter((rule) => rule.media?.mediaText === 'print').flatMap((rule) => [...rule.cssRules]);
+    const style = document.createElement('style');
+    style.textContent = rules.map((rule) => rule.cssText).join(' ') + ' main { width: 700px; }';
+    document.head.append(style);
+    const wrong = [...document.querySelectorAll('.plot')].filter((plot) => {
+        const room = plot.getBoundingClientRect();
+        const edge = document.querySelector('main').getBoundingClientRect().right;
+        return room.right > edge + 1 || [...plot.querySelectorAll('svg.main-svg')].some((svg) => {
+            const { left, right, top, bottom } = svg.getBoundingClientRect();
+            const [, , width, height] = svg.getAttribute('viewBox').split(' ').map(Number);
+            return Math.abs(right - left - room.width) > 1 || Math.abs(bottom - top - room.height) > 1
+                || Math.abs(room.width / room.height - width / height) > 0.02;
+        });
+    }).map((plot) => plot.dataset.figure);
+    style.remove();
+    return wrong;
+})()"""
+"""Figures that a sheet of paper would cut or distort, measured before any script can draw them anew."""
+TICKS = """[...document.querySelectorAll('[data-figure="{}"] .{}tick text')].map((e) => e.textContent)"""
 STILL = {"evidence", "clusters", "ablation"}
 
 
@@ -70,6 +91,28 @@ def test_a_network(tmp_path: Path, width: int):
         page.resize(width // 2 + 200)
         page.wait_for(f"({UNDRAWN}).length === 0")
         assert page.errors == []
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, 800])
+def test_figures_are_whole_on_paper(run_page: Path, width: int):
+    with browser_page() as page:
+        page.open(run_page, width)
+        page.wait_for(DRAWN)
+        assert page.evaluate(ON_PAPER) == []
+        page.evaluate("document.querySelector('.main-svg').setAttribute('viewBox', '0 0 1 9')")
+        assert len(page.evaluate(ON_PAPER)) == 1, "the check can fail"
+
+
+def test_every_key_has_its_tick(tmp_path: Path):
+    """Where two keys are close they share one."""
+    network = mg.cosine_network(113, {5: 20.0, 27: 20.0, 29: 20.0})
+    file = write_report(tmp_path / "report.html", network)
+    with browser_page() as page:
+        page.open(file, WIDTHS[0])
+        page.wait_for(DRAWN)
+        for figure, axis in (("spectrum", "x"), ("fourier", "x"), ("fourier", "y"), ("evidence", "x")):
+            shown = ", ".join(page.evaluate(TICKS.format(figure, axis)))
+            assert shown == "5, 27, 29", (figure, axis)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -1,11 +1,12 @@
 """The report on one network: what it says, and that it needs nothing else."""
 
 from pathlib import Path
+from typing import Any
 
 import planted
 import pytest
 import torch
-from pages import HISTORY, HOSTILE, Reader, report
+from pages import HISTORY, HOSTILE, Reader, planted_run, report
 
 import mechgrok as mg
 from mechgrok.report import write_report
@@ -82,7 +83,7 @@ def test_an_untrained_network_is_reported_without_keys(tmp_path: Path):
     grid = mg.cache_grid(mg.build_model(task, mg.ModelConfig(d_model=16)), task)
     page = report(tmp_path, grid, split=task.split(0.3), history=HISTORY[:1])
     assert page.shown == {"loss", "accuracy", "evidence", "spectrum", "clusters", "neuron", "fourier"}
-    assert "None stands out in the logits" in page.text
+    assert "No key frequencies: no frequency stands out in the logits, so there is no circuit" in page.text
     assert "There are no keys to remove" in page.text
     assert "A network that learns a+b" in page.text
 
@@ -108,7 +109,11 @@ def test_a_network_without_neurons_and_a_grid_without_network(tmp_path: Path):
     assert "clusters" not in report(tmp_path, mg.cache_grid(attention_only, task)).shown
     page = report(tmp_path, mg.grid_from_tensors(task, planted.lookup_logits(task)))
     assert page.shown == {"evidence", "fourier"}
-    assert "no token embedding" in page.text
+    assert "activations without their network" in page.text
+    assert "logits without a network" in page.text
+    assert "no network here in which to remove them" in page.text
+    assert "NoneType" not in page.text
+    assert page.text.count("There are no") == 0, "it has keys"
 
 
 def test_of_many_keys_the_strongest_are_shown(tmp_path: Path):
@@ -143,4 +148,55 @@ def test_others_network(tmp_path: Path, peer_data: Path):
 def test_logits_without_variance_are_refused_or_reported(tmp_path: Path):
     task = mg.modular_task("add", 5)
     page = report(tmp_path, mg.grid_from_tensors(task, torch.zeros(25, 5)))
-    assert "None stands out" in page.text
+    assert "no frequency stands out" in page.text
+
+
+def test_path_and_source_the_wrong_way_round(tmp_path: Path, network):
+    swapped: Any = (network, tmp_path / "x.html")
+    with pytest.raises(mg.ConfigError, match=r"the path comes first: write_report\('.*x.html', ...\)"):
+        write_report(*swapped)
+
+
+def test_a_memory_has_candidates_and_no_keys(tmp_path: Path):
+    task = mg.modular_task("add", 13)
+    memory = planted.lookup_logits(task) * task.split(0.3).train[:, None]
+    page = report(tmp_path, mg.grid_from_tensors(task, memory))
+    assert "the strongest 6 candidates explain" in page.text
+    assert "There are no keys to remove or to keep" in page.text
+
+
+def test_formulas_are_set(tmp_path: Path, network):
+    report(tmp_path, network)
+    source = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "cos(<i>w</i><sub>k</sub>(a+b−c))" in source
+
+
+def test_no_figure_has_an_axis_that_follows_itself(tmp_path: Path):
+    """Plotly ignores that, and says so on the console for each."""
+    page = report(tmp_path, planted_run(tmp_path / "run", 11, {2: 20.0}, 3))
+    axes = [
+        axis for figure in page.figures.values() for name, axis in figure["layout"].items() if "axis" in name
+    ]
+    assert len(axes) > 20
+    assert [axis["matches"] for axis in axes if "matches" in axis] == []
+
+
+def test_a_damaged_checkpoint_is_left_out_with_a_warning(tmp_path: Path):
+    run = planted_run(tmp_path / "run", 11, {2: 20.0}, 4)
+    whole = report(tmp_path, run)
+    assert whole.checkpoints is not None
+    assert whole.checkpoints["steps"] == [10, 20, 30, 40]
+    assert "Left out: the checkpoint" not in whole.text
+    for step in (20, 40):
+        file = run.checkpoint(step)
+        file.write_bytes(file.read_bytes()[:1000])
+    page = report(tmp_path, run)
+    assert page.checkpoints is not None
+    assert page.checkpoints["steps"] == [10, 30]
+    for step in (20, 40):
+        assert f"Left out: the checkpoint at step {step}." in page.text
+    assert "newest readable checkpoint is step 30 of at most" in page.text
+    for step in (10, 30):
+        run.checkpoint(step).write_bytes(b"")
+    with pytest.raises(mg.CheckpointError, match="step_00000010"):
+        report(tmp_path, run)

@@ -32,7 +32,11 @@ def test_a_failure_is_reported_and_the_others_are_kept(tmp_path):
 
 def test_errors_before_anything_runs(tmp_path):
     unchecked = inspect.unwrap(train_many)
-    with pytest.raises(mg.ConfigError, match="recipes need different names"):
+    with pytest.raises(mg.ConfigError, match="or a list of these; got dict"):
+        unchecked(TASK, {"a": mg.RECIPES["fast"]}, out=tmp_path)
+    with pytest.raises(
+        mg.ConfigError, match=r'recipes need different names .*config.replace\(recipe="..."\)'
+    ):
         train_many(TASK, ["fast", "fast"], out=tmp_path)
     with pytest.raises(mg.ConfigError, match="nothing to train"):
         train_many(TASK, seeds=(), out=tmp_path)

@@ -4,6 +4,8 @@ const Figures = (() => {
   const touch = window.matchMedia("(pointer: coarse)").matches;
   const config = { displayModeBar: false, showTips: false };
   const LABEL = { xaxis: 20, yaxis: 14 }; // pixels that a tick label needs
+  const LETTER = 6.5; // pixels of one letter across
+  const MOST_NAMED = 4; // labels that share a tick and are all named
   const MARGINS = 80;
   const USABLE = 60; // a page that is taking a picture of itself passes through widths of a few pixels
   let checkpoint = { frame: -1, step: null };
@@ -43,17 +45,23 @@ const Figures = (() => {
   const hasPosition = ({ layout }) => layout.shapes?.some((shape) => shape.name === "position");
   const moves = (figure) => figure.moving.length > 0 || hasPosition(figure);
 
-  // Leaves out tick labels that would overlap: where the labels are given, plotly does not.
-  function thinned(name, axis, pixels) {
+  // Tick labels that would overlap share one tick, "27, 29": where the labels are given, plotly lets them overlap.
+  function merged(name, axis, pixels) {
     if (!axis?.tickvals || !axis.range) return axis;
     const perUnit = (pixels - MARGINS) / (axis.range[1] - axis.range[0]);
-    let last = -Infinity;
-    const ticktext = axis.tickvals.map((value, i) => {
-      if ((value - last) * perUnit < LABEL[name]) return "";
-      last = value;
-      return axis.ticktext[i];
+    const groups = [];
+    axis.tickvals.forEach((value, i) => {
+      const near = groups.at(-1);
+      const letters = near && name === "xaxis" ? near.texts.join(", ").length : 0;
+      const needed = Math.max(LABEL[name], LETTER * letters);
+      if (near && (value - near.values.at(-1)) * perUnit < needed) {
+        near.values.push(value);
+        near.texts.push(axis.ticktext[i]);
+      } else groups.push({ values: [value], texts: [axis.ticktext[i]] });
     });
-    return { ...axis, ticktext };
+    const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const text = ({ texts }) => (texts.length <= MOST_NAMED ? texts.join(", ") : `${texts[0]} … ${texts.at(-1)}`);
+    return { ...axis, tickvals: groups.map(({ values }) => mean(values)), ticktext: groups.map(text) };
   }
 
   function draw(place) {
@@ -69,14 +77,20 @@ const Figures = (() => {
         width,
         height,
         shapes: shapesAt(layout.shapes, checkpoint.step),
-        xaxis: thinned("xaxis", layout.xaxis, width),
-        yaxis: thinned("yaxis", layout.yaxis, height),
+        xaxis: merged("xaxis", layout.xaxis, width),
+        yaxis: merged("yaxis", layout.yaxis, height),
         uirevision: "zoom stays",
         // With a mouse a drag zooms and a double click goes back; on a touch screen it scrolls the page.
         dragmode: touch ? false : "zoom",
       },
       config,
-    );
+    ).then(() => scaleOnPaper(place, width, height));
+  }
+
+  // Lets the drawing be scaled as a whole, by the style sheet for paper.
+  function scaleOnPaper(place, width, height) {
+    place.style.setProperty("--ratio", `${width} / ${height}`);
+    for (const svg of place.querySelectorAll(".main-svg")) svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   }
 
   // Places that wait to be drawn, the longest waiting first.
