@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -81,7 +82,7 @@ def _stored(
     layout: str | None,
     rename: Mapping[str, str] | None,
     key: str | None,
-) -> Network:
+) -> Any:
     if path.is_dir():
         return load_run(path).model(step)
     model = read_model(path, key=key, step=step, layout=layout, config=config, rename=rename)

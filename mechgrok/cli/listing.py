@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,6 +11,7 @@ from rich.table import Table
 from tyro.conf import Positional, arg
 
 from mechgrok.cli.usage import Flag
+from mechgrok.config import NetworkConfig
 from mechgrok.experiments.reproduction import reproductions
 from mechgrok.shipped import shipped_runs
 from mechgrok.training.recipes import RECIPES
@@ -56,7 +57,8 @@ def _runs() -> Rows:
 
 def _recipes() -> Rows:
     for name, config in RECIPES.items():
-        kind = f"{config.model.kind}, {config.model.init} weights"
+        model = cast(NetworkConfig, config.model)
+        kind = f"{model.kind}, {model.init} weights"
         yield (
             name,
             f"{kind}; {config.optimizer}, learning rate {config.lr:g}, weight decay {config.weight_decay:g}, "

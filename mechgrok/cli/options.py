@@ -11,7 +11,7 @@ from functools import reduce
 from operator import or_
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin
+from typing import Annotated, Any, Literal, TypedDict, cast, get_args, get_origin
 
 from tyro.conf import arg
 
@@ -75,7 +75,7 @@ def training_from(
     network |= {name: value for name, value in options.items() if name not in TrainConfig.model_fields}
     changes |= {name: value for name, value in options.items() if name in TrainConfig.model_fields}
     if network:
-        changes["model"] = _changed(start.model, _without_none(network))
+        changes["model"] = _changed(cast(NetworkConfig, start.model), _without_none(network))
     return start.replace(**_without_none(changes))
 
 

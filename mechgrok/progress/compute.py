@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mechgrok.algebra.bases import Label
-from mechgrok.analysis.curves import History
+from mechgrok.analysis.curves import Rows
 from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.errors import ActivationError, ConfigError, TaskError, UndefinedMetricError
 from mechgrok.models.wrapped import WrappedNetwork
@@ -179,7 +179,7 @@ def _values_at(
     return measured(snapshot, measures)
 
 
-def _history(checkpoints: Checkpoints, measures: Sequence[Measure]) -> History:
+def _history(checkpoints: Checkpoints, measures: Sequence[Measure]) -> Rows:
     """The evaluations of the run, where the phases need a loss that is not among the measures."""
     return () if {measure.name for measure in measures}.issuperset(LOSSES) else checkpoints.history()
 

@@ -7,7 +7,7 @@ from os.path import exists
 from pathlib import Path
 
 from mechgrok.activations import fit_task, infer_task
-from mechgrok.analysis.curves import History
+from mechgrok.analysis.curves import Rows
 from mechgrok.errors import CheckpointError, ConfigError, shown
 from mechgrok.loading import load_model
 from mechgrok.models.files import read_tensors
@@ -38,7 +38,7 @@ class Checkpoints:
     split: Split | None
     steps: tuple[int, ...]
     load: Callable[[int], Network | WrappedNetwork]
-    history: Callable[[], History] = tuple
+    history: Callable[[], Rows] = tuple
 
     def chosen(self, steps: Sequence[int] | None) -> tuple[int, ...]:
         """The steps asked for, in their order; all for None.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mechgrok.algebra.bases import Label
-from mechgrok.analysis.curves import History
+from mechgrok.analysis.curves import Rows
 from mechgrok.analysis.phases import Phases, find_phases
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError
@@ -47,7 +47,7 @@ class ProgressTable(Drawable):
     about: Mapping[str, About]
     undefined: Mapping[str, Mapping[int, str]]
     keys: tuple[Label, ...] | None
-    history: History = ()
+    history: Rows = ()
 
     @staticmethod
     def of_rows(

@@ -180,8 +180,9 @@ class Batch(Loop):
         trained = [place.member if place.member in active else None for place in self.places]
         filler = active[0].optimizer_state()
         states = [filler if member is None else member.optimizer_state() for member in trained]
+        models = [cast(Network, (active[0] if member is None else member).model) for member in trained]
         models = [
-            _copy(active[0].model) if member is None else cast(Network, member.model) for member in trained
+            _copy(model) if member is None else model for model, member in zip(models, trained, strict=True)
         ]
         network = stack_weights(models)
         self.updater = Updater(network, self.config)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mechgrok.config import NetworkConfig, TrainConfig
+from mechgrok.config import CustomConfig, NetworkConfig, TrainConfig
 from mechgrok.errors import ConfigError
 from mechgrok.tasks import Task
 
@@ -35,9 +35,11 @@ def training_memory(task: Task, config: TrainConfig) -> int:
     return AT_LEAST + PER_LOGIT * n_logits
 
 
-def analysis_memory(task: Task, model: NetworkConfig) -> int:
+def analysis_memory(task: Task, model: NetworkConfig | CustomConfig) -> int:
     """An estimate of the bytes that `summarize` takes for a network with a grid of all inputs."""
-    return AT_LEAST + task.n_inputs * (ANALYSED_LOGIT * task.n_classes + ANALYSED_NEURON * model.d_mlp)
+    return AT_LEAST + task.n_inputs * (
+        ANALYSED_LOGIT * task.n_classes + ANALYSED_NEURON * getattr(model, "d_mlp", 0)
+    )
 
 
 def memory_free() -> int | None:
