@@ -341,11 +341,17 @@ def test_the_configuration_inside_a_checkpoint_is_read(tmp_path, key, kind):
         assert (again.cfg.act_fn, again.cfg.attention_dir) == ("gelu", "bidirectional")
 
 
-def test_what_two_places_contradict_each_other_in_counts_as_not_said(tmp_path):
+def test_what_a_file_says_goes_before_what_lies_beside_it(tmp_path):
     stored = {"net": state(), "config": {"act_fn": "relu", "attention_dir": "causal"}}
     torch.save(stored, tmp_path / "m.pt")
     assert_same(read_model(tmp_path / "m.pt"), state())
     (tmp_path / "m.json").write_text('{"act_fn": "gelu"}')
+    assert_same(read_model(tmp_path / "m.pt"), state())
+
+
+def test_what_two_places_in_a_file_contradict_each_other_in_counts_as_not_said(tmp_path):
+    says = {"act_fn": "relu", "attention_dir": "causal"}
+    torch.save({"net": state(), "config": says, "args": {"act_fn": "gelu"}}, tmp_path / "m.pt")
     with pytest.raises(CheckpointError, match="the activation function"):
         read_model(tmp_path / "m.pt")
 
