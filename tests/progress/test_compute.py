@@ -70,7 +70,7 @@ def test_files_of_others_are_ordered_by_their_numbers(run, tmp_path):
     )
     assert some.steps == (0, 30)
     assert "give split=" in some.undefined["loss_train"][0]
-    assert measure(tmp_path / "p7_epoch_30.pth", FEW, task=run.task).steps == (30,)
+    assert measure(tmp_path / "p7_epoch_30.pth", FEW, task=run.task, config=SAID).steps == (30,)
 
 
 def test_the_task_of_files_is_inferred_from_the_last(tmp_path):
@@ -145,9 +145,14 @@ def test_a_broken_checkpoint_leaves_a_gap(run, tmp_path):
         if step == 10:
             state["unembed.W_U"].fill_(float("nan"))
         torch.save(state, tmp_path / f"{step}.pt")
-    table = measure(
-        tmp_path, ["loss_train", "neurons_decided", "gini_W_E"], task=run.task, split=run.split, config=SAID
-    )
+    with pytest.warns(UserWarning, match="weights that are not finite in unembed.W_U"):
+        table = measure(
+            tmp_path,
+            ["loss_train", "neurons_decided", "gini_W_E"],
+            task=run.task,
+            split=run.split,
+            config=SAID,
+        )
     assert [value is None for value in table["loss_train"]] == [False, True, False, False]
     assert "not finite are the weights unembed.W_U" in table.undefined["loss_train"][10]
     assert None not in table["gini_W_E"]
