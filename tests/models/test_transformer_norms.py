@@ -19,8 +19,8 @@ def build(plain: Plain) -> HookedTransformer:
         d_mlp=plain.hidden, attn_only=plain.attn_only, act_fn=plain.act_fn,
         attention_dir="causal" if plain.causal else "bidirectional",
         normalization=plain.norm, norm_position="post" if plain.post else "pre", final_norm=plain.final,
-        norm_eps=plain.eps, gated_mlp=plain.gated, attn_bias=plain.attn_bias, mlp_bias=plain.mlp_bias and not plain.gated,
-        unembed_bias=plain.read_bias,
+        norm_eps=plain.eps, gated_mlp=plain.gated, attn_bias=plain.attn_bias,
+        mlp_bias=plain.mlp_bias and not plain.gated, unembed_bias=plain.read_bias,
     )  # fmt: skip
     model = HookedTransformer(config)
     state, w = model.state_dict(), plain.w
