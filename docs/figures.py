@@ -73,7 +73,12 @@ def take(figures: list[go.Figure]) -> Iterator[bytes]:
         for one in figures:
             image = b""
             for scale in SCALES:
-                size = {"format": "png", "width": WIDTH, "height": one.layout.height or HEIGHT, "scale": scale}
+                size = {
+                    "format": "png",
+                    "width": WIDTH,
+                    "height": one.layout.height or HEIGHT,
+                    "scale": scale,
+                }
                 address = browser.evaluate(f"Plotly.toImage({one.to_json()}, {json.dumps(size)})")
                 image = base64.b64decode(address.partition(",")[2])
                 if len(image) <= MOST_BYTES:
