@@ -49,7 +49,7 @@ def test_the_line_before_a_picture_draws_it(page, monkeypatch, tmp_path):
 
 
 def noting(function, kind, kinds):
-    """The same function, which also notes that it was asked for; its signature stays, since options are read from it."""
+    """The same function, which also notes that it was called; options are read from its signature, which stays."""
 
     @wraps(function)
     def noted(result, **options):
