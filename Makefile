@@ -4,6 +4,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 READY_TL3 = .venv-tl3/.ready
+PARALLEL = -n auto --maxprocesses 4 --dist loadfile
 CHECKED = --jaxtyping-packages=mechgrok,beartype.beartype
 
 .PHONY: demo test paths slow lint interop bench docs clean
@@ -12,7 +13,7 @@ demo: $(READY)
 	$(BIN)/mechgrok demo
 
 test: $(READY)
-	$(BIN)/python -m pytest $(CHECKED) -m "not slow"
+	$(BIN)/python -m pytest $(CHECKED) -m "not slow" $(PARALLEL)
 
 # What is promised about rounding, on the code paths of other processors.
 paths: $(READY)

@@ -109,7 +109,7 @@ class ModelConfig(Config):
         norm_position: "pre", before each part of a block, or "post", after what it writes was added to the residual
             stream.
         final_norm: whether there is a norm before the unembedding too; without `normalization` there is none.
-        eps: what the norms add to the variance, or to the mean square, before its root is taken.
+        norm_eps: what the norms add to the variance, or to the mean square, before its root is taken.
         gated_mlp: the MLP multiplies act_fn(x @ W_gate) by x @ W_in, as SwiGLU and GeGLU do.
         init: scheme for the initial weights; see `mechgrok.models.init`.
     """
@@ -132,7 +132,7 @@ class ModelConfig(Config):
     normalization: Normalization | None = None
     norm_position: Literal["pre", "post"] = "pre"
     final_norm: bool = True
-    eps: Positive = 1e-5
+    norm_eps: Positive = 1e-5
     gated_mlp: bool = False
     attn_bias: bool = False
     mlp_bias: bool = True

@@ -82,7 +82,7 @@ SPELLINGS: dict[str, list[str]] = {
     "norm_position": ["norm_first", "pre_norm", "post_norm", "norm_position"],
     "normalization": ["normalization_type", "norm_type", "normalization"],
     "final_norm": ["final_norm", "use_final_norm"],
-    "eps": ["layer_norm_eps", "norm_eps", "rms_norm_eps", "layer_norm_epsilon"],
+    "norm_eps": ["layer_norm_eps", "norm_eps", "rms_norm_eps", "layer_norm_epsilon"],
 }
 
 
@@ -124,7 +124,7 @@ def draw_file(seed: int) -> DrawnFile:
         del facts["attention_dir"]
     # Nobody says the usual eps of a LayerNorm, so that another one has to be said.
     usual = plain.norm in ("LN", "LNPre")
-    granted = ({"eps"} if usual else set()) | ({"final_norm"} if lens else set())
+    granted = ({"norm_eps"} if usual else set()) | ({"final_norm"} if lens else set())
     forgettable = [name for name in facts if name not in granted]
     forgotten = rng.choice(forgettable) if rng.random() < 0.2 else None
     told = {name: value for name, value in facts.items() if name != forgotten}
@@ -310,7 +310,7 @@ def _facts(plain: Plain, *, lens: bool) -> dict[str, Any]:
         facts["normalization"] = plain.norm
     if plain.norm:
         if plain.eps != 1e-5 or plain.norm.startswith("RMS"):
-            facts["eps"] = plain.eps
+            facts["norm_eps"] = plain.eps
         if not lens:
             facts["norm_position"] = "post" if plain.post else "pre"
         if plain.norm.endswith("Pre"):

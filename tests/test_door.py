@@ -121,6 +121,7 @@ def planted():
     return mg.cosine_network(7, {2: 5.0})
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("function", [*NETWORK_ANALYSES, *HISTORY_ANALYSES, *OTHERS])
 def test_another_kind_of_thing_is_refused_in_words(function, wrong):
@@ -180,6 +181,7 @@ def test_a_plain_module_is_told_of_wrap():
         mg.find_key_frequencies(torch.nn.Linear(2, 2))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_arrays_are_taken_where_tensors_are():
     logits = cosine_logits(TASK, {2: 5.0})
     angles = 2 * np.pi * 2 * np.arange(7) / 7

@@ -77,7 +77,7 @@ def test_a_changed_or_missing_file_is_noticed(tmp_path, monkeypatch):
 
 
 def test_unknown_names_are_refused_with_the_known(monkeypatch, tmp_path):
-    with pytest.raises(CheckpointError, match="there are: add113, add113-fast"):
+    with pytest.raises(CheckpointError, match="allowed: add113, add113-fast"):
         mg.verify_shipped("add114")
     with pytest.raises(CheckpointError, match="of those that come with mechgrok"):
         mg.load_run("add114")

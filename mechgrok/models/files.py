@@ -60,7 +60,9 @@ def read_model(
     path = Path(path)
     found, header = _read(path, key, step)
     if CONFIG_KEY not in header:
-        settings = joined_settings(found.settings, _object(header.get(SETTINGS_KEY)), _settings_beside(path))
+        # What lies beside a file may be of another one: what the file says itself goes first.
+        inside = joined_settings(found.settings, _object(header.get(SETTINGS_KEY)))
+        settings = _settings_beside(path) | inside
         header = header | ({SETTINGS_KEY: json.dumps(settings)} if settings else {})
     tensors = without_prefixes(found.tensors)
     model = network_of(tensors, header, path, layout=layout, config=config, rename=rename)

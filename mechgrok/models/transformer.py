@@ -63,7 +63,7 @@ class Norm(nn.Module):
 
     def __init__(self, cfg: ModelConfig) -> None:
         super().__init__()
-        self.centred, self.eps = cfg.normalization in ("LN", "LNPre"), cfg.eps
+        self.centred, self.eps = cfg.normalization in ("LN", "LNPre"), cfg.norm_eps
         self.w = parameter(cfg.d_model) if cfg.normalization in ("LN", "RMS") else None
         self.b = parameter(cfg.d_model) if cfg.normalization == "LN" else None
         self.hook_scale, self.hook_normalized = HookPoint(), HookPoint()

@@ -105,7 +105,7 @@ def _settings(model: HookedTransformer) -> dict[str, Any]:
         "attn_only": cfg.attn_only,
         "attention_dir": cfg.attention_dir,
         "normalization_type": cfg.normalization,
-        "eps": cfg.eps,
+        "eps": cfg.norm_eps,
         "gated_mlp": cfg.gated_mlp,
         "init_weights": False,
         "dtype": model.W_E.dtype,

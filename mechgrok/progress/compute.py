@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.curves import Rows
 from mechgrok.analysis.frequencies import find_key_frequencies
+from mechgrok.config import NetworkConfig
 from mechgrok.errors import ActivationError, ConfigError, TaskError, UndefinedMetricError
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.progress.columns import About, column_name
@@ -34,6 +35,7 @@ def progress_measures(
     steps: Sequence[int] | None = None,
     task: Task | None = None,
     split: Split | None = None,
+    config: NetworkConfig | None = None,
     model: WrappedNetwork | None = None,
     out: str | Path | None = None,
     progress: bool = True,
@@ -48,6 +50,7 @@ def progress_measures(
         steps: the checkpoints to measure; None takes all.
         task, split: of checkpoint files, what was learned and on which inputs. Without a split, measures of
             train and test inputs are undefined. Of a run, they replace its own.
+        config: of checkpoint files, what their tensors do not tell of the networks, as in `load_model`.
         model: of a module of the user's own, the network that `wrap` made of it, for files of its state dicts.
         out: .csv or .parquet file of the table, written at the end and when the computation is cut off, by
             Ctrl-C or an error. Steps that are in it already are not computed again.
@@ -69,7 +72,7 @@ def progress_measures(
     ((0, 20), True, {})
     """
     chosen = find_measures(measures)
-    checkpoints = open_checkpoints(run, task, split, model)
+    checkpoints = open_checkpoints(run, task, split, config, model)
     wanted = checkpoints.chosen(steps)
     labels = _last_keys(checkpoints) if keys is None else checked_keys(keys, checkpoints.task)
     empty = _table({}, chosen, checkpoints.task, labels)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mechgrok.activations import fit_task, infer_task
 from mechgrok.analysis.curves import Rows
+from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError, ConfigError, shown
 from mechgrok.loading import load_model
 from mechgrok.models.files import read_tensors
@@ -62,6 +63,7 @@ def open_checkpoints(
     source: Source,
     task: Task | None = None,
     split: Split | None = None,
+    config: NetworkConfig | None = None,
     model: WrappedNetwork | None = None,
 ) -> Checkpoints:
     """The checkpoints of a run, of what `load_run` opens, or of files ordered by the number in their names.
@@ -69,6 +71,7 @@ def open_checkpoints(
     Args:
         task, split: of files, where they are known; a task that is not given is inferred from the last network. Of
             a run, they replace its own.
+        config: of files, what their tensors do not tell, as in `load_model`.
         model: of a module of somebody's own, the network that `wrap` made; the files hold its state dicts.
 
     Raises:
@@ -92,7 +95,7 @@ def open_checkpoints(
             f"expected a run, the folder of one, or a list of checkpoint files, got {shown(source)}; "
             "load_run(path) opens a run"
         )
-    return _of_files(numbered([Path(file) for file in source]), task, split, model)
+    return _of_files(numbered([Path(file) for file in source]), task, split, config, model)
 
 
 def numbered(files: Sequence[Path]) -> dict[int, Path]:
@@ -128,7 +131,11 @@ def _of_run(run: Run, task: Task | None, split: Split | None, model: WrappedNetw
 
 
 def _of_files(
-    files: dict[int, Path], task: Task | None, split: Split | None, model: WrappedNetwork | None
+    files: dict[int, Path],
+    task: Task | None,
+    split: Split | None,
+    config: NetworkConfig | None,
+    model: WrappedNetwork | None,
 ) -> Checkpoints:
     if not files:
         raise CheckpointError("the list of checkpoint files is empty")
@@ -136,9 +143,9 @@ def _of_files(
     if model is not None:
         load = lambda step: model.with_weights(read_tensors(files[step])[0])  # noqa: E731
         return Checkpoints(task or model.task, split, steps, load)
-    last = load_model(files[steps[-1]])
+    last = load_model(files[steps[-1]], config=config)
     task = fit_task(last, task) if task else infer_task(last)
-    return Checkpoints(task, split, steps, lambda step: load_model(files[step], task=task))
+    return Checkpoints(task, split, steps, lambda step: load_model(files[step], task=task, config=config))
 
 
 def _files_in(folder: Path) -> list[Path]:

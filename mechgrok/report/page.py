@@ -60,7 +60,10 @@ def write_report(
     True
     """
     if not isinstance(path, str | PathLike):
-        raise ConfigError(f"the file comes first: write_report('report.html', network); got {shown(path)}")
+        file = shown(str(source)) if isinstance(source, str | PathLike) else "'report.html'"
+        raise ConfigError(
+            f"the path comes first: write_report({file}, ...), then the run or the network; got {shown(path)}"
+        )
     if isinstance(source, str | PathLike) and folder_or_shipped(Path(source)).is_dir():
         source = load_run(Path(source))
     if isinstance(source, Run):

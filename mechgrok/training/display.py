@@ -71,7 +71,7 @@ class _Lines:
         if self.row is not None and (self.row["step"] or 0) != self.printed:
             self._print(self.row, time.monotonic())
 
-    def _print(self, row: HistoryRow, now: float) -> None:
+    def _print(self, row: HistoryRow, now: int | float) -> None:
         self.printed, self.printed_at = row["step"] or 0, now
         line = f"{self.name}: step {self.printed}/{self.steps}, {describe(row)}, {now - self.began:.0f} s"
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -234,7 +234,7 @@ def test_losses_at_the_neurons_need_keys_and_a_network():
         mg.restricted_loss(model, [], site="neurons")
     task = sn_task("S3")
     zeros = {"blocks.0.mlp.hook_post": torch.zeros(36, 4)}
-    with pytest.raises(mg.ActivationError, match="needs the network"):
+    with pytest.raises(mg.ActivationError, match="needs W_L, and the grid was made of tensors without it"):
         mg.restricted_loss(mg.grid_from_tensors(task, torch.zeros(36, 6), zeros), ["sign"], site="neurons")
 
 

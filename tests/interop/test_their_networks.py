@@ -130,7 +130,7 @@ def test_no_hook_is_left_behind(native):
 
 
 def test_no_hook_is_left_behind_by_a_run_that_fails(native, monkeypatch):
-    monkeypatch.setattr("mechgrok.activations._at_readout", lambda name: 1 / 0)
+    monkeypatch.setattr("mechgrok.activations._at_readout", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         mg.cache_grid(native, names=HOOKS)
     assert _hooks(native) == []

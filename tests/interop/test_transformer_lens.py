@@ -179,13 +179,13 @@ NORMS = ("LN", "LNPre", "RMS", "RMSPre")
 @pytest.mark.parametrize("norm", NORMS)
 def test_every_norm_and_gate_is_the_same_in_both_and_opens_again(norm, gated, tmp_path):
     biased = not gated  # in version 4 gated MLPs have no biases
-    model = random_network(normalization=norm, gated_mlp=gated, act_fn="silu", mlp_bias=biased, eps=1e-4)
+    model = random_network(normalization=norm, gated_mlp=gated, act_fn="silu", mlp_bias=biased, norm_eps=1e-4)
     native = to_transformer_lens(model)
     tight = 1e-5 if norm == "RMS" else 1e-9  # their RMSNorm computes in float32
     torch.testing.assert_close(native(TOKENS), model(TOKENS), rtol=tight, atol=tight)
     file = tmp_path / "theirs.pt"
     torch.save(native.state_dict(), file)
-    said = {"n_heads": 4, "act_fn": "silu", "attention_dir": "causal", "eps": 1e-4}
+    said = {"n_heads": 4, "act_fn": "silu", "attention_dir": "causal", "norm_eps": 1e-4}
     found = mg.load_model(file, config=mg.ModelConfig(**said, normalization=norm))
     assert (found.cfg.normalization, found.cfg.gated_mlp) == (norm, gated)
     torch.testing.assert_close(found(TOKENS), model(TOKENS), rtol=1e-9, atol=1e-9)

@@ -341,11 +341,17 @@ def test_the_configuration_inside_a_checkpoint_is_read(tmp_path, key, kind):
         assert (again.cfg.act_fn, again.cfg.attention_dir) == ("gelu", "bidirectional")
 
 
-def test_what_two_places_contradict_each_other_in_counts_as_not_said(tmp_path):
+def test_what_a_file_says_goes_before_what_lies_beside_it(tmp_path):
     stored = {"net": state(), "config": {"act_fn": "relu", "attention_dir": "causal"}}
     torch.save(stored, tmp_path / "m.pt")
     assert_same(read_model(tmp_path / "m.pt"), state())
     (tmp_path / "m.json").write_text('{"act_fn": "gelu"}')
+    assert_same(read_model(tmp_path / "m.pt"), state())
+
+
+def test_what_two_places_in_a_file_contradict_each_other_in_counts_as_not_said(tmp_path):
+    says = {"act_fn": "relu", "attention_dir": "causal"}
+    torch.save({"net": state(), "config": says, "args": {"act_fn": "gelu"}}, tmp_path / "m.pt")
     with pytest.raises(CheckpointError, match="the activation function"):
         read_model(tmp_path / "m.pt")
 
@@ -408,7 +414,7 @@ def test_an_unsafe_class_is_named(tmp_path):
 def test_weights_are_floats(tmp_path, dtype):
     tensors = {name: tensor.to(dtype) for name, tensor in state().items()}
     save_file(tensors, tmp_path / "m.safetensors", {CONFIG_KEY: json.dumps(CFG.to_json())})
-    with pytest.raises(CheckpointError, match=f"holds {dtype}, no floats"):
+    with pytest.raises(CheckpointError, match=f"holds {dtype} and no floating-point numbers"):
         read_model(tmp_path / "m.safetensors")
 
 
@@ -434,6 +440,7 @@ def test_a_parameter_in_two_places_is_written_twice(tmp_path):
     assert_same(again, model.state_dict())
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_what_could_not_be_read_again_is_not_written(tmp_path):
     model = network()
     model.embed.W_E = torch.nn.Parameter(torch.ones(2, 2))

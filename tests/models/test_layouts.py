@@ -300,7 +300,9 @@ def test_settings_of_transformer_lens_that_cannot_be_are_refused(settings, text)
 
 
 def test_our_configuration_beside_our_names_tells_everything():
-    cfg = CFG.replace(normalization="LN", norm_position="post", final_norm=False, act_fn="silu", eps=1e-3)
+    cfg = CFG.replace(
+        normalization="LN", norm_position="post", final_norm=False, act_fn="silu", norm_eps=1e-3
+    )
     model = HookedTransformer(cfg, seed=0)
     found = model_from_tensors(model.state_dict(), {"config": json.dumps(cfg.to_json())})
     assert found.cfg == cfg

@@ -89,7 +89,7 @@ def test_everything_that_was_taken_from_somewhere_is_listed():
         "n_heads=3 (config=)",
         "act_fn='gelu' (the author's hidden_act)",
         "norm_position='pre' (the author's norm_first)",
-        "eps=1e-05 (taken for granted: the usual one)",
+        "norm_eps=1e-05 (taken for granted: the usual one)",
         "the answer is read at the last position",
     ):
         assert line in note.notes, note

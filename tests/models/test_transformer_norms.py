@@ -18,8 +18,8 @@ def build(plain: Plain) -> HookedTransformer:
         d_vocab=6, d_vocab_out=5, n_ctx=3, d_model=plain.d, n_heads=plain.heads, n_layers=plain.layers,
         d_mlp=plain.hidden, attn_only=plain.attn_only, act_fn=plain.act_fn,
         attention_dir="causal" if plain.causal else "bidirectional",
-        normalization=plain.norm, norm_position="post" if plain.post else "pre", final_norm=plain.final, eps=plain.eps,
-        gated_mlp=plain.gated, attn_bias=plain.attn_bias, mlp_bias=plain.mlp_bias and not plain.gated,
+        normalization=plain.norm, norm_position="post" if plain.post else "pre", final_norm=plain.final,
+        norm_eps=plain.eps, gated_mlp=plain.gated, attn_bias=plain.attn_bias, mlp_bias=plain.mlp_bias and not plain.gated,
         unembed_bias=plain.read_bias,
     )  # fmt: skip
     model = HookedTransformer(config)
@@ -74,7 +74,7 @@ SIZES = {"d_vocab": 6, "d_vocab_out": 5, "n_ctx": 3, "d_model": 8}
 def test_torchs_own_norms():
     x = torch.randn(4, 3, 8, generator=torch.Generator().manual_seed(0))
     for kind, norm in (("LN", torch.nn.LayerNorm(8, eps=1e-3)), ("RMS", torch.nn.RMSNorm(8, eps=1e-3))):
-        model = HookedTransformer(ModelConfig(**SIZES, normalization=kind, eps=1e-3), seed=0)
+        model = HookedTransformer(ModelConfig(**SIZES, normalization=kind, norm_eps=1e-3), seed=0)
         torch.testing.assert_close(model.ln_final(x), norm(x))
 
 
@@ -103,7 +103,7 @@ def test_the_step_by_hand_leaves_them_to_autograd(change: dict):
 def test_configurations_stored_before_these_options_mean_what_they_meant():
     old = {"kind": "transformer", "d_model": 16, "normalization": "LN", "act_fn": "gelu"}
     cfg = ModelConfig(**old)
-    assert (cfg.norm_position, cfg.final_norm, cfg.eps, cfg.gated_mlp) == ("pre", True, 1e-5, False)
+    assert (cfg.norm_position, cfg.final_norm, cfg.norm_eps, cfg.gated_mlp) == ("pre", True, 1e-5, False)
 
 
 def test_every_activation_function_has_a_name_in_the_configuration():

@@ -79,5 +79,5 @@ def test_networks_that_cannot_be_judged_are_listed_all_the_same():
     assert comparison.table[0]["accuracy"] is None
     with pytest.raises(UndefinedMetricError, match="none of the networks"):
         comparison.figure()
-    with pytest.raises(ConfigError, match="there is nothing to compare"):
+    with pytest.raises(ConfigError, match="networks to compare are given by name"):
         compare_algorithms({})

@@ -49,5 +49,5 @@ def test_names_are_text(tmp_path: Path):
 
 
 def test_nothing_to_compare(tmp_path: Path):
-    with pytest.raises(mg.ConfigError, match="nothing to compare"):
+    with pytest.raises(mg.ConfigError, match="networks to compare are given by name"):
         write_comparison(tmp_path / "pair.html", {})

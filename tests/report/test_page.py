@@ -108,10 +108,10 @@ def test_a_network_without_neurons_and_a_grid_without_network(tmp_path: Path):
     attention_only = mg.build_model(task, mg.ModelConfig(d_model=16, attn_only=True))
     assert "clusters" not in report(tmp_path, mg.cache_grid(attention_only, task)).shown
     page = report(tmp_path, mg.grid_from_tensors(task, planted.lookup_logits(task)))
-    assert page.shown == {"evidence", "fourier"}
+    assert page.shown == {"ablation", "evidence", "fourier"}
     assert "activations without their network" in page.text
     assert "logits without a network" in page.text
-    assert "no network here in which to remove them" in page.text
+    assert "key frequencies" in page.text
     assert "NoneType" not in page.text
     assert page.text.count("There are no") == 0, "it has keys"
 
@@ -151,6 +151,7 @@ def test_logits_without_variance_are_refused_or_reported(tmp_path: Path):
     assert "no frequency stands out" in page.text
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_path_and_source_the_wrong_way_round(tmp_path: Path, network):
     swapped: Any = (network, tmp_path / "x.html")
     with pytest.raises(mg.ConfigError, match=r"the path comes first: write_report\('.*x.html', ...\)"):

@@ -141,6 +141,7 @@ def test_a_misspelt_operation_gets_its_close_names():
     assert mg.modular_task("ab", 5).labels.equal(mg.modular_task("mul", 5).labels)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("fraction", ["0.5", None, [0.5]])
 def test_a_fraction_that_is_no_number(fraction):
     with pytest.raises(mg.ConfigError, match=r"such as 0\.3; got"):

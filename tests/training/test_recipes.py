@@ -94,5 +94,5 @@ def test_the_optimisers_of_the_four_papers():
 
 def test_every_recipe_is_known_by_its_own_name():
     assert all(find_recipe(name).recipe == name for name in RECIPES)
-    with pytest.raises(ConfigError, match=r"unknown recipe 'epsilon'; .*Known: .*alpha-prime"):
+    with pytest.raises(ConfigError, match=r"unknown recipe 'epsilon'; allowed: .*alpha-prime"):
         find_recipe("epsilon")

@@ -2,7 +2,6 @@
 
 import warnings
 
-import jaxtyping
 import pytest
 import torch
 
@@ -42,16 +41,8 @@ def _has_compiler() -> bool:
         return False
 
 
-@pytest.fixture
-def unchecked():
-    """Types are not checked as the tests run: torch cannot compile what checks them."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 @pytest.mark.slow  # the compiler takes its time
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("unchecked")  # torch cannot compile what checks types
 def test_a_compiled_network_has_the_same_gradients():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own compiler uses what torch has deprecated

@@ -121,7 +121,9 @@ def _norms(state: State, facts: Facts, fixed: Mapping[str, Any], *, lens: bool) 
     else:
         found["final_norm"] = facts.find("final_norm")
     usual = lens or kind.startswith("LN")
-    found["eps"] = facts.find("eps", granted=1e-5, why="the usual one") if usual else facts.find("eps")
+    found["norm_eps"] = (
+        facts.find("norm_eps", granted=1e-5, why="the usual one") if usual else facts.find("norm_eps")
+    )
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -161,7 +163,9 @@ def _speaks_of_norms(facts: Facts, *, lens: bool) -> bool:
     that describes the network and is silent about them is taken to mean none.
     """
     known, settings = facts.source.known, facts.source.settings
-    told = [name for name in ("norm_position", "final_norm", "eps") if name in known or said(settings, name)]
+    told = [
+        name for name in ("norm_position", "final_norm", "norm_eps") if name in known or said(settings, name)
+    ]
     return bool(told) or (lens and not facts.source.fixed and said(settings, "act_fn") is None)
 
 

@@ -14,7 +14,7 @@ ASK: dict[str, str] = {
     "norm_position": "whether norms stand before or after the sublayers",
     "normalization": "which norms it has, if any",
     "final_norm": "whether there is a norm before the unembedding",
-    "eps": "the eps of its RMSNorm",
+    "norm_eps": "the eps of its RMSNorm",
     "positions": "whether there are positions, which can be computed without a tensor",
     "attention_rate": "its attention rate",
 }
@@ -25,7 +25,7 @@ EXAMPLES: dict[str, str] = {
     "norm_position": "norm_position='pre' or 'post'",
     "normalization": "normalization=None, 'LN', 'RMS', or without weights 'LNPre', 'RMSPre'",
     "final_norm": "final_norm=True or False",
-    "eps": "eps=1e-6",
+    "norm_eps": "norm_eps=1e-6",
     "positions": "positions='none'",
     "attention_rate": "attention_rate=..., with 0 for the pizza and 1 for the plain softmax",
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from mechgrok.models.layouts.settings import HUGGING_FACE
 
-PRE_NORM = {"norm_position": "pre", "normalization": "LN", "eps": 1e-5}
+PRE_NORM = {"norm_position": "pre", "normalization": "LN", "norm_eps": 1e-5}
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ _SPELLED = {
         "norm_placement norm_type norm ln_position ln_type"
     ),
     "final_norm": ("final_norm use_final_norm final_ln use_final_ln final_layer_norm final_layernorm"),
-    "eps": (
+    "norm_eps": (
         "layer_norm_eps layer_norm_epsilon rms_norm_eps norm_eps ln_eps layernorm_eps layernorm_epsilon "
         "norm_epsilon rms_eps eps"
     ),
