@@ -18,7 +18,10 @@ HEAD = """\
 
 `mechgrok COMMAND --help` explains a command, and `mechgrok --version` prints the version. Results go to standard
 output; progress, places of files and errors to standard error. The exit code is 0, or 1 for an explained error, 2 for
-wrong usage, 130 after Ctrl-C. Where standard error is no terminal, as in the log of a batch job, a training prints a
+wrong usage, 130 after Ctrl-C. In a clone that `make` has set up, `mechgrok` is `.venv/bin/mechgrok`, or what
+`source .venv/bin/activate` puts on the PATH.
+
+Where standard error is no terminal, as in the log of a batch job, a training prints a
 line for each tenth of its steps, or each half minute, in place of a bar; `--quiet` prints none.
 
 Commands do not load torch before they have understood their arguments, so that help, lists and mistakes come at once.

@@ -1,77 +1,99 @@
-"""Figures of the tutorial, drawn from the runs that it speaks of.
+"""Pictures of the pages, drawn by the lines that the pages show.
 
-    python docs/figures.py
+    python docs/figures.py [tutorial] [gallery]
 
-trains the tutorial's network (half a minute), measures the one that comes with mechgrok, and replaces
-docs/_static/tutorial/*.png. Needs the extra `png` and a Chromium or Chrome.
+runs the code of tutorial.md and gallery.md, or of the one named, from top to bottom, as a reader would, and replaces
+the pictures in docs/_static/tutorial and docs/_static/gallery. A picture is the figure that the last line of the block
+before it gives. A headless Chromium takes it, at the width below, or somewhat smaller where the file would have more
+than 100 kB, so that a clone stays small. It takes about two minutes.
 """
 
+import ast
+import base64
+import json
+import re
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 
-import mechgrok as mg
-from mechgrok.plots.circles import embedding_circles
-from mechgrok.plots.curves import loss_curves
-from mechgrok.plots.logits import fourier_map, key_evidence
-from mechgrok.plots.neurons import neuron_maps
-from mechgrok.plots.spectra import norm_spectrum
-
-FOLDER = Path(__file__).parent / "_static/tutorial"
-WIDTH = 720
+ROOT = Path(__file__).parents[1]
+PAGES = ("tutorial", "gallery")
+WIDTH = 680
+HEIGHT = 340
+"""Of a figure that does not say how high it is."""
+SCALES = (1.0, 0.9, 0.8)
 MOST_BYTES = 100_000
-LOSSES = ["loss_train", "loss_test", "restricted_loss", "excluded_loss"]
-SHAPE = [
-    *LOSSES,
-    "gini_W_E",
-    "gini_W_L",
-    "sum_squared_weights",
-    "neurons_decided",
-    "frequency_synchronisation",
-]
+
+_BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```\n(?:\n!\[[^\]]*\]\((?P<picture>[^)]+)\))?", re.M | re.S)
 
 
-def tutorial_run(folder: str) -> mg.Run:
-    """The run of tutorial.md, with more checkpoints."""
-    task = mg.modular_task("add", p=53)
-    return mg.train(task, "fast", fraction=0.4, seed=6, out=folder, checkpoint_every=10)
+def figures_of(page: Path) -> Iterator[tuple[Path, go.Figure]]:
+    """Run a page, and give each of its pictures as the file and the figure that the line before it draws.
+
+    Raises:
+        SystemExit: the last line of the block before a picture gives no figure.
+    """
+    text = page.read_text(encoding="utf-8")
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for block in _BLOCK.finditer(text):
+        before = "\n" * text[: block.start("code")].count("\n")  # so that an error names the line of the page
+        code = ast.parse(before + block["code"], str(page))
+        last = code.body.pop() if block["picture"] else None
+        exec(compile(code, str(page), "exec"), names)
+        if block["picture"]:
+            drawn = last and isinstance(last, ast.Expr) and _value(last, page, names)
+            if not isinstance(drawn, go.Figure):
+                raise SystemExit(f"{page.name}: no figure in the line before {block['picture']}")
+            yield page.parent / block["picture"], drawn
 
 
-def figures(run: mg.Run) -> dict[str, go.Figure]:
-    """All figures by file name."""
-    grid = run.grid()
-    keys = mg.find_key_frequencies(grid)
-    young = run.grid(300)
-    return {
-        "losses": loss_curves(run.history, n_classes=run.task.n_classes),
-        "keys": key_evidence(keys, "frequency"),
-        "spectrum": norm_spectrum(young, keys=mg.find_key_frequencies(young)),
-        "circles": embedding_circles(grid, keys, columns=2),
-        "neurons": neuron_maps(grid, keys, columns=2),
-        "logits": fourier_map(grid, keys),
-    }
+def _value(line: ast.Expr, page: Path, names: dict[str, Any]) -> Any:
+    return eval(compile(ast.Expression(line.value), str(page), "eval"), names)
 
 
-def progress() -> dict[str, go.Figure]:
-    """What the measures say of the run that comes with mechgrok."""
-    run = mg.load_run("add113")
-    return {
-        "measures": mg.progress_measures(run, LOSSES).figure(),
-        "progress": mg.progress_measures(run, SHAPE).figure(),
-    }
+def take(figures: list[go.Figure]) -> Iterator[bytes]:
+    """Each figure as PNG, by plotly's own script in a browser, at the first scale that gives a small file.
+
+    Raises:
+        SystemExit: even the smallest picture has too many bytes.
+    """
+    sys.path.append(str(ROOT / "tests"))
+    from browser import browser_page
+
+    with tempfile.TemporaryDirectory() as folder, browser_page() as browser:
+        empty = Path(folder, "empty.html")
+        go.Figure().write_html(empty, include_plotlyjs=True)
+        browser.open(empty, width=WIDTH)
+        browser.wait_for("window.Plotly !== undefined")
+        for one in figures:
+            image = b""
+            for scale in SCALES:
+                size = {
+                    "format": "png",
+                    "width": WIDTH,
+                    "height": one.layout.height or HEIGHT,
+                    "scale": scale,
+                }
+                address = browser.evaluate(f"Plotly.toImage({one.to_json()}, {json.dumps(size)})")
+                image = base64.b64decode(address.partition(",")[2])
+                if len(image) <= MOST_BYTES:
+                    break
+            else:
+                raise SystemExit(f"a picture would have {len(image)} bytes; {MOST_BYTES} are allowed")
+            yield image
 
 
 def main() -> None:
-    """Train, draw, write; refuse to write a large file."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        drawn = figures(tutorial_run(folder)) | progress()
-    for name, one in drawn.items():
-        image = one.to_image("png", width=WIDTH, scale=1)
-        if len(image) > MOST_BYTES:
-            raise SystemExit(f"{name}.png would have {len(image)} bytes; {MOST_BYTES} are allowed")
-        (FOLDER / f"{name}.png").write_bytes(image)
+    """Run, draw, write."""
+    drawn = [pair for name in sys.argv[1:] or PAGES for pair in figures_of(ROOT / "docs" / f"{name}.md")]
+    for (file, _), image in zip(drawn, take([one for _, one in drawn]), strict=True):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(image)
+        print(f"{file.relative_to(ROOT)}: {len(image)} bytes")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pytest
 from markdown import python_of, run_page
 
 import mechgrok
+from mechgrok.plots.drawing import FIGURES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(page for page in DOCS.rglob("*.md") if python_of(page).strip())
+PICTURES = runpy.run_path(str(DOCS / "figures.py"))
+PICTURED = [DOCS / f"{name}.md" for name in PICTURES["PAGES"]]
+PAGES = sorted(page for page in DOCS.rglob("*.md") if python_of(page).strip() and page not in PICTURED)
 NEEDS_4 = {"own-network.md"}
 
 
@@ -25,7 +29,57 @@ def test_the_blocks_run(page, monkeypatch, tmp_path):
 
 
 def test_pages_with_code_are_found():
-    assert {"tutorial", "groups", "own-network"} <= {page.stem for page in PAGES}
+    assert {"index", "groups", "own-network"} <= {page.stem for page in PAGES}
+    assert {"tutorial", "gallery"} == {page.stem for page in PICTURED}
+
+
+@pytest.mark.parametrize("page", PICTURED, ids=lambda page: page.stem)
+def test_the_line_before_a_picture_draws_it(page, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    kinds: set[type] = set()
+    for kind, function in FIGURES.items():
+        monkeypatch.setitem(FIGURES, kind, noting(function, kind, kinds))
+    drawn = dict(PICTURES["figures_of"](page))
+    assert [file for file in drawn if not 0 < file.stat().st_size <= PICTURES["MOST_BYTES"]] == []
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+    assert [DOCS / file for file in shown] == list(drawn), "a picture without a line that draws it"
+    assert {file for folder in {file.parent for file in drawn} for file in folder.iterdir()} == set(drawn)
+    if page.stem == "gallery":
+        assert kinds == set(FIGURES), "each kind of result has its picture"
+
+
+def noting(function, kind, kinds):
+    """The same function, which also notes that it was called; options are read from its signature, which stays."""
+
+    @wraps(function)
+    def noted(result, **options):
+        kinds.add(kind)
+        return function(result, **options)
+
+    return noted
+
+
+def test_a_line_that_draws_nothing_is_noticed(tmp_path):
+    page = tmp_path / "page.md"
+    for line in ("x = 1", "x", "import mechgrok"):
+        page.write_text(f"```python\nx = 2\n{line}\n```\n\n![what](x.png)\n")
+        with pytest.raises(SystemExit, match=r"page\.md: no figure in the line before x\.png"):
+            list(PICTURES["figures_of"](page))
+
+
+NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]\d+)?")
+
+
+def test_the_front_page_prints_what_it_shows(capsys):
+    run_page(DOCS / "index.md")
+    printed = " ".join(capsys.readouterr().out.split())
+    block = re.search(r"^```text\n(.*?)^```", (DOCS / "index.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert block
+    shown = " ".join(block[1].split())
+    assert NUMBER.sub("#", printed) == NUMBER.sub("#", shown)
+    # Rounding differs between processors, which shows where a loss is near zero.
+    numbers = [[float(x) for x in NUMBER.findall(text)] for text in (printed, shown)]
+    assert numbers[0] == pytest.approx(numbers[1], rel=0.05)
 
 
 def test_every_public_name_is_in_the_reference():
