@@ -163,12 +163,13 @@ def measured(snapshot: Snapshot, measures: Sequence[Measure]) -> Values:
 
 
 def checked_keys(keys: Iterable[Label], task: Task) -> tuple[Label, ...]:
-    """The keys in the order of the task's basis.
+    """The keys in the order of the task's basis; of no keys nothing needs to be known, nor a basis to be there.
 
     Raises:
         ConfigError: one of them is no label of it.
     """
-    return task.frame.basis.check_labels(keys)
+    labels = tuple(keys)
+    return task.frame.basis.check_labels(labels) if labels else ()
 
 
 def _values_at(
