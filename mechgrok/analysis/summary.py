@@ -23,6 +23,7 @@ from mechgrok.analysis.spectrum import (
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError, shown
 from mechgrok.models.protocol import HookedModel
+from mechgrok.opening import run_if_any
 from mechgrok.tasks import Split
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ def summarize(
     """Run all analyses of a network and gather them.
 
     Args:
-        source: a network or a grid with the neurons cached.
+        source: a network or a grid with the neurons cached; a run, or the name or folder of one.
         split: the inputs it was trained on, for the train and test losses; the excluded loss is then taken
             over the train inputs, otherwise over all. None takes that of a run.
         keys: None finds them.
@@ -99,6 +100,7 @@ def summarize(
     """
     if split is not None and not isinstance(split, Split):
         raise ConfigError(f"split is a Split, as task.split(0.3) gives one; got {shown(split)}")
+    source = run_if_any(source)
     grid = as_grid(source)
     own: Any = getattr(source, "split", None)  # of a run
     split = own if split is None and isinstance(own, Split) else split

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mechgrok.config import TrainConfig
+from mechgrok.models.own import Factory
 from mechgrok.tasks import Task, task_from_spec
 from mechgrok.training.interrupts import deferred_interrupt
 from mechgrok.training.trainer import train
@@ -28,11 +29,12 @@ KILLED = (
 
 @dataclass(frozen=True)
 class Job:
-    """What one training is to be."""
+    """What one training is to be; `network` makes its network where that is the user's own."""
 
     config: TrainConfig
     seed: int
     path: Path
+    network: Factory | None = None
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,9 @@ def _train_one(job: Job, spec: dict[str, Any], device: str, caller: int) -> Outc
     try:
         with one_thread():
             train(
-                task_from_spec(spec), job.config, seed=job.seed, out=job.path, device=device, progress=False
-            )
+                task_from_spec(spec), job.config, seed=job.seed, out=job.path, network=job.network,
+                device=device, progress=False,
+            )  # fmt: skip
     except KeyboardInterrupt:
         return Outcome(job.path, interrupted=True)
     except Exception as error:
