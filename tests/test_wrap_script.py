@@ -170,7 +170,7 @@ def test_a_plain_transformer(tmp_path):
 
 def test_several_seeds_of_a_network_of_ones_own(tmp_path):
     options = {"fraction": 0.7, "steps": 20, "progress": False}
-    members = mg.train_many(TASK, seeds=(0, 1), out=tmp_path, network=wrap_mlp, workers=2, **options)
+    members = mg.train_many(TASK, seeds=(0, 1), out=tmp_path, network=wrap_mlp, workers=1, **options)
     assert [member.error for member in members] == [None, None]
     alone = mg.train(TASK, seed=1, network=wrap_mlp, **options)
     assert torch.allclose(members[1].run.model().W_E, alone.model().W_E, atol=1e-5)

@@ -1,7 +1,8 @@
 """Options that are the fields of the configuration classes, and configurations that are read from a file.
 
 An option is named like its field, with dashes: `--lr`, `--d-model`. Fields of a network and of its training share one
-level, as no two have the same name; in a file the network's are below `model`, as in the configuration itself.
+level; where both have one of the same name, the network's is `--model-eps` beside the optimiser's `--eps`. In a file the
+network's are below `model`, as in the configuration itself.
 """
 
 import json
@@ -24,6 +25,9 @@ from mechgrok.training.recipes import find_recipe
 NETWORKS: tuple[type[ModelConfig], type[MLPConfig]] = get_args(NetworkConfig)
 APART = ("recipe", "model")
 """Fields of a training that are no options: the recipe is where the command starts, the network has its own."""
+CLASHING = TrainConfig.model_fields.keys() & {field for config in NETWORKS for field in config.model_fields}
+"""Fields that a training and its network both have; the option of the network's begins with `OF_NETWORK`."""
+OF_NETWORK = "model_"
 NONE = "none"
 """How a choice says that there is nothing of the kind."""
 
@@ -47,11 +51,14 @@ def _options(name: str, *configs: type[Config], default: str) -> Any:
     kinds: dict[str, list[Any]] = {}
     meanings: dict[str, str] = {}
     for config in configs:
-        meanings = described(config.__doc__ or "", "Attributes:") | meanings
+        about = described(config.__doc__ or "", "Attributes:")
+        beside_training = TrainConfig in configs and config is not TrainConfig
         for field, info in config.model_fields.items():
-            if field not in APART and info.annotation not in kinds.setdefault(field, []):
-                kinds[field].append(info.annotation)
-    types = {field: _as_option(kinds[field], meanings.get(field, ""), default) for field in kinds}
+            option = OF_NETWORK + field if beside_training and field in CLASHING else field
+            meanings.setdefault(option, about.get(field, ""))
+            if field not in APART and info.annotation not in kinds.setdefault(option, []):
+                kinds[option].append(info.annotation)
+    types = {option: _as_option(kinds[option], meanings[option], default) for option in kinds}
     make: Any = TypedDict  # no checker reads fields that are only known when this runs
     return make(name, types, total=False)
 
@@ -72,7 +79,11 @@ def training_from(
     start = find_recipe(recipe or changes.pop("recipe", default))
     changes.pop("recipe", None)
     network = _fields(changes.pop("model", {}), file)
-    network |= {name: value for name, value in options.items() if name not in TrainConfig.model_fields}
+    network |= {
+        name.removeprefix(OF_NETWORK): value
+        for name, value in options.items()
+        if name not in TrainConfig.model_fields
+    }
     changes |= {name: value for name, value in options.items() if name in TrainConfig.model_fields}
     if network:
         changes["model"] = _changed(cast(NetworkConfig, start.model), _without_none(network))

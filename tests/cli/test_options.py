@@ -1,22 +1,53 @@
 """Options are the fields of the configurations; files of fields are closed."""
 
 import json
+from typing import get_args, get_type_hints
 
 import pytest
 
 from mechgrok import ConfigError, MLPConfig, ModelConfig, TrainConfig
-from mechgrok.cli.options import APART, NetworkOptions, TrainOptions, network_from, training_from
+from mechgrok.cli import COMMANDS, _without_section
+from mechgrok.cli.options import APART, OF_NETWORK, NetworkOptions, TrainOptions, network_from, training_from
 from mechgrok.training.recipes import RECIPES
 
 
 def test_every_field_is_an_option():
     fields = [field for config in (TrainConfig, ModelConfig, MLPConfig) for field in config.model_fields]
-    assert set(TrainOptions.__annotations__) == set(fields) - set(APART)
+    names = {name.removeprefix(OF_NETWORK) for name in TrainOptions.__annotations__}
+    assert names == set(fields) - set(APART)
     assert set(NetworkOptions.__annotations__) == {*ModelConfig.model_fields, *MLPConfig.model_fields}
 
 
-def test_fields_of_training_and_network_have_different_names():
-    assert not TrainConfig.model_fields.keys() & {*ModelConfig.model_fields, *MLPConfig.model_fields}
+def test_every_option_says_what_it_is_for():
+    for options in (TrainOptions, NetworkOptions):
+        hints = get_type_hints(options, include_extras=True)
+        assert not [name for name, hint in hints.items() if not get_args(hint)[1].help]
+
+
+def test_a_field_that_training_and_network_both_have_is_two_options():
+    config = training_from("fast", None, {"eps": 0.5, "model_eps": 0.25})
+    assert (config.eps, config.model.eps) == (0.5, 0.25)
+    assert training_from("fast", None, {"eps": 0.5}).model.eps == RECIPES["fast"].model.eps
+    about = {name: get_args(hint)[1].help for name, hint in get_type_hints(TrainOptions, include_extras=True).items()}
+    assert "Adam" in about["eps"]
+    assert "norms add" in about["model_eps"]
+    known = network_from(None, {"eps": 0.25})
+    assert known is not None
+    assert known.model_fields_set == {"eps"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--model.eps", "--model-eps"),
+        ("--model.eps=1", "--model-eps=1"),
+        ("--model.d-model", "--d-model"),
+        ("--lr", "--lr"),
+    ],
+)
+def test_fields_of_the_network_as_a_configuration_calls_them(typed, meant):
+    assert _without_section(typed, COMMANDS["train"]) == meant
+    assert _without_section("--model.eps", COMMANDS["analyze"]) == "--eps"
 
 
 @pytest.mark.parametrize(
