@@ -279,7 +279,7 @@ class TrainConfig(Config):
         lr: learning rate, after the warm-up.
         weight_decay: its strength; AdamW takes lr * weight_decay of each weight away in a step.
         betas: decay rates of the running means of the gradient and of its square, of Adam and AdamW.
-        momentum: of SGD and Muon.
+        momentum: of SGD.
         eps: what Adam and AdamW add to the root of the mean squared gradient; the norms of a network have their own.
         optimizer: "adamw"; "adam" and "sgd", with the decay towards zero added to the gradient; "muon" for the
             matrices, with AdamW for embeddings, unembedding and biases.

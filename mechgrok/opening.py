@@ -42,7 +42,9 @@ def run_if_any(source: Any) -> Any:
     """
     if not isinstance(source, str | PathLike):
         return source
-    is_folder = _opened(lambda path: import_module("mechgrok.shipped").folder_or_shipped(path).is_dir(), source)
+    is_folder = _opened(
+        lambda path: import_module("mechgrok.shipped").folder_or_shipped(path).is_dir(), source
+    )
     return open_run(source) if is_folder else source
 
 

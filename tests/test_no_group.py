@@ -14,7 +14,9 @@ def run(tmp_path_factory):
     task = mg.task_from_function(lambda a, b: max(a, b) > 4, n=9, name="max above 4")
     config = mg.ModelConfig(d_model=16)
     folder = tmp_path_factory.mktemp("no_group") / "run"
-    return mg.train(task, model=config, fraction=0.8, steps=40, checkpoint_every=20, out=folder, progress=False)
+    return mg.train(
+        task, model=config, fraction=0.8, steps=40, checkpoint_every=20, out=folder, progress=False
+    )
 
 
 def test_the_summary_has_losses_and_the_reason(run):
@@ -30,7 +32,9 @@ def test_a_network_that_has_learned_it_is_said_to_have(run):
     labels = run.task.labels
     known = mg.grid_from_tensors(run.task, 9.0 * (labels[:, None] == labels.unique()))
     verdict = mg.summarize(known).verdict
-    assert verdict.startswith("The network computes max above 4 with 100.00% accuracy. How it does so is left open")
+    assert verdict.startswith(
+        "The network computes max above 4 with 100.00% accuracy. How it does so is left open"
+    )
     assert REASON in verdict
     assert mg.classify_algorithm(known).algorithm == "undetermined"
 

@@ -18,6 +18,7 @@ from rich.progress import Progress
 from mechgrok.config import TrainConfig
 from mechgrok.models.own import Factory
 from mechgrok.tasks import Task, task_from_spec
+from mechgrok.training.display import bar_on
 from mechgrok.training.interrupts import deferred_interrupt
 from mechgrok.training.trainer import train
 
@@ -146,6 +147,7 @@ def _ignore_ctrl_c_between_trainings() -> None:
 @contextmanager
 def _bar(total: int, enabled: bool) -> Iterator[Callable[[], None]]:
     """A progress bar over the networks; the given function counts one."""
-    with Progress(console=Console(stderr=True), disable=not enabled or not total) as progress:
+    columns = Progress.get_default_columns()
+    with bar_on(Console(stderr=True), *columns, enabled=enabled and total > 0) as progress:
         bar = progress.add_task("networks", total=total)
         yield lambda: progress.advance(bar)

@@ -8,6 +8,7 @@ import pytest
 from mechgrok import ConfigError, MLPConfig, ModelConfig, TrainConfig
 from mechgrok.cli import COMMANDS, _without_section
 from mechgrok.cli.options import APART, OF_NETWORK, NetworkOptions, TrainOptions, network_from, training_from
+from mechgrok.cli.usage import UsageError, check_options
 from mechgrok.training.recipes import RECIPES
 
 
@@ -28,7 +29,10 @@ def test_a_field_that_training_and_network_both_have_is_two_options():
     config = training_from("fast", None, {"eps": 0.5, "model_eps": 0.25})
     assert (config.eps, config.model.eps) == (0.5, 0.25)
     assert training_from("fast", None, {"eps": 0.5}).model.eps == RECIPES["fast"].model.eps
-    about = {name: get_args(hint)[1].help for name, hint in get_type_hints(TrainOptions, include_extras=True).items()}
+    about = {
+        name: get_args(hint)[1].help
+        for name, hint in get_type_hints(TrainOptions, include_extras=True).items()
+    }
     assert "Adam" in about["eps"]
     assert "norms add" in about["model_eps"]
     known = network_from(None, {"eps": 0.25})
@@ -114,3 +118,37 @@ def test_what_is_known_of_a_network(tmp_path):
     assert known is not None
     assert (type(known), known.model_fields_set) == (ModelConfig, {"n_heads", "act_fn"})
     assert type(network_from(None, {"readout": "tied"})) is MLPConfig
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lr", "x"], "--lr takes a number; got 'x'"),
+        (["--n-layers=two"], "--n-layers takes a whole number; got 'two'"),
+        (["--seed", "1.5"], "--seed takes a whole number; got '1.5'"),
+        (["--betas", "x", "0.9"], "--betas takes a number; got 'x'"),
+        (["--act-fn", "rely"], r"unknown --act-fn 'rely' \(did you mean relu\?\); allowed: relu, gelu"),
+    ],
+)
+def test_values_of_another_kind_are_refused_in_words(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        check_options("train", COMMANDS["train"], ["add", "31", *arguments])
+
+
+def test_values_that_fit_pass():
+    fine = [
+        "add",
+        "31",
+        "--lr",
+        "1e-3",
+        "--seed",
+        "3",
+        "--betas",
+        "0.9",
+        "0.98",
+        "--act-fn",
+        "gelu",
+        "--quiet",
+    ]
+    check_options("train", COMMANDS["train"], fine)
+    check_options("figures", COMMANDS["figures"], ["clock59", "--formats", "svg", "png"])
