@@ -96,7 +96,8 @@ def classify_algorithm(source: Source, *, triples: int | None = None) -> Algorit
     for then it is neither, and where a network adds up the embeddings, its logits do not follow the distance, and
     its circles are not those of a clock. It is "hybrid" in all other cases. It is "undetermined" as well for a
     network that gives less than 99% right answers over all inputs, whose key frequencies explain less than half of
-    its logits, or whose task is not a sum or difference in a cyclic group, or sits in no group at all. Of bare logits distance irrelevance
+    its logits, or whose task is not a sum or difference in a cyclic group,
+    or sits in no group at all. Of bare logits distance irrelevance
     decides alone, and a spectrum without any gap is left undetermined, as a lookup table has it.
 
     Args:

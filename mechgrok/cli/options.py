@@ -1,8 +1,8 @@
 """Options that are the fields of the configuration classes, and configurations that are read from a file.
 
 An option is named like its field, with dashes: `--lr`, `--d-model`. Fields of a network and of its training share one
-level; where both have one of the same name, the network's is `--model-eps` beside the optimiser's `--eps`. In a file the
-network's are below `model`, as in the configuration itself.
+level; where both have one of the same name, the network's is `--model-eps` beside the optimiser's `--eps`. In a file
+the network's are below `model`, as in the configuration itself.
 """
 
 import json

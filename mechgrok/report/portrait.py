@@ -81,7 +81,7 @@ def choose_portrait(grid: ActivationGrid, summary: Summary, n_frames: int = 1) -
 
 
 def most_frames(grid: ActivationGrid, summary: Summary) -> int:
-    """Checkpoints that fit on a page with two maps each, which are as large as the group; without one there are none."""
+    """Checkpoints that fit on a page with two maps each, as large as the group; without one there are none."""
     if summary.keys.no_group:
         return MOST_FRAMES
     order = grid.task.frame.order

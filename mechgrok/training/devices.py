@@ -22,7 +22,8 @@ def find_device(device: str | torch.device | None = None) -> torch.device:
         torch.zeros(1, dtype=torch.float64, device=found).item()
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         raise ConfigError(
-            f"cannot train on device={shown(str(device))}: {_reason(error)}. Allowed are 'cpu', and 'cuda' where torch finds a GPU"
+            f"cannot train on device={shown(str(device))}: {_reason(error)}. Allowed are 'cpu', and 'cuda' "
+            "where torch finds a GPU"
         ) from None
     return found
 

@@ -88,8 +88,8 @@ def train(
 
     Raises:
         ConfigError: an unknown recipe, option or part, weights of other shapes to start from, a split of another
-            task, a folder that holds something else, a training that diverges, a device or compiler that is not there, or
-            too little memory.
+            task, a folder that holds something else, a training that diverges, a device or compiler that is not there,
+            or too little memory.
         TaskError: the task does not fit the network.
         CheckpointError: the folder cannot be written, its disk is too full, the run in it is damaged, or another
             process trains it.
