@@ -97,7 +97,17 @@ class ModelConfig(Config):
     """Architecture of a `HookedTransformer`; the defaults are those of Nanda et al. 2023.
 
     Attributes:
+        kind: "transformer", or "mlp" for an `MLPConfig`.
         d_vocab, d_vocab_out, n_ctx: 0 until a task fills them in (`for_sizes`).
+        n_layers: number of blocks; of an MLP, of hidden layers.
+        d_model: width of the residual stream.
+        n_heads: attention heads in each block.
+        act_fn: what the neurons do with their input.
+        attention_dir: with "causal" a position attends to itself and those before it, with "bidirectional" to all.
+        positions: "learned" position embeddings, or "none".
+        attn_bias: whether queries, keys, values and the output of attention have biases.
+        mlp_bias: whether the linear layers of the MLP have biases.
+        unembed_bias: whether the logits have a bias.
         output: with "classes", one logit for each answer; with "vocabulary" one for every token, as in the
             papers' code, which trains against the special tokens too.
         d_head, d_mlp: 0 stands for d_model // n_heads and 4 * d_model.
@@ -266,6 +276,11 @@ class TrainConfig(Config):
             gives a loss and a gradient of exactly 0 (softmax collapse).
         loss_scale: factor on the loss; some papers divide by the number of classes.
         batch_size: examples per step; 0 for the whole training set.
+        lr: learning rate, after the warm-up.
+        weight_decay: its strength; AdamW takes lr * weight_decay of each weight away in a step.
+        betas: decay rates of the running means of the gradient and of its square, of Adam and AdamW.
+        momentum: of SGD.
+        eps: what Adam and AdamW add to the root of the mean squared gradient; the norms of a network have their own.
         optimizer: "adamw"; "adam" and "sgd", with the decay towards zero added to the gradient; "muon" for the
             matrices, with AdamW for embeddings, unembedding and biases.
         decay_towards: "zero", or "init" for the distance to the initial weights; that decay is decoupled from the
@@ -273,6 +288,9 @@ class TrainConfig(Config):
         gradient: what happens to gradients before the optimiser: nothing, the slow component amplified
             ("grokfast_ema", "grokfast_ma", Lee et al. 2024), or the component along the weights removed
             ("orthograd", Prieto et al. 2025).
+        grokfast_alpha: decay rate of the running mean of gradients, of "grokfast_ema".
+        grokfast_lambda: factor on the slow component before it is added to the gradient.
+        grokfast_window: number of the last gradients that are averaged, of "grokfast_ma".
         frozen: parts of the network that keep their initial weights, by the names of their parameters or of what
             holds them: "embed", "blocks.0.mlp". Neither gradients nor weight decay reach them.
         warmup: steps of linear warm-up; the multiplier of step i is min(i / warmup, 1), so that the very
@@ -285,6 +303,7 @@ class TrainConfig(Config):
         checkpoints: when to keep the weights. "regular": every `checkpoint_every` steps. "logarithmic": at
             1, 2, 5, 10, 20, 50, ... "adaptive": regular, and whenever the test loss has changed by a factor
             of 1.5 since the last one. The first and the last state are always kept.
+        checkpoint_every: steps between two checkpoints, of "regular" and "adaptive".
     """
 
     recipe: Name = "custom"

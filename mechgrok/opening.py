@@ -34,6 +34,20 @@ def open_run(path: Openable) -> Any:
     return _opened(import_module("mechgrok.runs").load_run, path)
 
 
+def run_if_any(source: Any) -> Any:
+    """The run, where the name or the folder of one is given; anything else as it is.
+
+    Raises:
+        CheckpointError: a folder that is no run, or a damaged one.
+    """
+    if not isinstance(source, str | PathLike):
+        return source
+    is_folder = _opened(
+        lambda path: import_module("mechgrok.shipped").folder_or_shipped(path).is_dir(), source
+    )
+    return open_run(source) if is_folder else source
+
+
 def _opened(load: Callable[[Path], Any], path: Openable) -> Any:
     try:
         return load(Path(path))

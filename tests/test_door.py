@@ -235,3 +235,11 @@ def test_every_analysis_of_networks_is_in_the_table():
         if inspect.isfunction(value) and str(value.__annotations__.get("source", "")) != ""
     }
     assert taking - {"measure", "write_report"} <= NETWORK_ANALYSES.keys() | OTHERS.keys()
+
+
+def test_a_summary_takes_the_split_of_a_run_by_name_and_folder():
+    run = mg.load_run("clock59")
+    expected = mg.summarize(run).values
+    assert "loss_test" in expected
+    for given in ("clock59", run.path, str(run.path)):
+        assert mg.summarize(given).values == expected

@@ -166,3 +166,15 @@ def test_a_plain_transformer(tmp_path):
         assert mg.ablate(grid, [1, 2], site=site).loss > 0
     assert -1 <= mg.gradient_symmetricity(network, 100).value <= 1
     assert mg.write_report(tmp_path / "page.html", grid).exists()
+
+
+def test_several_seeds_of_a_network_of_ones_own(tmp_path):
+    options = {"fraction": 0.7, "steps": 20, "progress": False}
+    members = mg.train_many(TASK, seeds=(0, 1), out=tmp_path, network=wrap_mlp, workers=1, **options)
+    assert [member.error for member in members] == [None, None]
+    alone = mg.train(TASK, seed=1, network=wrap_mlp, **options)
+    assert torch.allclose(members[1].run.model().W_E, alone.model().W_E, atol=1e-5)
+    with pytest.raises(mg.ConfigError, match="the network is the user's own"):
+        mg.train_many(TASK, out=tmp_path / "x", network=wrap_mlp, batched=True, **options)
+    with pytest.raises(mg.ConfigError, match="model= and network= are two networks"):
+        mg.train_many(TASK, out=tmp_path / "x", network=wrap_mlp, model=mg.ModelConfig(), **options)

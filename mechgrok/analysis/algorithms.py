@@ -7,7 +7,7 @@ from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.analysis.circles import IsolatedCircle, isolate_circle
 from mechgrok.analysis.embeddings import check_circles, circularity
 from mechgrok.analysis.explained import logit_fve
-from mechgrok.analysis.frequencies import KeyFrequencies, find_key_frequencies
+from mechgrok.analysis.frequencies import KeyFrequencies, keys_if_any
 from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
 from mechgrok.analysis.losses import accuracy
 from mechgrok.analysis.summary import EXPLAINED, GENERALISED
@@ -96,7 +96,8 @@ def classify_algorithm(source: Source, *, triples: int | None = None) -> Algorit
     for then it is neither, and where a network adds up the embeddings, its logits do not follow the distance, and
     its circles are not those of a clock. It is "hybrid" in all other cases. It is "undetermined" as well for a
     network that gives less than 99% right answers over all inputs, whose key frequencies explain less than half of
-    its logits, or whose task is not a sum or difference in a cyclic group. Of bare logits distance irrelevance
+    its logits, or whose task is not a sum or difference in a cyclic group,
+    or sits in no group at all. Of bare logits distance irrelevance
     decides alone, and a spectrum without any gap is left undetermined, as a lookup table has it.
 
     Args:
@@ -117,7 +118,7 @@ def classify_algorithm(source: Source, *, triples: int | None = None) -> Algorit
     except TaskError as error:
         return AlgorithmVerdict("undetermined", str(error))
     right = accuracy(grid)
-    keys = find_key_frequencies(grid)
+    keys = keys_if_any(grid)
     obstacle = _obstacle(grid, keys, right)
     if obstacle:
         return AlgorithmVerdict("undetermined", obstacle, accuracy=right)
@@ -134,6 +135,8 @@ def classify_algorithm(source: Source, *, triples: int | None = None) -> Algorit
 
 def _obstacle(grid: ActivationGrid, keys: KeyFrequencies, right: float) -> str | None:
     """Why the network should not be judged at all; None where it may be."""
+    if keys.no_group:
+        return keys.no_group
     if right < GENERALISED:
         return (
             f"the network answers {right:.1%} of all inputs correctly; an algorithm can be told from "

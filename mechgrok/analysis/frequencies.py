@@ -13,7 +13,7 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.neurons import neuron_frequencies
 from mechgrok.analysis.projections import character_power
 from mechgrok.drawable import Drawable
-from mechgrok.errors import ConfigError, shown
+from mechgrok.errors import ConfigError, NoGroupError, shown
 from mechgrok.models.protocol import neuron_logit_map
 
 Method = Literal["logits", "neurons", "embedding"]
@@ -43,6 +43,7 @@ class KeyFrequencies(Drawable):
         alignment: [blocks], by logits: of what the logits hold in the block for single inputs, the fraction that
             speaks for the answer; 0 where they hold nothing. None by other methods.
         what: what a block is, "frequency" or "irrep".
+        no_group: why the task has no basis to find keys in; empty where it has one.
     """
 
     frequencies: tuple[Label, ...]
@@ -54,6 +55,7 @@ class KeyFrequencies(Drawable):
     candidates: tuple[Label, ...] = ()
     alignment: Float[Tensor, " blocks"] | None = None
     what: str = "frequency"
+    no_group: str = ""
 
     def __iter__(self) -> Iterator[Label]:
         return iter(self.frequencies)
@@ -90,8 +92,8 @@ class KeyFrequencies(Drawable):
     @property
     def reason(self) -> str:
         """Why there is no key; empty where there are some."""
-        if self.frequencies:
-            return ""
+        if self.frequencies or self.no_group:
+            return self.no_group
         if not self.candidates:
             return f"no {self.what} stands out in the {self.method}"
         explained = sum(self.share(label) for label in self.candidates)
@@ -134,6 +136,7 @@ def find_key_frequencies(source: Source, method: Method = "logits") -> KeyFreque
 
     Raises:
         ConfigError: unknown method.
+        NoGroupError: the task sits in no group, and has no basis.
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> find_key_frequencies(cosine_network(11, {2: 5.0, 5: 3.0})).frequencies
@@ -162,6 +165,14 @@ def find_key_frequencies(source: Source, method: Method = "logits") -> KeyFreque
         alignment=alignment,
         what=basis.what,
     )
+
+
+def keys_if_any(grid: ActivationGrid) -> KeyFrequencies:
+    """What `find_key_frequencies` says, and no key, with the reason, for a task that sits in no group."""
+    try:
+        return find_key_frequencies(grid)
+    except NoGroupError as error:
+        return KeyFrequencies((), (), torch.zeros(0), 0.0, "logits", "", no_group=str(error))
 
 
 def logit_alignment(grid: ActivationGrid) -> Float[Tensor, " blocks"]:

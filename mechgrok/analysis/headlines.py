@@ -60,4 +60,6 @@ def _named(summary: Summary) -> str:
 
 def _evidence(summary: Summary) -> str:
     """How the keys were found, or why there are none."""
+    if summary.keys.no_group:
+        return "the task sits in no group"
     return summary.keys.reason or f"found in the {summary.keys.method}"

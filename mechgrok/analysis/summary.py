@@ -9,7 +9,7 @@ from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.ablation import Ablation, Site, ablate
 from mechgrok.analysis.explained import LogitFVE, logit_fve
-from mechgrok.analysis.frequencies import KeyFrequencies, find_key_frequencies
+from mechgrok.analysis.frequencies import KeyFrequencies, keys_if_any
 from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
 from mechgrok.analysis.losses import accuracy, excluded_loss, full_loss, restricted_loss
 from mechgrok.analysis.neurons import NeuronFrequencies, neuron_frequencies
@@ -23,6 +23,7 @@ from mechgrok.analysis.spectrum import (
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError, shown
 from mechgrok.models.protocol import HookedModel
+from mechgrok.opening import run_if_any
 from mechgrok.tasks import Split
 
 T = TypeVar("T")
@@ -43,7 +44,8 @@ class Summary(Drawable):
         what: what a key is, "frequency" or "irrep".
         logarithmic: whether frequencies are those of the discrete logarithm.
         layout: what its file was taken for.
-        keys, neurons, fve: the results behind the numbers; None where there are no keys or no neurons.
+        keys, neurons, fve: the results behind the numbers; None where there are no keys or no neurons. For a task that
+            sits in no group `keys` is empty, and its `reason` says why.
         ablations: of all keys together, both components, at each site; removed, then kept.
         values: all numbers by name. Losses in nats; `_train` and `_test` only with a split. A number that is
             undefined for this network is absent.
@@ -86,7 +88,7 @@ def summarize(
     """Run all analyses of a network and gather them.
 
     Args:
-        source: a network or a grid with the neurons cached.
+        source: a network or a grid with the neurons cached; a run, or the name or folder of one.
         split: the inputs it was trained on, for the train and test losses; the excluded loss is then taken
             over the train inputs, otherwise over all. None takes that of a run.
         keys: None finds them.
@@ -98,10 +100,11 @@ def summarize(
     """
     if split is not None and not isinstance(split, Split):
         raise ConfigError(f"split is a Split, as task.split(0.3) gives one; got {shown(split)}")
+    source = run_if_any(source)
     grid = as_grid(source)
     own: Any = getattr(source, "split", None)  # of a run
     split = own if split is None and isinstance(own, Split) else split
-    found = keys if isinstance(keys, KeyFrequencies) else find_key_frequencies(grid)
+    found = keys if isinstance(keys, KeyFrequencies) else keys_if_any(grid)
     labels = found.frequencies if keys is None else tuple(keys)
     values: dict[str, Any] = {"task": grid.task.name, "n_classes": grid.task.n_classes}
     values |= _losses(grid, split)
@@ -118,9 +121,9 @@ def summarize(
         values["neuron_clusters"] = neurons.clusters
     return Summary(
         task=grid.task.name,
-        answer=grid.task.frame.answer,
-        what=grid.task.frame.basis.what,
-        logarithmic=grid.task.frame.is_logarithmic,
+        answer=grid.task.answer if found.no_group else grid.task.frame.answer,
+        what=found.what,
+        logarithmic=not found.no_group and grid.task.frame.is_logarithmic,
         layout="logits without a network" if grid.source is None else _layout(grid.source),
         keys=found,
         neurons=neurons,
@@ -194,6 +197,11 @@ def _verdict(summary: Summary) -> str:
         return (
             f"The network has not learned {summary.answer}: it answers {values['accuracy_all']:.1%} of all "
             "inputs correctly. Its algorithm is undetermined."
+        )
+    if summary.keys.no_group:
+        return (
+            f"The network computes {summary.answer} with {values['accuracy_all']:.2%} accuracy{_untested(summary)}. "
+            f"How it does so is left open: {summary.keys.no_group}."
         )
     if not _used(summary):
         return (

@@ -20,7 +20,7 @@ from mechgrok.cli.listing import list_names
 from mechgrok.cli.networks import analyze, compare, report
 from mechgrok.cli.reproductions import reproduce, with_value_for_json
 from mechgrok.cli.runs import demo, train
-from mechgrok.cli.usage import UsageError, check_options, overview
+from mechgrok.cli.usage import UsageError, check_options, options, overview
 from mechgrok.errors import MechgrokError
 from mechgrok.spelling import unknown
 
@@ -73,9 +73,7 @@ def _run(arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise UsageError(unknown("option" if name.startswith("-") else "command", name, COMMANDS))
     command = COMMANDS[name]
-    rest = [
-        piece.replace("--model.", "--", 1) for piece in rest
-    ]  # as the fields are called in a configuration
+    rest = [_without_section(piece, command) for piece in rest]
     check_options(name, command, rest)
     open_by_name()
     prog = f"mechgrok {name}"
@@ -86,6 +84,15 @@ def _run(arguments: list[str]) -> int:
         config=(tyro.conf.DisallowNone,),
     )
     return code or 0
+
+
+def _without_section(piece: str, command: Callable[..., Any]) -> str:
+    """An option that is called as in a configuration, `--model.d-model`, by its own name."""
+    if not piece.startswith("--model."):
+        return piece
+    apart = piece.replace(".", "-", 1)  # of the network, where the training has one of the same name
+    known = {form for option in options(command) for form in option.forms}
+    return apart if apart.partition("=")[0] in known else piece.replace("model.", "", 1)
 
 
 def _say_error(text: str) -> None:

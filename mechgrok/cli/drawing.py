@@ -82,7 +82,8 @@ def _of_training(run: Run) -> Named:
 def _of_network(grid: ActivationGrid, summary: Summary) -> Named:
     for place, figure in choose_portrait(grid, summary).draw(grid).items():
         yield f"network-{place}", figure
-    yield "keys", summary.keys.figure()
+    if not summary.keys.no_group:
+        yield "keys", summary.keys.figure()
     if summary.neurons is not None:
         yield "neurons-tuned", summary.neurons.figure()
     if summary.fve is not None:

@@ -79,7 +79,7 @@ def train(
     settings = training_from(recipe, config, options)
     task = named_task(operation, p, default=113)
     _ = task.frame  # a task that has no group to be analysed in is an error now, not after the training
-    _estimate(task, settings)
+    _estimate(task, settings, device)
     if several:
         return _train_several(task, settings, several, out, device, progress=not quiet)
     run = train_network(task, settings, seed=seed or 0, out=out, device=device, progress=not quiet)
@@ -103,11 +103,10 @@ def _as_seeds(text: str) -> list[int]:
         ) from None
 
 
-def _estimate(task: "Task", config: TrainConfig) -> None:
-    from mechgrok.training.memory import LARGE, check_memory, in_gib, training_memory
+def _estimate(task: "Task", config: TrainConfig, device: str | None) -> None:
+    from mechgrok.training.memory import LARGE, check_training_memory, in_gib
 
-    needed = training_memory(task, config)
-    check_memory(f"training on {task.name}", needed)
+    needed = check_training_memory(task, config, device)
     if needed > LARGE:
         say(f"Training on {task.name} takes about {in_gib(needed)} of memory.")
 

@@ -37,7 +37,7 @@ def named_task(operation: str, p: int | None, default: int | None = None) -> "Ta
     try:
         return modular_task(operation, modulus)
     except TaskError as error:
-        near = closest(operation, NAMED) if operation.isalpha() else []
+        near = closest(operation, NAMED) if operation.isalpha() and "did you mean" not in str(error) else []
         if near:
             raise TaskError(f"{error}. Did you mean {' or '.join(near)}?") from None
         raise

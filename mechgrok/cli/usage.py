@@ -4,13 +4,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import cleandoc, signature
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from mechgrok.spelling import closest
+from mechgrok.errors import shown
+from mechgrok.spelling import closest, unknown
 
 Command = Callable[..., Any]
 T = TypeVar("T")
@@ -21,6 +23,8 @@ Several = Annotated[tuple[T, ...], arg(help_behavior_hint="(optional)")]
 """An option with any number of values."""
 Flag = FlagCreatePairsOff[bool]
 """An option without a value."""
+
+_NUMBERS = {"INT": (int, "a whole number"), "FLOAT": (float, "a number")}
 
 HEAD = """\
 usage: mechgrok [-h] [--version] COMMAND ...
@@ -61,6 +65,25 @@ def check_options(name: str, command: Command, arguments: Sequence[str]) -> None
                 if near
                 else f"mechgrok {name} has no option {option}; `mechgrok {name} --help` shows all of them"
             )
+    _check_values(command, arguments)
+
+
+def _check_values(command: Command, arguments: Sequence[str]) -> None:
+    """Refuse the first value of an option where it is no number, or none of the choices."""
+    values = {form: option.values for option in options(command) for form in option.forms}
+    pieces = [part for a in arguments for part in (a.split("=", 1) if a.startswith("--") else [a])]
+    for form, value in pairwise(pieces):
+        if not form.startswith("--") or value.startswith("--") or not values.get(form):
+            continue
+        expected = values[form].removesuffix(" ...")
+        choices = expected.split(", ")
+        if len(choices) > 1 and value not in choices:
+            raise UsageError(unknown(f"{form}", value, choices))
+        parse, what = _NUMBERS.get(expected.split()[0], (str, ""))
+        try:
+            parse(value)
+        except ValueError:
+            raise UsageError(f"{form} takes {what}; got {shown(value)}") from None
 
 
 @dataclass(frozen=True)

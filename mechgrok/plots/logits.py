@@ -11,6 +11,7 @@ from mechgrok.activations import Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.explained import LogitFVE
 from mechgrok.analysis.frequencies import KeyFrequencies
+from mechgrok.errors import NoGroupError
 from mechgrok.plots.neurons import COLOUR_BAR
 from mechgrok.plots.spectra import block_axis, key_ticks
 from mechgrok.plots.theme import (
@@ -107,12 +108,17 @@ def key_evidence(keys: KeyFrequencies, what: str | None = None) -> go.Figure:
     Args:
         what: a block is, "frequency" or "irrep"; None tells it from the labels.
 
+    Raises:
+        NoGroupError: the task has no blocks, since it sits in no group.
+
     >>> from mechgrok import find_key_frequencies
     >>> from mechgrok.models.constructed import cosine_network
     >>> drawn = key_evidence(find_key_frequencies(cosine_network(11, {2: 3.0, 5: 4.0})))
     >>> drawn.data[0].name, drawn.data[0].x, drawn.data[0].y.round(2).tolist()
     ('key', (2, 5), [36.0, 64.0])
     """
+    if keys.no_group:
+        raise NoGroupError(keys.no_group)
     what = what or block_kind(keys.labels)
     chosen = torch.tensor([label in keys.frequencies for label in keys.labels], dtype=torch.bool)
     shares = keys.power.clamp(min=ROUNDING) * 100

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.curves import Rows
@@ -22,6 +22,7 @@ from mechgrok.progress.snapshot import Snapshot
 from mechgrok.progress.sources import Checkpoints, Source, open_checkpoints
 from mechgrok.progress.table import LOSSES, Number, ProgressTable
 from mechgrok.tasks import Split, Task
+from mechgrok.training.display import bar_on
 
 Values = dict[str, Number | str]
 """By column a number, or by measure the reason why there is none."""
@@ -166,12 +167,13 @@ def measured(snapshot: Snapshot, measures: Sequence[Measure]) -> Values:
 
 
 def checked_keys(keys: Iterable[Label], task: Task) -> tuple[Label, ...]:
-    """The keys in the order of the task's basis.
+    """The keys in the order of the task's basis; of no keys nothing needs to be known, nor a basis to be there.
 
     Raises:
         ConfigError: one of them is no label of it.
     """
-    return task.frame.basis.check_labels(keys)
+    labels = tuple(keys)
+    return task.frame.basis.check_labels(labels) if labels else ()
 
 
 def _values_at(
@@ -246,6 +248,6 @@ def _progress_bar(name: str, total: int, *, enabled: bool) -> Iterator[Callable[
         TextColumn("{task.fields[state]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not enabled) as progress:
+    with bar_on(Console(stderr=True), *columns, enabled=enabled) as progress:
         bar = progress.add_task(f"{name} measures", total=total, state="")
         yield lambda step: progress.update(bar, advance=1, state=f"step {step}")

@@ -28,6 +28,8 @@ def evidence_sections(
 
 
 def _keys(grid: ActivationGrid, summary: Summary) -> Section:
+    if summary.keys.no_group:
+        return Section("keys", "Key frequencies", f"None: {summary.keys.no_group}.")
     keys: list[Label] = summary.values["key_frequencies"]
     panels = [Panel("evidence", key_evidence(summary.keys, summary.what), "wide")]
     caption = f"Every dot is one {summary.what}. Keys lie above the dotted line: {summary.keys.rule}."

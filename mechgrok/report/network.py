@@ -24,6 +24,7 @@ def network_section(
 
     Args:
         grid: the network at the end.
+        portrait: what is drawn of it; without a basis, nothing but curves.
         films: the portrait's figures.
         curves: figures over the steps, by place.
     """
@@ -31,14 +32,13 @@ def network_section(
     lead = (
         "Move the slider: every figure here shows the network at that step, on axes that stand still."
         if moves
+        else "How it was learned."
+        if not portrait.has_basis
         else "How the network sees its tokens, what its neurons compute and what it makes of it."
     )
-    groups = [
-        _curves(films, curves, portrait),
-        _circles(grid, portrait, films),
-        _neurons(grid, portrait, films),
-        _logits(films, portrait),
-    ]
+    groups = [_curves(films, curves, portrait)]
+    if portrait.has_basis:
+        groups += [_circles(grid, portrait, films), _neurons(grid, portrait, films), _logits(films, portrait)]
     return Section(
         "network",
         "Watch it learn" if moves else "The network",
@@ -107,6 +107,11 @@ def _logits(films: Mapping[str, Film], portrait: Portrait) -> Group:
 
 
 def _missing(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]) -> list[str]:
+    if not portrait.has_basis:
+        return [
+            "There are no spectrum, circles, neurons and logits here: they are drawn in the basis of the task's group, "
+            "and this task sits in none."
+        ]
     what = grid.task.frame.basis.what
     lines = []
     if grid.source is None:

@@ -9,6 +9,7 @@ from mechgrok.analysis.curves import History
 from mechgrok.analysis.headlines import headlines
 from mechgrok.analysis.summary import Summary, summarize
 from mechgrok.errors import ConfigError, shown
+from mechgrok.opening import run_if_any
 from mechgrok.report.checkpoints import readable_steps
 from mechgrok.report.evidence import evidence_sections
 from mechgrok.report.html import Page, write_page
@@ -17,8 +18,7 @@ from mechgrok.report.network import learning_curves, network_section
 from mechgrok.report.parts import Checkpoints, Section
 from mechgrok.report.portrait import choose_portrait, film_of
 from mechgrok.report.training import film_training
-from mechgrok.runs import Run, load_run
-from mechgrok.shipped import folder_or_shipped
+from mechgrok.runs import Run
 
 
 def write_report(
@@ -64,8 +64,7 @@ def write_report(
         raise ConfigError(
             f"the path comes first: write_report({file}, ...), then the run or the network; got {shown(path)}"
         )
-    if isinstance(source, str | PathLike) and folder_or_shipped(Path(source)).is_dir():
-        source = load_run(Path(source))
+    source = run_if_any(source)
     if isinstance(source, Run):
         if history is not None:
             raise ConfigError(

@@ -35,6 +35,7 @@ class Portrait:
         neurons: numbers of the neurons drawn.
         tuned: what the neurons are tuned to at the end; None where there are no neurons.
         what: what a key is, "frequency" or "irrep".
+        has_basis: whether the task sits in a group; without one nothing of this is drawn.
     """
 
     keys: tuple[Label, ...]
@@ -42,9 +43,12 @@ class Portrait:
     neurons: tuple[int, ...]
     tuned: NeuronFrequencies | None
     what: str
+    has_basis: bool = True
 
     def draw(self, grid: ActivationGrid) -> Picture:
         """All figures of one checkpoint; those that it has nothing to draw for are left out."""
+        if not self.has_basis:
+            return {}
         picture = {"fourier": fourier_map(grid, self.keys)}
         if self.tuned is not None:
             picture |= {
@@ -60,6 +64,8 @@ class Portrait:
 
 def choose_portrait(grid: ActivationGrid, summary: Summary, n_frames: int = 1) -> Portrait:
     """What to draw of a network: the strongest keys, and for each of them its most typical neuron."""
+    if summary.keys.no_group:
+        return Portrait((), (), (), None, summary.what, has_basis=False)
     keys: list[Label] = summary.values["key_frequencies"]
     strongest = sorted(keys, key=summary.keys.share, reverse=True)[:MOST_PANELS]
     shown = [label for label in keys if label in strongest]
@@ -74,8 +80,11 @@ def choose_portrait(grid: ActivationGrid, summary: Summary, n_frames: int = 1) -
     )
 
 
-def most_frames(order: int) -> int:
-    """Checkpoints that fit on a page with two maps each, for a group of this order."""
+def most_frames(grid: ActivationGrid, summary: Summary) -> int:
+    """Checkpoints that fit on a page with two maps each, as large as the group; without one there are none."""
+    if summary.keys.no_group:
+        return MOST_FRAMES
+    order = grid.task.frame.order
     return max(2, min(MOST_FRAMES, MOST_CELLS // (2 * order**2)))
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from mechgrok.runs import HistoryRow
 
@@ -34,7 +34,7 @@ def progress_bar(name: str, steps: int, *, start: int = 0, enabled: bool = True)
     """
     console = Console(stderr=True)
     if not enabled or console.is_terminal or console.is_jupyter:
-        with _bar(name, steps, start, Progress(*COLUMNS, console=console, disable=not enabled)) as report:
+        with _bar(name, steps, start, bar_on(console, *COLUMNS, enabled=enabled)) as report:
             yield report
         return
     lines = _Lines(name, steps, start, console)
@@ -42,6 +42,11 @@ def progress_bar(name: str, steps: int, *, start: int = 0, enabled: bool = True)
         yield lines.report
     finally:
         lines.last()
+
+
+def bar_on(console: Console, *columns: ProgressColumn, enabled: bool) -> Progress:
+    """A progress bar; in a notebook it leaves nothing behind, where its widget would stay as an empty output."""
+    return Progress(*columns, console=console, disable=not enabled, transient=console.is_jupyter)
 
 
 @contextmanager

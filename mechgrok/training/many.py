@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mechgrok.config import TrainConfig, check_seed
 from mechgrok.errors import ConfigError, shown
+from mechgrok.models.own import Factory
 from mechgrok.readable import Records
 from mechgrok.runs import Run, load_run
 from mechgrok.tasks import Task
@@ -17,6 +18,7 @@ from mechgrok.training.batched import Failures, train_batched, why_not_batched
 from mechgrok.training.beginning import begin
 from mechgrok.training.devices import find_device
 from mechgrok.training.folders import as_folder
+from mechgrok.training.networks import with_own_network
 from mechgrok.training.processes import Job, explain, train_in_processes
 from mechgrok.training.recipes import find_recipe
 
@@ -52,6 +54,7 @@ def train_many(
     out: str | Path,
     workers: int | None = None,
     batched: bool | None = None,
+    network: Factory | None = None,
     device: str | torch.device | None = None,
     progress: bool = True,
     **changes: Any,
@@ -72,6 +75,7 @@ def train_many(
         workers: processes; None takes one for each processor.
         batched: train the seeds of each recipe as one network; None does so on a GPU, where the recipe allows it and
             there are several seeds. On a CPU processes keep every processor busy, and can take steps written by hand.
+        network: makes a network of the user's own, as in `train`; its members are trained in processes.
         device: where to train, as in `train`.
         progress: show a progress bar on standard error: over the members, of a batch over its steps.
         changes: fields of `TrainConfig` to replace in every recipe.
@@ -107,7 +111,14 @@ def train_many(
         raise ConfigError("train_many needs a folder for its members, out=...; got None")
     if not (configs and seeds):
         raise ConfigError("nothing to train: give at least one recipe and one seed")
-    jobs = [Job(config, seed, folder / f"{config.recipe}-seed{seed}") for config in configs for seed in seeds]
+    if network is not None:
+        model = changes.get("model")
+        configs = [with_own_network(task, config, seeds[0], network, model) for config in configs]
+    jobs = [
+        Job(config, seed, folder / f"{config.recipe}-seed{seed}", network)
+        for config in configs
+        for seed in seeds
+    ]
     if batched is None and device.type != "cpu" and len(seeds) > 1:
         together = [config for config in configs if _can_be_batched(config, progress)]
     else:
@@ -116,7 +127,7 @@ def train_many(
     failures = train_in_processes(task, alone, device=device, workers=workers, progress=progress)
     for config in together:
         failures |= _as_one(task, [job for job in jobs if job.config == config], device, progress)
-    return Records(_member(job.path, failures.get(job.path)) for job in jobs)
+    return Records(_member(job, failures.get(job.path)) for job in jobs)
 
 
 def _as_seeds(given: Any) -> list[int]:
@@ -160,5 +171,5 @@ def _as_one(task: Task, jobs: Sequence[Job], device: torch.device, progress: boo
     return {path: explain(error) for path, error in failures.items()}
 
 
-def _member(path: Path, error: str | None) -> Member:
-    return Member(path.name, None if error else load_run(path), error)
+def _member(job: Job, error: str | None) -> Member:
+    return Member(job.path.name, None if error else load_run(job.path, network=job.network), error)

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import torch
+
 from mechgrok.config import CustomConfig, NetworkConfig, TrainConfig
 from mechgrok.errors import ConfigError
 from mechgrok.tasks import Task
+from mechgrok.training.devices import find_device
 
 AT_LEAST = 128 * 2**20
 """Bytes of a small training or analysis, beside what Python and torch take."""
@@ -33,6 +36,18 @@ def training_memory(task: Task, config: TrainConfig) -> int:
     """
     n_logits = task.n_inputs * (task.n_classes + (config.model.kind == "transformer"))
     return AT_LEAST + PER_LOGIT * n_logits
+
+
+def check_training_memory(task: Task, config: TrainConfig, device: str | torch.device | None = None) -> int:
+    """The estimate of a training, refused where it does not fit; on a GPU the memory is the GPU's, which torch checks.
+
+    Raises:
+        ConfigError: there is too little memory, or no such device.
+    """
+    needed = training_memory(task, config)
+    if find_device(device).type == "cpu":
+        check_memory(f"training on {task.name}", needed)
+    return needed
 
 
 def analysis_memory(task: Task, model: NetworkConfig | CustomConfig) -> int:

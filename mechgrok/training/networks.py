@@ -1,9 +1,11 @@
 """Fresh networks with the sizes of a task."""
 
 from mechgrok.config import CustomConfig, MLPConfig, ModelConfig, NetworkConfig, TrainConfig
+from mechgrok.errors import ConfigError
 from mechgrok.models.networks import Network, make_network
-from mechgrok.models.own import Factory, own_network
+from mechgrok.models.own import Factory, own_config, own_network
 from mechgrok.models.wrapped import WrappedNetwork
+from mechgrok.runs import written_for
 from mechgrok.tasks import Task
 
 
@@ -28,6 +30,23 @@ def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 
     network = make_network(sizes, seed)
     network.task = task
     return network
+
+
+def with_own_network(
+    task: Task, config: TrainConfig, seed: int, network: Factory, model: NetworkConfig | None = None
+) -> TrainConfig:
+    """The configuration with what a run notes about a network of the user's own.
+
+    Raises:
+        ConfigError: a `model` is given as well, or no network comes out.
+    """
+    if model is not None:
+        raise ConfigError(
+            "model= and network= are two networks: give the architecture, or what makes your own"
+        )
+    made = own_network(network, written_for(task, config), seed)
+    slots = None if task.sequence else made.task.slots
+    return config.replace(model=own_config(made), sequence=slots or config.sequence)
 
 
 def fresh_network(

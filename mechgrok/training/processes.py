@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mechgrok.config import TrainConfig
+from mechgrok.models.own import Factory
 from mechgrok.tasks import Task, task_from_spec
+from mechgrok.training.display import bar_on
 from mechgrok.training.interrupts import deferred_interrupt
 from mechgrok.training.trainer import train
 
@@ -28,11 +30,12 @@ KILLED = (
 
 @dataclass(frozen=True)
 class Job:
-    """What one training is to be."""
+    """What one training is to be; `network` makes its network where that is the user's own."""
 
     config: TrainConfig
     seed: int
     path: Path
+    network: Factory | None = None
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,9 @@ def _train_one(job: Job, spec: dict[str, Any], device: str, caller: int) -> Outc
     try:
         with one_thread():
             train(
-                task_from_spec(spec), job.config, seed=job.seed, out=job.path, device=device, progress=False
-            )
+                task_from_spec(spec), job.config, seed=job.seed, out=job.path, network=job.network,
+                device=device, progress=False,
+            )  # fmt: skip
     except KeyboardInterrupt:
         return Outcome(job.path, interrupted=True)
     except Exception as error:
@@ -143,6 +147,7 @@ def _ignore_ctrl_c_between_trainings() -> None:
 @contextmanager
 def _bar(total: int, enabled: bool) -> Iterator[Callable[[], None]]:
     """A progress bar over the networks; the given function counts one."""
-    with Progress(console=Console(stderr=True), disable=not enabled or not total) as progress:
+    columns = Progress.get_default_columns()
+    with bar_on(Console(stderr=True), *columns, enabled=enabled and total > 0) as progress:
         bar = progress.add_task("networks", total=total)
         yield lambda: progress.advance(bar)

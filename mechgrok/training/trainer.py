@@ -14,9 +14,9 @@ from mechgrok.analysis.spectrum import sum_squared_weights
 from mechgrok.config import NetworkConfig, TrainConfig
 from mechgrok.errors import CheckpointError, ConfigError, shown
 from mechgrok.models.networks import Network
-from mechgrok.models.own import Factory, own_config, own_network
+from mechgrok.models.own import Factory
 from mechgrok.models.wrapped import WrappedNetwork
-from mechgrok.runs import STATE, HistoryRow, Run, written_for
+from mechgrok.runs import STATE, HistoryRow, Run
 from mechgrok.tasks import Split, Task
 from mechgrok.training.assembly import Assembly
 from mechgrok.training.batches import MiniBatchStep
@@ -25,6 +25,7 @@ from mechgrok.training.devices import find_device
 from mechgrok.training.display import Report, progress_bar
 from mechgrok.training.locks import only_here, tidy
 from mechgrok.training.loop import Loop
+from mechgrok.training.networks import with_own_network
 from mechgrok.training.parts import Weights
 from mechgrok.training.recipes import find_recipe
 from mechgrok.training.schedules import checkpoint_due
@@ -87,7 +88,8 @@ def train(
 
     Raises:
         ConfigError: an unknown recipe, option or part, weights of other shapes to start from, a split of another
-            task, a folder that holds something else, a training that diverges, a device or compiler that is not there.
+            task, a folder that holds something else, a training that diverges, a device or compiler that is not there,
+            or too little memory.
         TaskError: the task does not fit the network.
         CheckpointError: the folder cannot be written, its disk is too full, the run in it is damaged, or another
             process trains it.
@@ -107,7 +109,7 @@ def train(
     changes |= {} if steps is None else {"steps": steps}
     config = find_recipe(recipe).replace(**changes)
     if network is not None:
-        config = _of_own_network(task, config, seed, network, model)
+        config = with_own_network(task, config, seed, network, model)
     find_device(device)
     plan = make_plan(task, config, seed, split, start, parts, network)
     run, assembly = prepare(plan, out, device, compile)
@@ -135,19 +137,6 @@ def resume(
         tidy(run)
         return run
     return _go(run, assemble(run, run.path, device, compile), callback, progress)
-
-
-def _of_own_network(
-    task: Task, config: TrainConfig, seed: int, network: Factory, model: NetworkConfig | None
-) -> TrainConfig:
-    """The configuration with what a run notes about a network of the user's own."""
-    if model is not None:
-        raise ConfigError(
-            "model= and network= are two networks: give the architecture, or what makes your own"
-        )
-    made = own_network(network, written_for(task, config), seed)
-    slots = None if task.sequence else made.task.slots
-    return config.replace(model=own_config(made), sequence=slots or config.sequence)
 
 
 def _go(run: Run, assembly: Assembly, callback: Callback | None, progress: bool) -> Run:

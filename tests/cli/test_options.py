@@ -1,11 +1,14 @@
 """Options are the fields of the configurations; files of fields are closed."""
 
 import json
+from typing import get_args, get_type_hints
 
 import pytest
 
 from mechgrok import ConfigError, MLPConfig, ModelConfig, TrainConfig
+from mechgrok.cli import COMMANDS, _without_section
 from mechgrok.cli.options import APART, NetworkOptions, TrainOptions, network_from, training_from
+from mechgrok.cli.usage import UsageError, check_options
 from mechgrok.training.recipes import RECIPES
 
 
@@ -15,8 +18,26 @@ def test_every_field_is_an_option():
     assert set(NetworkOptions.__annotations__) == {*ModelConfig.model_fields, *MLPConfig.model_fields}
 
 
+def test_every_option_says_what_it_is_for():
+    for options in (TrainOptions, NetworkOptions):
+        hints = get_type_hints(options, include_extras=True)
+        assert not [name for name, hint in hints.items() if not get_args(hint)[1].help]
+
+
 def test_fields_of_training_and_network_have_different_names():
     assert not TrainConfig.model_fields.keys() & {*ModelConfig.model_fields, *MLPConfig.model_fields}
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--model.norm-eps=1", "--norm-eps=1"),
+        ("--model.d-model", "--d-model"),
+        ("--lr", "--lr"),
+    ],
+)
+def test_fields_of_the_network_as_a_configuration_calls_them(typed, meant):
+    assert _without_section(typed, COMMANDS["train"]) == meant
 
 
 @pytest.mark.parametrize(
@@ -83,3 +104,37 @@ def test_what_is_known_of_a_network(tmp_path):
     assert known is not None
     assert (type(known), known.model_fields_set) == (ModelConfig, {"n_heads", "act_fn"})
     assert type(network_from(None, {"readout": "tied"})) is MLPConfig
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lr", "x"], "--lr takes a number; got 'x'"),
+        (["--n-layers=two"], "--n-layers takes a whole number; got 'two'"),
+        (["--seed", "1.5"], "--seed takes a whole number; got '1.5'"),
+        (["--betas", "x", "0.9"], "--betas takes a number; got 'x'"),
+        (["--act-fn", "rely"], r"unknown --act-fn 'rely' \(did you mean relu\?\); allowed: relu, gelu"),
+    ],
+)
+def test_values_of_another_kind_are_refused_in_words(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        check_options("train", COMMANDS["train"], ["add", "31", *arguments])
+
+
+def test_values_that_fit_pass():
+    fine = [
+        "add",
+        "31",
+        "--lr",
+        "1e-3",
+        "--seed",
+        "3",
+        "--betas",
+        "0.9",
+        "0.98",
+        "--act-fn",
+        "gelu",
+        "--quiet",
+    ]
+    check_options("train", COMMANDS["train"], fine)
+    check_options("figures", COMMANDS["figures"], ["clock59", "--formats", "svg", "png"])

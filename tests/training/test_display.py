@@ -1,9 +1,10 @@
 """What a training shows in a log file."""
 
 import pytest
+from rich.console import Console
 
 from mechgrok.training import display
-from mechgrok.training.display import progress_bar
+from mechgrok.training.display import bar_on, progress_bar
 
 
 def row(step: int) -> dict:
@@ -42,3 +43,9 @@ def test_the_last_line_comes_after_an_error_too(capsys):
     with pytest.raises(ValueError, match="stop"):
         stopped()
     assert "step 5/100" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("notebook", [True, False])
+def test_a_bar_in_a_notebook_leaves_nothing_behind(notebook):
+    bar = bar_on(Console(force_jupyter=notebook), enabled=False)
+    assert bar.live.transient == notebook

@@ -62,3 +62,10 @@ def test_the_tightest_limit_counts(monkeypatch, tmp_path):
     assert memory.memory_free() == 5 * 1024
     monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "x")
     assert memory.memory_free() is None
+
+
+def test_a_training_that_does_not_fit_is_refused_before_it_begins(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "memory_free", lambda: 2**30)
+    with pytest.raises(mg.ConfigError, match=r"training on add997 takes about 27.\d GiB .* 1.0 GiB are free"):
+        mg.train(mg.modular_task("add", 997), steps=1, out=tmp_path / "run", progress=False)
+    assert not list(tmp_path.iterdir())

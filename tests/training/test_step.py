@@ -64,3 +64,14 @@ def test_devices():
     assert find_device(None) == find_device("cpu") == find_device(torch.device("cpu"))
     with pytest.raises(ConfigError, match="cannot train on device='warp'"):
         find_device("warp")
+
+
+@pytest.mark.parametrize("device", ["mps", "warp", "x" * 5000])
+def test_a_device_that_is_not_there_is_refused_in_a_line(device):
+    if device == "mps" and torch.backends.mps.is_available():
+        pytest.skip("this machine has the device")
+    with pytest.raises(ConfigError, match="cannot train on device=") as refused:
+        find_device(device)
+    assert len(str(refused.value)) < 1000
+    assert "\n" not in str(refused.value)
+    assert "facebook" not in str(refused.value).lower()
