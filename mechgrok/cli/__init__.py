@@ -73,7 +73,7 @@ def _run(arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise UsageError(unknown("option" if name.startswith("-") else "command", name, COMMANDS))
     command = COMMANDS[name]
-    rest = [_without_section(piece, command) for piece in rest]
+    rest = [_without_section(piece) for piece in rest]
     check_options(name, command, rest)
     open_by_name()
     prog = f"mechgrok {name}"
@@ -86,13 +86,9 @@ def _run(arguments: list[str]) -> int:
     return code or 0
 
 
-def _without_section(piece: str, command: Callable[..., Any]) -> str:
+def _without_section(piece: str) -> str:
     """An option that is called as in a configuration, `--model.d-model`, by its own name."""
-    if not piece.startswith("--model."):
-        return piece
-    apart = piece.replace(".", "-", 1)  # of the network, where the training has one of the same name
-    known = {form for option in options(command) for form in option.forms}
-    return apart if apart.partition("=")[0] in known else piece.replace("model.", "", 1)
+    return piece.replace("model.", "", 1) if piece.startswith("--model.") else piece
 
 
 def _say_error(text: str) -> None:

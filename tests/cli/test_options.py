@@ -37,7 +37,7 @@ def test_fields_of_training_and_network_have_different_names():
     ],
 )
 def test_fields_of_the_network_as_a_configuration_calls_them(typed, meant):
-    assert _without_section(typed, COMMANDS["train"]) == meant
+    assert _without_section(typed) == meant
 
 
 @pytest.mark.parametrize(
