@@ -137,6 +137,7 @@ def _of_files(
         load = lambda step: model.with_weights(read_tensors(files[step])[0])  # noqa: E731
         return Checkpoints(task or model.task, split, steps, load)
     last = load_model(files[steps[-1]])
+    task = task or last.task  # some layouts say what was learned
     task = fit_task(last, task) if task else infer_task(last)
     return Checkpoints(task, split, steps, lambda step: load_model(files[step], task=task))
 
