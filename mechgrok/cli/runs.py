@@ -104,7 +104,8 @@ def _as_seeds(text: str) -> list[int]:
 
 
 def _estimate(task: "Task", config: TrainConfig) -> None:
-    from mechgrok.training.memory import LARGE, check_memory, in_gib, training_memory
+    from mechgrok.memory import check_memory, in_gib
+    from mechgrok.training.memory import LARGE, training_memory
 
     needed = training_memory(task, config)
     check_memory(f"training on {task.name}", needed)
@@ -140,7 +141,8 @@ def _share(accuracy: float | None) -> str:
 def _tell(run: "Run", asked: int | None, report: Path | None) -> None:
     """How the training ended and what came out of it, with a page if one is asked for."""
     from mechgrok.analysis.summary import summarize
-    from mechgrok.training.memory import analysis_memory, check_memory
+    from mechgrok.memory import check_memory
+    from mechgrok.training.memory import analysis_memory
 
     say(_how_it_ended(run, asked))
     check_memory(

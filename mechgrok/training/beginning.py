@@ -7,12 +7,14 @@ import torch
 
 from mechgrok.config import RunConfig, TrainConfig, check_seed
 from mechgrok.errors import ConfigError, shown
+from mechgrok.memory import check_memory
 from mechgrok.models.own import Factory
 from mechgrok.runs import Run, written_for
 from mechgrok.tasks import Split, Task
 from mechgrok.training.assembly import Assembly
 from mechgrok.training.folders import Plan, as_folder, check_room, create_run, find_run
 from mechgrok.training.locks import tidy
+from mechgrok.training.memory import training_memory
 from mechgrok.training.networks import fresh_network
 from mechgrok.training.parts import Weights, start_config, starting_weights
 from mechgrok.training.room import bytes_needed
@@ -72,8 +74,10 @@ def prepare(
 def assemble(
     plan: Plan | Run, path: str | Path | None, device: str | torch.device | None, compile: bool
 ) -> Assembly:
-    """What a training works with, once nothing is wrong with it and the disk has room."""
+    """What a training works with, once nothing is wrong with it and memory and disk have room."""
     _check_precision()
+    if device is None or torch.device(device).type == "cpu":
+        check_memory(f"training on {plan.task.name}", training_memory(plan.task, plan.config.train))
     assembly = Assembly(plan, device=device, compile=compile)
     _ = assembly.gradients
     check_room(path, bytes_needed(assembly))

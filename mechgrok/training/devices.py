@@ -2,7 +2,7 @@
 
 import torch
 
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ConfigError, shown
 
 
 def find_device(device: str | torch.device | None = None) -> torch.device:
@@ -21,8 +21,8 @@ def find_device(device: str | torch.device | None = None) -> torch.device:
         found = torch.device("cpu" if device is None else device)
         torch.zeros(1, dtype=torch.float64, device=found).item()
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0].partition(". ")[0][:200]
         raise ConfigError(
-            f"cannot train on device={str(device)!r}: {reason}. Allowed are 'cpu', and 'cuda' where torch finds a GPU"
+            f"cannot train on device={shown(str(device))}: {reason}. Allowed are 'cpu', and 'cuda' where torch finds a GPU"
         ) from None
     return found
