@@ -452,7 +452,9 @@ def _as_read(model: HookedModel, task: Task) -> Task:
     if not fitting:
         return task.with_sequence("a", "b") if model.cfg.n_ctx == 2 else task
     fitting = [task if written.slots == task.slots else written for written in fitting]
-    return max(fitting, key=lambda written: _right_answers(model, written)) if len(fitting) > 1 else fitting[0]
+    return (
+        max(fitting, key=lambda written: _right_answers(model, written)) if len(fitting) > 1 else fitting[0]
+    )
 
 
 def _right_answers(model: HookedModel, task: Task) -> float:

@@ -294,7 +294,9 @@ def test_a_file_of_another_run_is_refused(whole, tmp_path, file, changes):
 def test_a_checkpoint_of_another_step_is_refused(whole, tmp_path):
     run = transplanted(whole, tmp_path, LAST, {}, source="checkpoints/step_00000006.safetensors")
     for opened in (run.model, lambda: mg.load_model(run.path / LAST)):
-        with pytest.raises(mg.CheckpointError, match="it is not of this run, or of another step: its step is 6"):
+        with pytest.raises(
+            mg.CheckpointError, match="it is not of this run, or of another step: its step is 6"
+        ):
             opened()
 
 

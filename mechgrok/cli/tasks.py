@@ -75,7 +75,11 @@ def table_task(operation: str, sizes: Collection[int] = ()) -> "Task":
     elif len(arrays) == 1:
         chosen = list(arrays)
     else:
-        chosen = [n for n, a in arrays.items() if a.ndim == 2 and set(a.shape) <= set(sizes) and len({*a.shape}) == 1]
+        chosen = [
+            n
+            for n, a in arrays.items()
+            if a.ndim == 2 and set(a.shape) <= set(sizes) and len({*a.shape}) == 1
+        ]
     if len(chosen) != 1:
         raise ConfigError(
             f"which table of {file} is meant? Say --task {file.name}:NAME, one of {', '.join(arrays)[:300] or 'none'}"
@@ -101,7 +105,11 @@ def _arrays(file: Path) -> "dict[str, np.ndarray]":
     try:
         with file.open("rb") as opened:
             loaded = np.load(opened, allow_pickle=False)
-            return {file.stem: loaded} if isinstance(loaded, np.ndarray) else {n: loaded[n] for n in loaded.files}
+            return (
+                {file.stem: loaded}
+                if isinstance(loaded, np.ndarray)
+                else {n: loaded[n] for n in loaded.files}
+            )
     except OSError as error:
         raise ConfigError(f"cannot read the table {file}: {error.strerror or error}") from None
     except Exception as error:  # damaged bytes make zipfile and numpy stumble over anything

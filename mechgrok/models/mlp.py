@@ -9,9 +9,9 @@ from transformer_lens.hook_points import HookPoint
 
 from mechgrok.config import MLPConfig
 from mechgrok.errors import ActivationError, ConfigError
-from mechgrok.models.sizes import check_sizes
 from mechgrok.models.hooked import HookedNetwork, check_tokens
 from mechgrok.models.init import initialise_mlp
+from mechgrok.models.sizes import check_sizes
 from mechgrok.models.transformer import ACTIVATIONS, parameter
 
 OPERANDS = 2

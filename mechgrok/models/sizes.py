@@ -18,7 +18,9 @@ def least_bytes(cfg: ModelConfig | MLPConfig) -> int:
     """
     if isinstance(cfg, MLPConfig):
         first = cfg.d_vocab * (cfg.d_embed if cfg.inputs == "embedding" else cfg.d_mlp)
-        inner = cfg.d_mlp * (cfg.d_mlp * (cfg.n_layers - 1) + min(cfg.d_embed or cfg.d_vocab_out, cfg.d_vocab_out))
+        inner = cfg.d_mlp * (
+            cfg.d_mlp * (cfg.n_layers - 1) + min(cfg.d_embed or cfg.d_vocab_out, cfg.d_vocab_out)
+        )
         return 4 * (first + inner) + PER_LAYER * cfg.n_layers
     outer = cfg.d_model * (cfg.d_vocab + cfg.d_vocab_out + cfg.n_ctx * (cfg.positions == "learned"))
     mlp = 0 if cfg.attn_only else (2 + cfg.gated_mlp) * cfg.d_mlp

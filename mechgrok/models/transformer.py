@@ -14,9 +14,9 @@ from transformer_lens.hook_points import HookPoint
 
 from mechgrok.config import Activation, ModelConfig
 from mechgrok.errors import ActivationError, ConfigError
-from mechgrok.models.sizes import check_sizes
 from mechgrok.models.hooked import HookedNetwork, check_tokens
 from mechgrok.models.init import initialise
+from mechgrok.models.sizes import check_sizes
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,

@@ -11,6 +11,8 @@ ANALYSED_LOGIT, ANALYSED_NEURON = 21, 50
 """Bytes of an analysis for each logit and each neuron over all inputs."""
 LARGE = 2**30
 """Bytes from which it is worth a word."""
+
+
 def training_memory(task: Task, config: TrainConfig) -> int:
     """An estimate of the bytes that a training takes at its peak, which is in its evaluations.
 

@@ -301,7 +301,9 @@ def test_numbers_that_are_no_tokens_are_refused(config, tokens):
         network(torch.tensor(tokens))
 
 
-@pytest.mark.parametrize("tokens", [torch.zeros(1, 3), torch.zeros(3, dtype=torch.long), [[1, 2, 3]]], ids=str)
+@pytest.mark.parametrize(
+    "tokens", [torch.zeros(1, 3), torch.zeros(3, dtype=torch.long), [[1, 2, 3]]], ids=str
+)
 def test_what_is_no_tensor_of_tokens_is_refused(tokens):
     with pytest.raises(mg.ActivationError, match=r"reads whole numbers \[batch, position\]; got"):
         check_tokens(tokens, 8)

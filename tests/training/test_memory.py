@@ -67,7 +67,9 @@ def test_the_tightest_limit_counts(monkeypatch, tmp_path):
 def test_a_network_that_does_not_fit_is_refused_before_it_is_made(field, monkeypatch):
     monkeypatch.setattr(memory, "memory_free", lambda: 2**30)
     config = mg.ModelConfig(**{field: 10**9})
-    with pytest.raises(mg.ConfigError, match=r"A network of these sizes takes about .* GiB are free. Smaller sizes"):
+    with pytest.raises(
+        mg.ConfigError, match=r"A network of these sizes takes about .* GiB are free. Smaller sizes"
+    ):
         mg.build_model(mg.modular_task("add", 7), config, seed=0)
 
 
@@ -87,6 +89,8 @@ def test_sizes_beyond_any_tensor_are_no_sizes():
 def test_a_training_that_does_not_fit_is_refused_before_the_folder_is_made(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "memory_free", lambda: 2**29)
     task = mg.group_task("D150")
-    with pytest.raises(mg.ConfigError, match=r"training on D150 takes about 0.9 GiB of memory, and 0.5 GiB are"):
+    with pytest.raises(
+        mg.ConfigError, match=r"training on D150 takes about 0.9 GiB of memory, and 0.5 GiB are"
+    ):
         mg.train(task, steps=1, out=tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
