@@ -67,7 +67,8 @@ def analyze(
         path: folder of a run, the name of one that comes with mechgrok, or a file with a network.
         step: checkpoint of a run; by default the newest.
         task: the operation, where it is not stored and cannot be inferred; a group, such as S5, in the order of
-            elements in which mechgrok has it; or a file with a table of answers or of a group, FILE.npy or FILE.npz:NAME.
+            elements in which mechgrok has it; or a file with a table of answers or of a group, FILE.npy or
+            FILE.npz:NAME.
         p: the modulus of the operation; by default what the sizes of the network suggest.
         sequence: the tokens that the network in a file reads, with --task, such as a op b =.
         fraction: share of the inputs that a file was trained on, for its train and test losses.

@@ -23,6 +23,7 @@ def find_device(device: str | torch.device | None = None) -> torch.device:
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0].partition(". ")[0][:200]
         raise ConfigError(
-            f"cannot train on device={shown(str(device))}: {reason}. Allowed are 'cpu', and 'cuda' where torch finds a GPU"
+            f"cannot train on device={shown(str(device))}: {reason}. Allowed are "
+            "'cpu', and 'cuda' where torch finds a GPU"
         ) from None
     return found
