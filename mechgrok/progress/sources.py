@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os.path import exists
 from pathlib import Path
-
 from typing import cast
 
 from mechgrok.activations import fit_task, infer_task
