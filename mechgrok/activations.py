@@ -33,6 +33,10 @@ CHUNK_BYTES = 64 * 2**20
 
 RIGHT = 0.9
 """Share of right answers from which a network is taken to compute an operation."""
+MEMORISED, TIMES_CHANCE, TIMES_OTHERS = 0.2, 10, 5
+"""A network that has only memorised its training set answers as many inputs rightly as that has. It is taken to compute
+an operation from this share of right answers, if that is so many times what guessing gives, and what any other
+operation gives."""
 INFERRED_OPERATIONS = ("add", "sub", "mul", "div")
 """What `infer_task` tries."""
 
@@ -356,17 +360,23 @@ def fit_task(model: HookedModel, task: Task) -> Task:
 
 
 def infer_task(model: Source) -> Task:
-    """The elementary operation mod p that a generalised network computes, from its sizes and answers.
+    """The elementary operation mod p that a network computes, or has memorised, from its sizes and answers.
 
     The modulus is the vocabulary, less the "=" where the network reads three tokens and less an operation token where
     it reads four, `a op b =`; or half of that where the second operand has tokens of its own. The operation is the
-    one of add, sub, mul, div that at least 90% of the answers agree with.
+    one of add, sub, mul, div that at least 90% of the answers agree with. Where none does, it is one with at least 20%
+    and ten times as many right answers as guesses would give, if that is five times as many as any other has: the
+    network then knows part of its table by heart.
 
     Raises:
-        TaskError: no operation reaches 90%.
+        TaskError: no operation is that clear.
+
+    >>> from mechgrok import cosine_network
+    >>> infer_task(cosine_network(7, {2: 9.0}))
+    Task(add7: a b -> 7 classes, 49 inputs)
     """
     model = _as_network(model)
-    found: dict[str, float] = {}
+    found: dict[str, tuple[float, Task]] = {}
     for reading in _readings(model.cfg):
         for operation in INFERRED_OPERATIONS:
             task = reading.of(modular_task(operation, reading.p))
@@ -374,10 +384,29 @@ def infer_task(model: Source) -> Task:
             if share >= RIGHT:
                 return task
             name = f"{operation} mod {reading.p}"
-            found[name] = max(share, found.get(name, 0.0))
-    closest = max(found, key=found.__getitem__, default=None)
-    hint = f"; the closest is {closest} with {found[closest]:.1%} right answers" if closest else ""
-    raise TaskError(f"cannot infer what the network computes{hint}. Say so with task=modular_task(...)")
+            found[name] = max((share, task), found.get(name, (-1.0, task)), key=lambda pair: pair[0])
+    if not found:
+        raise TaskError("cannot infer what the network computes. Say so with task=modular_task(...)")
+    closest, *others = sorted(found, key=lambda name: found[name][0], reverse=True)
+    share, task = found[closest]
+    rival = max((found[name][0] for name in others), default=0.0)
+    if share >= max(MEMORISED, TIMES_CHANCE / task.n_classes, TIMES_OTHERS * rival):
+        return task
+    raise TaskError(
+        f"cannot infer what the network computes; the closest is {closest} with {share:z.1%} right answers. Say so "
+        "with task=modular_task(...)"
+    )
+
+
+def likely_modulus(model: HookedModel) -> int | None:
+    """The p of an operation mod p, by the sizes of a network alone; None where they suggest none.
+
+    >>> from mechgrok import cosine_network
+    >>> likely_modulus(cosine_network(7, {2: 9.0}))
+    7
+    """
+    moduli = [reading.p for reading in _readings(model.cfg)]
+    return _d_vocab_out(model.cfg) if _d_vocab_out(model.cfg) in moduli else next(iter(moduli), None)
 
 
 class _Reading(NamedTuple):
@@ -423,10 +452,9 @@ def _as_read(model: HookedModel, task: Task) -> Task:
     if not fitting:
         return task.with_sequence("a", "b") if model.cfg.n_ctx == 2 else task
     fitting = [task if written.slots == task.slots else written for written in fitting]
-    if len(fitting) > 1:
-        right = (written for written in fitting if _right_answers(model, written) >= RIGHT)
-        return next(right, fitting[0])
-    return fitting[0]
+    return (
+        max(fitting, key=lambda written: _right_answers(model, written)) if len(fitting) > 1 else fitting[0]
+    )
 
 
 def _right_answers(model: HookedModel, task: Task) -> float:

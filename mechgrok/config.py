@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ConfigError, shown
 from mechgrok.readable import Readable
 
 C = TypeVar("C", bound="Config")
@@ -44,13 +44,13 @@ def _explain(config: type[BaseModel], error: ValidationError) -> str:
             lines.append(f"unknown key {field!r}; allowed: {', '.join(config.model_fields)}")
         else:
             given = problem["input"]
-            shown = f", got {given!r}" if not isinstance(given, dict) else ""
-            lines.append(f"{field}: {problem['msg']}{shown}")
+            got = f", got {shown(given)}" if not isinstance(given, dict) else ""
+            lines.append(f"{field}: {problem['msg']}{got}")
     return f"{config.__name__}: " + "; ".join(lines)
 
 
-Size = Annotated[int, Field(ge=1)]
-OpenSize = Annotated[int, Field(ge=0)]
+Size = Annotated[int, Field(ge=1, lt=2**31)]
+OpenSize = Annotated[int, Field(ge=0, lt=2**31)]
 """A size that 0 leaves open: it follows from another one, or from the task."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

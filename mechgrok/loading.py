@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from mechgrok.config import NetworkConfig
-from mechgrok.errors import CheckpointError
+from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.files import read_model
 from mechgrok.models.layouts import model_from_tensors
 from mechgrok.models.networks import Network
@@ -43,8 +43,10 @@ def load_model(
         The network; `model.layout` says what the file was taken for, and what no tensor of it tells.
 
     Raises:
-        CheckpointError: nothing there, or nothing that can be read; the text says why.
-        ConfigError: `layout` or `rename` name what is not there.
+        CheckpointError: nothing there, or nothing that can be read; a checkpoint of another run than the one it lies
+            in; the text says why.
+        ConfigError: `layout` or `rename` name what is not there; one of `config`, `layout`, `rename` and `key`
+            for a run, whose network is known.
 
     >>> import mechgrok as mg
     >>> network = mg.cosine_network(5, {2: 1.0})
@@ -83,9 +85,15 @@ def _stored(
     rename: Mapping[str, str] | None,
     key: str | None,
 ) -> Any:
+    said = {"config": config, "layout": layout, "rename": rename, "key": key}
     if path.is_dir():
+        given = [name for name, value in said.items() if value is not None]
+        if given:
+            raise ConfigError(f"{path} is a run, which knows its own network; leave {', '.join(given)} out")
         return load_run(path).model(step)
-    model = read_model(path, key=key, step=step, layout=layout, config=config, rename=rename)
     run = run_of(path)
+    if run is not None:
+        run.check_checkpoint(path)
+    model = read_model(path, step=step, **said)
     model.task = model.task if run is None else run.task
     return model

@@ -86,7 +86,7 @@ def value_text(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:z.4g}"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{type(value).__name__} {list(value.shape)}, {value.dtype}"
     if isinstance(value, Mapping):

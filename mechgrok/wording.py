@@ -12,8 +12,8 @@ def number(value: float) -> str:
     if value == 0:
         return "0"
     if 1e-3 <= abs(value) < 1e4:
-        return f"{value:#.3g}".removesuffix(".")
-    digits, exponent = f"{value:.2e}".split("e")
+        return f"{value:z#.3g}".removesuffix(".")
+    digits, exponent = f"{value:z.2e}".split("e")
     return f"{digits}×10{str(int(exponent)).translate(_SUPERSCRIPT)}"
 
 
@@ -23,4 +23,4 @@ def percent(fraction: float) -> str:
     >>> percent(0.97477), percent(0.99941), percent(0.0)
     ('97.5%', '99.94%', '0.0%')
     """
-    return f"{fraction:.2%}" if fraction > 0.99 else f"{fraction:.1%}"
+    return f"{fraction:z.2%}" if fraction > 0.99 else f"{fraction:z.1%}"

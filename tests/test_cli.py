@@ -274,7 +274,7 @@ def test_quiet_and_progress(tmp_path, capsys):
 
 
 def test_too_little_memory_is_found_before_the_training(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("mechgrok.training.memory.memory_free", lambda: 2**30)
+    monkeypatch.setattr("mechgrok.memory.memory_free", lambda: 2**30)
     assert cli.main(["train", "add", "499", "--out", str(tmp_path / "run")]) == 1
     told = " ".join(capsys.readouterr().err.split())
     assert "takes about 3.6 GiB of memory, and 1.0 GiB are free" in told

@@ -293,8 +293,18 @@ def test_a_file_of_another_run_is_refused(whole, tmp_path, file, changes):
 
 def test_a_checkpoint_of_another_step_is_refused(whole, tmp_path):
     run = transplanted(whole, tmp_path, LAST, {}, source="checkpoints/step_00000006.safetensors")
-    with pytest.raises(mg.CheckpointError, match="it is not of this run, or of another step: its step is 6"):
-        run.model()
+    for opened in (run.model, lambda: mg.load_model(run.path / LAST)):
+        with pytest.raises(
+            mg.CheckpointError, match="it is not of this run, or of another step: its step is 6"
+        ):
+            opened()
+
+
+@pytest.mark.parametrize("changes", [{"seed": 1}, GELU], ids=str)
+def test_a_checkpoint_of_another_run_is_refused_by_its_file_too(whole, tmp_path, changes):
+    run = transplanted(whole, tmp_path, LAST, changes)
+    with pytest.raises(mg.CheckpointError, match=r"step_00000012.* is damaged: it is not of this run"):
+        mg.load_model(run.path / LAST)
 
 
 def test_equal_trainings_give_equal_files(whole, tmp_path):

@@ -137,6 +137,19 @@ def test_load_model_opens_runs_and_single_checkpoints(run):
 
 
 @pytest.mark.parametrize(
+    "said",
+    [{"key": "ema"}, {"layout": "zhong"}, {"rename": {"a": "b"}}, {"config": mg.ModelConfig()}],
+    ids=str,
+)
+def test_what_is_said_of_a_run_that_knows_it_is_refused(run, said):
+    run.write_checkpoint(0, network(0))
+    with pytest.raises(
+        mg.ConfigError, match=f"is a run, which knows its own network; leave {next(iter(said))} out"
+    ):
+        mg.load_model(run.path, **said)
+
+
+@pytest.mark.parametrize(
     ("line", "why"),
     [
         (b"rubbish", "line 2: Expecting value"),

@@ -53,8 +53,8 @@ class Ablation(Drawable):
     def __repr__(self) -> str:
         what = f"{'keep' if self.keep else 'remove'} {self.component} of {list(self.keys)} at {self.site}"
         return (
-            f"Ablation({what}: loss {self.loss_before:.3g} -> {self.loss:.3g}, "
-            f"accuracy {self.accuracy_before:.1%} -> {self.accuracy:.1%})"
+            f"Ablation({what}: loss {self.loss_before:z.3g} -> {self.loss:z.3g}, "
+            f"accuracy {self.accuracy_before:z.1%} -> {self.accuracy:z.1%})"
         )
 
 

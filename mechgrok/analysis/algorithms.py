@@ -45,7 +45,7 @@ class Evidence(Readable):
     rule: str
 
     def __repr__(self) -> str:
-        return f"Evidence({self.measure} {self.value:.4f}: {self.vote}; {self.rule})"
+        return f"Evidence({self.measure} {self.value:z.4f}: {self.vote}; {self.rule})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +139,8 @@ def _obstacle(grid: ActivationGrid, keys: KeyFrequencies, right: float) -> str |
         return keys.no_group
     if right < GENERALISED:
         return (
-            f"the network answers {right:.1%} of all inputs correctly; an algorithm can be told from "
-            f"{GENERALISED:.0%} on"
+            f"the network answers {right:z.1%} of all inputs correctly; an algorithm can be told from "
+            f"{GENERALISED:z.0%} on"
         )
     try:
         distance_irrelevance(grid)
@@ -149,7 +149,9 @@ def _obstacle(grid: ActivationGrid, keys: KeyFrequencies, right: float) -> str |
     except UndefinedMetricError as error:
         return str(error)
     if explained < EXPLAINED:
-        return f"its key frequencies explain {explained:.1%} of the logits, so it does something else besides"
+        return (
+            f"its key frequencies explain {explained:z.1%} of the logits, so it does something else besides"
+        )
     return None
 
 
@@ -191,12 +193,12 @@ def _by_distance_alone(distance: Evidence, keys: KeyFrequencies) -> tuple[Algori
             "all frequencies are equally there, as in a lookup table, and there is no network",
         )
     algorithm: Algorithm = "hybrid" if distance.vote not in ("clock", "pizza") else distance.vote
-    return algorithm, f"judged by its logits alone: distance irrelevance {distance.value:.3f}"
+    return algorithm, f"judged by its logits alone: distance irrelevance {distance.value:z.3f}"
 
 
 def _decide(distance: Evidence, symmetry: Evidence, *circles: Evidence) -> tuple[Algorithm, str]:
     evidence = (distance, symmetry, *circles)
-    found = ", ".join(f"{item.measure} {item.value:.3f}" for item in evidence)
+    found = ", ".join(f"{item.measure} {item.value:z.3f}" for item in evidence)
     votes = [item.vote for item in evidence]
     if {distance.vote, symmetry.vote} == {"clock", "pizza"}:
         return "undetermined", (

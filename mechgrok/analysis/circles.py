@@ -81,9 +81,9 @@ class IsolatedCircle(Drawable):
     grid: ActivationGrid
 
     def __repr__(self) -> str:
-        shares = ", ".join(f"{name} {share:.2%}" for name, share in self.fve.items())
-        fading = "" if self.fading is None else f"fading {self.fading:.2f}, "
-        return f"IsolatedCircle(k={self.k} by {self.by}: {shares}; {fading}accuracy {self.accuracy:.1%})"
+        shares = ", ".join(f"{name} {share:z.2%}" for name, share in self.fve.items())
+        fading = "" if self.fading is None else f"fading {self.fading:z.2f}, "
+        return f"IsolatedCircle(k={self.k} by {self.by}: {shares}; {fading}accuracy {self.accuracy:z.1%})"
 
 
 def isolate_circle(source: Source, k: int, *, by: By = "pca") -> IsolatedCircle:

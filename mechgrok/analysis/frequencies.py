@@ -98,8 +98,8 @@ class KeyFrequencies(Drawable):
             return f"no {self.what} stands out in the {self.method}"
         explained = sum(self.share(label) for label in self.candidates)
         if len(self.candidates) == 1:
-            return f"the only candidate explains {explained:.1%} of the logits"
-        return f"the strongest {len(self.candidates)} candidates explain {explained:.1%} of the logits"
+            return f"the only candidate explains {explained:z.1%} of the logits"
+        return f"the strongest {len(self.candidates)} candidates explain {explained:z.1%} of the logits"
 
     def __str__(self) -> str:
         if self.frequencies:
@@ -107,7 +107,7 @@ class KeyFrequencies(Drawable):
         return f"no key {'frequencies' if self.what == 'frequency' else f'{self.what}s'}: {self.reason}"
 
     def __repr__(self) -> str:
-        shares = ", ".join(f"{label}: {self.share(label):.1%}" for label in self.frequencies)
+        shares = ", ".join(f"{label}: {self.share(label):z.1%}" for label in self.frequencies)
         return f"KeyFrequencies({shares or f'none, {self.reason}'}; by {self.method})"
 
 
@@ -159,7 +159,7 @@ def find_key_frequencies(source: Source, method: Method = "logits") -> KeyFreque
         power=shares,
         threshold=threshold,
         method=method,
-        rule=f"share of {quantity} at least {OF_STRONGEST[method]:.0%} of the strongest"
+        rule=f"share of {quantity} at least {OF_STRONGEST[method]:z.0%} of the strongest"
         + (f" and {OF_NOISE} times white noise, at least half of its block" if method == "logits" else ""),
         candidates=_labels(basis.labels, strong),
         alignment=alignment,

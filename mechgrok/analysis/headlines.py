@@ -46,7 +46,7 @@ def _circuit(summary: Summary) -> list[Headline]:
             ("Excluded loss", number(v[f"excluded_loss_{where}"]), f"nats; without the keys, {where} inputs"),
         ]
     if summary.neurons is not None:
-        pure = f"with {summary.neurons.threshold:.0%} of their variance in one {summary.what}"
+        pure = f"with {summary.neurons.threshold:z.0%} of their variance in one {summary.what}"
         cards.append(("Tuned neurons", f"{v['neurons_decided']} of {v['neurons']}", pure))
     return cards
 

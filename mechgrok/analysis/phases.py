@@ -132,7 +132,7 @@ def _generalisation(test: Curve) -> Fall | str:
     i = int(test.values.argmin())
     if test.values[i] >= LEARNED:
         return (
-            f"the test loss stays above {LEARNED} nats; its lowest is {test.values[i]:.3g} "
+            f"the test loss stays above {LEARNED} nats; its lowest is {test.values[i]:z.3g} "
             f"at step {test.steps[i]}"
         )
     return _fall(test)

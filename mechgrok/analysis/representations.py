@@ -91,8 +91,8 @@ class RepresentationMeasures(Drawable):
         ]
 
     def __repr__(self) -> str:
-        used = ", ".join(f"{key}: {self.similarity[key]:.3f}" for key in self.keys)
-        return f"RepresentationMeasures({used}; {self.logits_explained:.1%} of the logits explained)"
+        used = ", ".join(f"{key}: {self.similarity[key]:z.3f}" for key in self.keys)
+        return f"RepresentationMeasures({used}; {self.logits_explained:z.1%} of the logits explained)"
 
 
 def representation_measures(

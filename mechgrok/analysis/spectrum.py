@@ -12,7 +12,7 @@ from mechgrok.activations import Source, as_grid
 from mechgrok.algebra import Basis, fourier_basis
 from mechgrok.analysis.frequencies import rounding_power
 from mechgrok.errors import ConfigError, UndefinedMetricError, shown
-from mechgrok.models.protocol import HookedModel, logit_bias
+from mechgrok.models.protocol import HookedModel, all_weights
 
 Matrix = Literal["W_E", "W_L"]
 if TYPE_CHECKING:
@@ -191,10 +191,7 @@ def sum_squared_weights(source: Source) -> float:
         ActivationError: bare tensors.
     """
     model = source if isinstance(source, HookedModel) else as_grid(source, names=[]).model
-    weights = [weight for _, weight in model.named_parameters()]
-    bias = logit_bias(model)  # of a bridge no parameter, but a buffer
-    weights += [] if bias is None else [bias]
-    return sum(weight.detach().double().square().sum().item() for weight in weights)
+    return sum(weight.double().square().sum().item() for weight in all_weights(model).values())
 
 
 def _rows(basis: Basis, component: Literal["cos", "sin"]) -> list[int]:

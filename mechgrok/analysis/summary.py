@@ -195,17 +195,17 @@ def _verdict(summary: Summary) -> str:
     values = summary.values
     if not summary.generalised:
         return (
-            f"The network has not learned {summary.answer}: it answers {values['accuracy_all']:.1%} of all "
+            f"The network has not learned {summary.answer}: it answers {values['accuracy_all']:z.1%} of all "
             "inputs correctly. Its algorithm is undetermined."
         )
     if summary.keys.no_group:
         return (
-            f"The network computes {summary.answer} with {values['accuracy_all']:.2%} accuracy{_untested(summary)}. "
+            f"The network computes {summary.answer} with {values['accuracy_all']:z.2%} accuracy{_untested(summary)}. "
             f"How it does so is left open: {summary.keys.no_group}."
         )
     if not _used(summary):
         return (
-            f"The network computes {summary.answer} with {values['accuracy_all']:.2%} accuracy{_untested(summary)}, "
+            f"The network computes {summary.answer} with {values['accuracy_all']:z.2%} accuracy{_untested(summary)}, "
             f"but {_no_keys(summary)}. Its algorithm is undetermined."
         )
     return " ".join([_what(summary), *_clock(summary), _evidence(summary), *_killed(summary)])
@@ -226,9 +226,9 @@ def _untested(summary: Summary) -> str:
 def _what(summary: Summary) -> str:
     keys, values = ", ".join(map(str, _used(summary))), summary.values
     return (
-        f"The network computes {summary.answer} with {values['accuracy_all']:.2%} accuracy{_untested(summary)}, "
+        f"The network computes {summary.answer} with {values['accuracy_all']:z.2%} accuracy{_untested(summary)}, "
         f"by the {_key_word(summary)} {keys}, which {_plural(summary, 'explain', 'explains')} "
-        f"{values['logit_fve_class_centred']:.1%} of its logits."
+        f"{values['logit_fve_class_centred']:z.1%} of its logits."
     )
 
 
@@ -240,7 +240,7 @@ def _clock(summary: Summary) -> list[str]:
     algorithm = "clock" if distance > PIZZA_DISTANCE else "pizza"
     return [
         f"It is a {algorithm} in discrete-log space: it adds logarithms as angles, and the right logit has a "
-        f"distance irrelevance of {distance:.2f} (a pizza's is {PIZZA_DISTANCE} or less)."
+        f"distance irrelevance of {distance:z.2f} (a pizza's is {PIZZA_DISTANCE} or less)."
     ]
 
 
@@ -250,9 +250,9 @@ def _evidence(summary: Summary) -> str:
     inputs = {"train": "the train inputs", "all": "all inputs"}[where]
     return (
         f"The {_key_word(summary)} alone {_plural(summary, 'have', 'has')} a loss of "
-        f"{values['restricted_loss_all']:.2g} nats over all inputs (the whole network: {values['loss_all']:.2g}); "
-        f"without {_plural(summary, 'them', 'it')}, the loss on {inputs} is {values[f'excluded_loss_{where}']:.3g} "
-        f"(guessing: {math.log(values['n_classes']):.2f})."
+        f"{values['restricted_loss_all']:z.2g} nats over all inputs (the whole network: {values['loss_all']:z.2g}); "
+        f"without {_plural(summary, 'them', 'it')}, the loss on {inputs} is {values[f'excluded_loss_{where}']:z.3g} "
+        f"(guessing: {math.log(values['n_classes']):z.2f})."
     )
 
 
@@ -267,10 +267,10 @@ def _killed(summary: Summary) -> list[str]:
 
 def _removal(summary: Summary, effect: str, ablations: list[Ablation]) -> str:
     sites = _either([f"the {_PLACES[ablation.site]}" for ablation in ablations])
-    accuracies = _either([f"{ablation.accuracy:.2%}" for ablation in ablations])
+    accuracies = _either([f"{ablation.accuracy:z.2%}" for ablation in ablations])
     return (
         f"Removing {_plural(summary, 'them', 'it')} from {sites} {effect}: accuracy goes from "
-        f"{ablations[0].accuracy_before:.2%} to {accuracies}."
+        f"{ablations[0].accuracy_before:z.2%} to {accuracies}."
     )
 
 

@@ -20,7 +20,7 @@ from mechgrok.cli.listing import list_names
 from mechgrok.cli.networks import analyze, compare, report
 from mechgrok.cli.reproductions import reproduce, with_value_for_json
 from mechgrok.cli.runs import demo, train
-from mechgrok.cli.usage import UsageError, check_options, options, overview
+from mechgrok.cli.usage import UsageError, check_options, overview
 from mechgrok.errors import MechgrokError
 from mechgrok.spelling import unknown
 

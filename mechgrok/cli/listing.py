@@ -62,7 +62,7 @@ def _recipes() -> Rows:
         yield (
             name,
             f"{kind}; {config.optimizer}, learning rate {config.lr:g}, weight decay {config.weight_decay:g}, "
-            f"{config.fraction:.0%} of the inputs, up to {config.steps:,} steps",
+            f"{config.fraction:z.0%} of the inputs, up to {config.steps:,} steps",
         )
 
 

@@ -16,7 +16,7 @@ from mechgrok.cli.printing import (
     which_step,
     write_and_tell,
 )
-from mechgrok.cli.tasks import named_task
+from mechgrok.cli.tasks import is_table, named_task, table_task
 from mechgrok.cli.usage import Flag, Maybe, Several
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.shipped import folder_or_shipped, shipped_runs
@@ -66,9 +66,10 @@ def analyze(
     Args:
         path: folder of a run, the name of one that comes with mechgrok, or a file with a network.
         step: checkpoint of a run; by default the newest.
-        task: the operation, where it is not stored and cannot be inferred, with --p; or a group, such as S5, in the
-            order of elements in which mechgrok has it.
-        p: the modulus of the operation.
+        task: the operation, where it is not stored and cannot be inferred; a group, such as S5, in the order of
+            elements in which mechgrok has it; or a file with a table of answers or of a group, FILE.npy or
+            FILE.npz:NAME.
+        p: the modulus of the operation; by default what the sizes of the network suggest.
         sequence: the tokens that the network in a file reads, with --task, such as a op b =.
         fraction: share of the inputs that a file was trained on, for its train and test losses.
         rule: how the train inputs were drawn, with --fraction.
@@ -98,7 +99,9 @@ def analyze(
         grid, split, history = run.grid(step), run.split, run.history
     else:
         stored = {"layout": layout, "config": known, "rename": _renamed(rename), "key": key}
-        grid = _grid_of_file(path, step, _task(task, p, sequence), {k: v for k, v in stored.items() if v})
+        _check_task(task, p, sequence)
+        model = _network_of_file(path, step, {k: v for k, v in stored.items() if v})
+        grid = _grid_of(model, task, p, sequence)
         split = grid.task.split(fraction, seed, rule) if fraction else None
         history = None
     from mechgrok.analysis.summary import summarize
@@ -171,22 +174,39 @@ def compare(first: Network, second: Network, *, out: Path = Path("comparison.htm
     write_and_tell(out, lambda: write_comparison(out, sources, comparison))
 
 
-def _grid_of_file(path: Path, step: int | None, task: Any, options: dict[str, Any]) -> "ActivationGrid":
-    from mechgrok.activations import cache_grid
+def _network_of_file(path: Path, step: int | None, options: dict[str, Any]) -> "HookedModel":
     from mechgrok.loading import load_model
 
-    return cache_grid(load_model(_existing(path), step, task, **options))
+    return load_model(_existing(path), step, **options)
 
 
-def _task(operation: str | None, p: int | None, sequence: tuple[str, ...]) -> Any:
+def _check_task(operation: str | None, p: int | None, sequence: tuple[str, ...]) -> None:
+    """Before anything is opened."""
     if p and not operation:
         raise ConfigError("--p is the modulus of --task, as in --task add --p 113")
     if sequence and not operation:
         raise ConfigError("--sequence writes down --task, as in --task add --p 113 --sequence a b =")
+    if operation and is_table(operation):
+        if p:
+            raise ConfigError(f"{operation} is a table, which has no modulus; leave --p {p} out")
+    elif operation and (p or operation[:1].isupper()):
+        named_task(operation, p)
+
+
+def _grid_of(
+    model: "HookedModel", operation: str | None, p: int | None, sequence: tuple[str, ...]
+) -> "ActivationGrid":
+    """The grid of a network for the task that the command line names, or for the one that is known or inferred."""
+    from mechgrok.activations import cache_grid, likely_modulus
+
     if operation is None:
-        return None
-    task = named_task(operation, p)
-    return task.with_sequence(*sequence) if sequence else task
+        return cache_grid(model)
+    likely = likely_modulus(model)
+    if is_table(operation):
+        task = table_task(operation, () if likely is None else (likely,))
+    else:
+        task = named_task(operation, p, likely)
+    return cache_grid(model, task.with_sequence(*sequence) if sequence else task)
 
 
 def _renamed(pairs: tuple[str, ...]) -> dict[str, str]:

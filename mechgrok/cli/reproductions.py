@@ -134,7 +134,7 @@ def _recorded(record: dict[str, Any] | None) -> str:
     bounds = f"; {outside} outside its bounds" if outside else ""
     if not far:
         return f"no published numbers{bounds}"
-    return f"median distance {median(far):.0%}, at most {max(far):.0%}, of {len(far)} numbers{bounds}"
+    return f"median distance {median(far):z.0%}, at most {max(far):z.0%}, of {len(far)} numbers{bounds}"
 
 
 def _distances(rows: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
@@ -151,19 +151,19 @@ def _bounded(row: Mapping[str, Any]) -> bool:
 
 
 def _outcome_table(outcome: Outcome) -> Table:
-    title = f"{outcome.name}: {'holds' if outcome.holds else 'does not hold'} ({outcome.seconds:.0f} s)"
+    title = f"{outcome.name}: {'holds' if outcome.holds else 'does not hold'} ({outcome.seconds:z.0f} s)"
     columns = ("quantity", "published", "measured", "distance", "bounds", "")
     table = Table(*columns, title=escape(title), title_justify="left")
     for row in outcome.rows:
         bounds = f"{_or_blank(row.low)} .. {_or_blank(row.high)}" if row.bounded else ""
-        measured = "never" if row.measured is None else f"{row.measured:.4g}"
+        measured = "never" if row.measured is None else f"{row.measured:z.4g}"
         cells = (row.quantity, _or_blank(row.published), measured, _share(row), bounds, _verdict(row))
         table.add_row(*map(escape, cells))
     return table
 
 
 def _share(row: Row) -> str:
-    return "" if row.distance is None else f"{row.distance:+.0%}"
+    return "" if row.distance is None else f"{row.distance:+z.0%}"
 
 
 def _verdict(row: Row) -> str:
@@ -173,4 +173,4 @@ def _verdict(row: Row) -> str:
 
 
 def _or_blank(value: int | float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None else f"{value:z.4g}"

@@ -104,7 +104,8 @@ def _as_seeds(text: str) -> list[int]:
 
 
 def _estimate(task: "Task", config: TrainConfig, device: str | None) -> None:
-    from mechgrok.training.memory import LARGE, check_training_memory, in_gib
+    from mechgrok.memory import in_gib
+    from mechgrok.training.memory import LARGE, check_training_memory
 
     needed = check_training_memory(task, config, device)
     if needed > LARGE:
@@ -126,20 +127,21 @@ def _train_several(
         row = member.run.history[-1]
         table.add_row(
             escape(member.name), str(row["step"]), *(_share(row[f"accuracy_{on}"]) for on in ("train", "test")),
-            "-" if row["loss_test"] is None else f"{row['loss_test']:.3g}",
+            "-" if row["loss_test"] is None else f"{row['loss_test']:z.3g}",
         )  # fmt: skip
     Console().print(table)
     return FAILED if any(member.run is None for member in members) else None
 
 
 def _share(accuracy: float | None) -> str:
-    return "-" if accuracy is None else f"{accuracy:.1%}"
+    return "-" if accuracy is None else f"{accuracy:z.1%}"
 
 
 def _tell(run: "Run", asked: int | None, report: Path | None) -> None:
     """How the training ended and what came out of it, with a page if one is asked for."""
     from mechgrok.analysis.summary import summarize
-    from mechgrok.training.memory import analysis_memory, check_memory
+    from mechgrok.memory import check_memory
+    from mechgrok.training.memory import analysis_memory
 
     say(_how_it_ended(run, asked))
     check_memory(
@@ -166,10 +168,10 @@ def _how_it_ended(run: "Run", asked: int | None) -> str:
     if accuracy is None:
         grokked = "Nothing was held back to see whether it has grokked."
     elif accuracy >= 0.99:
-        grokked = f"It has grokked: {accuracy:.1%} of the test inputs are right."
+        grokked = f"It has grokked: {accuracy:z.1%} of the test inputs are right."
     else:
         grokked = (
-            f"It has not grokked: {accuracy:.1%} of the test inputs are right. "
+            f"It has not grokked: {accuracy:z.1%} of the test inputs are right. "
             f"--steps {2 * last} goes on from here."
         )
     return f"Trained to step {last}: {why}. {grokked}"

@@ -1,12 +1,19 @@
 """The task that a command line names."""
 
+from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mechgrok.errors import ConfigError, TaskError
 from mechgrok.spelling import closest
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mechgrok.tasks import Task
+
+TABLES = (".npy", ".npz")
+"""Endings of files with a table of answers."""
 
 
 def named_task(operation: str, p: int | None, default: int | None = None) -> "Task":
@@ -41,3 +48,69 @@ def named_task(operation: str, p: int | None, default: int | None = None) -> "Ta
         if near:
             raise TaskError(f"{error}. Did you mean {' or '.join(near)}?") from None
         raise
+
+
+def is_table(operation: str) -> bool:
+    """Whether a task is named by a file, with the name of an array behind a colon or without."""
+    return _parts(operation)[0].suffix.lower() in TABLES
+
+
+def table_task(operation: str, sizes: Collection[int] = ()) -> "Task":
+    """The task of a table in a file of numpy, [n, n]: of a group if it is that of one, else of its answers alone.
+
+    Args:
+        operation: FILE.npy, FILE.npz, or FILE.npz:NAME for one array of several.
+        sizes: of the tables that may be meant where the file has several and none is named.
+
+    Raises:
+        ConfigError: no such file or array, or several that may be meant.
+        TaskError: no table of answers.
+    """
+    from mechgrok.tasks import group_task, task_from_table
+
+    file, wanted = _parts(operation)
+    arrays = _arrays(file)
+    if wanted:
+        chosen = [wanted] if wanted in arrays else []
+    elif len(arrays) == 1:
+        chosen = list(arrays)
+    else:
+        chosen = [
+            n
+            for n, a in arrays.items()
+            if a.ndim == 2 and set(a.shape) <= set(sizes) and len({*a.shape}) == 1
+        ]
+    if len(chosen) != 1:
+        raise ConfigError(
+            f"which table of {file} is meant? Say --task {file.name}:NAME, one of {', '.join(arrays)[:300] or 'none'}"
+        )
+    table = arrays[chosen[0]]
+    name = file.stem if wanted is None and len(arrays) == 1 else chosen[0]
+    answers = task_from_table(table, name=name)
+    try:
+        return group_task(answers.labels.view(table.shape), name=name)
+    except (TaskError, RuntimeError):  # not of a group, or with inputs left out
+        return answers
+
+
+def _parts(operation: str) -> tuple[Path, str | None]:
+    """The file, and the name of the array in it."""
+    file, colon, name = operation.rpartition(":")
+    return (Path(file), name) if colon and Path(file).suffix.lower() in TABLES else (Path(operation), None)
+
+
+def _arrays(file: Path) -> "dict[str, np.ndarray]":
+    import numpy as np
+
+    try:
+        with file.open("rb") as opened:
+            loaded = np.load(opened, allow_pickle=False)
+            return (
+                {file.stem: loaded}
+                if isinstance(loaded, np.ndarray)
+                else {n: loaded[n] for n in loaded.files}
+            )
+    except OSError as error:
+        raise ConfigError(f"cannot read the table {file}: {error.strerror or error}") from None
+    except Exception as error:  # damaged bytes make zipfile and numpy stumble over anything
+        raise ConfigError(f"{file} holds no arrays of numbers: {str(error)[:300]}") from None

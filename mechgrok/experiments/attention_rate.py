@@ -83,7 +83,7 @@ class AttentionRateSweep(Readable):
         return attention_rate_figure(self.table)
 
     def __repr__(self) -> str:
-        pizzas = ", ".join(f"{row['attention_rate']:g}: {row['pizza']:.0%}" for row in self.shares)
+        pizzas = ", ".join(f"{row['attention_rate']:g}: {row['pizza']:z.0%}" for row in self.shares)
         failed = f"; {len(self.failures)} failed" if self.failures else ""
         return f"AttentionRateSweep({len(self.networks)} networks; pizzas at rate {pizzas}{failed})"
 

@@ -74,7 +74,9 @@ class DataFractionSweep(Readable):
         return data_fraction_figure(self.table)
 
     def __repr__(self) -> str:
-        steps = ", ".join(f"{f:.0%}: {'never' if s is None else f'{s:.0f}'}" for f, s in self.medians.items())
+        steps = ", ".join(
+            f"{f:z.0%}: {'never' if s is None else f'{s:z.0f}'}" for f, s in self.medians.items()
+        )
         failed = f"; {len(self.failures)} failed" if self.failures else ""
         return f"DataFractionSweep({len(self.table)} networks; median step {steps}{failed})"
 

@@ -222,13 +222,13 @@ def _cogrokking(seed: int, full: bool) -> list[Row]:
     rows = []
     for fraction, published, low, high in ((0.3, None, None, 2), (0.9, 3, 3, None)):
         run = _train(mixture, FULL if full else QUICK_TOGETHER, seed, fraction=fraction)
-        where = f"at {fraction:.0%}, seed {seed}"
+        where = f"at {fraction:z.0%}, seed {seed}"
         grokked = 0
         for name, history in _part_histories(run).items():
             rows.append(Row(f"{name} {where}: best test accuracy", None, best_accuracy(history)))
             step = first_step(history, "accuracy_test", at_least=GROKKED)
             if step is not None:
-                rows.append(Row(f"{name} {where}: step of {GROKKED:.0%} test accuracy", None, step))
+                rows.append(Row(f"{name} {where}: step of {GROKKED:z.0%} test accuracy", None, step))
                 grokked += 1
         rows.append(Row(f"how many of the three grok {where}", published, grokked, low, high))
     return rows

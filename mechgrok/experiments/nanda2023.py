@@ -50,7 +50,7 @@ def fractions(full: bool) -> Iterator[Row]:
         runs = [_run(fraction, seed, 3 * published + 2000) for seed in range(3 if full else 1)]
         measured[fraction] = median_step([first_step(run.history, "loss_test", below=1e-2) for run in runs])
         yield Row(
-            f"step of test loss < 1e-2 at {fraction:.0%}",
+            f"step of test loss < 1e-2 at {fraction:z.0%}",
             published,
             measured[fraction],
             published / 2,

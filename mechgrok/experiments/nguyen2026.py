@@ -63,7 +63,7 @@ def discrete_log(full: bool) -> Iterator[Row]:
             "Gini of the embedding, additive": (_additive_gini(grid), None, 0.15),
             "key frequencies": (len(keys), 3, 6),
             "neurons tuned to one frequency": (_tuned(grid, MAJORITY), 0.9, None),
-            f"neurons of which it explains {PURITY:.0%}": (_tuned(grid, PURITY), None, None),
+            f"neurons of which it explains {PURITY:z.0%}": (_tuned(grid, PURITY), None, None),
             "restricted loss (nats)": (restricted_loss(grid, keys), None, 0.01),
             "excluded loss, train (nats)": (excluded_loss(grid, keys, run.split.train), log(P) / 2, None),
             "distance irrelevance": (distance_irrelevance(grid), PIZZA_DISTANCE, None),

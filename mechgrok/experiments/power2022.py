@@ -80,7 +80,7 @@ def _twelve() -> Iterator[Studied]:
 
 
 def _best(studied: Studied, config: TrainConfig) -> list[Row]:
-    place = f"{studied.name}, {studied.fraction:.0%}"
+    place = f"{studied.name}, {studied.fraction:z.0%}"
     published = None if studied.low is None else 1.0
     return [
         Row(
@@ -95,7 +95,7 @@ def _symmetry(config: TrainConfig) -> Iterator[Row]:
     """Steps to generalisation on little data, of a sum and of a difference."""
     tables = [_sweep(modular_task(text, P), [LITTLE], SEEDS, config).table for text in ("x+y", "x-y")]
     for sum_row, difference_row in zip(*tables, strict=True):
-        place = f"{LITTLE:.0%}, seed {sum_row['seed']}"
+        place = f"{LITTLE:z.0%}, seed {sum_row['seed']}"
         yield Row(f"x+y, {place}: step of 99% test accuracy", None, sum_row["step"], 1)
         at_least = difference_row["step"] or difference_row["steps"]
         ratio = at_least / sum_row["step"] if sum_row["step"] else None
@@ -106,7 +106,7 @@ def data_fraction(full: bool) -> Iterator[Row]:
     """Steps to 99% test accuracy on the product in S5 for four fractions; medians over 5 seeds."""
     sweep = _sweep(sn_task("S5"), S5_FRACTIONS, S5_SEEDS, FULL if full else PATIENT)
     for fraction, median in sweep.medians.items():
-        yield Row(f"median step of 99% test accuracy at {fraction:.0%}", None, median, 1)
+        yield Row(f"median step of 99% test accuracy at {fraction:z.0%}", None, median, 1)
     pairs = [(less, more) for less, more in pairwise(sweep.medians.values()) if less and more]
     in_order = sum(less > more for less, more in pairs)
     yield Row(
@@ -117,4 +117,4 @@ def data_fraction(full: bool) -> Iterator[Row]:
     )
     for less, more in pairwise(S5_FRACTIONS):
         growth = sweep.growth(less, more)
-        yield Row(f"growth of the median per hundredth of data, {more:.0%} to {less:.0%}", None, growth, 1)
+        yield Row(f"growth of the median per hundredth of data, {more:z.0%} to {less:z.0%}", None, growth, 1)

@@ -4,11 +4,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
+from torch import Tensor
 from transformer_lens import HookedRootModule
 
+from mechgrok.errors import ActivationError, shown
 from mechgrok.models.description import Described
 from mechgrok.models.hook_names import NamedActivations
 from mechgrok.models.protocol import Hook, check_hook_names, one_at_a_time
+
+
+def check_tokens(tokens: Any, d_vocab: int) -> None:
+    """Refuse what an embedding would answer with something else, or with an error of torch.
+
+    Raises:
+        ActivationError: no whole numbers in two dimensions; numbers that are no tokens, a negative one among them,
+            which would count from the end.
+    """
+    if not isinstance(tokens, Tensor) or tokens.ndim != 2 or tokens.is_floating_point():
+        raise ActivationError(f"a network reads whole numbers [batch, position]; got {shown(tokens)}")
+    if tokens.device.type != "cpu" or torch.compiler.is_compiling():
+        return  # to look would stop the device, or the compiler
+    try:
+        outside = bool(((tokens < 0) | (tokens >= d_vocab)).any())
+    except RuntimeError:  # under vmap, where values cannot be looked at
+        return
+    if outside:
+        raise ActivationError(
+            f"the network knows the tokens 0 to {d_vocab - 1}; got {int(tokens.min())} to {int(tokens.max())}"
+        )
 
 
 class HookedNetwork(Described, HookedRootModule):

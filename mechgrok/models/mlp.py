@@ -9,8 +9,9 @@ from transformer_lens.hook_points import HookPoint
 
 from mechgrok.config import MLPConfig
 from mechgrok.errors import ActivationError, ConfigError
-from mechgrok.models.hooked import HookedNetwork
+from mechgrok.models.hooked import HookedNetwork, check_tokens
 from mechgrok.models.init import initialise_mlp
+from mechgrok.models.sizes import check_sizes
 from mechgrok.models.transformer import ACTIVATIONS, parameter
 
 OPERANDS = 2
@@ -98,6 +99,7 @@ class HookedMLP(HookedNetwork):
                 f"readout='tied' gives a logit for each of the {cfg.d_vocab} tokens, "
                 f"got d_vocab_out={cfg.d_vocab_out}"
             )
+        check_sizes(cfg)
         self.cfg = cfg
         self.task: object | None = None
         """The task that the network was trained on, where that is known; only a hint for `cache_grid`."""
@@ -115,6 +117,7 @@ class HookedMLP(HookedNetwork):
 
     def forward(self, tokens: Int[Tensor, "batch operand"]) -> Float[Tensor, "batch one d_vocab_out"]:
         """Logits of each pair of operands, [batch, 1, d_vocab_out]."""
+        check_tokens(tokens, self.cfg.d_vocab)
         if tokens.shape[1] != OPERANDS:
             raise ActivationError(f"an MLP reads the two operands, got {tokens.shape[1]} tokens")
         operands = [matrix[tokens[:, i]] for i, matrix in enumerate(self.operand_embeddings)]

@@ -135,11 +135,13 @@ def embeds_operands_apart(model: HookedModel) -> bool:
     return hasattr(model, "embed_b") or getattr(model, "embeds_apart", False)
 
 
-def logit_bias(model: HookedModel) -> Tensor | None:
-    """The bias b_U of the logits where it is no parameter, as in a `TransformerBridge`; None otherwise."""
+def all_weights(model: HookedModel) -> dict[str, Tensor]:
+    """All parameters by name, with the bias b_U of the logits, which in a `TransformerBridge` is no parameter."""
+    weights: dict[str, Tensor] = {name: weight.detach() for name, weight in model.named_parameters()}
     bias = getattr(model, "b_U", None)
-    listed = any(name.endswith("b_U") for name, _ in model.named_parameters())
-    return None if listed or not isinstance(bias, Tensor) else bias
+    if isinstance(bias, Tensor) and not any(name.endswith("b_U") for name in weights):
+        weights["unembed.b_U"] = bias.detach()
+    return weights
 
 
 def run_at_readout(

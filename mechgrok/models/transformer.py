@@ -14,8 +14,9 @@ from transformer_lens.hook_points import HookPoint
 
 from mechgrok.config import Activation, ModelConfig
 from mechgrok.errors import ActivationError, ConfigError
-from mechgrok.models.hooked import HookedNetwork
+from mechgrok.models.hooked import HookedNetwork, check_tokens
 from mechgrok.models.init import initialise
+from mechgrok.models.sizes import check_sizes
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
@@ -233,6 +234,7 @@ class HookedTransformer(HookedNetwork):
                 f"a network needs {', '.join(open_sizes)}; set them, or build it for a task with "
                 "mechgrok.build_model(task, config)"
             )
+        check_sizes(cfg)
         self.cfg = cfg
         self.task: object | None = None
         """The task that the network was trained on, where that is known; only a hint for `cache_grid`."""
@@ -258,6 +260,7 @@ class HookedTransformer(HookedNetwork):
         With `readout_only` the last layer's queries, MLP and everything after are computed, and passed
         to hooks, for that position only.
         """
+        check_tokens(tokens, self.cfg.d_vocab)
         if self.cfg.positions == "learned" and tokens.shape[-1] > self.cfg.n_ctx:
             raise ActivationError(
                 f"the network reads at most n_ctx = {self.cfg.n_ctx} tokens, got {tokens.shape[-1]}"

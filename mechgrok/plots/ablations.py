@@ -83,6 +83,6 @@ def _dots(names: list[str], ablations: Sequence[Ablation], colours: list[str], w
             "size": 10,
             "line": {"color": GREY if before else colours, "width": 2},
         },
-        customdata=[f"{a.accuracy_before if before else a.accuracy:.2%}" for a in ablations],
+        customdata=[f"{a.accuracy_before if before else a.accuracy:z.2%}" for a in ablations],
         hovertemplate=f"%{{y}}: {when}<br>loss %{{x:.3g}} nats, accuracy %{{customdata}}<extra></extra>",
     )

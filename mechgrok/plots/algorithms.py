@@ -196,7 +196,7 @@ _MEASURES = tuple(name for name in _row(AlgorithmVerdict("undetermined", "")) if
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return f"{value:z.4f}" if isinstance(value, float) else str(value)
 
 
 def _headline(verdict: AlgorithmVerdict) -> str:
@@ -204,7 +204,7 @@ def _headline(verdict: AlgorithmVerdict) -> str:
     return (
         verdict.algorithm
         if distance is None
-        else f"{verdict.algorithm} (distance irrelevance {distance:.2f})"
+        else f"{verdict.algorithm} (distance irrelevance {distance:z.2f})"
     )
 
 

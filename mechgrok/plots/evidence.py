@@ -75,13 +75,13 @@ def circle_alone(circle: IsolatedCircle) -> go.Figure:
     bars = go.Bar(
         x=names,
         y=[100 * share for share in circle.fve.values()],
-        text=[f"{share:.1%}" for share in circle.fve.values()],
+        text=[f"{share:z.1%}" for share in circle.fve.values()],
         textposition="outside",
         cliponaxis=False,
         marker_color=KEY,
         hovertemplate=f"%{{x}}, k = {circle.k}: %{{y:.2f}}% of the logits' variance<extra></extra>",
     )
-    explained = figure([bars], title=f"Explained by each formula (accuracy {circle.accuracy:.1%})")
+    explained = figure([bars], title=f"Explained by each formula (accuracy {circle.accuracy:z.1%})")
     explained.update_xaxes(
         type="category", showgrid=False, title_text="formula", tickangle=0, tickfont={"size": 10}
     )
@@ -113,7 +113,7 @@ def _scales(evidence: Sequence[Evidence], title: str) -> go.Figure:
         y=names,
         mode="markers+text",
         marker={"symbol": "diamond", "size": 11, "color": INK, "line": {"color": "white", "width": 1}},
-        text=[f"{item.value:.2f}" for item in evidence],
+        text=[f"{item.value:z.2f}" for item in evidence],
         textposition="top center",
         textfont={"color": SOFT, "size": 11},
         customdata=[(item.vote, item.rule) for item in evidence],

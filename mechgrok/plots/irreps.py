@@ -61,7 +61,7 @@ def _share_map(columns: Mapping[str, Fractions], shown: Sequence[Label], title: 
         zmin=0,
         zmax=1,
         colorscale=SEQUENTIAL_ROOT,
-        text=[[f"{share:.0%}" if share >= PRINTED else "" for share in row] for row in rows],
+        text=[[f"{share:z.0%}" if share >= PRINTED else "" for share in row] for row in rows],
         texttemplate="%{text}",
         xgap=2,
         ygap=2,

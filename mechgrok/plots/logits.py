@@ -148,7 +148,7 @@ def explained_logits(fve: LogitFVE) -> go.Figure:
     trace = go.Bar(
         x=list(bars),
         y=list(bars.values()),
-        text=[f"{share:.1f}%" for share in bars.values()],
+        text=[f"{share:z.1f}%" for share in bars.values()],
         textposition="outside",
         cliponaxis=False,
         marker_color=[KEY] * len(shares) + [GREY],

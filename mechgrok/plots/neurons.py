@@ -176,4 +176,4 @@ def _tuning(tuned: NeuronFrequencies, neuron: int, frame: Frame) -> str:
     if not tuned.alive[neuron]:
         return "dead"
     label = tuned.labels[tuned.frequency[neuron] - 1]
-    return f"{name_of(frame.basis.what, label)}, FVE {tuned.fve[neuron].item():.0%}"
+    return f"{name_of(frame.basis.what, label)}, FVE {tuned.fve[neuron].item():z.0%}"

@@ -105,7 +105,7 @@ def _bars(
         name=name,
         marker={"color": colour, "opacity": opacity, "line": {"width": 0}},
         customdata=[
-            [name_of(basis.what, block.label), f"{share:.1%}"]
+            [name_of(basis.what, block.label), f"{share:z.1%}"]
             for block, share in zip(blocks, shares.tolist(), strict=True)
         ],
         hovertemplate=f"%{{customdata[0]}}, {name}<br>norm %{{y:.3g}}, %{{customdata[1]}} of the variance"

@@ -25,7 +25,7 @@ def neuron_fve(snapshot: Snapshot) -> float:
     """Median share of its variance that a decided neuron's own frequency explains."""
     tuned = snapshot.once(tuning)
     if not tuned.decided.any():
-        raise UndefinedMetricError(f"no neuron is explained to {PURITY:.0%} by one block")
+        raise UndefinedMetricError(f"no neuron is explained to {PURITY:z.0%} by one block")
     return median(tuned.fve[tuned.decided].tolist())
 
 

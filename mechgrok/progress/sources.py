@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os.path import exists
 from pathlib import Path
+from typing import cast
 
 from mechgrok.activations import fit_task, infer_task
 from mechgrok.analysis.curves import Rows
@@ -144,6 +145,7 @@ def _of_files(
         load = lambda step: model.with_weights(read_tensors(files[step])[0])  # noqa: E731
         return Checkpoints(task or model.task, split, steps, load)
     last = load_model(files[steps[-1]], config=config)
+    task = task or cast("Task | None", last.task)  # some layouts say what was learned
     task = fit_task(last, task) if task else infer_task(last)
     return Checkpoints(task, split, steps, lambda step: load_model(files[step], task=task, config=config))
 

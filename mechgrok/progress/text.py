@@ -85,7 +85,7 @@ def number_text(value: int | float | None) -> str:
     """
     if value is None:
         return NONE
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
+    return str(value) if isinstance(value, int) else f"{value:z.4g}"
 
 
 def shown_rows(n: int, most: int = SHOWN_STEPS) -> list[int]:

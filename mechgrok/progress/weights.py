@@ -1,7 +1,5 @@
 """Measures of the weights: their size, and how sparse they are in the task's basis."""
 
-from typing import Any
-
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,7 +13,7 @@ from mechgrok.analysis.spectrum import (
 )
 from mechgrok.analysis.spectrum import sum_squared_weights as sum_of
 from mechgrok.errors import UndefinedMetricError
-from mechgrok.models.protocol import neuron_logit_map, token_embedding
+from mechgrok.models.protocol import all_weights, neuron_logit_map, token_embedding
 from mechgrok.progress.circuit import NANDA, ZHONG
 from mechgrok.progress.registry import measure
 from mechgrok.progress.snapshot import Snapshot
@@ -68,8 +66,7 @@ def sum_squared_weights(snapshot: Snapshot) -> float:
 @measure("squared weight", direction="down", source=NANDA)
 def sum_squared_weights_per_tensor(snapshot: Snapshot) -> dict[str, float]:
     """Sum of the squares of each parameter tensor."""
-    model: Any = snapshot.model
-    return {name: w.detach().double().square().sum().item() for name, w in model.named_parameters()}
+    return {name: w.double().square().sum().item() for name, w in all_weights(snapshot.model).items()}
 
 
 @measure("dimensions", direction="down", source="participation ratio of the covariance spectrum")

@@ -136,4 +136,4 @@ def _learning(runs: Mapping[str, Run]) -> Section:
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{round(value, 3) + 0.0:.3f}" if isinstance(value, float) else str(value)
+    return f"{round(value, 3) + 0.0:z.3f}" if isinstance(value, float) else str(value)

@@ -36,7 +36,7 @@ def _keys(grid: ActivationGrid, summary: Summary) -> Section:
     if summary.neurons is not None:
         panels.append(Panel("clusters", cluster_sizes(summary.neurons, summary.what), "wide"))
         caption += (
-            f" A neuron belongs to the {summary.what} that explains at least {summary.neurons.threshold:.0%} of "
+            f" A neuron belongs to the {summary.what} that explains at least {summary.neurons.threshold:z.0%} of "
             "its variance; mixed neurons have none."
         )
     return Section(
@@ -87,7 +87,7 @@ def _algorithm(verdict: AlgorithmVerdict) -> Section:
     section = ("algorithm", "Clock or pizza", f"{verdict.algorithm.capitalize()}: {verdict.reason}.")
     if not verdict.evidence:
         return Section(*section)
-    rows = [(e.measure, f"{e.value:.3f}", e.vote, e.rule) for e in verdict.evidence]
+    rows = [(e.measure, f"{e.value:z.3f}", e.vote, e.rule) for e in verdict.evidence]
     return Section(*section, table=(("measure", "value", "speaks for", "rule"), *rows))
 
 

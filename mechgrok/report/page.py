@@ -91,7 +91,7 @@ def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
     facts = (
         f"recipe {config.recipe}",
         f"seed {run.config.seed}",
-        f"trained on {run.split.train.double().mean().item():.0%} for {steps[-1]:,} steps",
+        f"trained on {run.split.train.double().mean().item():z.0%} for {steps[-1]:,} steps",
     )
     shown = measures.checkpoints if measures else None
     return _page(grid, summary, title, facts, moving, shown, warnings)

@@ -214,6 +214,15 @@ class Run(Drawable):
         """File of the checkpoint at a step, whether it exists or not."""
         return self.path / CHECKPOINTS / f"step_{step:08d}.safetensors"
 
+    def check_checkpoint(self, file: Path) -> None:
+        """Whether a file among the checkpoints is this run's, and that of the step in its name.
+
+        Raises:
+            CheckpointError: it is not.
+        """
+        name = STEP.fullmatch(file.name)
+        self._read(file, self._said(int(name[1]) if name else None))
+
     def write_checkpoint(self, step: int, model: Network | WrappedNetwork) -> None:
         """Keep the weights at a step."""
         write_model(model, self.checkpoint(step), self._said(step) | self._link())

@@ -15,7 +15,7 @@ Report = Callable[[HistoryRow], None]
 COLUMNS = (
     TextColumn("{task.description}"),
     BarColumn(bar_width=10),
-    TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+    TextColumn("{task.completed:z.0f}/{task.total:z.0f}"),
     TextColumn("{task.fields[state]}"),
     TimeRemainingColumn(),
 )
@@ -78,7 +78,7 @@ class _Lines:
 
     def _print(self, row: HistoryRow, now: int | float) -> None:
         self.printed, self.printed_at = row["step"] or 0, now
-        line = f"{self.name}: step {self.printed}/{self.steps}, {describe(row)}, {now - self.began:.0f} s"
+        line = f"{self.name}: step {self.printed}/{self.steps}, {describe(row)}, {now - self.began:z.0f} s"
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -92,5 +92,5 @@ def describe(row: HistoryRow) -> str:
     for name in ("train", "test"):
         loss, accuracy = row[f"loss_{name}"], row[f"accuracy_{name}"]
         if loss is not None and accuracy is not None:
-            parts.append(f"{name} {loss:.2g} {accuracy:.1%}")
+            parts.append(f"{name} {loss:z.2g} {accuracy:z.1%}")
     return " ".join(parts)

@@ -126,7 +126,7 @@ def check_room(path: str | Path | None, needed: int) -> None:
     free = shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists())).free
     if free < needed:
         raise CheckpointError(
-            f"only {free / 2**20:.0f} MiB are free at {path}, and the training may need {needed / 2**20:.0f} MiB. "
+            f"only {free / 2**20:z.0f} MiB are free at {path}, and the training may need {needed / 2**20:z.0f} MiB. "
             "Make room, choose a folder on another disk, or keep fewer checkpoints (a larger checkpoint_every)"
         )
 

@@ -106,6 +106,8 @@ def train_many(
         raise ConfigError(
             f"train_many needs a task, as modular_task('add', 113) gives one; got {shown(task)}"
         )
+    if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
+        raise ConfigError(f"workers is a number of processes from 1 on, or None; got {shown(workers)}")
     seeds, device, folder = _as_seeds(seeds), find_device(device), as_folder(out)
     if folder is None:
         raise ConfigError("train_many needs a folder for its members, out=...; got None")

@@ -48,7 +48,7 @@ class CrossEntropy:
 
     >>> logits = torch.tensor([[25.0, 0.0, 1.0]])
     >>> loss, gradient = CrossEntropy().loss_and_gradient(logits, torch.tensor([0]))
-    >>> f"{loss:.3e}", f"{gradient[0, 0]:.3e}"  # exp(-25) + exp(-24)
+    >>> f"{loss:z.3e}", f"{gradient[0, 0]:z.3e}"  # exp(-25) + exp(-24)
     ('5.164e-11', '-5.164e-11')
     """
 
@@ -142,7 +142,7 @@ class StableMax:
     Source: Prieto et al. 2025 (arXiv 2501.04697), section 4.
 
     >>> loss, _ = StableMax().loss_and_gradient(torch.tensor([[1.0, 0.0, -1.0]]), torch.tensor([0]))
-    >>> f"{loss:.6f}"  # log((2 + 1 + 1/2) / 2)
+    >>> f"{loss:z.6f}"  # log((2 + 1 + 1/2) / 2)
     '0.559616'
     """
 

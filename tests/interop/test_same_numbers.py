@@ -61,6 +61,25 @@ ANALYSES = {
     "sum_squared_weights": mg.sum_squared_weights,
 }  # fmt: skip
 
+BIASES = {"attn_bias": True, "unembed_bias": True}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_bias_counts_among_the_weights(kind):
+    task = mg.modular_task("add", P)
+    model = mg.build_model(task, mg.ModelConfig(d_model=16, n_heads=2, **BIASES), seed=0)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator))
+    expected = sum(weight.detach().double().square().sum().item() for weight in model.parameters())
+    native = as_native(model, kind)
+    assert mg.sum_squared_weights(native) == pytest.approx(expected, rel=1e-9)
+    parts = mg.MEASURES["sum_squared_weights_per_tensor"].function(mg.Snapshot(0, native, task))
+    assert sum(parts.values()) == pytest.approx(expected, rel=1e-9)
+    assert len(parts) == len(list(model.named_parameters()))
+
+
 RECORDED = {
     "full_loss": 0.00036352313019371,
     "restricted_loss": 0.00035272037409455,

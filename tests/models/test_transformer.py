@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+import mechgrok as mg
 from mechgrok.config import ModelConfig
 from mechgrok.errors import ConfigError
+from mechgrok.models.hooked import check_tokens
 from mechgrok.models.init import SCHEMES
 from mechgrok.models.transformer import HookedTransformer
 
@@ -289,3 +291,19 @@ def test_initial_weights_follow_the_seed_alone(scheme):
 
 def test_without_a_seed_weights_wait_to_be_loaded():
     assert all((p == 0).all() for p in HookedTransformer(ModelConfig(**SIZES)).parameters())
+
+
+@pytest.mark.parametrize("tokens", [[[1, -1]], [[1, 99]]])
+@pytest.mark.parametrize("config", [mg.ModelConfig(d_model=8, n_heads=2), mg.MLPConfig(d_embed=8, d_mlp=8)])
+def test_numbers_that_are_no_tokens_are_refused(config, tokens):
+    network = mg.build_model(mg.modular_task("add", 7), config, seed=0)
+    with pytest.raises(mg.ActivationError, match=r"knows the tokens 0 to \d; got "):
+        network(torch.tensor(tokens))
+
+
+@pytest.mark.parametrize(
+    "tokens", [torch.zeros(1, 3), torch.zeros(3, dtype=torch.long), [[1, 2, 3]]], ids=str
+)
+def test_what_is_no_tensor_of_tokens_is_refused(tokens):
+    with pytest.raises(mg.ActivationError, match=r"reads whole numbers \[batch, position\]; got"):
+        check_tokens(tokens, 8)

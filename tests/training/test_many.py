@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import mechgrok as mg
+from mechgrok.training import processes
 from mechgrok.training.many import train_many
 
 TASK = mg.modular_task("add", 7)
@@ -59,3 +60,24 @@ def test_threads_of_the_caller_stay_as_they_were(tmp_path):
     torch.set_num_threads(2)
     train_many(TASK, seeds=(0,), out=tmp_path, workers=1, progress=False, **SMALL)
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("workers", [0, -2, 1.5, "two", True])
+def test_workers_are_a_number_of_processes(workers, tmp_path):
+    with pytest.raises(mg.ConfigError, match="workers is a number of processes from 1 on, or None"):
+        mg.train_many(mg.modular_task("add", 5), seeds=[0], out=tmp_path, workers=workers, progress=False)
+
+
+def test_no_more_processes_are_started_than_there_are_trainings(monkeypatch, tmp_path):
+    asked = []
+
+    class Counting(processes.Parallel):
+        def __init__(self, n_jobs, **options):
+            asked.append(n_jobs)
+            super().__init__(1, **options)
+
+    monkeypatch.setattr(processes, "Parallel", Counting)
+    small = mg.ModelConfig(d_model=8, n_heads=2)
+    task = mg.modular_task("add", 5)
+    mg.train_many(task, seeds=[0, 1], out=tmp_path, workers=64, progress=False, steps=1, model=small)
+    assert asked == [2]

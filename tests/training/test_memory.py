@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import mechgrok as mg
-from mechgrok.training import memory
+from mechgrok import memory
 
 CODE = """
 import re, sys
@@ -69,3 +69,36 @@ def test_a_training_that_does_not_fit_is_refused_before_it_begins(monkeypatch, t
     with pytest.raises(mg.ConfigError, match=r"training on add997 takes about 27.\d GiB .* 1.0 GiB are free"):
         mg.train(mg.modular_task("add", 997), steps=1, out=tmp_path / "run", progress=False)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("field", ["d_model", "d_mlp", "n_heads", "d_head", "n_layers"])
+def test_a_network_that_does_not_fit_is_refused_before_it_is_made(field, monkeypatch):
+    monkeypatch.setattr(memory, "memory_free", lambda: 2**30)
+    config = mg.ModelConfig(**{field: 10**9})
+    with pytest.raises(
+        mg.ConfigError, match=r"A network of these sizes takes about .* GiB are free. Smaller sizes"
+    ):
+        mg.build_model(mg.modular_task("add", 7), config, seed=0)
+
+
+@pytest.mark.parametrize("field", ["d_embed", "d_mlp", "n_layers"])
+def test_an_mlp_that_does_not_fit_is_refused_before_it_is_made(field, monkeypatch):
+    monkeypatch.setattr(memory, "memory_free", lambda: 2**30)
+    with pytest.raises(mg.ConfigError, match="A network of these sizes takes about"):
+        mg.build_model(mg.modular_task("add", 7), mg.MLPConfig(**{field: 10**9}), seed=0)
+
+
+def test_sizes_beyond_any_tensor_are_no_sizes():
+    with pytest.raises(mg.ConfigError, match="d_model: Input should be less than") as refused:
+        mg.ModelConfig(d_model=10**5000)
+    assert len(str(refused.value)) < 1000
+
+
+def test_a_training_that_does_not_fit_is_refused_before_the_folder_is_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "memory_free", lambda: 2**29)
+    task = mg.group_task("D150")
+    with pytest.raises(
+        mg.ConfigError, match=r"training on D150 takes about 0.9 GiB of memory, and 0.5 GiB are"
+    ):
+        mg.train(task, steps=1, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()

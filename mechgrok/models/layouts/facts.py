@@ -12,7 +12,7 @@ ASK: dict[str, str] = {
     "act_fn": "the activation function",
     "attention_dir": "whether attention is causal",
     "norm_position": "whether norms stand before or after the sublayers",
-    "normalization": "which norms it has, if any",
+    "normalization": "which norms, if any, it has",
     "final_norm": "whether there is a norm before the unembedding",
     "norm_eps": "the eps of its RMSNorm",
     "positions": "whether there are positions, which can be computed without a tensor",
