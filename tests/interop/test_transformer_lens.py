@@ -190,7 +190,7 @@ def test_every_norm_and_gate_is_the_same_in_both_and_opens_again(norm, gated, tm
     assert (found.cfg.normalization, found.cfg.gated_mlp) == (norm, gated)
     torch.testing.assert_close(found(TOKENS), model(TOKENS), rtol=1e-9, atol=1e-9)
     if norm.endswith("Pre"):  # leaves no trace in the tensors
-        with pytest.raises(mg.CheckpointError, match=r"which norms it has, if any"):
+        with pytest.raises(mg.CheckpointError, match=r"which norms, if any, it has"):
             mg.load_model(file, config=mg.ModelConfig(**said))
     else:
         assert mg.load_model(file, config=mg.ModelConfig(**said)).cfg.normalization == norm
