@@ -14,7 +14,7 @@ def least_bytes(cfg: ModelConfig | MLPConfig) -> int:
     """Bytes in float32 of the large weights; biases and norms are left out.
 
     >>> least_bytes(ModelConfig(d_vocab=114, d_vocab_out=113, n_ctx=3)) // 1000
-    911
+    924
     """
     if isinstance(cfg, MLPConfig):
         first = cfg.d_vocab * (cfg.d_embed if cfg.inputs == "embedding" else cfg.d_mlp)

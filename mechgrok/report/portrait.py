@@ -80,11 +80,10 @@ def choose_portrait(grid: ActivationGrid, summary: Summary, n_frames: int = 1) -
     )
 
 
-def most_frames(grid: ActivationGrid, summary: Summary) -> int:
-    """Checkpoints that fit on a page with two maps each, as large as the group; without one there are none."""
-    if summary.keys.no_group:
+def most_frames(order: int | None) -> int:
+    """Checkpoints that fit on a page with two maps each, as large as a group of this order; None for no group."""
+    if order is None:
         return MOST_FRAMES
-    order = grid.task.frame.order
     return max(2, min(MOST_FRAMES, MOST_CELLS // (2 * order**2)))
 
 

@@ -36,7 +36,8 @@ def film_training(run: Run, last: ActivationGrid, summary: Summary, steps: Seque
         summary: what is known about it.
         steps: of the checkpoints that may be shown.
     """
-    steps = choose_steps(steps, run.history, most_frames(last, summary))
+    order = None if summary.keys.no_group else last.task.frame.order
+    steps = choose_steps(steps, run.history, most_frames(order))
     portrait = choose_portrait(last, summary, len(steps))
     pictures: list[Picture] = []
     values: list[dict[str, str]] = []

@@ -111,6 +111,7 @@ def train_many(
     seeds, device, folder = _as_seeds(seeds), find_device(device), as_folder(out)
     if folder is None:
         raise ConfigError("train_many needs a folder for its members, out=...; got None")
+    folder = folder.absolute()  # a process that is used again may have been started in another folder
     if not (configs and seeds):
         raise ConfigError("nothing to train: give at least one recipe and one seed")
     if network is not None:

@@ -62,6 +62,7 @@ def test_threads_of_the_caller_stay_as_they_were(tmp_path):
     assert torch.get_num_threads() == 2
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("workers", [0, -2, 1.5, "two", True])
 def test_workers_are_a_number_of_processes(workers, tmp_path):
     with pytest.raises(mg.ConfigError, match="workers is a number of processes from 1 on, or None"):
