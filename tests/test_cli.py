@@ -8,6 +8,7 @@ import pytest
 
 import mechgrok as mg
 from mechgrok import cli
+from mechgrok.cli import networks
 from mechgrok.models.files import write_model
 
 TRAIN = ["train", "add", "7", "--steps", "20", "--fraction", "0.6"]
@@ -246,17 +247,22 @@ def test_the_network_in_a_file_is_described_by_options(tmp_path, planted, capsys
         model.task = task or model.task
         return model
 
+    def noted(*arguments, _call=networks._grid_of):
+        seen["grid"] = _call(*arguments)
+        return seen["grid"]
+
     monkeypatch.setattr("mechgrok.loading.load_model", load)
+    monkeypatch.setattr(networks, "_grid_of", noted)
     known = ["--task", "add", "--p", "11", "--sequence", "a", "b", "--n-heads", "4", "--act-fn", "relu"]
     names = ["--rename", "x=W_E", "--key", "model", "--attention-dir", "causal"]
     assert cli.main(["analyze", str(planted), *known, *names]) == 0
     assert seen["rename"] == {"x": "W_E"}
     assert seen["key"] == "model"
     assert seen["config"].model_fields_set == {"n_heads", "act_fn", "attention_dir"}
-    assert seen["task"].sequence == ("a", "b")
+    assert seen["grid"].task.sequence == ("a", "b")
     seen.clear()
     assert cli.main(["analyze", str(planted)]) == 0
-    assert seen == {"task": None}, "what is not given is not passed on"
+    assert seen.keys() == {"task", "grid"}, "what is not given is not passed on"
 
 
 def test_several_seeds(tmp_path, capsys):
