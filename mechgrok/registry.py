@@ -10,6 +10,11 @@ from mechgrok.spelling import unknown
 T = TypeVar("T")
 
 
+def module_of(thing: Any) -> str:
+    """The module that a function or class was written in."""
+    return str(getattr(thing, "__module__", ""))
+
+
 class Registry(MutableMapping[str, T]):
     """Things of one kind by name, in the order in which they were registered.
 
@@ -20,6 +25,7 @@ class Registry(MutableMapping[str, T]):
         kind: what the things are, for messages: "optimizer".
         names: the names that mechgrok itself registers, where configurations check them before the things are needed.
         home: the module that registers them; imported when the first of them is asked for.
+        written_in: the module that a thing was written in, where it is neither a function nor a class.
 
     >>> shapes = Registry("shape")
     >>> shapes.register("circle", "round")
@@ -30,8 +36,15 @@ class Registry(MutableMapping[str, T]):
     mechgrok.errors.ConfigError: unknown shape 'cirle' (did you mean circle?); allowed: circle
     """
 
-    def __init__(self, kind: str, names: tuple[str, ...] = (), home: str = "") -> None:
+    def __init__(
+        self,
+        kind: str,
+        names: tuple[str, ...] = (),
+        home: str = "",
+        written_in: Callable[[T], str] | None = None,
+    ) -> None:
         self.kind, self.names, self.home = kind, names, home
+        self.written_in = written_in or module_of
         self._things: dict[str, T] = {}
         self._ours = set(names)
 
@@ -43,7 +56,7 @@ class Registry(MutableMapping[str, T]):
         """
         if not isinstance(name, str) or not name:
             raise ConfigError(f"the name of a {self.kind} is a text; got {shown(name)}")
-        if _is_ours(thing):
+        if self.written_in(thing).partition(".")[0] == __name__.partition(".")[0]:
             self._ours.add(name)
         elif name in self._ours:
             raise ConfigError(f"mechgrok has a {self.kind} {name!r}; give yours another name")
@@ -90,9 +103,3 @@ class Registry(MutableMapping[str, T]):
 
     def __repr__(self) -> str:
         return f"Registry of {self.kind}: {', '.join(self)}"
-
-
-def _is_ours(thing: object) -> bool:
-    """Whether this package made something, by the module of its function or class."""
-    module = getattr(thing, "__module__", None) or type(thing).__module__
-    return module.partition(".")[0] == "mechgrok"

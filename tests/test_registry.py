@@ -1,8 +1,10 @@
 """The one form of everything that users can add to."""
 
+from importlib import import_module
+
 import pytest
 
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ConfigError, shown
 from mechgrok.registry import Registry
 
 
@@ -25,7 +27,7 @@ def test_names_come_first_and_keep_their_order(colours):
 
 
 def test_what_is_not_registered_has_close_matches(colours):
-    with pytest.raises(ConfigError, match="unknown colour 'bleu' .did you mean blue"):
+    with pytest.raises(ConfigError, match=r"unknown colour 'bleu' \(did you mean blue"):
         colours["bleu"]
     with pytest.raises(ConfigError, match="unknown colour 3"):
         colours[3]
@@ -51,14 +53,13 @@ def test_a_name_is_a_text(colours):
 
 
 def test_a_home_is_imported_when_it_is_needed(tmp_path, monkeypatch):
-    (tmp_path / "home_of_colours.py").write_text(
-        "from test_registry_shared import shared\nshared.register('red', 'ours')\n"
-    )
-    (tmp_path / "test_registry_shared.py").write_text(
-        "from mechgrok.registry import Registry\nshared = Registry('colour', ('red',), 'home_of_colours')\n"
+    home = "import mechgrok.errors, shared_colours\nshared_colours.colours.register('red', mechgrok.errors.shown)\n"
+    (tmp_path / "home_of_colours.py").write_text(home)
+    (tmp_path / "shared_colours.py").write_text(
+        "from mechgrok.registry import Registry\ncolours = Registry('colour', ('red',), 'home_of_colours')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    from test_registry_shared import shared  # pyright: ignore[reportMissingImports]
+    colours = import_module("shared_colours").colours
 
-    assert shared.check("red") == "red"
-    assert shared["red"] == "ours"
+    assert colours.check("red") == "red"
+    assert colours["red"] is shown
