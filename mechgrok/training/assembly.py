@@ -15,7 +15,7 @@ from mechgrok.training.objectives import Objective, make_objective
 from mechgrok.training.optimizers import Updater
 from mechgrok.training.parts import take_over
 from mechgrok.training.states import state_like
-from mechgrok.training.step import AutogradStep, TrainingStep, make_step
+from mechgrok.training.step import TrainingStep, make_step
 
 
 class Assembly:
@@ -47,11 +47,9 @@ class Assembly:
             TaskError: the task does not fit the network.
             ConfigError: the network cannot be compiled.
         """
-        plan, objective = self.plan, objective_of(self.config)
-        if self.config.batch_size:
-            task = fit_task(self.model, plan.task)
-            return AutogradStep(self.model, task, plan.split.train, objective, compile=self.compile)
-        return make_step(self.model, plan.task, plan.split.train, objective, compile=self.compile)
+        task = fit_task(self.model, self.plan.task)
+        data = task.data(self.plan.split, self.config.batch_size, self.plan.config.seed)
+        return make_step(self.model, task, data, objective_of(self.config), compile=self.compile)
 
     def state_at(self, step: int) -> dict[str, Tensor]:
         """The form of the state at a step; see `mechgrok.training.states.state_like`."""

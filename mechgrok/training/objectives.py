@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from mechgrok.analysis.losses import cross_entropy
 from mechgrok.errors import ConfigError
 from mechgrok.fast.objective import Objective
 
@@ -39,6 +40,10 @@ class CrossEntropy:
 
     def __init__(self, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> None:
         self.dtype, self.scale = dtype, scale
+
+    def losses(self, outputs: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The loss of each input in float64, without the factor and the rounding of the training."""
+        return cross_entropy(outputs, targets)
 
     @torch.no_grad()
     def loss_and_gradient(
@@ -86,6 +91,10 @@ class NaiveCrossEntropy:
     def __init__(self, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> None:
         self.dtype, self.scale = dtype, scale
 
+    def losses(self, outputs: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The cross-entropy of each input as it is, in float64: what the training sees of it is rounded."""
+        return cross_entropy(outputs, targets)
+
     def loss_and_gradient(
         self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "n classes"]]:
@@ -99,24 +108,39 @@ class NaiveCrossEntropy:
 
 
 class MeanSquaredError:
-    """Squared distance from the one-hot answer, averaged over inputs and classes.
+    """Squared distance from the one-hot answer or from the value, averaged over inputs and outputs.
 
     >>> loss, gradient = MeanSquaredError().loss_and_gradient(torch.tensor([[2.0, 0.0]]), torch.tensor([0]))
     >>> loss.item(), gradient.tolist()
     (0.5, [[1.0, 0.0]])
+    >>> MeanSquaredError().losses(torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 1.0]])).item()
+    1.0
     """
+
+    takes_values = True
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
 
+    def losses(self, outputs: Float[Tensor, "n d_out"], targets: Tensor) -> Float[Tensor, " n"]:
+        """The loss of each input in float64, without the factor."""
+        return _errors(outputs.to(torch.float64, copy=True), targets).square().mean(1)
+
     def loss_and_gradient(
-        self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n classes"]]:
-        y = labels[:, None]
-        error = logits.scatter_add_(1, y, -torch.ones_like(y, dtype=logits.dtype))
+        self, logits: Float[Tensor, "n d_out"], labels: Tensor, total: int | None = None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n d_out"]]:
+        error = _errors(logits, labels)
         factor = self.scale / ((total or len(labels)) * logits.shape[1])
         loss = factor * error.square().sum(dtype=torch.float64)
         return loss, error.mul_(2 * factor)
+
+
+def _errors(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Outputs less the values, or less the one-hot answers, in the memory of the outputs."""
+    if targets.is_floating_point():
+        return outputs.sub_(targets.to(outputs.dtype))
+    y = targets[:, None]
+    return outputs.scatter_add_(1, y, -torch.ones_like(y, dtype=outputs.dtype))
 
 
 class StableMax:
@@ -133,6 +157,13 @@ class StableMax:
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
+
+    def losses(self, outputs: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The loss of each input in float64, without the factor."""
+        x = outputs.double()
+        s = 1 / (1 - x.clamp(max=0)) + x.clamp(min=0)
+        wrong = s.scatter(1, targets[:, None], 0.0).sum(1)
+        return torch.log1p(wrong / s.gather(1, targets[:, None]).squeeze(1))
 
     def loss_and_gradient(
         self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None

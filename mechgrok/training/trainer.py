@@ -19,7 +19,6 @@ from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.runs import STATE, HistoryRow, Run
 from mechgrok.tasks import Split, Task
 from mechgrok.training.assembly import Assembly
-from mechgrok.training.batches import MiniBatchStep
 from mechgrok.training.beginning import assemble, make_plan, prepare
 from mechgrok.training.devices import find_device
 from mechgrok.training.display import Report, progress_bar
@@ -31,7 +30,7 @@ from mechgrok.training.recipes import find_recipe
 from mechgrok.training.schedules import checkpoint_due
 from mechgrok.training.settling import finished, over
 from mechgrok.training.states import check_state, joined_state, parted_state
-from mechgrok.training.step import AutogradStep, TrainingStep
+from mechgrok.training.step import TrainingStep
 
 Callback = Callable[[int, Network | WrappedNetwork], None]
 """Told the step and the network; see `train`."""
@@ -163,11 +162,8 @@ class Training(Loop):
 
     @cached_property
     def gradients(self) -> TrainingStep:
-        """Gives the gradients of the next update, and logits."""
-        step = self.assembly.gradients
-        if self.config.batch_size and isinstance(step, AutogradStep):
-            return MiniBatchStep(step, self.config.batch_size, self.run.config.seed, self.step)
-        return step
+        """Gives the gradients of an update, and outputs."""
+        return self.assembly.gradients
 
     def visit(self, report: Report) -> bool:
         if self.step % self.config.eval_every == 0 or self.step == self.config.steps:
@@ -178,7 +174,7 @@ class Training(Loop):
         return done
 
     def update(self) -> None:
-        self.gradients()
+        self.gradients(self.step)
         self.updater(self.step)
         self.step += 1
 
