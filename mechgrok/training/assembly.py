@@ -12,10 +12,10 @@ from mechgrok.training.devices import find_device
 from mechgrok.training.folders import Plan
 from mechgrok.training.networks import fresh_network
 from mechgrok.training.objectives import Objective, make_objective
-from mechgrok.training.optimizers import Updater
 from mechgrok.training.parts import take_over
 from mechgrok.training.states import state_like
 from mechgrok.training.step import AutogradStep, TrainingStep, make_step
+from mechgrok.training.updates import Updater
 
 
 class Assembly:

@@ -7,9 +7,9 @@ from torch import nn
 from mechgrok import MLPConfig, ModelConfig, build_model, modular_task
 from mechgrok.config import TrainConfig
 from mechgrok.training.objectives import CrossEntropy, make_objective
-from mechgrok.training.optimizers import Updater
 from mechgrok.training.stacked import StackedStep, member_state, stack_states, stack_weights
 from mechgrok.training.step import AutogradStep
+from mechgrok.training.updates import Updater
 
 SEEDS = (0, 1, 2)
 ADD = modular_task("add", 7)
