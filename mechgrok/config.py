@@ -5,13 +5,17 @@ from others are properties, never fields, so that they cannot disagree.
 """
 
 import re
+from collections.abc import Iterator
 from numbers import Integral
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from mechgrok.errors import ConfigError, shown
 from mechgrok.readable import Readable
+from mechgrok.registries import DECAYS, GRADIENTS, INITS, MLP_INITS, OBJECTIVES, OPTIMIZERS, SPLIT_RULES
+from mechgrok.registry import Registry
 
 C = TypeVar("C", bound="Config")
 
@@ -45,8 +49,31 @@ def _explain(config: type[BaseModel], error: ValidationError) -> str:
         else:
             given = problem["input"]
             got = f", got {shown(given)}" if not isinstance(given, dict) else ""
-            lines.append(f"{field}: {problem['msg']}{got}")
+            lines.append(f"{field}: {problem['msg'].removeprefix('Value error, ')}{got}")
     return f"{config.__name__}: " + "; ".join(lines)
+
+
+def registry_of(info: FieldInfo) -> Registry[Any] | None:
+    """The registry that has the names which a field takes; None for a field that takes something else."""
+    for constraint in info.metadata:
+        registry = getattr(getattr(constraint, "func", None), "__self__", None)
+        if isinstance(registry, Registry):
+            return registry
+    return None
+
+
+def registered_names(config: Config) -> Iterator[tuple[Registry[Any], str]]:
+    """The registries that a configuration names something of, those within it included, and the names.
+
+    >>> [name for registry, name in registered_names(TrainConfig()) if registry is OPTIMIZERS]
+    ['adamw']
+    """
+    for field, info in type(config).model_fields.items():
+        value, registry = getattr(config, field), registry_of(info)
+        if registry is not None:
+            yield registry, value
+        elif isinstance(value, Config):
+            yield from registered_names(value)
 
 
 Size = Annotated[int, Field(ge=1, lt=2**31)]
@@ -85,8 +112,6 @@ def _check_name(name: str) -> str:
 Seed = Annotated[int, AfterValidator(check_seed)]
 Name = Annotated[str, AfterValidator(_check_name)]
 
-InitScheme = Literal["nanda", "pizza", "furuta", "tl"]
-MLPInit = Literal["pizza", "fan_in", "xavier"]
 Activation = Literal["relu", "gelu", "gelu_new", "silu", "tanh", "sigmoid", "square"]
 """TransformerLens's names; "gelu" is the exact one, "gelu_new" its approximation by a tanh."""
 Normalization = Literal["LN", "LNPre", "RMS", "RMSPre"]
@@ -147,7 +172,7 @@ class ModelConfig(Config):
     attn_bias: bool = False
     mlp_bias: bool = True
     unembed_bias: bool = False
-    init: InitScheme = "nanda"
+    init: Annotated[str, AfterValidator(INITS.check)] = "nanda"
 
     @model_validator(mode="after")
     def _fill_in(self) -> "ModelConfig":
@@ -204,7 +229,7 @@ class MLPConfig(Config):
     bias_per_operand: bool = False
     readout: Literal["direct", "factored", "tied"] = "direct"
     unembed_bias: bool = False
-    init: MLPInit = "pizza"
+    init: Annotated[str, AfterValidator(MLP_INITS.check)] = "pizza"
 
     @model_validator(mode="after")
     def _fill_in(self) -> "MLPConfig":
@@ -281,13 +306,13 @@ class TrainConfig(Config):
         betas: decay rates of the running means of the gradient and of its square, of Adam and AdamW.
         momentum: of SGD.
         eps: what Adam and AdamW add to the root of the mean squared gradient; the norms of a network have their own.
-        optimizer: "adamw"; "adam" and "sgd", with the decay towards zero added to the gradient; "muon" for the
-            matrices, with AdamW for embeddings, unembedding and biases.
-        decay_towards: "zero", or "init" for the distance to the initial weights; that decay is decoupled from the
-            gradient, as AdamW's, for every optimiser.
-        gradient: what happens to gradients before the optimiser: nothing, the slow component amplified
-            ("grokfast_ema", "grokfast_ma", Lee et al. 2024), or the component along the weights removed
-            ("orthograd", Prieto et al. 2025).
+        optimizer: one of `mechgrok.OPTIMIZERS`: "adamw"; "adam" and "sgd", with the decay towards zero added to the
+            gradient; "muon" for the matrices, with AdamW for embeddings, unembedding and biases.
+        decay_towards: one of `mechgrok.DECAYS`: "zero", or "init" for the distance to the initial weights; that decay
+            is decoupled from the gradient, as AdamW's, for every optimiser.
+        gradient: one of `mechgrok.GRADIENTS`, what happens to gradients before the optimiser: nothing ("plain"), the
+            slow component amplified ("grokfast_ema", "grokfast_ma", Lee et al. 2024), or the component along the
+            weights removed ("orthograd", Prieto et al. 2025).
         grokfast_alpha: decay rate of the running mean of gradients, of "grokfast_ema".
         grokfast_lambda: factor on the slow component before it is added to the gradient.
         grokfast_window: number of the last gradients that are averaged, of "grokfast_ma".
@@ -308,22 +333,22 @@ class TrainConfig(Config):
 
     recipe: Name = "custom"
     fraction: Fraction = 0.3
-    split_rule: Literal["shuffle", "randperm", "unordered"] = "shuffle"
+    split_rule: Annotated[str, AfterValidator(SPLIT_RULES.check)] = "shuffle"
     sequence: tuple[str, ...] | None = None
     model: Annotated[ModelConfig | MLPConfig | CustomConfig, Field(discriminator="kind")] = ModelConfig()
-    objective: Literal["cross_entropy", "mse", "stablemax"] = "cross_entropy"
+    objective: Annotated[str, AfterValidator(OBJECTIVES.check)] = "cross_entropy"
     loss_dtype: Literal["float64", "float32", "float16"] = "float32"
     naive_loss: bool = False
     loss_scale: Positive = 1.0
     batch_size: Count = 0
-    optimizer: Literal["adamw", "adam", "sgd", "muon"] = "adamw"
+    optimizer: Annotated[str, AfterValidator(OPTIMIZERS.check)] = "adamw"
     lr: Positive = 1e-3
     weight_decay: NonNegative = 1.0
-    decay_towards: Literal["zero", "init"] = "zero"
+    decay_towards: Annotated[str, AfterValidator(DECAYS.check)] = "zero"
     betas: tuple[Decay, Decay] = (0.9, 0.98)
     momentum: Rate = 0.0
     eps: Positive = 1e-8
-    gradient: Literal["plain", "grokfast_ema", "grokfast_ma", "orthograd"] = "plain"
+    gradient: Annotated[str, AfterValidator(GRADIENTS.check)] = "plain"
     grokfast_alpha: Rate = 0.98
     grokfast_lambda: NonNegative = 2.0
     grokfast_window: Size = 100

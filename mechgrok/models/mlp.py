@@ -10,7 +10,7 @@ from transformer_lens.hook_points import HookPoint
 from mechgrok.config import MLPConfig
 from mechgrok.errors import ActivationError, ConfigError
 from mechgrok.models.hooked import HookedNetwork, check_tokens
-from mechgrok.models.init import initialise_mlp
+from mechgrok.models.init import initialise
 from mechgrok.models.sizes import check_sizes
 from mechgrok.models.transformer import ACTIVATIONS, parameter
 
@@ -113,7 +113,7 @@ class HookedMLP(HookedNetwork):
         self.unembed = Readout(cfg)
         self.setup()
         if seed is not None:
-            initialise_mlp(self, cfg, seed)
+            initialise(self, cfg, seed)
 
     def forward(self, tokens: Int[Tensor, "batch operand"]) -> Float[Tensor, "batch one d_vocab_out"]:
         """Logits of each pair of operands, [batch, 1, d_vocab_out]."""

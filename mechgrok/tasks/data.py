@@ -61,8 +61,9 @@ class Finite:
         mask, n = self.train_mask, len(self.examples)
         if mask.dtype != torch.bool or mask.shape != (n,) or not mask.any():
             raise ConfigError(
-                f"a train mask holds one boolean for each of the {n} inputs and selects some; got {mask.dtype} of shape "
-                f"{tuple(mask.shape)} selecting {int(mask.count_nonzero())}. task.split(fraction).train is one"
+                f"a train mask holds one boolean for each of the {n} inputs and selects some; got "
+                f"{mask.dtype} of shape {tuple(mask.shape)} selecting {int(mask.count_nonzero())}. "
+                "task.split(fraction).train is one"
             )
 
     @cached_property

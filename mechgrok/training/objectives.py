@@ -1,6 +1,7 @@
 """What a training minimises: loss and gradient with respect to the logits, in one pass and without a graph."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -8,11 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from mechgrok.analysis.losses import cross_entropy
-from mechgrok.errors import ConfigError
+from mechgrok.config import TrainConfig
+from mechgrok.errors import ConfigError, shown
 from mechgrok.fast.objective import Objective
+from mechgrok.registries import OBJECTIVES
 
 LossPrecision = Literal["float64", "float32", "float16"]
-ObjectiveName = Literal["cross_entropy", "mse", "stablemax"]
 
 PRECISIONS: dict[LossPrecision, torch.dtype] = {
     "float64": torch.float64,
@@ -182,38 +184,87 @@ class StableMax:
         return loss, logits.copy_(slope.mul_(per_class).scatter_(1, y, at_label))
 
 
-def make_objective(
-    name: ObjectiveName = "cross_entropy",
-    *,
-    dtype: LossPrecision = "float32",
-    naive: bool = False,
-    scale: float = 1.0,
-) -> Objective:
-    """The objective of a configuration.
+class LossFunction:
+    """A loss of one's own, with its gradient by automatic differentiation.
 
     Args:
-        name: "cross_entropy", "mse" on one-hot targets, or "stablemax".
-        dtype: precision of the cross-entropy; float16 is for studies of rounding.
-        naive: take log_softmax as it rounds in that precision.
-        scale: factor on loss and gradient; some papers divide by the number of classes.
+        function: called as function(outputs, targets) with [n, d_out] outputs and the targets of as many examples,
+            class numbers [n] or values [n, d_out]; gives the loss of each, [n].
+        takes_values: whether the targets may be values, and need not be classes.
+        scale: factor on loss and gradient.
+
+    >>> import mechgrok as mg
+    >>> @mg.OBJECTIVES.add("hinge")
+    ... def hinge(config):
+    ...     def losses(outputs, targets):
+    ...         margins = outputs.gather(1, targets[:, None]) - outputs
+    ...         return (1 - margins).clamp(min=0).sum(1) - 1
+    ...     return mg.LossFunction(losses, scale=config.loss_scale)
+    >>> run = mg.train(mg.modular_task("add", 5), objective="hinge", steps=2, progress=False)
+    >>> "hinge_test" in run.history[-1]
+    True
+    """
+
+    def __init__(
+        self, function: Callable[[Tensor, Tensor], Tensor], *, takes_values: bool = False, scale: float = 1.0
+    ) -> None:
+        self.function, self.takes_values, self.scale = function, takes_values, scale
+
+    def losses(self, outputs: Float[Tensor, "n d_out"], targets: Tensor) -> Float[Tensor, " n"]:
+        """The loss of each example in float64, without the factor.
+
+        Raises:
+            ConfigError: the function gives something else.
+        """
+        losses = self.function(outputs.double(), targets)
+        if not isinstance(losses, Tensor) or losses.shape != (len(outputs),):
+            raise ConfigError(
+                f"the loss of {len(outputs)} examples is a tensor [{len(outputs)}]; got {shown(losses)}"
+            )
+        return losses
+
+    def loss_and_gradient(
+        self, logits: Float[Tensor, "n d_out"], labels: Tensor, total: int | None = None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n d_out"]]:
+        leaf = logits.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            loss = self.losses(leaf, labels).sum() * (self.scale / (total or len(labels)))
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        return loss.detach(), gradient
+
+
+@OBJECTIVES.add("cross_entropy")
+def _cross_entropy(config: Any) -> Objective:
+    kind = NaiveCrossEntropy if config.naive_loss else CrossEntropy
+    return kind(PRECISIONS[config.loss_dtype], config.loss_scale)
+
+
+@OBJECTIVES.add("mse")
+def _mse(config: Any) -> Objective:
+    return MeanSquaredError(config.loss_scale)
+
+
+@OBJECTIVES.add("stablemax")
+def _stablemax(config: Any) -> Objective:
+    return StableMax(config.loss_scale)
+
+
+def make_objective(config: TrainConfig) -> Objective:
+    """The objective of a configuration.
 
     Raises:
-        ConfigError: an unknown name or precision, a naive loss other than cross-entropy, a scale not above 0.
+        ConfigError: a naive loss other than cross-entropy.
 
-    >>> make_objective("stablemax", scale=0.5).scale
+    >>> make_objective(TrainConfig(objective="stablemax", loss_scale=0.5)).scale
     0.5
     """
-    if dtype not in PRECISIONS:
-        raise ConfigError(f"unknown precision of the loss {dtype!r}; allowed: {', '.join(PRECISIONS)}")
-    if not scale > 0:
-        raise ConfigError(f"the scale of the loss must be above 0, got {scale}")
-    if naive and name != "cross_entropy":
-        raise ConfigError(f"only 'cross_entropy' has a naive form, not {name!r}; leave naive out")
-    match name:
-        case "cross_entropy":
-            return (NaiveCrossEntropy if naive else CrossEntropy)(PRECISIONS[dtype], scale)
-        case "mse":
-            return MeanSquaredError(scale)
-        case "stablemax":
-            return StableMax(scale)
-    raise ConfigError(f"unknown objective {name!r}; allowed: 'cross_entropy', 'mse', 'stablemax'")
+    if config.naive_loss and config.objective != "cross_entropy":
+        raise ConfigError(
+            f"only 'cross_entropy' has a naive form, not {config.objective!r}; leave naive_loss out"
+        )
+    return OBJECTIVES[config.objective](config)
+
+
+def takes_values(objective: Objective) -> bool:
+    """Whether an objective compares with values, and not with classes alone."""
+    return getattr(objective, "takes_values", False)

@@ -11,8 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 from mechgrok.models.networks import Network, make_network
 from mechgrok.models.readout import at_scored, options_for
 from mechgrok.tasks import Task
+from mechgrok.training.gradients import STATE_SEPARATOR
 from mechgrok.training.objectives import Objective
-from mechgrok.training.optimizers import STATE_SEPARATOR
 from mechgrok.training.step import EVALUATION_ROWS
 
 

@@ -28,7 +28,7 @@ class TrainingStep(Protocol):
     kind: ClassVar[Literal["fast", "autograd"]]
 
     def __call__(self, update: int = 0) -> Float[Tensor, ""]:
-        """Mean loss of the batch of an update, in float64; every parameter's `.grad` is overwritten with a fresh gradient."""
+        """Mean loss of the batch of an update, in float64; overwrites every parameter's `.grad` with its gradient."""
         ...
 
     def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ *scored d_out"]:
@@ -122,13 +122,6 @@ class AutogradStep:
                 f"compile=True failed: {_reason(error)}. torch.compile needs a C++ compiler (g++, clang++ or cl), on a "
                 "GPU Triton as well; leave compile out"
             ) from error
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of the innermost error."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def make_step(

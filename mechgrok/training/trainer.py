@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.analysis.losses import cross_entropy
 from mechgrok.analysis.spectrum import sum_squared_weights
 from mechgrok.config import NetworkConfig, TrainConfig
 from mechgrok.errors import CheckpointError, ConfigError, shown
@@ -22,6 +22,7 @@ from mechgrok.training.assembly import Assembly
 from mechgrok.training.beginning import assemble, make_plan, prepare
 from mechgrok.training.devices import find_device
 from mechgrok.training.display import Report, progress_bar
+from mechgrok.training.evaluation import evaluate
 from mechgrok.training.locks import only_here, tidy
 from mechgrok.training.loop import Loop
 from mechgrok.training.networks import with_own_network
@@ -197,19 +198,18 @@ class Training(Loop):
         report(self.history[-1])
 
     def _measures(self) -> HistoryRow:
-        logits = self.logits()[:, : self.run.task.n_classes]
-        labels = self.run.task.labels.to(self.assembly.device)
-        losses = cross_entropy(logits, labels)
-        right = (logits.argmax(1) == labels).double()
-        if not losses.isfinite().all():
+        data, signature = self.assembly.data, self.run.task.signature
+        row = evaluate(
+            self.logits(),
+            data.examples,
+            data.parts,
+            signature,
+            self.assembly.objective,
+            self.config.objective,
+        )
+        if not all(value is None or isfinite(value) for value in row.values()):
             raise self._diverged("the loss is not finite")
-        train = self.run.split.train.to(self.assembly.device)
-        masks = {"train": train, "test": ~train}
-        return {
-            **{f"loss_{name}": _mean(losses, mask) for name, mask in masks.items()},
-            **{f"accuracy_{name}": _mean(right, mask) for name, mask in masks.items()},
-            "sum_squared_weights": sum_squared_weights(self.model),
-        }
+        return {**row, "sum_squared_weights": sum_squared_weights(self.model)}
 
     def _keep(self) -> None:
         new = self.step not in self.kept
@@ -254,7 +254,3 @@ class Training(Loop):
         self.step = step
         self.model.load_state_dict(weights)
         self.updater.load({name: tensor.to(self.assembly.device) for name, tensor in optimizer.items()})
-
-
-def _mean(values: Tensor, mask: Tensor) -> float | None:
-    return values[mask].mean().item() if mask.any() else None

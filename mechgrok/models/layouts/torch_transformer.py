@@ -8,7 +8,7 @@ from mechgrok.models.layouts.architecture import as_transformer
 from mechgrok.models.layouts.facts import Facts
 from mechgrok.models.layouts.modules import Module, fused_order, letter_of, modules_of
 from mechgrok.models.layouts.refusals import RefusedError
-from mechgrok.models.layouts.source import Converted, Layout, Source
+from mechgrok.models.layouts.source import LAYOUTS, Converted, Source
 from mechgrok.models.layouts.torch_blocks import DOWN, FIRST_NORM, SECOND_NORM, UP, Block, is_attention
 
 POSITIONS = re.compile(r"pos|wpe|^pe$")
@@ -38,6 +38,7 @@ def _is_torch(source: Source) -> bool:
     return any(fused_order(m) for m in attention) or {"Q", "K", "V"} <= {letter_of(m) for m in attention}
 
 
+@LAYOUTS.add("torch_attention", what="a transformer of torch modules", detect=_is_torch, fallback=True)
 def _from_torch(source: Source) -> Converted:
     """Blocks of attention and an MLP; which tensor is what follows from names, shapes and the order in the file."""
     modules, left = modules_of(source.tensors)
@@ -239,6 +240,3 @@ def _oriented(module: Module, d_model: int, *, last: bool) -> Tensor:
             "d_vocab_out]"
         )
     return w if fits else w.mT
-
-
-TORCH_TRANSFORMER = (Layout("torch_attention", "a transformer of torch modules", _is_torch, _from_torch),)
