@@ -90,7 +90,8 @@ def describe(row: HistoryRow) -> str:
     """
     parts = []
     for name in ("train", "test"):
-        loss, accuracy = row[f"loss_{name}"], row[f"accuracy_{name}"]
-        if loss is not None and accuracy is not None:
-            parts.append(f"{name} {loss:z.2g} {accuracy:z.1%}")
+        loss, accuracy, r2 = (row.get(f"{what}_{name}") for what in ("loss", "accuracy", "r2"))
+        if loss is not None:
+            score = "" if accuracy is None else f" {accuracy:z.1%}"
+            parts.append(f"{name} {loss:z.2g}{score if r2 is None else f' r2 {r2:z.3f}'}")
     return " ".join(parts)

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from mechgrok.config import TrainConfig
 from mechgrok.models.own import Factory
-from mechgrok.tasks import Task, task_from_spec
+from mechgrok.tasks import Task
 from mechgrok.training.display import bar_on
 from mechgrok.training.interrupts import deferred_interrupt
 from mechgrok.training.trainer import train
@@ -113,7 +113,7 @@ def _through_a_pool(
     Raises:
         BrokenExecutor: a process was killed.
     """
-    arguments = (task.spec, str(device), os.getpid())
+    arguments = (task, str(device), os.getpid())
     calls = (delayed(_train_one)(job, *arguments) for job in jobs if not stopped())
     # No more are handed out than are trained, so that those that have not begun can be held back.
     options: Any = {"return_as": "generator_unordered", "pre_dispatch": "n_jobs", "batch_size": 1}
@@ -121,14 +121,14 @@ def _through_a_pool(
     yield from outcomes
 
 
-def _train_one(job: Job, spec: dict[str, Any], device: str, caller: int) -> Outcome:
+def _train_one(job: Job, task: Task, device: str, caller: int) -> Outcome:
     """Train in a worker; neither an error nor Ctrl-C is raised, as either would end all others."""
     if os.getpid() != caller:
         _ignore_ctrl_c_between_trainings()
     try:
         with one_thread():
             train(
-                task_from_spec(spec), job.config, seed=job.seed, out=job.path, network=job.network,
+                task, job.config, seed=job.seed, out=job.path, network=job.network,
                 device=device, progress=False,
             )  # fmt: skip
     except KeyboardInterrupt:
