@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from joblib import Parallel, cpu_count, delayed
 from rich.console import Console
 from rich.progress import Progress
 
-from mechgrok.config import TrainConfig
+from mechgrok.config import TrainConfig, registered_names
 from mechgrok.models.own import Factory
 from mechgrok.tasks import Task, task_from_spec
 from mechgrok.training.display import bar_on
@@ -30,12 +30,31 @@ KILLED = (
 
 @dataclass(frozen=True)
 class Job:
-    """What one training is to be; `network` makes its network where that is the user's own."""
+    """What one training is to be.
+
+    Attributes:
+        network: makes its network where that is the user's own.
+        registered: what the configuration names that the user has registered, which a new process does not know.
+    """
 
     config: TrainConfig
     seed: int
     path: Path
     network: Factory | None = None
+    registered: tuple[Any, ...] = field(default=(), init=False)
+
+    def __post_init__(self) -> None:
+        entries = [
+            None if registry.is_ours(name) else registry[name]
+            for registry, name in registered_names(self.config)
+        ]
+        object.__setattr__(self, "registered", tuple(entries))
+
+    def register(self) -> None:
+        """Register it in this process."""
+        for (registry, name), entry in zip(registered_names(self.config), self.registered, strict=True):
+            if entry is not None:
+                registry.register(name, entry)
 
 
 @dataclass(frozen=True)
@@ -127,6 +146,7 @@ def _train_one(job: Job, spec: dict[str, Any], device: str, caller: int) -> Outc
         _ignore_ctrl_c_between_trainings()
     try:
         with one_thread():
+            job.register()
             train(
                 task_from_spec(spec), job.config, seed=job.seed, out=job.path, network=job.network,
                 device=device, progress=False,
