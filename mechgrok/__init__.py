@@ -25,6 +25,7 @@ _HOME = {
         "UndefinedMetricError",
     ),
     "mechgrok.config": ("MLPConfig", "ModelConfig", "TrainConfig"),
+    "mechgrok.registries": ("DECAYS", "GRADIENTS", "INITS", "MLP_INITS", "OPTIMIZERS", "SPLIT_RULES"),
     "mechgrok.algebra": (
         "Basis",
         "Block",
@@ -88,6 +89,7 @@ _HOME = {
     "mechgrok.models.transformer_lens": ("to_transformer_lens",),
     "mechgrok.models.constructed": ("cosine_network", "pizza_network"),
     "mechgrok.models.wrapping": ("wrap",),
+    "mechgrok.models.layouts": ("LAYOUTS", "Converted", "Layout"),
     "mechgrok.loading": ("load_model",),
     "mechgrok.models.files": ("save_model",),
     "mechgrok.runs": ("Run", "load_run"),
@@ -102,6 +104,7 @@ _HOME = {
         "progress_measures",
     ),
     "mechgrok.training.networks": ("build_model",),
+    "mechgrok.training.gradients": ("GradientFilter",),
     "mechgrok.training.recipes": ("RECIPES",),
     "mechgrok.training.many": ("train_many",),
     "mechgrok.experiments.attention_rate": ("AttentionRateSweep", "attention_rate_sweep"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mechgrok.analysis.losses import cross_entropy
 from mechgrok.analysis.spectrum import sum_squared_weights
-from mechgrok.config import NetworkConfig, TrainConfig
+from mechgrok.config import NetworkConfig, TrainChanges, TrainConfig
 from mechgrok.errors import CheckpointError, ConfigError, shown
 from mechgrok.models.networks import Network
 from mechgrok.models.own import Factory
@@ -53,7 +53,7 @@ def train(
     device: str | torch.device | None = None,
     compile: bool = False,
     progress: bool = True,
-    **changes: Any,
+    **changes: Unpack[TrainChanges],
 ) -> Run:
     """Train a network until it has grokked and settled, or for a number of steps.
 
@@ -105,9 +105,8 @@ def train(
         raise ConfigError(f"train needs a task, as modular_task('add', 113) gives one; got {shown(task)}")
     if not (callback is None or callable(callback)):
         raise ConfigError(f"callback is called as callback(step, model); got {shown(callback)}")
-    changes |= {} if model is None else {"model": model}
-    changes |= {} if steps is None else {"steps": steps}
-    config = find_recipe(recipe).replace(**changes)
+    given = {name: value for name, value in (("model", model), ("steps", steps)) if value is not None}
+    config = find_recipe(recipe).replace(**changes, **given)
     if network is not None:
         config = with_own_network(task, config, seed, network, model)
     find_device(device)

@@ -6,8 +6,7 @@ import pytest
 
 import mechgrok as mg
 from mechgrok import cli
-from mechgrok.experiments import reproduction as module
-from mechgrok.experiments import trainings
+from mechgrok.experiments import reproduction as module, trainings
 from mechgrok.experiments.catalogue import CATALOGUE
 from mechgrok.experiments.milestones import median_step
 from mechgrok.experiments.reproduction import (
