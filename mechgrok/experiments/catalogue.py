@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 
-from mechgrok.experiments.reproduction import Protocol, Reproduction, Row
+from mechgrok.experiments.reproduction import REPRODUCTIONS, Protocol, Reproduction, Row
 
 
 @dataclass(frozen=True)
@@ -239,3 +239,6 @@ CATALOGUE = (
         protocol=_Later("zhong2023", "clock_and_pizza"),
     ),
 )
+
+for _found in CATALOGUE:
+    REPRODUCTIONS.register(_found.name, _found)

@@ -12,13 +12,11 @@ from typing import Any
 
 import torch
 from joblib import Parallel, cpu_count, delayed
-from rich.console import Console
-from rich.progress import Progress
 
 from mechgrok.config import TrainConfig, registered_names
 from mechgrok.models.own import Factory
 from mechgrok.tasks import Task, task_from_spec
-from mechgrok.training.display import bar_on
+from mechgrok.training.display import bar
 from mechgrok.training.interrupts import deferred_interrupt
 from mechgrok.training.trainer import train
 
@@ -85,7 +83,10 @@ def train_in_processes(
     """
     ended: dict[Path, str | None] = {}
     interrupted: list[Path] = []
-    with deferred_interrupt() as pressed, _bar(len(jobs), progress) as advance:
+    with (
+        deferred_interrupt() as pressed,
+        bar("networks", len(jobs), "network", enabled=progress and bool(jobs)) as tell,
+    ):
 
         def stopped() -> bool:
             return pressed() or bool(interrupted)
@@ -98,7 +99,7 @@ def train_in_processes(
                         interrupted.append(outcome.path)
                     else:
                         ended[outcome.path] = outcome.error
-                        advance()
+                        tell(len(ended), "")
             if stopped():
                 raise KeyboardInterrupt(
                     f"stopped, with {len(ended)} of {len(jobs)} trainings at their end; the same call goes on from "
@@ -162,12 +163,3 @@ def _ignore_ctrl_c_between_trainings() -> None:
     """A process that waits for work would die of it, and take along those that still save."""
     with suppress(ValueError):  # not the main thread, as on Dask
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _bar(total: int, enabled: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar over the networks; the given function counts one."""
-    columns = Progress.get_default_columns()
-    with bar_on(Console(stderr=True), *columns, enabled=enabled and total > 0) as progress:
-        bar = progress.add_task("networks", total=total)
-        yield lambda: progress.advance(bar)
