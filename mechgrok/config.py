@@ -367,7 +367,6 @@ class TrainConfig(Config):
 class TrainChanges(TypedDict, total=False):
     """Fields of a `TrainConfig` by name: what `train` takes besides the arguments of its own."""
 
-    recipe: str
     fraction: float
     split_rule: str
     sequence: tuple[str, ...] | None
@@ -399,6 +398,7 @@ class TrainChanges(TypedDict, total=False):
 class AllTrainChanges(TrainChanges, total=False):
     """All fields of a `TrainConfig` by name: what `train_many` takes."""
 
+    recipe: str
     model: ModelConfig | MLPConfig | CustomConfig
     steps: int
 

@@ -33,7 +33,11 @@ def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 
 
 
 def with_own_network(
-    task: Task, config: TrainConfig, seed: int, network: Factory, model: NetworkConfig | None = None
+    task: Task,
+    config: TrainConfig,
+    seed: int,
+    network: Factory,
+    model: NetworkConfig | CustomConfig | None = None,
 ) -> TrainConfig:
     """The configuration with what a run notes about a network of the user's own.
 

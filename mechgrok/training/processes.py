@@ -56,7 +56,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Ending:
     """How the training in a folder ended: as it should, with an error, or interrupted, with its state saved."""
 
     path: Path
@@ -127,7 +127,7 @@ def one_thread() -> Iterator[None]:
 
 def _through_a_pool(
     task: Task, jobs: Sequence[Job], device: torch.device, workers: int | None, stopped: Callable[[], bool]
-) -> Iterator[Outcome]:
+) -> Iterator[Ending]:
     """The outcomes as they come; once it is stopped, of those alone that are under way.
 
     Raises:
@@ -141,7 +141,7 @@ def _through_a_pool(
     yield from outcomes
 
 
-def _train_one(job: Job, spec: dict[str, Any], device: str, caller: int) -> Outcome:
+def _train_one(job: Job, spec: dict[str, Any], device: str, caller: int) -> Ending:
     """Train in a worker; neither an error nor Ctrl-C is raised, as either would end all others."""
     if os.getpid() != caller:
         _ignore_ctrl_c_between_trainings()
@@ -153,10 +153,10 @@ def _train_one(job: Job, spec: dict[str, Any], device: str, caller: int) -> Outc
                 device=device, progress=False,
             )  # fmt: skip
     except KeyboardInterrupt:
-        return Outcome(job.path, interrupted=True)
+        return Ending(job.path, interrupted=True)
     except Exception as error:
-        return Outcome(job.path, explain(error))
-    return Outcome(job.path)
+        return Ending(job.path, explain(error))
+    return Ending(job.path)
 
 
 def _ignore_ctrl_c_between_trainings() -> None:

@@ -80,14 +80,14 @@ def test_stopped_it_goes_on_and_nothing_finished_is_lost(monkeypatch, tmp_path, 
         trained.append((seed, out, (out / "config.json").exists()))
         return train_network(task, config, seed=seed, out=out, **options)
 
-    monkeypatch.setattr(trainings, "train_network", note)
+    monkeypatch.setattr(trainings, "train", note)
 
     @reproduction("two", source="Nobody 2000", claim="Two.", cost="nothing")
     def protocol(full):
-        first = trainings.train(mg.modular_task("add", 5), small, progress=False)
+        first = trainings.train_kept(mg.modular_task("add", 5), small, progress=False)
         if stop[0]:
             raise KeyboardInterrupt
-        second = trainings.train(mg.modular_task("add", 5), small, seed=1, progress=False)
+        second = trainings.train_kept(mg.modular_task("add", 5), small, seed=1, progress=False)
         yield Row("steps", 10, first.steps[-1] + second.steps[-1], 10, 10)
 
     assert cli.main(["reproduce", "two"]) == 130
