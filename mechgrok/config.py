@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from mechgrok.errors import ConfigError, shown
 from mechgrok.readable import Readable
-from mechgrok.registries import DECAYS, GRADIENTS, INITS, MLP_INITS, OPTIMIZERS, SPLIT_RULES
+from mechgrok.registries import DECAYS, GRADIENTS, INITS, MLP_INITS, OBJECTIVES, OPTIMIZERS, SPLIT_RULES
 from mechgrok.registry import Registry
 
 C = TypeVar("C", bound="Config")
@@ -338,7 +338,7 @@ class TrainConfig(Config):
     split_rule: Annotated[str, AfterValidator(SPLIT_RULES.check)] = "shuffle"
     sequence: tuple[str, ...] | None = None
     model: Annotated[ModelConfig | MLPConfig | CustomConfig, Field(discriminator="kind")] = ModelConfig()
-    objective: Literal["cross_entropy", "mse", "stablemax"] = "cross_entropy"
+    objective: Annotated[str, AfterValidator(OBJECTIVES.check)] = "cross_entropy"
     loss_dtype: Literal["float64", "float32", "float16"] = "float32"
     naive_loss: bool = False
     loss_scale: Positive = 1.0

@@ -54,6 +54,12 @@ class GradientEntry:
     elementwise: bool = False
 
 
+OBJECTIVES: Registry[Callable[..., Any]] = Registry(
+    "objective", ("cross_entropy", "mse", "stablemax"), "mechgrok.training.objectives"
+)
+"""`TrainConfig.objective`: what is minimised. Called with the `TrainConfig`; gives an `Objective`, for instance a
+`LossFunction` around a function of one's own."""
+
 GRADIENTS: Registry[GradientEntry] = Registry(
     "gradient filter",
     ("plain", "grokfast_ema", "grokfast_ma", "orthograd"),

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mechgrok.tasks import Task
+from mechgrok.config import TrainConfig
+from mechgrok.tasks import Finite, Task
 from mechgrok.training.objectives import CrossEntropy, make_objective
 from mechgrok.training.step import make_step
 
@@ -52,12 +53,13 @@ def memorise(model: nn.Module, last: nn.Parameter, task: Task, mask: Tensor) -> 
     Args:
         last: the matrix that scales the logits.
     """
-    step = make_step(model, task, mask, make_objective("mse"))
+    data = Finite(task.examples, mask)
+    step = make_step(model, task, data, make_objective(TrainConfig(objective="mse")))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
     for _ in range(400):
         step()
         optimizer.step()
-    step = make_step(model, task, mask, CrossEntropy())
+    step = make_step(model, task, data, CrossEntropy())
     with torch.no_grad():
         while step() > 2e-9:
             last.mul_(1.02)

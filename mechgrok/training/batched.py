@@ -13,7 +13,7 @@ from torch import Tensor
 from mechgrok.config import CustomConfig, TrainConfig
 from mechgrok.models.networks import Network, make_network
 from mechgrok.runs import Run
-from mechgrok.training.assembly import Assembly, objective_of
+from mechgrok.training.assembly import Assembly
 from mechgrok.training.display import Report, progress_bar
 from mechgrok.training.locks import only_here
 from mechgrok.training.loop import Loop
@@ -188,7 +188,7 @@ class Batch(Loop):
         self.updater.load(stack_states(states))
         runs = [place.run for place in self.places]
         masks = [run.split.train for run in runs]
-        self.gradients = StackedStep(network, runs[0].task, masks, objective_of(self.config))
+        self.gradients = StackedStep(network, runs[0].task, masks, active[0].assembly.objective)
         for number, member in enumerate(trained):
             if member is not None:
                 member.batch, member.number = self, number

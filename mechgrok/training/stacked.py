@@ -9,10 +9,11 @@ from torch.func import functional_call, vmap
 from torch.nn.utils.rnn import pad_sequence
 
 from mechgrok.models.networks import Network, make_network
+from mechgrok.models.readout import at_scored, options_for
 from mechgrok.tasks import Task
 from mechgrok.training.gradients import STATE_SEPARATOR
 from mechgrok.training.objectives import Objective
-from mechgrok.training.step import EVALUATION_ROWS, readout_options
+from mechgrok.training.step import EVALUATION_ROWS
 
 
 def stack_weights(models: Sequence[Network]) -> Network:
@@ -50,8 +51,8 @@ class StackedStep:
         objective: Objective,
     ) -> None:
         self.stack, self.objective = stack, objective
+        self.options = options_for(stack)
         self.parameters: dict[str, nn.Parameter] = dict(stack.named_parameters())
-        self.options = readout_options(stack)
         device = stack.embed.W_E.device
         self.tokens = task.tokens.to(device)
         rows = [mask.nonzero().flatten().to(device) for mask in train_masks]
@@ -82,7 +83,8 @@ class StackedStep:
         return self._logits[member]
 
     def _run(self, parameters: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
-        return functional_call(self.stack, dict(parameters), (tokens,), self.options)[:, -1]
+        outputs = functional_call(self.stack, dict(parameters), (tokens,), self.options)
+        return at_scored(outputs)[:, 0]
 
 
 def _shares(lengths: Sequence[int], like: Tensor) -> Float[Tensor, "members rows 1"]:
