@@ -164,6 +164,7 @@ from mechgrok.registries import (
     GRADIENTS as GRADIENTS,
     INITS as INITS,
     MLP_INITS as MLP_INITS,
+    OBJECTIVES as OBJECTIVES,
     OPTIMIZERS as OPTIMIZERS,
     SPLIT_RULES as SPLIT_RULES,
 )
@@ -179,10 +180,22 @@ from mechgrok.shipped import (
     shipped_runs as shipped_runs,
     verify_shipped as verify_shipped,
 )
+from mechgrok.signature import (
+    Classes as Classes,
+    Features as Features,
+    Signature as Signature,
+    Tokens as Tokens,
+    Values as Values,
+)
 from mechgrok.tasks import (
+    TASKS as TASKS,
+    Batch as Batch,
+    FiniteTask as FiniteTask,
     Frame as Frame,
     MixedTask as MixedTask,
+    Operation as Operation,
     Split as Split,
+    StreamTask as StreamTask,
     Task as Task,
     group_task as group_task,
     mixed_task as mixed_task,
@@ -201,6 +214,9 @@ from mechgrok.training.many import (
 )
 from mechgrok.training.networks import (
     build_model as build_model,
+)
+from mechgrok.training.objectives import (
+    LossFunction as LossFunction,
 )
 from mechgrok.training.recipes import (
     RECIPES as RECIPES,

@@ -370,7 +370,7 @@ class TrainChanges(TypedDict, total=False):
     fraction: float
     split_rule: str
     sequence: tuple[str, ...] | None
-    objective: Literal["cross_entropy", "mse", "stablemax"]
+    objective: str
     loss_dtype: Literal["float64", "float32", "float16"]
     naive_loss: bool
     loss_scale: float

@@ -88,14 +88,17 @@ class _Lines:
 
 
 def described(row: HistoryRow) -> str:
-    """Losses and accuracies of a history row in one short line.
+    """Losses and scores of a history row in one short line: accuracies in percent, or r2.
 
     >>> described({"loss_train": 0.0123, "loss_test": None, "accuracy_train": 1.0, "accuracy_test": None})
     'train 0.012 100.0%'
+    >>> described({"loss_train": 0.0123, "loss_test": 0.5, "r2_train": 0.98765, "r2_test": None})
+    'train 0.012 r2 0.988 test 0.5'
     """
     parts = []
     for name in ("train", "test"):
-        loss, accuracy = row[f"loss_{name}"], row[f"accuracy_{name}"]
-        if loss is not None and accuracy is not None:
-            parts.append(f"{name} {loss:z.2g} {accuracy:z.1%}")
+        loss, accuracy, r2 = (row.get(f"{score}_{name}") for score in ("loss", "accuracy", "r2"))
+        parts += [] if loss is None else [f"{name} {loss:z.2g}"]
+        parts += [] if accuracy is None else [f"{accuracy:z.1%}"]
+        parts += [] if r2 is None else [f"r2 {r2:z.3f}"]
     return " ".join(parts)

@@ -15,7 +15,7 @@ from joblib import Parallel, cpu_count, delayed
 
 from mechgrok.config import TrainConfig, registered_names
 from mechgrok.models.own import Factory
-from mechgrok.tasks import Task, task_from_spec
+from mechgrok.tasks import Task
 from mechgrok.training.display import bar
 from mechgrok.training.interrupts import deferred_interrupt
 from mechgrok.training.trainer import train
@@ -133,7 +133,7 @@ def _through_a_pool(
     Raises:
         BrokenExecutor: a process was killed.
     """
-    arguments = (task.spec, str(device), os.getpid())
+    arguments = (task, str(device), os.getpid())
     calls = (delayed(_train_one)(job, *arguments) for job in jobs if not stopped())
     # No more are handed out than are trained, so that those that have not begun can be held back.
     options: Any = {"return_as": "generator_unordered", "pre_dispatch": "n_jobs", "batch_size": 1}
@@ -141,7 +141,7 @@ def _through_a_pool(
     yield from outcomes
 
 
-def _train_one(job: Job, spec: dict[str, Any], device: str, caller: int) -> Ending:
+def _train_one(job: Job, task: Task, device: str, caller: int) -> Ending:
     """Train in a worker; neither an error nor Ctrl-C is raised, as either would end all others."""
     if os.getpid() != caller:
         _ignore_ctrl_c_between_trainings()
@@ -149,7 +149,7 @@ def _train_one(job: Job, spec: dict[str, Any], device: str, caller: int) -> Endi
         with one_thread():
             job.register()
             train(
-                task_from_spec(spec), job.config, seed=job.seed, out=job.path, network=job.network,
+                task, job.config, seed=job.seed, out=job.path, network=job.network,
                 device=device, progress=False,
             )  # fmt: skip
     except KeyboardInterrupt:
