@@ -186,7 +186,7 @@ CATALOGUE = (
             "bounds where its threshold may be near.",
             "Of the paper's symmetric operations one is compared with its counterpart, x+y with x-y.",
         ),
-        protocol=_Later("power2022", "operations"),
+        protocol=_Later("power2022", "twelve_operations"),
     ),
     Reproduction(
         "prieto2025",
