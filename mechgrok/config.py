@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from math import prod
 from numbers import Integral
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -26,11 +26,13 @@ class Config(BaseModel, Readable):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise ConfigError(_explain(type(self), error)) from None
+    if not TYPE_CHECKING:  # pydantic tells checkers which fields there are
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise ConfigError(_explain(type(self), error)) from None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, from which `type(self)(**values)` builds the same configuration."""
@@ -410,6 +412,45 @@ class TrainConfig(Config):
     eval_every: Size = 10
     checkpoints: Literal["regular", "logarithmic", "adaptive"] = "regular"
     checkpoint_every: Size = 100
+
+
+class TrainChanges(TypedDict, total=False):
+    """Fields of a `TrainConfig` by name: what `train` takes besides the arguments of its own."""
+
+    fraction: float
+    split_rule: str
+    sequence: tuple[str, ...] | None
+    objective: str
+    loss_dtype: Literal["float64", "float32", "float16"]
+    naive_loss: bool
+    loss_scale: float
+    batch_size: int
+    optimizer: str
+    lr: float
+    weight_decay: float
+    decay_towards: str
+    betas: tuple[float, float]
+    momentum: float
+    eps: float
+    gradient: str
+    grokfast_alpha: float
+    grokfast_lambda: float
+    grokfast_window: int
+    frozen: tuple[str, ...]
+    warmup: int
+    stop_when_settled: bool
+    stop_test_loss: float
+    eval_every: int
+    checkpoints: Literal["regular", "logarithmic", "adaptive"]
+    checkpoint_every: int
+
+
+class AllTrainChanges(TrainChanges, total=False):
+    """All fields of a `TrainConfig` by name: what `train_many` takes."""
+
+    recipe: str
+    model: ModelConfig | MLPConfig | CustomConfig
+    steps: int
 
 
 class StartConfig(Config):

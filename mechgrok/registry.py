@@ -52,6 +52,7 @@ class Registry(MutableMapping[str, T]):
         of: Any = None,
     ) -> None:
         self.kind, self.names, self.home, self.of = kind, names, home, of
+        self.one = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
         self.written_in = written_in or module_of
         self._things: dict[str, T] = {}
         self._ours = set(names)
@@ -64,15 +65,17 @@ class Registry(MutableMapping[str, T]):
             ConfigError: the name is not a text, or one that mechgrok itself uses; the thing is of another class.
         """
         if not isinstance(name, str) or not name:
-            raise ConfigError(f"the name of a {self.kind} is a text; got {shown(name)}")
+            raise ConfigError(f"the name of {self.one} is a text; got {shown(name)}")
         if self.of is not None and not isinstance(thing, self.of):
-            raise ConfigError(f"a {self.kind} is a {self.of.__name__}; got {shown(thing)}")
+            raise ConfigError(
+                f"what is registered as {self.one} is of the class {self.of.__name__}; got {shown(thing)}"
+            )
         if self.written_in(thing).partition(".")[0] == PACKAGE:
             self._ours.add(name)
         elif self.is_ours(name):
             self._open()
             if name in self._things:  # else it is mechgrok that fills in what it has declared
-                raise ConfigError(f"mechgrok has a {self.kind} {name!r}; give yours another name")
+                raise ConfigError(f"mechgrok has {self.one} {name!r}; give yours another name")
         self._things[name] = thing
         return thing
 
@@ -88,7 +91,7 @@ class Registry(MutableMapping[str, T]):
 
         def registered(thing: F) -> F:
             if not callable(thing):
-                raise ConfigError(f"a {self.kind} is made of a function or class; got {shown(thing)}")
+                raise ConfigError(f"{self.one} is made of a function or class; got {shown(thing)}")
             self.register(name, self._entry(thing, facts))
             return thing
 
@@ -98,7 +101,7 @@ class Registry(MutableMapping[str, T]):
         fields = list(getattr(self.of, "__dataclass_fields__", ()))[1:]
         for fact in facts:
             if fact not in fields:
-                raise ConfigError(unknown(f"fact about a {self.kind}", fact, fields))
+                raise ConfigError(unknown(f"fact about {self.one}", fact, fields))
         return self.of(function, **facts) if fields else function
 
     def is_ours(self, name: str) -> bool:

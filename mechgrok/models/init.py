@@ -43,40 +43,39 @@ def normal(shape: Size, deviation: float, generator: Generator) -> Tensor:
 
 
 def _scheme(deviation: Callable[[str, ModelConfig], float]) -> Draw:
-    """Normal weights, whose standard deviation follows from their name, and biases 0."""
+    """A scheme of normal weights, whose standard deviation follows from their name, and biases 0."""
 
     def draw(path: str, shape: Size, cfg: ModelConfig, generator: Generator) -> Tensor:
         name = path.rpartition(".")[2]
         return normal(shape, deviation(name, cfg), generator) if name.startswith("W_") else torch.zeros(shape)
 
+    draw.__doc__ = deviation.__doc__
     return draw
 
 
 def _nanda(name: str, cfg: ModelConfig) -> float:
+    """Normal with variance 1/d_model, W_U with 1/classes, as Nanda et al. 2023."""
     # The output projection of the MLP has a fan-in of d_mlp; the paper's code uses d_model all the same.
     return (cfg.d_vocab_out if name == "W_U" else cfg.d_model) ** -0.5
 
 
 def _pizza(name: str, cfg: ModelConfig) -> float:
+    """Normal with variance 1/d_model, W_U with 1/classes and W_in with 1/d_mlp, as Zhong et al. 2023."""
     return {"W_U": cfg.d_vocab_out, "W_in": cfg.d_mlp}.get(name, cfg.d_model) ** -0.5
 
 
 def _furuta(name: str, cfg: ModelConfig) -> float:
+    """Normal with variance 1/d_model, W_E with 1/tokens, as Furuta et al. 2024."""
     return (cfg.d_vocab if name == "W_E" else cfg.d_model) ** -0.5
 
 
 def _tl(name: str, cfg: ModelConfig) -> float:
+    """Normal with standard deviation 0.8/sqrt(d_model), as TransformerLens's "gpt2" mode."""
     return 0.8 * cfg.d_model**-0.5
 
 
-INITS.register("nanda", _scheme(_nanda))
-"""Nanda et al. 2023, released code."""
-INITS.register("pizza", _scheme(_pizza))
-"""Zhong et al. 2023, released code: W_in by d_mlp."""
-INITS.register("furuta", _scheme(_furuta))
-"""Furuta et al. 2024, released code."""
-INITS.register("tl", _scheme(_tl))
-"""TransformerLens's "gpt2" mode."""
+for _name, _deviation in {"nanda": _nanda, "pizza": _pizza, "furuta": _furuta, "tl": _tl}.items():
+    INITS.register(_name, _scheme(_deviation))
 
 
 @MLP_INITS.add("pizza")

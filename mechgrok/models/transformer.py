@@ -149,7 +149,7 @@ class MLP(nn.Module):
         return post if self.b_in is None else post + self.b_in
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention, then the MLP, each added to the residual stream; norms before each, or after each sum."""
 
     def __init__(self, cfg: ModelConfig) -> None:
@@ -245,7 +245,7 @@ class HookedTransformer(HookedNetwork):
         if cfg.positions == "learned":
             self.pos_embed = PosEmbed(cfg)
             self.hook_pos_embed = HookPoint()
-        self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.n_layers))
+        self.blocks = nn.ModuleList(TransformerBlock(cfg) for _ in range(cfg.n_layers))
         self.ln_final = norm_or_nothing(cfg, wanted=cfg.final_norm)
         self.unembed = Unembed(cfg.d_model, cfg.d_vocab_out, bias=cfg.unembed_bias)
         self.setup()

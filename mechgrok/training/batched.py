@@ -65,7 +65,7 @@ def train_batched(
         places = [place for run in runs if (place := _open(run, device, failures, locks)) is not None]
         trained = sum(place.member is not None for place in places)
         if trained:
-            batch = Batch(places, failures)
+            batch = StackedTrainings(places, failures)
             name = f"{trained} networks {batch.config.recipe}"
             with progress_bar(name, batch.config.steps, start=batch.step, enabled=progress) as report:
                 batch.go(report)
@@ -79,7 +79,7 @@ class BatchMember(Training):
         batch, number: where its optimiser's state and its logits are found.
     """
 
-    batch: "Batch | None" = None
+    batch: "StackedTrainings | None" = None
     number: int = 0
 
     def logits(self) -> Float[Tensor, "inputs d_vocab_out"]:
@@ -105,7 +105,7 @@ class Place:
     until: int
 
 
-class Batch(Loop):
+class StackedTrainings(Loop):
     """Trainings that take their updates together.
 
     Each evaluates and keeps its own network, whose weights are views of the stacked ones. Members that have come

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from rich.console import Console
 
-from mechgrok.config import TrainConfig, check_seed
+from mechgrok.config import AllTrainChanges, TrainConfig, check_seed
 from mechgrok.errors import ConfigError, shown
 from mechgrok.models.own import Factory
 from mechgrok.readable import Records
@@ -57,7 +57,7 @@ def train_many(
     network: Factory | None = None,
     device: str | torch.device | None = None,
     progress: bool = True,
-    **changes: Any,
+    **changes: Unpack[AllTrainChanges],
 ) -> Records[Member]:
     """Train every recipe with every seed, in parallel processes of one thread each or as one batched network.
 

@@ -74,7 +74,11 @@ def suited(config: TrainConfig, task: Task) -> TrainConfig:
 
 
 def with_own_network(
-    task: Task, config: TrainConfig, seed: int, network: Factory, model: NetworkConfig | None = None
+    task: Task,
+    config: TrainConfig,
+    seed: int,
+    network: Factory,
+    model: NetworkConfig | CustomConfig | None = None,
 ) -> TrainConfig:
     """The configuration with what a run notes about a network of the user's own.
 

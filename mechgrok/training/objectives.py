@@ -235,17 +235,20 @@ class LossFunction:
 
 @OBJECTIVES.add("cross_entropy")
 def _cross_entropy(config: Any) -> Objective:
+    """Cross-entropy of the softmax, in nats."""
     kind = NaiveCrossEntropy if config.naive_loss else CrossEntropy
     return kind(PRECISIONS[config.loss_dtype], config.loss_scale)
 
 
 @OBJECTIVES.add("mse")
 def _mse(config: Any) -> Objective:
+    """Mean squared distance from the one-hot answer, or from the value."""
     return MeanSquaredError(config.loss_scale)
 
 
 @OBJECTIVES.add("stablemax")
 def _stablemax(config: Any) -> Objective:
+    """Cross-entropy of stablemax in place of the softmax (Prieto et al. 2025)."""
     return StableMax(config.loss_scale)
 
 

@@ -121,7 +121,9 @@ class Recipes(Registry[TrainConfig]):
         return super().register(name, named)
 
 
-RECIPES = Recipes("recipe", tuple(config.recipe for config in OURS), of=TrainConfig)
+RECIPES = Recipes(
+    "recipe", tuple(config.recipe for config in OURS), of=TrainConfig, written_in=lambda config: ""
+)
 """All recipes by name: those of mechgrok, then the user's."""
 
 for _config in OURS:

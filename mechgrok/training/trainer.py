@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mechgrok.analysis.spectrum import sum_squared_weights
-from mechgrok.config import NetworkConfig, TrainConfig
+from mechgrok.config import NetworkConfig, TrainChanges, TrainConfig
 from mechgrok.errors import CheckpointError, ConfigError, shown
 from mechgrok.models.networks import Network
 from mechgrok.models.own import Factory
@@ -53,7 +53,7 @@ def train(
     device: str | torch.device | None = None,
     compile: bool = False,
     progress: bool = True,
-    **changes: Any,
+    **changes: Unpack[TrainChanges],
 ) -> Run:
     """Train a network until it has grokked and settled, or for a number of steps.
 
@@ -105,10 +105,8 @@ def train(
         raise ConfigError(f"train needs a task, as modular_task('add', 113) gives one; got {shown(task)}")
     if not (callback is None or callable(callback)):
         raise ConfigError(f"callback is called as callback(step, model); got {shown(callback)}")
-    changes |= {} if model is None else {"model": model}
-    changes |= {} if steps is None else {"steps": steps}
-    config = find_recipe(recipe).replace(**changes)
-    config = suited(config, task)
+    given = {name: value for name, value in (("model", model), ("steps", steps)) if value is not None}
+    config = suited(find_recipe(recipe).replace(**changes, **given), task)
     if network is not None:
         config = with_own_network(task, config, seed, network, model)
     find_device(device)

@@ -4,8 +4,7 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from steps import MEMORISED, RELATIVE, assert_same_gradients, autograd_step, memorise, randomise, reference
 from torch import Tensor, nn
 

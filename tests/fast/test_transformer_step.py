@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from steps import MEMORISED, RELATIVE, assert_same_gradients, autograd_step, memorise, randomise, reference
 from torch import Tensor, nn
 

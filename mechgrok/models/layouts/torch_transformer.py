@@ -9,7 +9,7 @@ from mechgrok.models.layouts.facts import Facts
 from mechgrok.models.layouts.modules import Module, fused_order, letter_of, modules_of
 from mechgrok.models.layouts.refusals import RefusedError
 from mechgrok.models.layouts.source import LAYOUTS, Converted, Source
-from mechgrok.models.layouts.torch_blocks import DOWN, FIRST_NORM, SECOND_NORM, UP, Block, is_attention
+from mechgrok.models.layouts.torch_blocks import DOWN, FIRST_NORM, SECOND_NORM, UP, StoredBlock, is_attention
 
 POSITIONS = re.compile(r"pos|wpe|^pe$")
 READOUT = re.compile(
@@ -51,7 +51,7 @@ def _from_torch(source: Source) -> Converted:
     granted: set[str] = set()
     state = _outer_state(outside, d_model, source)
     for i, block in enumerate(blocks):
-        parts = Block(block, d_model, n_heads, conv=conv, granted=granted).state()
+        parts = StoredBlock(block, d_model, n_heads, conv=conv, granted=granted).state()
         state |= {f"blocks.{i}.{name}": tensor.contiguous() for name, tensor in parts.items()}
     facts.notes += sorted(granted)
     return as_transformer(state, facts, lens=False)
