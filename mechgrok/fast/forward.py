@@ -14,6 +14,9 @@ from mechgrok.models.protocol import is_plain
 from mechgrok.models.transformer import HookedTransformer
 from mechgrok.models.unaltered import is_unaltered
 
+HandWritten = HookedTransformer | HookedMLP
+"""Networks of which some have a hand-written pass."""
+
 
 class Outputs(NamedTuple):
     """What a hand-written pass computes at the last position, for some inputs."""
@@ -27,15 +30,13 @@ def has_hand_written_pass(model: object) -> bool:
 
     Hooks have no place in such a pass, nor has any part of a network that is not mechgrok's own.
     """
-    if not isinstance(model, HookedTransformer | HookedMLP) or model.embed.W_E.device.type != "cpu":
+    if not isinstance(model, HandWritten) or model.embed.W_E.device.type != "cpu":
         return False
     return is_unaltered(model) and (TabledNetwork.supports(model) or _is_mlp(model))
 
 
 @torch.no_grad()
-def run_by_hand(
-    model: HookedTransformer | HookedMLP, tokens: Int[Tensor, "inputs slots"], *, neurons: bool
-) -> Outputs:
+def run_by_hand(model: HandWritten, tokens: Int[Tensor, "inputs slots"], *, neurons: bool) -> Outputs:
     """Logits and, where asked for, the neurons of the last hidden layer, up to rounding as the network gives them.
 
     >>> from mechgrok import ModelConfig, build_model, modular_task

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformer_lens.hook_points import HookPoint
 
-from mechgrok.models.hooked import HookedNetwork
-
+_NETWORKS = ("mechgrok.models.transformer", "mechgrok.models.mlp")
+_HOOK_POINTS = "transformer_lens.hook_points"
+"""By name: whoever has a network has loaded these modules, and analyses of bare tensors need none of them."""
 _CONTAINERS = (nn.ModuleList, nn.Identity)
 _BOOKKEEPING = ("training", "hook_dict", "mod_dict", "is_caching", "context_level")
 """Attributes of modules that leave the result of a pass alone; measurements are made in evaluation mode."""
@@ -30,7 +30,11 @@ def is_unaltered(model: object) -> bool:
     >>> is_unaltered(model)
     False
     """
-    return isinstance(model, HookedNetwork) and all(map(_is_as_built, model.modules()))
+    return (
+        isinstance(model, nn.Module)
+        and type(model).__module__ in _NETWORKS
+        and all(map(_is_as_built, model.modules()))
+    )
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,9 @@ class NetworkState:
 
 
 def _is_as_built(module: nn.Module) -> bool:
-    ours = type(module).__module__.startswith("mechgrok.models.")
+    known = type(module).__module__ in (*_NETWORKS, _HOOK_POINTS) or type(module) in _CONTAINERS
     hooked = module._forward_hooks or module._forward_pre_hooks
-    return (
-        (ours or type(module) in (HookPoint, *_CONTAINERS)) and not hooked and "forward" not in vars(module)
-    )
+    return known and not hooked and "forward" not in vars(module)
 
 
 def _settings(model: nn.Module) -> dict[tuple[str, str], Any]:
@@ -73,7 +75,7 @@ def _settings(model: nn.Module) -> dict[tuple[str, str], Any]:
     return {
         (path, name): value
         for path, module in model.named_modules()
-        if not isinstance(module, HookPoint)
+        if type(module).__module__ != _HOOK_POINTS
         for name, value in vars(module).items()
         if not name.startswith("_") and name not in _BOOKKEEPING
     }
