@@ -17,6 +17,10 @@ from mechgrok.algebra import (
     named_group as named_group,
     real_irreps as real_irreps,
 )
+from mechgrok.algebra.walsh import (
+    WalshBasis as WalshBasis,
+    walsh_basis as walsh_basis,
+)
 from mechgrok.analysis.ablation import (
     Ablation as Ablation,
     ablate as ablate,
@@ -203,10 +207,14 @@ from mechgrok.tasks import (
     Split as Split,
     StreamTask as StreamTask,
     Task as Task,
+    array_task as array_task,
+    function_frame as function_frame,
     group_task as group_task,
     mixed_task as mixed_task,
     modular_task as modular_task,
+    parity_task as parity_task,
     random_labels as random_labels,
+    running_sum_task as running_sum_task,
     sn_task as sn_task,
     task_from_function as task_from_function,
     task_from_spec as task_from_spec,

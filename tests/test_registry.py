@@ -81,7 +81,7 @@ def test_a_decorator_makes_an_entry_of_a_function():
 
     assert entries["orange"] == Entry(orange, warm=True)
     assert entries.add("grey")(own) is own, "what is decorated stays what it is"
-    with pytest.raises(ConfigError, match="unknown fact about a colour 'wram'.*warm"):
+    with pytest.raises(ConfigError, match=r"unknown fact about a colour 'wram'.*warm"):
         entries.add("blue", wram=True)(own)
     with pytest.raises(ConfigError, match="registered as a colour is of the class Entry; got 3"):
         entries["blue"] = 3  # pyright: ignore[reportArgumentType]

@@ -107,9 +107,12 @@ Power = tuple[Float[Tensor, "features blocks"], Float[Tensor, " features"], Floa
 
 def _power(x: Float[Tensor, "inputs features"], frame: Frame) -> Power:
     """Squared norm of functions of the two operands within each block, in total without the constant, and with it."""
-    if isinstance(frame.basis, FourierBasis):
+    if isinstance(frame.basis, FourierBasis) and frame.arity == 2:
         return cyclic_power(x, frame, frame.basis)
     square = frame.square(x)
+    if frame.arity == 1:
+        power = frame.basis.power(square - square.mean(0), dim=0)[1:]
+        return power.T, power.sum(0), square.square().sum(0)
     power, variance = block_power(square, frame.basis)
     return power, variance, square.square().sum(dim=(0, 1))
 

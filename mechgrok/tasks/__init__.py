@@ -9,16 +9,19 @@ import torch
 from mechgrok.algebra.specs import basis_from_spec
 from mechgrok.errors import TaskError, shown
 from mechgrok.spelling import unknown
+from mechgrok.tasks.arrays import array_task
 from mechgrok.tasks.batch import Batch
 from mechgrok.tasks.configured import ConfiguredTask, FiniteTask, StreamTask
 from mechgrok.tasks.controls import random_labels
 from mechgrok.tasks.data import Data, Finite, Stream
-from mechgrok.tasks.frames import Frame, build_frame
+from mechgrok.tasks.frames import Frame, build_frame, function_frame
 from mechgrok.tasks.groups import group_task, sn_task
 from mechgrok.tasks.mixtures import MixedTask, mixed_task
 from mechgrok.tasks.modular import modular_task
 from mechgrok.tasks.operation_task import Operation, as_operation
+from mechgrok.tasks.parity import parity_task
 from mechgrok.tasks.prompt import Prompt
+from mechgrok.tasks.sequences import running_sum_task
 from mechgrok.tasks.splits import Split, SplitRule, make_split
 from mechgrok.tasks.tables import task_from_function, task_from_table
 from mechgrok.tasks.task import TASKS, Task
@@ -39,13 +42,17 @@ __all__ = [
     "Stream",
     "StreamTask",
     "Task",
+    "array_task",
     "as_operation",
     "build_frame",
+    "function_frame",
     "group_task",
     "make_split",
     "mixed_task",
     "modular_task",
+    "parity_task",
     "random_labels",
+    "running_sum_task",
     "sn_task",
     "task_from_function",
     "task_from_spec",
