@@ -49,9 +49,9 @@ def _explain(config: type[BaseModel], error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             lines.append(f"unknown key {field!r}; allowed: {', '.join(config.model_fields)}")
         else:
-            given = problem["input"]
-            got = f", got {shown(given)}" if not isinstance(given, dict) else ""
-            lines.append(f"{field}: {problem['msg'].removeprefix('Value error, ')}{got}")
+            given, why = problem["input"], problem["msg"].removeprefix("Value error, ")
+            told = isinstance(given, dict) or (problem["type"] == "value_error" and shown(given) in why)
+            lines.append(f"{field}: {why}" + ("" if told else f", got {shown(given)}"))
     return f"{config.__name__}: " + "; ".join(lines)
 
 
