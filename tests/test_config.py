@@ -112,7 +112,7 @@ def test_configurations_are_frozen(config):
         (
             TrainConfig,
             {"split_rule": "random"},
-            ["split_rule: ", "unknown split rule 'random'; allowed: shuffle"],
+            ["split_rule: ", "unknown split rule 'random'", "allowed: shuffle"],
         ),
         (TrainConfig, {"eval_every": 0}, ["eval_every: ", "got 0"]),
         *(
