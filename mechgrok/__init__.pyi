@@ -45,6 +45,10 @@ from mechgrok.analysis.frequencies import (
     KeyFrequencies as KeyFrequencies,
     find_key_frequencies as find_key_frequencies,
 )
+from mechgrok.analysis.key_losses import (
+    excluded_loss as excluded_loss,
+    restricted_loss as restricted_loss,
+)
 from mechgrok.analysis.logit_surface import (
     LogitSurface as LogitSurface,
     distance_irrelevance as distance_irrelevance,
@@ -52,9 +56,7 @@ from mechgrok.analysis.logit_surface import (
 )
 from mechgrok.analysis.losses import (
     accuracy as accuracy,
-    excluded_loss as excluded_loss,
     full_loss as full_loss,
-    restricted_loss as restricted_loss,
 )
 from mechgrok.analysis.milestones import (
     kind_of_learning as kind_of_learning,
@@ -95,6 +97,7 @@ from mechgrok.analysis.symmetricity import (
     gradient_symmetricity as gradient_symmetricity,
 )
 from mechgrok.config import (
+    DenseConfig as DenseConfig,
     MLPConfig as MLPConfig,
     ModelConfig as ModelConfig,
     TrainConfig as TrainConfig,
@@ -125,6 +128,9 @@ from mechgrok.models.character_network import (
 from mechgrok.models.constructed import (
     cosine_network as cosine_network,
     pizza_network as pizza_network,
+)
+from mechgrok.models.dense import (
+    HookedDense as HookedDense,
 )
 from mechgrok.models.files import (
     save_model as save_model,

@@ -6,6 +6,7 @@ from others are properties, never fields, so that they cannot disagree.
 
 import re
 from collections.abc import Iterator
+from math import prod
 from numbers import Integral
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, TypeVar
 
@@ -269,6 +270,53 @@ class MLPConfig(Config):
         return self.replace(**{name: size for name, size in sizes.items() if not getattr(self, name)})
 
 
+class DenseConfig(Config):
+    """Architecture of a `HookedDense`, a feed-forward network on all of its inputs at once.
+
+    Features enter as they are, tokens as one-hot vectors side by side.
+
+    Attributes:
+        features: shape of the features, and d_vocab and n_ctx of tokens: open until a task fills one or the other in.
+        d_vocab_out: number of outputs; 0 until a task fills it in.
+        d_mlp, n_layers: width and number of the hidden layers.
+        init: scheme for the initial weights; see `mechgrok.models.init`.
+    """
+
+    kind: Literal["dense"] = "dense"
+    features: tuple[Size, ...] = ()
+    d_vocab: OpenSize = 0
+    n_ctx: OpenSize = 0
+    d_vocab_out: OpenSize = 0
+    d_mlp: Size = 256
+    n_layers: Size = 1
+    act_fn: Activation = "relu"
+    mlp_bias: bool = True
+    unembed_bias: bool = True
+    init: Annotated[str, AfterValidator(MLP_INITS.check)] = "fan_in"
+
+    @property
+    def d_embed(self) -> int:
+        """The number of inputs of the first hidden layer."""
+        return prod(self.features) if self.features else self.d_vocab * self.n_ctx
+
+    @property
+    def d_model(self) -> int:
+        """The same under TransformerLens's name for what enters a block."""
+        return self.d_embed
+
+    @property
+    def combine(self) -> str:
+        """How the inputs meet, as an `MLPConfig` says it: there is a single vector of them."""
+        return "sum"
+
+    def for_sizes(
+        self, *, n_classes: int, d_vocab: int = 0, n_ctx: int = 0, features: tuple[int, ...] = ()
+    ) -> "DenseConfig":
+        """The same architecture with the sizes of a task; sizes that were given explicitly stay."""
+        sizes = {"d_vocab": d_vocab, "n_ctx": n_ctx, "d_vocab_out": n_classes, "features": features}
+        return self.replace(**{name: size for name, size in sizes.items() if not getattr(self, name)})
+
+
 class CustomConfig(Config):
     """A network of somebody's own: what a run can note about it, since only its author's code can build it.
 
@@ -282,7 +330,7 @@ class CustomConfig(Config):
     parameters: dict[str, tuple[int, ...]]
 
 
-NetworkConfig = ModelConfig | MLPConfig
+NetworkConfig = ModelConfig | MLPConfig | DenseConfig
 """The architecture of any network of ours; `kind` tells them apart."""
 
 
@@ -337,7 +385,9 @@ class TrainConfig(Config):
     fraction: Fraction = 0.3
     split_rule: Annotated[str, AfterValidator(SPLIT_RULES.check)] = "shuffle"
     sequence: tuple[str, ...] | None = None
-    model: Annotated[ModelConfig | MLPConfig | CustomConfig, Field(discriminator="kind")] = ModelConfig()
+    model: Annotated[ModelConfig | MLPConfig | DenseConfig | CustomConfig, Field(discriminator="kind")] = (
+        ModelConfig()
+    )
     objective: Annotated[str, AfterValidator(OBJECTIVES.check)] = "cross_entropy"
     loss_dtype: Literal["float64", "float32", "float16"] = "float32"
     naive_loss: bool = False

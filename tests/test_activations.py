@@ -286,7 +286,7 @@ def test_failure_restores_the_network_too():
         raise RuntimeError("inside")
 
     with pytest.raises(RuntimeError, match="inside"):
-        activations.answers_at(model, TASK, TASK.tokens, [(NEURONS, fail)])
+        activations._answers(model, TASK, slice(None), [(NEURONS, fail)])
     assert model.training
     assert not any(hook.fwd_hooks for hook in model.hook_dict.values())
 

@@ -1,14 +1,19 @@
 """From a network to its activations: the door of all analyses."""
 
 from collections.abc import Sequence
+from typing import cast
+
+from torch import nn
 
 from mechgrok.activations.fitting import fit_task, infer_task
 from mechgrok.activations.forward import run_grid
 from mechgrok.activations.grid import ActivationGrid
+from mechgrok.activations.recent import RECENT, can_be_remembered
 from mechgrok.activations.sources import ORDER, Source, as_network
 from mechgrok.errors import ActivationError, shown
 from mechgrok.models.hook_names import Key, hook_name
 from mechgrok.models.protocol import HookedModel, check_hook_names, neuron_hook
+from mechgrok.models.unaltered import NetworkState
 from mechgrok.tasks import Task
 
 
@@ -36,19 +41,33 @@ def cache_grid(model: Source, task: Task | None = None, names: Sequence[Key] | N
     if task is not None and not isinstance(task, Task):
         raise ActivationError(f"the task is what modular_task and the like give; got {shown(task)}. {ORDER}")
     model = as_network(model)
+    return _run(model, task, _hooks(model, names))
+
+
+def _run(model: HookedModel, task: Task | None, names: Sequence[str]) -> ActivationGrid:
+    task = fit_task(model, task or getattr(model, "task", None) or infer_task(model))
+    return run_grid(model, task, names)
+
+
+def _hooks(model: HookedModel, names: Sequence[Key] | None) -> tuple[str, ...]:
+    """The hooks asked for, each once and by its full name."""
     if names is None:
-        try:
-            names = [neuron_hook(model)]
-        except ActivationError:
-            names = []
+        return _neurons(model)
     if isinstance(names, str) or not isinstance(names, Sequence):
         raise ActivationError(
             f"names is a list of hook names, also if it is only one: [...]; got {shown(names)}"
         )
-    names = tuple(dict.fromkeys(_full_name(model, name) for name in names))
-    check_hook_names(model, names)
-    task = fit_task(model, task or getattr(model, "task", None) or infer_task(model))
-    return run_grid(model, task, names)
+    full = tuple(dict.fromkeys(_full_name(model, name) for name in names))
+    check_hook_names(model, full)
+    return full
+
+
+def _neurons(model: HookedModel) -> tuple[str, ...]:
+    """The hook on the neurons, if the network has any."""
+    try:
+        return (neuron_hook(model),)
+    except ActivationError:
+        return ()
 
 
 def _full_name(model: HookedModel, name: Key) -> str:
@@ -59,6 +78,10 @@ def _full_name(model: HookedModel, name: Key) -> str:
 def as_grid(source: Source, names: Sequence[str] | None = None) -> ActivationGrid:
     """The grid itself, or the one cached from a network: the door through which all analyses take what they are given.
 
+    Analyses of one network after the other share one run of it, as long as nothing about the network changes: its
+    weights are compared with those of the run. That holds for mechgrok's own networks without hooks; others are run
+    each time.
+
     Args:
         source: a grid, a network, a run, or the name or file of one.
 
@@ -66,4 +89,15 @@ def as_grid(source: Source, names: Sequence[str] | None = None) -> ActivationGri
         ActivationError: it is something else; the text says what, and what can be made of it.
         CheckpointError: a name or file that cannot be opened.
     """
-    return source if isinstance(source, ActivationGrid) else cache_grid(source, names=names)
+    if isinstance(source, ActivationGrid):
+        return source
+    model = as_network(source)
+    asked = _hooks(model, names)
+    found = RECENT.find(model, asked)
+    if found is not None or not can_be_remembered(model):
+        return found or _run(model, None, asked)
+    state = NetworkState.of(cast("nn.Module", model))
+    # With the neurons, since the next analysis may ask for them.
+    grid = _run(model, None, tuple(dict.fromkeys((*asked, *_neurons(model)))))
+    RECENT.remember(grid, state)
+    return grid

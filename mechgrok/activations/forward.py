@@ -1,7 +1,8 @@
 """A network run over all inputs of a task, and read where the answer is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
@@ -11,48 +12,76 @@ from torch import Tensor
 
 from mechgrok.activations.grid import ActivationGrid
 from mechgrok.errors import ActivationError
-from mechgrok.models.protocol import Hook, HookedModel
+from mechgrok.models.protocol import Hook, HookedModel, neuron_hook
 from mechgrok.models.readout import outputs_at
+from mechgrok.models.unaltered import is_unaltered
+from mechgrok.signature import Tokens
 from mechgrok.tasks import Task
 
 CHUNK_BYTES = 64 * 2**20
 """Memory that one pass through the network may use for the activations of a chunk of inputs, about."""
+_LOGITS = "logits"
+"""No hook has this name."""
 
 
 def run_grid(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid:
     """Activations of some hooks, and logits, over all inputs; everything on the CPU.
 
+    Logits and neurons alone come from the hand-written pass of the networks that have one.
+
     Raises:
         ActivationError: a hook that never runs; logits that are not finite.
     """
+    grid = _grid_by_hand(model, task, names) or _grid_by_hooks(model, task, names)
+    _check_finite(grid)
+    return grid
+
+
+def _grid_by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid | None:
+    """None for other networks, other hooks, and logits that are not finite in the order in which this pass sums."""
+    signature = task.signature
+    answers_once = isinstance(signature.inputs, Tokens) and signature.reads_last
+    if not answers_once or not is_unaltered(model) or any(name != neuron_hook(model) for name in names):
+        return None
+    # By name: it needs the classes of networks, which are loaded where there is such a network, and else are not.
+    by_hand: Any = import_module("mechgrok.fast.forward")
+    if not by_hand.has_hand_written_pass(model):
+        return None
+    logits, neurons = by_hand.run_by_hand(model, task.tokens, neurons=bool(names))
+    cached = {} if neurons is None else {neuron_hook(model): neurons}
+    grid = ActivationGrid(task, model, logits[:, : signature.d_out], MappingProxyType(cached))
+    return grid if logits.isfinite().all() else None
+
+
+def _grid_by_hooks(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid:
     latest: dict[str, Tensor] = {}
 
     def keep(activation: Tensor, hook: Any, name: str) -> None:
         # TransformerLens 3 runs the hooks of a LayerNorm three times in a pass, for queries, keys and values.
         by_position, scored = _at_readout(name, model, task, activation)
-        latest[name] = by_position[scored].detach().cpu()
+        latest[name] = by_position[scored].detach()
 
     hooks = [(name, partial(keep, name=name)) for name in names]
-    logits: list[Tensor] = []
-    parts: dict[str, list[Tensor]] = {name: [] for name in names}
-    for inputs in task.inputs.split(_chunk_length(model, task)):
-        logits.append(answers_at(model, task, inputs, hooks))
+    kept: dict[str, Tensor] = {}
+    for rows in _chunks(model, task):
+        latest[_LOGITS] = _answers(model, task, rows, hooks)
         silent = [name for name in names if name not in latest]
         if silent:
             raise ActivationError(f"the network never runs its hooks {', '.join(silent)}; leave them out")
-        for name in names:
-            parts[name].append(latest.pop(name))
-    cached = MappingProxyType({name: torch.cat(chunks) for name, chunks in parts.items()})
-    grid = ActivationGrid(task, model, torch.cat(logits), cached)
-    _check_finite(grid)
-    return grid
+        for name in (_LOGITS, *names):
+            part = latest.pop(name)
+            if name not in kept:
+                kept[name] = torch.empty(task.n_inputs, *part.shape[1:], dtype=part.dtype)
+            kept[name][rows] = part.cpu()
+    logits = kept.pop(_LOGITS)
+    return ActivationGrid(task, model, logits, MappingProxyType(kept))
 
 
-def answers_at(
-    model: HookedModel, task: Task, inputs: Tensor, hooks: Sequence[Hook] = ()
+def _answers(
+    model: HookedModel, task: Task, rows: slice, hooks: Sequence[Hook]
 ) -> Float[Tensor, "batch *scored d_out"]:
-    """What a network answers to some inputs of a task, on the CPU, without the axis of positions if one is scored."""
-    outputs = outputs_at(model, task.signature, inputs, hooks).cpu()
+    """What a network answers to some examples of a task, without the axis of positions if one is scored."""
+    outputs = outputs_at(model, task.signature, task.inputs[rows], hooks)
     return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
 
@@ -68,10 +97,12 @@ def _at_readout(name: str, model: HookedModel, task: Task, activation: Tensor) -
     return activation, (slice(None), list(scored))
 
 
-def _chunk_length(model: HookedModel, task: Task) -> int:
+def _chunks(model: HookedModel, task: Task) -> Iterator[slice]:
+    """The inputs, as many at a time as fit."""
     cfg = model.cfg
     width = max(getattr(cfg, "d_mlp", None) or 0, 4 * cfg.d_model, d_vocab_out(cfg))
-    return max(1, CHUNK_BYTES // (4 * width * max(getattr(cfg, "n_ctx", 1), 1)))
+    length = max(1, CHUNK_BYTES // (4 * width * max(getattr(cfg, "n_ctx", 1), 1)))
+    return (slice(start, start + length) for start in range(0, task.n_inputs, length))
 
 
 def d_vocab_out(cfg: Any) -> int:
@@ -94,21 +125,24 @@ def run_from_site(
     grid: ActivationGrid, site: str, activations: Float[Tensor, "inputs *rest"]
 ) -> Float[Tensor, "inputs classes"]:
     """Logits of the grid's network if the activation of one hook at the read-out position were replaced."""
-    chunks = _chunk_length(grid.model, grid.task)
-    logits = []
-    for tokens, replacement in zip(grid.task.inputs.split(chunks), activations.split(chunks), strict=True):
 
-        def replace(activation: Tensor, hook: Any, replacement: Tensor = replacement) -> Tensor:
+    def replaced(rows: slice) -> list[Hook]:
+        def replace(activation: Tensor, hook: Any) -> Tensor:
             activation = activation.clone()
             by_position, scored = _at_readout(site, grid.model, grid.task, activation)
-            by_position[scored] = replacement.to(activation)
+            by_position[scored] = activations[rows].to(activation)
             return activation
 
-        logits.append(answers_at(grid.model, grid.task, tokens, [(site, replace)]))
-    return torch.cat(logits)
+        return [(site, replace)]
+
+    return _logits_under(grid, replaced)
 
 
 def logits_under(grid: ActivationGrid, hooks: Sequence[Hook]) -> Float[Tensor, "inputs classes"]:
     """Logits of the grid's network on all inputs under the given hooks."""
-    batches = grid.task.inputs.split(_chunk_length(grid.model, grid.task))
-    return torch.cat([answers_at(grid.model, grid.task, inputs, hooks) for inputs in batches])
+    return _logits_under(grid, lambda rows: hooks)
+
+
+def _logits_under(grid: ActivationGrid, hooks: Callable[[slice], Sequence[Hook]]) -> Tensor:
+    model, task = grid.model, grid.task
+    return torch.cat([_answers(model, task, rows, hooks(rows)).cpu() for rows in _chunks(model, task)])

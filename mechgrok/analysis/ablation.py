@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, Source, as_grid, logits_under
 from mechgrok.algebra.bases import Label
-from mechgrok.analysis.losses import accuracy, check_keys, full_loss, mean_loss, right_after_edit
+from mechgrok.analysis.key_losses import check_keys
+from mechgrok.analysis.losses import accuracy, full_loss, mean_loss, right_after_edit
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError, shown
 from mechgrok.models.protocol import (

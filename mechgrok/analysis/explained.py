@@ -4,11 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from mechgrok.activations import Source, as_grid
+import torch
+
+from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
+from mechgrok.analysis.by_answer import logits_by_answer
 from mechgrok.analysis.frequencies import rounding_power
-from mechgrok.analysis.losses import check_keys
-from mechgrok.analysis.projections import character_power, project_on_characters
+from mechgrok.analysis.key_losses import check_keys
+from mechgrok.analysis.losses import CHUNK
+from mechgrok.analysis.projections import character_part, character_power
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
 
@@ -51,21 +55,28 @@ def logit_fve(source: Source, keys: Iterable[Label], *, centre: Centre = "class"
     >>> round(float(logit_fve(cosine_network(7, {1: 3.0, 2: 4.0}), [2])), 3)
     0.64
     """
-    grid = as_grid(source)
-    labels = check_keys(grid, keys)
-    frame = grid.task.frame
-    logits = grid.logits.double()
-    inside = logits[frame.covers(len(logits))]
-    if centre in ("class", "double"):
-        inside = inside - inside.mean(1, keepdim=True)
-    elif centre != "none":
+    if centre not in ("class", "double", "none"):
         raise ConfigError(f"centre must be class, double or none; got {centre!r}")
-    if centre == "double":
-        inside = inside - inside.mean(0)
-    total = inside.square().sum().item()
+    grid = as_grid(source, names=[])
+    labels = check_keys(grid, keys)
+    frame, means = grid.task.frame, logits_by_answer(grid)
+    total = logit_power(grid, centre)
     if total <= rounding_power(grid.logits):
         raise UndefinedMetricError("the logits do not vary, so there is no variance to explain")
-    power = dict(zip(frame.basis.labels, character_power(logits, frame).tolist(), strict=True))
+    power = dict(zip(frame.basis.labels, character_power(means, frame).tolist(), strict=True))
     per_key = {label: power[label] / total for label in labels}
-    together = project_on_characters(logits, frame, labels).square().sum().item()
-    return LogitFVE(together / total, per_key, centre)
+    together = frame.counts @ character_part(means, frame, labels).square().sum(1)
+    return LogitFVE(together.item() / total, per_key, centre)
+
+
+def logit_power(grid: ActivationGrid, centre: Centre) -> float:
+    """Sum of the squared logits over the inputs in the frame and the classes, centred as in `logit_fve`."""
+    frame, means = grid.task.frame, logits_by_answer(grid)
+    common = frame.counts @ means / frame.counts.sum() if centre == "double" else torch.zeros(means.shape[1])
+    total = 0.0
+    for rows in frame.rows.flatten().split(max(CHUNK // means.shape[1], 1)):
+        part = grid.logits[rows].double() - common
+        if centre != "none":
+            part -= part.mean(1, keepdim=True)
+        total += part.square_().sum().item()
+    return total

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
+from mechgrok.analysis.by_answer import logits_by_answer
 from mechgrok.analysis.neurons import neuron_frequencies
 from mechgrok.analysis.projections import character_power
 from mechgrok.drawable import Drawable
@@ -186,7 +187,7 @@ def logit_alignment(grid: ActivationGrid) -> Float[Tensor, " blocks"]:
     """
     frame = grid.task.frame
     part = frame.basis.power(_centred_logits(grid)[:, frame.classes], dim=1).sum(0)[1:]
-    along = character_power(grid.logits.double(), frame)
+    along = character_power(logits_by_answer(grid), frame)
     return torch.where(part > rounding_power(grid.logits), along / part, 0.0)
 
 
@@ -204,7 +205,7 @@ def _centred_logits(grid: ActivationGrid) -> Float[Tensor, "inputs classes"]:
 def _logit_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     frame = grid.task.frame
     logits = _centred_logits(grid)
-    shares = _fraction(character_power(grid.logits.double(), frame), logits.square().sum(), grid.logits)
+    shares = _fraction(character_power(logits_by_answer(grid), frame), logits.square().sum(), grid.logits)
     unexplained = (1 - shares.sum()).clamp(min=0).item()
     noise = unexplained / (len(logits) * (logits.shape[1] - 1))
     return shares, noise, f"logit variance along {frame.direction}"

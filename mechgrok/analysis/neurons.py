@@ -8,14 +8,18 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechgrok.activations import Source, as_grid
+from mechgrok.algebra import FourierBasis
 from mechgrok.algebra.bases import Basis, Label
 from mechgrok.drawable import Drawable
+from mechgrok.fast.row_sums import mix
+from mechgrok.tasks import Frame
 
 PURITY = 0.85
 """Explained share of its variance from which a neuron belongs to its frequency (Nanda et al. 2023)."""
 VARIES = 1e-10
 """Variance of a neuron, as a fraction of its mean square, from which it is alive. Rounding in the network leaves a
 constant neuron with about 1e-14."""
+NEURONS_AT_A_TIME = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +74,10 @@ def neuron_frequencies(source: Source, *, threshold: float = PURITY) -> NeuronFr
     """
     grid = as_grid(source)
     frame = grid.task.frame
-    power, total = block_power(frame.square(grid.neurons.double()), frame.basis)
-    squares = grid.neurons.double().square().mean(0) * frame.order**2
-    return tuned_to(power, total, squares, frame.basis.labels, threshold)
+    # Few at a time, so that they stay in the cache in float64.
+    parts = [_power(part.double(), frame) for part in grid.neurons.split(NEURONS_AT_A_TIME, dim=1)]
+    power, variance, squares = (torch.cat(values) for values in zip(*parts, strict=True))
+    return tuned_to(power, variance, squares, frame.basis.labels, threshold)
 
 
 def tuned_to(
@@ -95,6 +100,47 @@ def tuned_to(
         labels=labels,
         threshold=threshold,
     )
+
+
+Power = tuple[Float[Tensor, "features blocks"], Float[Tensor, " features"], Float[Tensor, " features"]]
+
+
+def _power(x: Float[Tensor, "inputs features"], frame: Frame) -> Power:
+    """Squared norm of functions of the two operands within each block, in total without the constant, and with it."""
+    if isinstance(frame.basis, FourierBasis):
+        return cyclic_power(x, frame, frame.basis)
+    square = frame.square(x)
+    power, variance = block_power(square, frame.basis)
+    return power, variance, square.square().sum(dim=(0, 1))
+
+
+def cyclic_power(x: Float[Tensor, "inputs features"], frame: Frame, basis: FourierBasis) -> Power:
+    """The same in blocks of Z_n.
+
+    The products of the cosine and the sine of w_k a with those of w_k b span the same functions as the waves in
+    a+b and in a-b. So the sums over the lines of equal a, b, a+b and a-b hold all that is needed, and four short
+    transforms take the place of one over both axes.
+    """
+    n, i = frame.order, torch.arange(frame.order)
+    inside = frame.covers(len(x)).to(x.dtype)
+    mean = inside @ x / n**2
+    deviation = x - mean
+    # Row r of each: the inputs of the line with the value r.
+    lines = (
+        frame.rows,
+        frame.rows.T,
+        frame.rows[i, (i[:, None] - i) % n],
+        frame.rows[i, (i - i[:, None]) % n],
+    )
+    index = torch.cat(lines)
+    ones = torch.ones(index.shape, dtype=x.dtype)
+    sums = mix(index, deviation, ones, out=x.new_empty(len(index), x.shape[1]))
+    power = basis.power(sums.unflatten(0, (4, n)) / n**0.5, dim=1)[:, 1:]
+    if n % 2 == 0:
+        # The alternating wave in a-b is the one in a+b.
+        power[3, -1] = 0
+    variance = inside @ deviation.square_()
+    return power.sum(0).T, variance, variance + n**2 * mean.square()
 
 
 def block_power(

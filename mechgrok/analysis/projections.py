@@ -1,8 +1,8 @@
 """Projections of functions of the inputs onto blocks of the task's basis.
 
-Both go through the table of means per answer, [order, ...], so that nothing of size inputs x inputs is
-ever formed: on a group every answer has equally many inputs and the projection of the table is the
-projection of the function.
+All of them need no more than the means over the inputs with the same answer, [order, ...], so that nothing of size
+inputs x inputs is ever formed: on a group every answer has equally many inputs, and the projection of the table is
+the projection of the function.
 """
 
 from collections.abc import Iterable
@@ -15,17 +15,16 @@ from mechgrok.algebra.bases import Label
 from mechgrok.tasks import Frame
 
 
-def project_on_product(
-    x: Float[Tensor, "inputs *rest"], frame: Frame, labels: Iterable[Label]
-) -> Float[Tensor, "inputs *rest"]:
-    """The part of x that depends on a∘b alone and lies in the given blocks.
+def product_part(
+    means: Float[Tensor, "order *rest"], frame: Frame, labels: Iterable[Label]
+) -> Float[Tensor, "order *rest"]:
+    """The part of a function of the answer that lies in the given blocks, without the mean over the inputs.
 
     On Z_p these are the directions cos(w_k(a+b)) and sin(w_k(a+b)) of Nanda et al. 2023, one pair for each
-    trailing index of x on its own. Inputs outside the frame get 0.
+    trailing index on its own.
     """
-    rows = frame.basis.matrix[frame.basis.rows_of(labels)].to(x.dtype)
-    means = frame.mean_by_result(x)
-    counts = frame.counts.to(x.dtype)
+    rows = frame.basis.matrix[frame.basis.rows_of(labels)].to(means.dtype)
+    counts = frame.counts.to(means.dtype)
     flat = means.reshape(frame.order, -1)
     if _even(frame):
         coefficients = rows @ flat
@@ -36,55 +35,69 @@ def project_on_product(
         rows = rows - (rows @ counts)[:, None] / counts.sum()
         gram = (rows * counts) @ rows.T
         coefficients = torch.linalg.pinv(gram, hermitian=True) @ ((rows * counts) @ flat)
-    return frame.spread_by_result((rows.T @ coefficients).view_as(means), len(x))
+    return (rows.T @ coefficients).view_as(means)
+
+
+def character_part(
+    means: Float[Tensor, "order classes"], frame: Frame, labels: Iterable[Label]
+) -> Float[Tensor, "order classes"]:
+    """The part of logits, given as their means per answer, along the direction chi(a∘b∘c^-1) of each given block.
+
+    On Z_p this is cos(w_k(a+b-c)), one coefficient per frequency. Classes outside the frame get 0.
+    """
+    labels = frame.basis.check_labels(labels)
+    part = torch.zeros_like(means)
+    if _even(frame):
+        directions = torch.stack([frame.basis.character(label) for label in labels]).to(means.dtype)
+        profile = directions.T @ (directions @ mean_by_quotient(means, frame))
+        part[:, frame.classes] = profile[_quotients(frame)]
+    else:
+        directions = torch.stack([_centred_direction(frame, label, means.dtype) for label in labels])
+        weighted = (directions * frame.counts.to(means.dtype)[:, None]).flatten(1)
+        along = weighted @ means[:, frame.classes].flatten()
+        gram = weighted @ directions.flatten(1).T
+        coefficients = torch.linalg.pinv(gram, hermitian=True) @ along
+        part[:, frame.classes] = torch.tensordot(coefficients, directions, dims=1)
+    return part
+
+
+def project_on_product(
+    x: Float[Tensor, "inputs *rest"], frame: Frame, labels: Iterable[Label]
+) -> Float[Tensor, "inputs *rest"]:
+    """The part of x that depends on a∘b alone and lies in the given blocks. Inputs outside the frame get 0."""
+    return frame.spread_by_result(product_part(frame.mean_by_result(x), frame, labels), len(x))
 
 
 def project_on_characters(
     logits: Float[Tensor, "inputs classes"], frame: Frame, labels: Iterable[Label]
 ) -> Float[Tensor, "inputs classes"]:
-    """The part of the logits along the single direction chi(a∘b∘c^-1) of each given block.
-
-    On Z_p this is cos(w_k(a+b-c)), one coefficient per frequency. Classes and inputs outside the frame get 0.
-    """
-    labels = frame.basis.check_labels(labels)
-    table = torch.zeros(frame.order, logits.shape[1], dtype=logits.dtype)
-    if _even(frame):
-        directions = torch.stack([frame.basis.character(label) for label in labels]).to(logits.dtype)
-        profile = directions.T @ (directions @ mean_by_quotient(logits, frame))
-        table[:, frame.classes] = profile[_quotients(frame)]
-    else:
-        directions = torch.stack([_centred_direction(frame, label, logits.dtype) for label in labels])
-        weighted = (directions * frame.counts.to(logits.dtype)[:, None]).flatten(1)
-        along = weighted @ frame.mean_by_result(logits)[:, frame.classes].flatten()
-        gram = weighted @ directions.flatten(1).T
-        coefficients = torch.linalg.pinv(gram, hermitian=True) @ along
-        table[:, frame.classes] = torch.tensordot(coefficients, directions, dims=1)
-    return frame.spread_by_result(table, len(logits))
+    """The part of the logits along the directions chi(a∘b∘c^-1). Classes and inputs outside the frame get 0."""
+    return frame.spread_by_result(character_part(frame.mean_by_result(logits), frame, labels), len(logits))
 
 
-def mean_by_quotient(logits: Float[Tensor, "inputs classes"], frame: Frame) -> Float[Tensor, " order"]:
-    """Mean logit over all inputs and classes with the same a∘b∘c^-1."""
-    table = frame.mean_by_result(logits)[:, frame.classes] * frame.counts.to(logits.dtype)[:, None]
-    sums = logits.new_zeros(frame.order).index_add_(0, _quotients(frame).flatten(), table.flatten())
+def mean_by_quotient(means: Float[Tensor, "order classes"], frame: Frame) -> Float[Tensor, " order"]:
+    """Mean logit over all inputs and classes with the same a∘b∘c^-1, from the means per answer."""
+    table = means[:, frame.classes] * frame.counts.to(means.dtype)[:, None]
+    sums = means.new_zeros(frame.order).index_add_(0, _quotients(frame).flatten(), table.flatten())
     return sums / frame.counts.sum()
 
 
-def character_power(logits: Float[Tensor, "inputs classes"], frame: Frame) -> Float[Tensor, " blocks"]:
-    """Squared norm of the logits along chi(a∘b∘c^-1) for each non-trivial block, in basis order.
+def character_power(means: Float[Tensor, "order classes"], frame: Frame) -> Float[Tensor, " blocks"]:
+    """Squared norm along chi(a∘b∘c^-1), over inputs and classes, for each non-trivial block in basis order.
 
-    Where answers are not equally frequent the directions are centred over the inputs, so that a bias of the
-    classes is no power; they then overlap a little, and the powers of several add up to more than their joint one.
+    Takes logits as their means per answer. Where answers are not equally frequent the directions are centred over the
+    inputs, so that a bias of the classes is no power; they then overlap a little, and the powers of several add up to
+    more than their joint one.
     """
     labels = frame.basis.labels
     if _even(frame):
-        directions = torch.stack([frame.basis.character(label) for label in labels]).to(logits.dtype)
+        directions = torch.stack([frame.basis.character(label) for label in labels]).to(means.dtype)
         # Each of the `order` values of the character occurs once for every input.
-        return (directions @ mean_by_quotient(logits, frame)).square() * frame.counts.sum()
-    table = frame.mean_by_result(logits)[:, frame.classes]
-    counts = frame.counts.to(logits.dtype)[:, None]
+        return (directions @ mean_by_quotient(means, frame)).square() * frame.counts.sum()
+    table, counts = means[:, frame.classes], frame.counts.to(means.dtype)[:, None]
     powers = []
     for label in labels:
-        direction = _centred_direction(frame, label, logits.dtype)
+        direction = _centred_direction(frame, label, means.dtype)
         norm = (counts * direction.square()).sum()
         along = (counts * direction * table).sum()
         powers.append(along.square() / norm if norm > 1e-12 * counts.sum() else torch.zeros_like(norm))

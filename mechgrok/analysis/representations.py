@@ -13,8 +13,9 @@ from torch import Tensor
 from mechgrok.activations import Source, as_grid
 from mechgrok.algebra import Basis
 from mechgrok.algebra.bases import Label
+from mechgrok.analysis.by_answer import logits_by_answer
 from mechgrok.analysis.frequencies import find_key_frequencies
-from mechgrok.analysis.losses import check_keys, excluded_loss, restricted_loss
+from mechgrok.analysis.key_losses import check_keys, excluded_loss, restricted_loss
 from mechgrok.analysis.projections import mean_by_quotient
 from mechgrok.analysis.spectrum import Matrix, Weights, weight_spectrum
 from mechgrok.drawable import Drawable
@@ -168,7 +169,7 @@ def character_similarity(source: Source) -> Fractions:
     norm = (inside - inside.mean(dim=1, keepdim=True)).norm().item()
     if norm == 0:
         raise UndefinedMetricError("the logits do not vary over the classes, so they resemble no character")
-    profile = mean_by_quotient(logits, frame)
+    profile = mean_by_quotient(logits_by_answer(grid), frame)
     # Each value of a character occurs once for every input.
     scale = sqrt(frame.counts.sum().item()) / norm
     return {label: (frame.basis.character(label) @ profile).item() * scale for label in frame.basis.labels}

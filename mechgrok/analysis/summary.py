@@ -10,8 +10,9 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.ablation import Ablation, Site, ablate
 from mechgrok.analysis.explained import LogitFVE, logit_fve
 from mechgrok.analysis.frequencies import KeyFrequencies, keys_if_any
+from mechgrok.analysis.key_losses import excluded_loss, restricted_loss
 from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
-from mechgrok.analysis.losses import accuracy, excluded_loss, full_loss, restricted_loss
+from mechgrok.analysis.losses import accuracy, full_loss
 from mechgrok.analysis.neurons import NeuronFrequencies, neuron_frequencies
 from mechgrok.analysis.spectrum import (
     fourier_coefficient_ratio,

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from math import log
 
 from mechgrok.analysis.frequencies import find_key_frequencies
-from mechgrok.analysis.losses import excluded_loss, full_loss, restricted_loss
+from mechgrok.analysis.key_losses import excluded_loss, restricted_loss
+from mechgrok.analysis.losses import full_loss
 from mechgrok.analysis.representations import representation_measures
 from mechgrok.config import MLPConfig
 from mechgrok.experiments.reproduction import Row

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 from mechgrok.analysis.curves import first_step
 from mechgrok.analysis.frequencies import find_key_frequencies
-from mechgrok.analysis.losses import excluded_loss, full_loss, restricted_loss
+from mechgrok.analysis.key_losses import excluded_loss, restricted_loss
+from mechgrok.analysis.losses import full_loss
 from mechgrok.experiments.milestones import median_step
 from mechgrok.experiments.reproduction import Row
 from mechgrok.experiments.trainings import train_kept

@@ -7,8 +7,8 @@ from mechgrok.activations import ActivationGrid
 from mechgrok.algebra import fourier_basis
 from mechgrok.analysis.curves import first_step
 from mechgrok.analysis.frequencies import MAJORITY, find_key_frequencies
+from mechgrok.analysis.key_losses import excluded_loss, restricted_loss
 from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
-from mechgrok.analysis.losses import excluded_loss, restricted_loss
 from mechgrok.analysis.neurons import PURITY, neuron_frequencies
 from mechgrok.analysis.spectrum import frequency_norms, gini
 from mechgrok.experiments.reproduction import Row

@@ -1,4 +1,4 @@
-"""The products of a feed-forward network by hand: forward, backward, and the gradients of their weights."""
+"""Feed-forward networks on two operands by hand: tables of the operands, then products, forward and backward."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mechgrok.config import Activation
-from mechgrok.fast.kernels import BACKWARD, FORWARD
+from mechgrok.fast.kernels import BACKWARD, FORWARD, chunk_length, rows_that_fit
+from mechgrok.fast.row_sums import mix
 from mechgrok.models.mlp import OPERANDS, HookedMLP
 
 Gradients = Mapping[nn.Parameter, Tensor]
@@ -135,6 +136,65 @@ def links_of(model: HookedMLP, length: int, *, folded: bool | None) -> list[Link
 def _fold_pays(matrices: list[Tensor]) -> bool:
     """Whether the product has fewer elements, so that an input takes fewer multiplications, than its factors."""
     return len(matrices[0]) * matrices[-1].shape[1] <= sum(prod(matrix.shape) for matrix in matrices)
+
+
+class MLPByTables:
+    """The forward pass of a `HookedMLP`, chunk by chunk.
+
+    Args:
+        total: how many inputs there will be at the most; None leaves that open.
+        chunk_rows, folded: as in `FastMLPStep`.
+
+    Attributes:
+        length: the most inputs of a chunk.
+        pre: room for the first pre-activations of a chunk, [length, d_mlp].
+    """
+
+    def __init__(
+        self,
+        model: HookedMLP,
+        total: int | None = None,
+        *,
+        chunk_rows: int | None = None,
+        folded: bool | None = None,
+    ) -> None:
+        like, cfg = model.embed.W_E, model.cfg
+        most = chunk_rows or rows_that_fit(max(cfg.d_mlp, cfg.d_vocab_out), like)
+        self.length = most if total is None else chunk_length(total, most)
+        self.cfg, self.table = cfg, OperandTable(model)
+        self.links = links_of(model, self.length, folded=folded)
+        self.pre = like.new_empty(self.length, cfg.d_mlp)
+
+    def take_weights(self) -> Float[Tensor, "rows d_mlp"]:
+        """The table for the present weights; the links take theirs."""
+        for link in self.links:
+            link.refresh()
+        return self.table.compute()
+
+    def forward(self, x: Float[Tensor, "rows d_mlp"]) -> Float[Tensor, "rows d_vocab_out"]:
+        """From the first pre-activations to the logits, in a buffer."""
+        for link in self.links:
+            x = link.forward(x)
+        return x
+
+    @torch.no_grad()
+    def logits(
+        self, index: Int[Tensor, "inputs operand"], neurons: Float[Tensor, "inputs d_mlp"] | None = None
+    ) -> Float[Tensor, "inputs d_vocab_out"]:
+        """Logits of inputs given by their rows of the table.
+
+        Args:
+            neurons: where to write the neurons of the last hidden layer too.
+        """
+        table, last = self.take_weights(), [link for link in self.links if link.activation][-1]
+        logits = table.new_empty(len(index), self.cfg.d_vocab_out)
+        for start in range(0, len(index), self.length):
+            part, rows = index[start : start + self.length], slice(start, start + self.length)
+            pre = mix(part, table, table.new_ones(part.shape), out=self.pre[: len(part)])
+            logits[rows] = self.forward(pre)
+            if neurons is not None:
+                neurons[rows] = last.x_active
+        return logits
 
 
 class OperandTable:

@@ -11,10 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mechgrok.fast.kernels import chunk_length, rows_that_fit
-from mechgrok.fast.mlp import OperandTable, links_of
+from mechgrok.fast.mlp import MLPByTables
 from mechgrok.fast.objective import Objective
-from mechgrok.fast.row_sums import Bags, mix
+from mechgrok.fast.row_sums import Bags
 from mechgrok.models.mlp import HookedMLP
 from mechgrok.models.protocol import is_plain
 from mechgrok.tasks import Task
@@ -54,68 +53,48 @@ class FastMLPStep:
         folded: bool | None = None,
     ) -> None:
         like = model.embed.W_E
-        self.model, self.objective = model, objective
-        self.table = OperandTable(model)
-        self.index = self.table.rows_of(task.tokens.to(like.device))
+        self.objective = objective
         self.grads: dict[nn.Parameter, Tensor] = {w: torch.zeros_like(w) for w in model.parameters()}
 
         # In the order of the inputs, in which a chunk needs few tokens of the first operand.
         rows = train_mask.to(like.device).nonzero().flatten()
         self.total = len(rows)
-        widest = max(model.cfg.d_mlp, model.cfg.d_vocab_out)
-        self.length = chunk_length(self.total, chunk_rows or rows_that_fit(widest, like))
-        self.links = links_of(model, self.length, folded=folded)
-        self.labels = task.labels.to(like.device)[rows].split(self.length)
+        self.network = network = MLPByTables(model, self.total, chunk_rows=chunk_rows, folded=folded)
+        self.index = network.table.rows_of(task.tokens.to(like.device))
+        self.labels = task.labels.to(like.device)[rows].split(network.length)
         self.bags = [
-            Bags(part, like.new_ones(part.shape), len(self.table))
-            for part in self.index[rows].split(self.length)
+            Bags(part, like.new_ones(part.shape), len(network.table))
+            for part in self.index[rows].split(network.length)
         ]
-        self.pre = like.new_empty(self.length, model.cfg.d_mlp)
-        self.g_table = like.new_empty(len(self.table), model.cfg.d_mlp)
+        self.g_table = like.new_empty(len(network.table), model.cfg.d_mlp)
 
     @torch.no_grad()
     def __call__(self, update: int = 0) -> Float[Tensor, ""]:
         """Mean train loss in float64; every parameter's `.grad` is overwritten with a fresh gradient."""
-        table = self._take_weights()
+        network = self.network
+        table = network.take_weights()
         for summed in (self.g_table, *self.grads.values()):
             summed.zero_()
         losses = []
         for bags, labels in zip(self.bags, self.labels, strict=True):
-            pre = bags.mix(table, out=self.pre[: len(labels)])
+            pre = bags.mix(table, out=network.pre[: len(labels)])
             loss, gradient = self._loss_backward(pre, labels)
             bags.add_table_gradient(gradient, into=self.g_table)
             losses.append(loss)
-        self.table.add_gradients(self.g_table, self.grads)
-        for link in self.links:
+        network.table.add_gradients(self.g_table, self.grads)
+        for link in network.links:
             link.add_gradients(self.grads)
         for parameter, gradient in self.grads.items():
             parameter.grad = gradient
         return torch.stack(losses).sum()
 
-    @torch.no_grad()
     def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ d_vocab_out"]:
         """Logits for some inputs of the task or all."""
-        index = self.index if rows is None else self.index[rows.to(self.index.device)]
-        table = self._take_weights()
-        logits = table.new_empty(len(index), self.model.cfg.d_vocab_out)
-        for part, out in zip(index.split(self.length), logits.split(self.length), strict=True):
-            pre = mix(part, table, table.new_ones(part.shape), out=self.pre[: len(part)])
-            out.copy_(self._forward(pre))
-        return logits
-
-    def _take_weights(self) -> Tensor:
-        for link in self.links:
-            link.refresh()
-        return self.table.compute()
-
-    def _forward(self, x: Tensor) -> Tensor:
-        for link in self.links:
-            x = link.forward(x)
-        return x
+        return self.network.logits(self.index if rows is None else self.index[rows.to(self.index.device)])
 
     def _loss_backward(self, pre: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The loss of a chunk, and the gradient of its first pre-activations, in their memory."""
-        loss, g = self.objective.loss_and_gradient(self._forward(pre), labels, self.total)
-        for link in reversed(self.links):
+        loss, g = self.objective.loss_and_gradient(self.network.forward(pre), labels, self.total)
+        for link in reversed(self.network.links):
             g = link.backward(g)
         return loss, g

@@ -22,7 +22,7 @@ def initialise(model: nn.Module, cfg: NetworkConfig, seed: int) -> None:
         ConfigError: the scheme is not registered, or gives something other than weights of the parameters' shapes.
     """
     generator = torch.Generator().manual_seed(check_seed(seed))
-    draw = (MLP_INITS if isinstance(cfg, MLPConfig) else INITS)[cfg.init]
+    draw = (INITS if isinstance(cfg, ModelConfig) else MLP_INITS)[cfg.init]
     with torch.no_grad():
         for path, parameter in model.named_parameters():
             name = path.rpartition(".")[2]

@@ -45,7 +45,7 @@ class HiddenLayer(nn.Module):
 class MLPBlock(nn.Module):
     """A hidden layer under the name that it has in a transformer: blocks.i.mlp."""
 
-    def __init__(self, layer: HiddenLayer) -> None:
+    def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.mlp = layer
 
@@ -133,7 +133,7 @@ class HookedMLP(HookedNetwork):
     @property
     def layers(self) -> list[HiddenLayer]:
         """The hidden layers in their order."""
-        return [block.mlp for block in cast("list[MLPBlock]", list(self.blocks))]
+        return [cast(HiddenLayer, block.mlp) for block in self.blocks]
 
     @property
     def operand_embeddings(self) -> tuple[Tensor, Tensor]:

@@ -192,10 +192,10 @@ class TransformerBlock(nn.Module):
 class Unembed(nn.Module):
     """Read-out of the residual stream as logits."""
 
-    def __init__(self, cfg: ModelConfig) -> None:
+    def __init__(self, d_in: int, d_vocab_out: int, *, bias: bool) -> None:
         super().__init__()
-        self.W_U = parameter(cfg.d_model, cfg.d_vocab_out)
-        self.b_U = parameter(cfg.d_vocab_out) if cfg.unembed_bias else None
+        self.W_U = parameter(d_in, d_vocab_out)
+        self.b_U = parameter(d_vocab_out) if bias else None
         self.hook_out = HookPoint()
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_vocab_out"]:
@@ -247,7 +247,7 @@ class HookedTransformer(HookedNetwork):
             self.hook_pos_embed = HookPoint()
         self.blocks = nn.ModuleList(TransformerBlock(cfg) for _ in range(cfg.n_layers))
         self.ln_final = norm_or_nothing(cfg, wanted=cfg.final_norm)
-        self.unembed = Unembed(cfg)
+        self.unembed = Unembed(cfg.d_model, cfg.d_vocab_out, bias=cfg.unembed_bias)
         self.setup()
         if seed is not None:
             initialise(self, cfg, seed)

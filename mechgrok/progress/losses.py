@@ -1,10 +1,10 @@
 """Measures of how well the network answers: losses, accuracies, margins."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.analysis.losses import cross_entropy
+from mechgrok.analysis.losses import accuracy, full_loss
 from mechgrok.progress.registry import measure
 from mechgrok.progress.snapshot import Snapshot
 
@@ -12,25 +12,25 @@ from mechgrok.progress.snapshot import Snapshot
 @measure("nats", direction="down", needs=["split"])
 def loss_train(snapshot: Snapshot) -> float:
     """Cross-entropy over the train inputs."""
-    return snapshot.once(losses)[snapshot.train].mean().item()
+    return full_loss(snapshot.grid, snapshot.train)
 
 
 @measure("nats", direction="down", needs=["split"])
 def loss_test(snapshot: Snapshot) -> float:
     """Cross-entropy over the test inputs."""
-    return snapshot.once(losses)[snapshot.test].mean().item()
+    return full_loss(snapshot.grid, snapshot.test)
 
 
 @measure("fraction", direction="up", needs=["split"])
 def accuracy_train(snapshot: Snapshot) -> float:
     """Share of right answers to the train inputs."""
-    return snapshot.once(right)[snapshot.train].double().mean().item()
+    return accuracy(snapshot.grid, snapshot.train)
 
 
 @measure("fraction", direction="up", needs=["split"])
 def accuracy_test(snapshot: Snapshot) -> float:
     """Share of right answers to the test inputs."""
-    return snapshot.once(right)[snapshot.test].double().mean().item()
+    return accuracy(snapshot.grid, snapshot.test)
 
 
 @measure("logits", direction="up", needs=["split"], source="Morwani et al. 2023 (arXiv 2311.07568)")
@@ -43,16 +43,6 @@ def margin_min(snapshot: Snapshot) -> float:
 def margin_median(snapshot: Snapshot) -> float:
     """Median margin over the train inputs; of an even number the lower of the two in the middle."""
     return snapshot.once(train_margins).median().item()
-
-
-def losses(snapshot: Snapshot) -> Float[Tensor, " inputs"]:
-    """Cross-entropy of each input in nats."""
-    return cross_entropy(snapshot.logits, snapshot.task.labels)
-
-
-def right(snapshot: Snapshot) -> Bool[Tensor, " inputs"]:
-    """Whether each input is answered rightly."""
-    return snapshot.grid.logits.argmax(1) == snapshot.task.labels
 
 
 def train_margins(snapshot: Snapshot) -> Float[Tensor, " train"]:

@@ -3,21 +3,14 @@
 from statistics import median
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from mechgrok.algebra import FourierBasis
 from mechgrok.algebra.bases import Label
-from mechgrok.analysis.neurons import PURITY, VARIES, NeuronFrequencies, neuron_frequencies, tuned_to
+from mechgrok.analysis.by_answer import means_by_answer
+from mechgrok.analysis.neurons import PURITY, VARIES, NeuronFrequencies, neuron_frequencies
 from mechgrok.errors import UndefinedMetricError
-from mechgrok.progress.answers import sum_by
 from mechgrok.progress.circuit import NANDA
 from mechgrok.progress.registry import measure
 from mechgrok.progress.snapshot import Snapshot
-from mechgrok.tasks import Frame
-
-CHUNK = 256
-"""Inputs at a time, so that they stay in the cache."""
 
 
 @measure("fraction", direction="up", needs=["neurons"], source=NANDA)
@@ -60,7 +53,7 @@ def frequency_synchronisation(snapshot: Snapshot) -> float:
         raise UndefinedMetricError(
             f"some answers of {snapshot.task.name} never occur, so there is no response to them"
         )
-    response = sum_by(snapshot.grid.neurons, frame, frame.results).double() / frame.counts[:, None]
+    response = means_by_answer(snapshot.grid.neurons, frame)
     power = basis.power(response - response.mean(0), dim=0)[1:]
     alive = power.sum(0) > VARIES * response.square().sum(0).clamp(min=1e-300)
     if not alive.any():
@@ -73,34 +66,5 @@ def frequency_synchronisation(snapshot: Snapshot) -> float:
 
 
 def tuning(snapshot: Snapshot) -> NeuronFrequencies:
-    """The frequency of each neuron, as `neuron_frequencies` finds it; without a two-dimensional transform on Z_n."""
-    basis = snapshot.frame.basis
-    if not isinstance(basis, FourierBasis):
-        return neuron_frequencies(snapshot.grid)
-    return tuned_to(*cyclic_power(snapshot.grid.neurons, snapshot.frame, basis), basis.labels)
-
-
-def cyclic_power(
-    x: Float[Tensor, "inputs features"], frame: Frame, basis: FourierBasis
-) -> tuple[Float[Tensor, "features blocks"], Float[Tensor, " features"], Float[Tensor, " features"]]:
-    """Squared norm of functions of two elements of Z_n within each block, in total, and with the constant.
-
-    The products of the cosine and the sine of w_k a with those of w_k b span the same functions as the waves in
-    a+b and in a-b. So the four marginals over a, b, a+b and a-b hold all that is needed, and four short transforms
-    take the place of one over both axes.
-    """
-    n = frame.order
-    i = torch.arange(n)
-    pairs = (i[:, None].expand(n, n), i.expand(n, n), (i[:, None] + i) % n, (i[:, None] - i) % n)
-    marginals = torch.stack([sum_by(x, frame, of_pair) for of_pair in pairs]).double()
-    mean = marginals[0].sum(0) / n**2
-    power = basis.power((marginals - n * mean) / n**0.5, dim=1)[:, 1:]
-    if n % 2 == 0:
-        # The alternating wave in a-b is the one in a+b.
-        power[3, -1] = 0
-    inside = frame.covers(len(x))
-    total = torch.zeros_like(mean)
-    for part in (x if inside.all() else x[inside]).split(CHUNK):
-        deviation = part - mean.to(x.dtype)
-        total += (deviation * deviation).sum(0)
-    return power.sum(0).T, total, total + n**2 * mean.square()
+    """The frequency of each neuron."""
+    return neuron_frequencies(snapshot.grid)

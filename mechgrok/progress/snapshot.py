@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, fit_task
+from mechgrok.activations import ActivationGrid, cache_grid, fit_task
 from mechgrok.algebra.bases import Label
 from mechgrok.errors import UndefinedMetricError
-from mechgrok.models.protocol import HookedModel
-from mechgrok.progress.forward import read_grid
+from mechgrok.models.protocol import HookedModel, neuron_hook
 from mechgrok.tasks import Frame, Split, Task
 
 T = TypeVar("T")
@@ -57,7 +56,8 @@ class Snapshot:
     @cached_property
     def grid(self) -> ActivationGrid:
         """Neurons, logits and the hooks asked for, over all inputs."""
-        return read_grid(self.model, self.task, self.hooks)
+        neurons = [neuron_hook(self.model)] if getattr(self.model.cfg, "d_mlp", None) else []
+        return cache_grid(self.model, self.task, [*neurons, *self.hooks])
 
     @cached_property
     def logits(self) -> Float[Tensor, "inputs classes"]:

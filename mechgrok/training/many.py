@@ -18,7 +18,7 @@ from mechgrok.training.batched import Failures, train_batched, why_not_batched
 from mechgrok.training.beginning import begin
 from mechgrok.training.devices import find_device
 from mechgrok.training.folders import as_folder
-from mechgrok.training.networks import with_own_network
+from mechgrok.training.networks import suited, with_own_network
 from mechgrok.training.processes import Job, explain, train_in_processes
 from mechgrok.training.recipes import find_recipe
 
@@ -114,6 +114,7 @@ def train_many(
     folder = folder.absolute()  # a process that is used again may have been started in another folder
     if not (configs and seeds):
         raise ConfigError("nothing to train: give at least one recipe and one seed")
+    configs = [suited(config, task) for config in configs]
     if network is not None:
         model = changes.get("model")
         configs = [with_own_network(task, config, seeds[0], network, model) for config in configs]

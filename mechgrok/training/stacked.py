@@ -26,7 +26,7 @@ def stack_weights(models: Sequence[Network]) -> Network:
     >>> stack_weights(models).embed.W_E.shape
     torch.Size([2, 6, 8])
     """
-    like = models[0].embed.W_E
+    like = next(models[0].parameters())
     stack = make_network(models[0].cfg).to(like.device, like.dtype)
     for name, weight in stack.named_parameters():
         weight.data = torch.stack([model.get_parameter(name).detach() for model in models])
@@ -53,12 +53,13 @@ class StackedStep:
         self.stack, self.objective = stack, objective
         self.options = options_for(stack)
         self.parameters: dict[str, nn.Parameter] = dict(stack.named_parameters())
-        device = stack.embed.W_E.device
-        self.tokens = task.tokens.to(device)
+        like = next(stack.parameters())
+        device = like.device
+        self.tokens = task.inputs.to(device)
         rows = [mask.nonzero().flatten().to(device) for mask in train_masks]
         padded = pad_sequence(rows, batch_first=True)
         self.train_tokens, self.train_labels = self.tokens[padded], task.labels.to(device)[padded]
-        self.share = _shares([len(own) for own in rows], like=stack.embed.W_E)
+        self.share = _shares([len(own) for own in rows], like=like)
         self._logits: Tensor | None = None
 
     def __call__(self) -> None:

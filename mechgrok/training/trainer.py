@@ -25,7 +25,7 @@ from mechgrok.training.display import Report, progress_bar
 from mechgrok.training.evaluation import evaluate
 from mechgrok.training.locks import only_here, tidy
 from mechgrok.training.loop import Loop
-from mechgrok.training.networks import with_own_network
+from mechgrok.training.networks import suited, with_own_network
 from mechgrok.training.parts import Weights
 from mechgrok.training.recipes import find_recipe
 from mechgrok.training.schedules import checkpoint_due
@@ -106,7 +106,7 @@ def train(
     if not (callback is None or callable(callback)):
         raise ConfigError(f"callback is called as callback(step, model); got {shown(callback)}")
     given = {name: value for name, value in (("model", model), ("steps", steps)) if value is not None}
-    config = find_recipe(recipe).replace(**changes, **given)
+    config = suited(find_recipe(recipe).replace(**changes, **given), task)
     if network is not None:
         config = with_own_network(task, config, seed, network, model)
     find_device(device)
@@ -168,7 +168,7 @@ class Training(Loop):
     def visit(self, report: Report) -> bool:
         if self.step % self.config.eval_every == 0 or self.step == self.config.steps:
             self._evaluate(report)
-        done = over(self.step, self.history, self.config)
+        done = over(self.step, self.history, self.config, self.run.task)
         if done or checkpoint_due(self.step, self.kept, self.history, self.config):
             self._keep()
         return done

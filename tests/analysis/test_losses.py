@@ -8,8 +8,9 @@ import torch
 from planted import MODULI, NEURONS, cosine_logits, extreme_frequencies, lookup_logits
 
 import mechgrok as mg
-from mechgrok.analysis import losses
-from mechgrok.analysis.losses import accuracy, cross_entropy, excluded_loss, full_loss, restricted_loss
+from mechgrok.analysis import key_losses
+from mechgrok.analysis.key_losses import excluded_loss, restricted_loss
+from mechgrok.analysis.losses import accuracy, cross_entropy, full_loss
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError
 
 AMPLITUDES = (3.0, 2.0, 4.0)
@@ -234,6 +235,6 @@ def test_unknown_space_and_character_at_a_hook():
     grid = mg.cache_grid(mg.cosine_network(7, {2: 5.0}))
     with pytest.raises(ConfigError, match=r"space='character' compares with the classes.*got 'blocks"):
         restricted_loss(grid, [2], space="character", site=NEURONS)
-    untyped = inspect.unwrap(losses._key_part)
+    untyped = inspect.unwrap(key_losses._key_part)
     with pytest.raises(ConfigError, match="space must be one of product, character; got 'products'"):
         untyped(grid, [2], "products", "logits")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from steps import MEMORISED, RELATIVE, assert_same_gradients, memorise, randomise, reference
+from steps import MEMORISED, RELATIVE, assert_same_gradients, autograd_step, memorise, randomise, reference
 from torch import Tensor, nn
 
 from mechgrok import ModelConfig, build_model, modular_task
@@ -13,7 +13,7 @@ from mechgrok.fast.transformer_step import FastStep
 from mechgrok.models.transformer import ACTIVATIONS, HookedTransformer
 from mechgrok.tasks import Finite, Task
 from mechgrok.training.objectives import CrossEntropy, make_objective
-from mechgrok.training.step import AutogradStep, make_step
+from mechgrok.training.step import make_step
 
 pytestmark = pytest.mark.bits
 
@@ -100,7 +100,7 @@ def test_other_objectives_go_through(name):
     fast, slow = (build_model(task, ModelConfig(d_model=16), seed=3).double() for _ in range(2))
     losses = [
         make(model, task, mask, make_objective(TrainConfig(objective=name, loss_scale=0.5)))()
-        for make, model in ((FastStep, fast), (AutogradStep, slow))
+        for make, model in ((FastStep, fast), (autograd_step, slow))
     ]
     torch.testing.assert_close(losses[0], losses[1])
     assert_same_gradients(fast, {n: w.grad for n, w in slow.named_parameters()}, 1e-10)
@@ -110,7 +110,7 @@ def test_training_by_hand_is_training_by_autograd():
     task = modular_task("add", 7, sequence=("a", "b"))
     mask = task.split(0.6).train
     weights = []
-    for make in (FastStep, AutogradStep):
+    for make in (FastStep, autograd_step):
         model = build_model(task, ModelConfig(d_model=16, attn_bias=True), seed=1).double()
         step = make(model, task, mask, CrossEntropy(torch.float64))
         optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
@@ -122,7 +122,7 @@ def test_training_by_hand_is_training_by_autograd():
     torch.testing.assert_close(*weights, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("make", [FastStep, AutogradStep])
+@pytest.mark.parametrize("make", [FastStep, autograd_step])
 def test_gradients_are_overwritten_and_of_the_present_weights(make):
     task = modular_task("add", 5)
     model = build_model(task, ModelConfig(d_model=12), seed=0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mechgrok.config import MLPConfig, ModelConfig
+from mechgrok.config import DenseConfig, MLPConfig, ModelConfig
 from mechgrok.models.layouts.architecture import as_transformer
 from mechgrok.models.layouts.facts import Facts
 from mechgrok.models.layouts.settings import said
@@ -15,7 +15,7 @@ from mechgrok.models.layouts.zhong import task_of
 
 CONFIG_KEY = "mechgrok_config"
 """Where our own files keep the configuration of the network in their header."""
-KINDS = {"transformer": ModelConfig, "mlp": MLPConfig}
+KINDS = {"transformer": ModelConfig, "mlp": MLPConfig, "dense": DenseConfig}
 
 
 def _is_own(source: Source) -> bool:

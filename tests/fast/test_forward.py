@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from mechgrok.progress.forward import read_grid
 
 import mechgrok as mg
-from mechgrok.progress.forward import read_grid
 from mechgrok.progress.snapshot import Snapshot
 
 NETWORKS = {

@@ -1,0 +1,227 @@
+"""What the key blocks answer alone, and what is answered without them.
+
+The part of the logits, or of the neurons, in some blocks is a function of the answer a∘b. One row for each answer,
+weighted by its inputs, holds what the blocks compute alone; what is left without them has a row for each input.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mechgrok.activations import ActivationGrid, Source, as_grid, run_from_site
+from mechgrok.algebra.bases import Label
+from mechgrok.analysis.by_answer import answers_of_inputs, logits_by_answer, means_by_answer
+from mechgrok.analysis.losses import cross_entropy, right_after_edit
+from mechgrok.analysis.projections import character_part, product_part
+from mechgrok.errors import ConfigError, UndefinedMetricError, shown
+
+Space = Literal["product", "character"]
+_PARTS = {"product": product_part, "character": character_part}
+
+
+@dataclass(frozen=True, eq=False)
+class EditedAnswers:
+    """How well a network would answer with other logits.
+
+    Attributes:
+        logits: [rows, classes], in float64 where they were edited themselves.
+        labels: [rows], the right answers.
+        weights: [rows], the share of each row among the inputs; they add up to 1.
+        before: the logits of the network as it is; their rounding tells apart what the edit has made equal.
+    """
+
+    logits: Float[Tensor, "rows classes"]
+    labels: Int[Tensor, " rows"]
+    weights: Float[Tensor, " rows"]
+    before: Float[Tensor, "inputs classes"]
+
+    @cached_property
+    def loss(self) -> float:
+        """Mean cross-entropy, in nats."""
+        return (self.weights @ cross_entropy(self.logits, self.labels)).item()
+
+    @cached_property
+    def accuracy(self) -> float:
+        """Share of right answers, 0..1; classes that are equal up to rounding share an answer."""
+        return (self.weights @ right_after_edit(self.logits, self.labels, self.before)).item()
+
+
+def restricted_loss(
+    source: Source,
+    keys: Iterable[Label],
+    mask: Bool[Tensor, " inputs"] | None = None,
+    *,
+    space: Space = "product",
+    site: str = "logits",
+    keep_mean: bool | None = None,
+) -> float:
+    """Loss of what the key blocks alone compute. Low once the circuit is there, before the test loss falls.
+
+    Of the logits as functions of the input only the part is kept that depends on a∘b through the key
+    blocks, and the mean over all inputs. Inputs without a place in the task's frame (a 0 in a
+    product) are left out, here and in `excluded_loss`, where `full_loss` counts them.
+
+    Args:
+        source: a network or a grid.
+        keys: labels of the key blocks, as `find_key_frequencies` gives them; all are kept together.
+        mask: inputs to average over; None takes all, train and test, as the paper does.
+        space: "product" keeps any function of a∘b in the blocks, separately for each class (Nanda et al.
+            2023, the released code); "character" keeps the single direction chi(a∘b∘c^-1) of each block.
+        site: "logits"; "neurons", the last hidden layer, of which only what it writes to the logits itself
+            counts, through W_L = W_out @ W_U: nothing that passes it by, and no bias; or the name of a hook,
+            whose activation at the read-out position is restricted and then run on through the network.
+            Other sites than the logits go with "product" alone.
+        keep_mean: whether to add the mean back. None does as the source does: not for "character", and not
+            at the "neurons".
+
+    Returns:
+        The loss in nats.
+
+    Raises:
+        ConfigError: a key that the basis does not have, an unknown space, "character" at a hook.
+        UndefinedMetricError: no keys at all, or a mask that selects nothing.
+        ActivationError: another site than the logits, of a grid without its network.
+
+    Source: Nanda et al. 2023, section 5.1 and released notebook ("trig loss"); for "character" and at the
+    neurons Chughtai et al. 2023, section 5 and released code ("total_hidden_restricted_loss").
+
+    >>> from mechgrok import cosine_network, full_loss
+    >>> model = cosine_network(7, {2: 5.0})
+    >>> abs(restricted_loss(model, [2]) - full_loss(model)) < 1e-12
+    True
+    >>> round(restricted_loss(model, [2], site="neurons"), 3)
+    0.269
+    """
+    return restrict(source, keys, mask, space=space, site=site, keep_mean=keep_mean).loss
+
+
+def excluded_loss(
+    source: Source,
+    keys: Iterable[Label],
+    mask: Bool[Tensor, " inputs"] | None = None,
+    *,
+    space: Space = "product",
+    site: str = "logits",
+) -> float:
+    """Loss without what the key blocks compute. High once the network relies on the circuit.
+
+    The part that `restricted_loss` keeps is removed; the mean stays as it is.
+
+    Args:
+        mask: inputs to average over. The paper takes the train inputs, `mask=split.train`: there the loss is
+            low as long as memorisation carries the answer. None takes all inputs.
+
+    The other arguments, the errors and the source are those of `restricted_loss`. For one block at a time
+    pass one key: `excluded_loss(grid, [k], split.train)`.
+
+    >>> import math
+    >>> from mechgrok.models.constructed import cosine_network
+    >>> abs(excluded_loss(cosine_network(7, {2: 5.0}), [2]) - math.log(7)) < 1e-12
+    True
+    """
+    return exclude(source, keys, mask, space=space, site=site).loss
+
+
+def restrict(
+    source: Source,
+    keys: Iterable[Label],
+    mask: Bool[Tensor, " inputs"] | None = None,
+    *,
+    space: Space = "product",
+    site: str = "logits",
+    keep_mean: bool | None = None,
+) -> EditedAnswers:
+    """What the key blocks alone answer; arguments and errors are those of `restricted_loss`."""
+    grid, means, kept = _key_part(source, keys, space, site)
+    frame, inside = grid.task.frame, _inside(grid, mask)
+    if keep_mean is None:
+        keep_mean = space == "product" and site != "neurons"
+    if keep_mean:
+        kept = kept + frame.counts @ (means - kept) / frame.counts.sum()
+    if site not in _READ:
+        x = frame.spread_by_result(kept, len(inside)).view_as(grid[site])
+        return _of_inputs(grid, run_from_site(grid, site, x)[inside], inside)
+    counts = answers_of_inputs(frame, len(inside))[inside].bincount(minlength=frame.order).double()
+    return EditedAnswers(_READ[site](grid, kept), frame.classes, counts / counts.sum(), grid.logits)
+
+
+def exclude(
+    source: Source,
+    keys: Iterable[Label],
+    mask: Bool[Tensor, " inputs"] | None = None,
+    *,
+    space: Space = "product",
+    site: str = "logits",
+) -> EditedAnswers:
+    """What is answered without the key blocks; arguments and errors are those of `excluded_loss`."""
+    grid, _, kept = _key_part(source, keys, space, site)
+    frame, inside = grid.task.frame, _inside(grid, mask)
+    x = _at_site(grid, site)
+    if site not in _READ:
+        x = x.double() - frame.spread_by_result(kept, len(inside)).view_as(x)
+        return _of_inputs(grid, run_from_site(grid, site, x)[inside], inside)
+    answers = answers_of_inputs(frame, len(inside))[inside]
+    logits = _READ[site](grid, x[inside].double()) - _READ[site](grid, kept)[answers]
+    return _of_inputs(grid, logits, inside)
+
+
+def check_keys(grid: ActivationGrid, keys: Iterable[Label]) -> tuple[Label, ...]:
+    """The keys in the order of the basis.
+
+    Raises:
+        UndefinedMetricError: there is none.
+        ConfigError: one is not a label of the basis.
+    """
+    labels = grid.task.frame.basis.check_labels(keys)
+    if not labels:
+        raise UndefinedMetricError(
+            f"no key {grid.task.frame.basis.what} given; if find_key_frequencies found none, "
+            "the network has not learned a circuit in this basis"
+        )
+    return labels
+
+
+def _key_part(
+    source: Source, keys: Iterable[Label], space: Space, site: str
+) -> tuple[ActivationGrid, Float[Tensor, "order features"], Float[Tensor, "order features"]]:
+    """The grid, the means of its activations at the site per answer, and the part of these in the key blocks."""
+    grid = as_grid(source, names=None if site == "neurons" else [] if site == "logits" else [site])
+    labels = check_keys(grid, keys)
+    if not isinstance(space, str) or space not in _PARTS:
+        raise ConfigError(f"space must be one of {', '.join(_PARTS)}; got {shown(space)}")
+    if space == "character" and site != "logits":
+        raise ConfigError(
+            f"space='character' compares with the classes and needs site='logits', got {site!r}"
+        )
+    frame = grid.task.frame
+    at_logits = site == "logits"
+    means = logits_by_answer(grid) if at_logits else means_by_answer(_at_site(grid, site).flatten(1), frame)
+    return grid, means, _PARTS[space](means, frame, labels)
+
+
+def _at_site(grid: ActivationGrid, site: str) -> Tensor:
+    if site == "neurons":
+        return grid.neurons
+    return grid.logits if site == "logits" else grid[site]
+
+
+_READ: dict[str, Callable[[ActivationGrid, Tensor], Tensor]] = {
+    "logits": lambda grid, logits: logits,
+    "neurons": lambda grid, neurons: neurons @ grid.neuron_logit_map.double(),
+}
+"""What activations at a site write to the logits, where that is a linear map."""
+
+
+def _inside(grid: ActivationGrid, mask: Tensor | None) -> Bool[Tensor, " inputs"]:
+    """The chosen inputs that have a place in the frame."""
+    return grid.selection(grid.selection(mask) & grid.task.frame.covers(grid.task.n_inputs))
+
+
+def _of_inputs(grid: ActivationGrid, logits: Tensor, chosen: Tensor) -> EditedAnswers:
+    weights = torch.full((len(logits),), 1 / len(logits), dtype=torch.float64)
+    return EditedAnswers(logits, grid.labels[chosen], weights, grid.logits)

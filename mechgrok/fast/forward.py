@@ -1,0 +1,58 @@
+"""The logits and neurons of networks that have a hand-written pass."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechgrok.fast.mlp import MLPByTables
+from mechgrok.fast.tables import Pairs
+from mechgrok.fast.transformer import TabledNetwork
+from mechgrok.models.mlp import HookedMLP
+from mechgrok.models.protocol import is_plain
+from mechgrok.models.transformer import HookedTransformer
+from mechgrok.models.unaltered import is_unaltered
+
+HandWritten = HookedTransformer | HookedMLP
+"""Networks of which some have a hand-written pass."""
+
+
+class Outputs(NamedTuple):
+    """What a hand-written pass computes at the last position, for some inputs."""
+
+    logits: Float[Tensor, "inputs d_vocab_out"]
+    neurons: Float[Tensor, "inputs d_mlp"] | None
+
+
+def has_hand_written_pass(model: object) -> bool:
+    """Whether `run_by_hand` can run the network: one plain layer of a transformer, or an MLP, on the CPU.
+
+    Hooks have no place in such a pass, nor has any part of a network that is not mechgrok's own.
+    """
+    if not isinstance(model, HandWritten) or model.embed.W_E.device.type != "cpu":
+        return False
+    return is_unaltered(model) and (TabledNetwork.supports(model) or _is_mlp(model))
+
+
+@torch.no_grad()
+def run_by_hand(model: HandWritten, tokens: Int[Tensor, "inputs slots"], *, neurons: bool) -> Outputs:
+    """Logits and, where asked for, the neurons of the last hidden layer, up to rounding as the network gives them.
+
+    >>> from mechgrok import ModelConfig, build_model, modular_task
+    >>> task = modular_task("add", 5)
+    >>> model = build_model(task, ModelConfig(d_model=16), seed=0)
+    >>> outputs = run_by_hand(model, task.tokens, neurons=True)
+    >>> torch.allclose(outputs.logits, model(task.tokens)[:, -1], atol=1e-5), outputs.neurons.shape
+    (True, torch.Size([25, 64]))
+    """
+    wanted = model.embed.W_E.new_empty(len(tokens), model.cfg.d_mlp) if neurons else None
+    if isinstance(model, HookedMLP):
+        by_tables = MLPByTables(model)
+        return Outputs(by_tables.logits(by_tables.table.rows_of(tokens), wanted), wanted)
+    pairs = Pairs.of(tokens)
+    return Outputs(TabledNetwork(model, pairs).logits(pairs.of_input, wanted), wanted)
+
+
+def _is_mlp(model: object) -> bool:
+    return isinstance(model, HookedMLP) and is_plain(model)
