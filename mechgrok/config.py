@@ -449,7 +449,7 @@ class AllTrainChanges(TrainChanges, total=False):
     """All fields of a `TrainConfig` by name: what `train_many` takes."""
 
     recipe: str
-    model: ModelConfig | MLPConfig | CustomConfig
+    model: ModelConfig | MLPConfig | DenseConfig | CustomConfig
     steps: int
 
 
