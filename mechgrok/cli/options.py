@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from tyro.conf import arg
 
 from mechgrok.cli.usage import described
-from mechgrok.config import Config, MLPConfig, ModelConfig, NetworkConfig, TrainConfig, registry_of
+from mechgrok.config import Config, NetworkConfig, TrainConfig, registry_of
 from mechgrok.errors import ConfigError
 from mechgrok.spelling import unknown
 from mechgrok.training.recipes import find_recipe
@@ -153,7 +153,7 @@ def _check_kind(config: type[NetworkConfig], fields: Mapping[str, Any]) -> None:
     if strange:
         kind = config.model_fields["kind"].default
         having = [f"--kind {k}" for k, c in KINDS.items() if all(name in c.model_fields for name in strange)]
-        way = f"; {' and '.join(having)} take{'s' if len(having) == 1 else ''} it" if having else ""
+        way = f"; {' and '.join(having)} {'has' if len(having) == 1 else 'have'}" if having else ""
         raise ConfigError(f"a network of the kind {kind} has no {', '.join(strange)}{way}")
 
 
