@@ -372,7 +372,7 @@ class TrainConfig(Config):
             first step of a warm-up changes nothing, as in the papers' code.
         steps: the most steps to take.
         stop_when_settled: end early, once the network has grokked and no longer changes; see
-            `mechgrok.training.settling`.
+            `mechgrok.training.stopping`.
         stop_test_loss: end early, once the test loss is below this.
         eval_every: steps between two evaluations on the train and the test inputs.
         checkpoints: when to keep the weights. "regular": every `checkpoint_every` steps. "logarithmic": at

@@ -16,8 +16,8 @@ from joblib import Parallel, cpu_count, delayed
 from mechgrok.config import TrainConfig, registered_names
 from mechgrok.models.own import Factory
 from mechgrok.tasks import Task
-from mechgrok.training.display import bar
 from mechgrok.training.interrupts import deferred_interrupt
+from mechgrok.training.progress_bars import bar
 from mechgrok.training.trainer import train
 
 KILLED = (
