@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+from mechgrok.training import progress_bars
 from mechgrok.training.progress_bars import bar, progress_bar
 
 
