@@ -50,9 +50,9 @@ def _explain(config: type[BaseModel], error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             lines.append(f"unknown key {field!r}; allowed: {', '.join(config.model_fields)}")
         else:
-            given = problem["input"]
-            got = f", got {shown(given)}" if not isinstance(given, dict) else ""
-            lines.append(f"{field}: {problem['msg'].removeprefix('Value error, ')}{got}")
+            given, why = problem["input"], problem["msg"].removeprefix("Value error, ")
+            told = isinstance(given, dict) or (problem["type"] == "value_error" and shown(given) in why)
+            lines.append(f"{field}: {why}" + ("" if told else f", got {shown(given)}"))
     return f"{config.__name__}: " + "; ".join(lines)
 
 
@@ -372,7 +372,7 @@ class TrainConfig(Config):
             first step of a warm-up changes nothing, as in the papers' code.
         steps: the most steps to take.
         stop_when_settled: end early, once the network has grokked and no longer changes; see
-            `mechgrok.training.settling`.
+            `mechgrok.training.stopping`.
         stop_test_loss: end early, once the test loss is below this.
         eval_every: steps between two evaluations on the train and the test inputs.
         checkpoints: when to keep the weights. "regular": every `checkpoint_every` steps. "logarithmic": at
@@ -449,7 +449,7 @@ class AllTrainChanges(TrainChanges, total=False):
     """All fields of a `TrainConfig` by name: what `train_many` takes."""
 
     recipe: str
-    model: ModelConfig | MLPConfig | CustomConfig
+    model: ModelConfig | MLPConfig | DenseConfig | CustomConfig
     steps: int
 
 

@@ -73,9 +73,7 @@ class Registry(MutableMapping[str, T]):
         if self.written_in(thing).partition(".")[0] == PACKAGE:
             self._ours.add(name)
         elif self.is_ours(name):
-            self._open()
-            if name in self._things:  # else it is mechgrok that fills in what it has declared
-                raise ConfigError(f"mechgrok has {self.one} {name!r}; give yours another name")
+            raise ConfigError(f"mechgrok has {self.one} {name!r}; give yours another name")
         self._things[name] = thing
         return thing
 

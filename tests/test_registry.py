@@ -87,13 +87,6 @@ def test_a_decorator_makes_an_entry_of_a_function():
         entries["blue"] = 3  # pyright: ignore[reportArgumentType]
 
 
-def test_what_is_declared_is_filled_in_once():
-    declared = Registry("colour", names=("red",), written_in=lambda thing: "")
-    declared["red"] = own
-    with pytest.raises(ConfigError, match="mechgrok has a colour 'red'"):
-        declared["red"] = own
-
-
 def test_a_home_without_names_is_imported_for_the_first_question(tmp_path, monkeypatch):
     (tmp_path / "home_of_shapes.py").write_text(
         "import mechgrok.errors, shared_shapes\n"

@@ -28,7 +28,13 @@ reveal_type(mg.MEASURES["loss_test"])
 reveal_type(mg.OPTIMIZERS["adamw"].elementwise)
 reveal_type(mg.TrainConfig(lr=0.1).model)
 """
-REVEALED = ["KeyFrequencies", "Run | None", "Measure", "bool", "ModelConfig | MLPConfig | CustomConfig"]
+REVEALED = [
+    "KeyFrequencies",
+    "Run | None",
+    "Measure",
+    "bool",
+    "ModelConfig | MLPConfig | DenseConfig | CustomConfig",
+]
 
 REFUSED = {
     'mg.train("not a task")': "reportArgumentType",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mechgrok.experiments.kept import kept_in
-from mechgrok.registry import Registry, module_of
+from mechgrok.registry import Registry
 
 Number = int | float
 
@@ -120,7 +120,7 @@ class Reproduction:
 REPRODUCTIONS: Registry[Reproduction] = Registry(
     "reproduction",
     home="mechgrok.experiments.catalogue",
-    written_in=lambda found: module_of(found.protocol),
+    written_in=lambda found: found.protocol.__module__,
     of=Reproduction,
 )
 """All of them by name: those of the catalogue, then the user's."""

@@ -18,7 +18,7 @@ from mechgrok.progress.snapshot import Snapshot
 from mechgrok.progress.sources import Checkpoints, Source, open_checkpoints
 from mechgrok.progress.table import LOSSES, Number, ProgressTable
 from mechgrok.tasks import Split, Task
-from mechgrok.training.display import bar
+from mechgrok.training.progress_bars import bar
 
 Values = dict[str, Number | str]
 """By column a number, or by measure the reason why there is none."""

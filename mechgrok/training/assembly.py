@@ -12,9 +12,9 @@ from mechgrok.training.devices import find_device
 from mechgrok.training.folders import Plan
 from mechgrok.training.networks import fresh_network
 from mechgrok.training.objectives import make_objective
-from mechgrok.training.parts import take_over
-from mechgrok.training.states import state_like
+from mechgrok.training.parameters import take_over
 from mechgrok.training.step import TrainingStep, make_step
+from mechgrok.training.stored_state import state_like
 from mechgrok.training.updates import Updater
 
 
@@ -59,5 +59,5 @@ class Assembly:
         return data.to(self.device)
 
     def state_at(self, step: int) -> dict[str, Tensor]:
-        """The form of the state at a step; see `mechgrok.training.states.state_like`."""
+        """The form of the state at a step; see `mechgrok.training.stored_state.state_like`."""
         return state_like(self.model, self.config, step)

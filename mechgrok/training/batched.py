@@ -14,11 +14,11 @@ from mechgrok.config import CustomConfig, TrainConfig
 from mechgrok.models.networks import Network, make_network
 from mechgrok.runs import Run
 from mechgrok.training.assembly import Assembly
-from mechgrok.training.display import Report, progress_bar
 from mechgrok.training.locks import only_here
 from mechgrok.training.loop import Loop
-from mechgrok.training.settling import finished
+from mechgrok.training.progress_bars import Report, progress_bar
 from mechgrok.training.stacked import StackedStep, member_state, stack_states, stack_weights
+from mechgrok.training.stopping import finished
 from mechgrok.training.trainer import Training
 from mechgrok.training.updates import Updater, takes_weights_whole
 

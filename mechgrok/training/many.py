@@ -15,12 +15,12 @@ from mechgrok.readable import Records
 from mechgrok.runs import Run, load_run
 from mechgrok.tasks import Task
 from mechgrok.training.batched import Failures, train_batched, why_not_batched
-from mechgrok.training.beginning import begin
 from mechgrok.training.devices import find_device
 from mechgrok.training.folders import as_folder
 from mechgrok.training.networks import suited, with_own_network
 from mechgrok.training.processes import Job, explain, train_in_processes
 from mechgrok.training.recipes import find_recipe
+from mechgrok.training.starting import begin
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from joblib import Parallel, cpu_count, delayed
 from mechgrok.config import TrainConfig, registered_names
 from mechgrok.models.own import Factory
 from mechgrok.tasks import Task
-from mechgrok.training.display import bar
 from mechgrok.training.interrupts import deferred_interrupt
+from mechgrok.training.progress_bars import bar
 from mechgrok.training.trainer import train
 
 KILLED = (
@@ -91,10 +91,13 @@ def train_in_processes(
         def stopped() -> bool:
             return pressed() or bool(interrupted)
 
-        for group in chain([jobs, jobs], ([job] for job in jobs)):
+        # A pool of one would be this process, which must not be the one that is killed.
+        for at_least, group in chain([(1, jobs), (2, jobs)], ((2, [job]) for job in jobs)):
             left = [job for job in group if job.path not in ended]
             with suppress(BrokenExecutor):
-                for outcome in _through_a_pool(task, left, device, workers, stopped) if left else ():
+                for outcome in (
+                    _through_a_pool(task, left, device, workers, stopped, at_least) if left else ()
+                ):
                     if outcome.interrupted:
                         interrupted.append(outcome.path)
                     else:
@@ -126,7 +129,12 @@ def one_thread() -> Iterator[None]:
 
 
 def _through_a_pool(
-    task: Task, jobs: Sequence[Job], device: torch.device, workers: int | None, stopped: Callable[[], bool]
+    task: Task,
+    jobs: Sequence[Job],
+    device: torch.device,
+    workers: int | None,
+    stopped: Callable[[], bool],
+    at_least: int,
 ) -> Iterator[Ending]:
     """The outcomes as they come; once it is stopped, of those alone that are under way.
 
@@ -137,7 +145,7 @@ def _through_a_pool(
     calls = (delayed(_train_one)(job, *arguments) for job in jobs if not stopped())
     # No more are handed out than are trained, so that those that have not begun can be held back.
     options: Any = {"return_as": "generator_unordered", "pre_dispatch": "n_jobs", "batch_size": 1}
-    outcomes: Any = Parallel(min(workers or cpu_count(), len(jobs)), **options)(calls)
+    outcomes: Any = Parallel(max(at_least, min(workers or cpu_count(), len(jobs))), **options)(calls)
     yield from outcomes
 
 

@@ -122,7 +122,10 @@ class Recipes(Registry[TrainConfig]):
 
 
 RECIPES = Recipes(
-    "recipe", tuple(config.recipe for config in OURS), of=TrainConfig, written_in=lambda config: ""
+    "recipe",
+    tuple(config.recipe for config in OURS),
+    of=TrainConfig,
+    written_in=lambda config: __name__ if config in OURS else "",
 )
 """All recipes by name: those of mechgrok, then the user's."""
 

@@ -19,19 +19,19 @@ from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.runs import STATE, HistoryRow, Run
 from mechgrok.tasks import Split, Task
 from mechgrok.training.assembly import Assembly
-from mechgrok.training.beginning import assemble, make_plan, prepare
+from mechgrok.training.checkpoint_times import checkpoint_due
 from mechgrok.training.devices import find_device
-from mechgrok.training.display import Report, progress_bar
 from mechgrok.training.evaluation import evaluate
 from mechgrok.training.locks import only_here, tidy
 from mechgrok.training.loop import Loop
 from mechgrok.training.networks import suited, with_own_network
-from mechgrok.training.parts import Weights
+from mechgrok.training.parameters import Weights
+from mechgrok.training.progress_bars import Report, progress_bar
 from mechgrok.training.recipes import find_recipe
-from mechgrok.training.schedules import checkpoint_due
-from mechgrok.training.settling import finished, over
-from mechgrok.training.states import check_state, joined_state, parted_state
+from mechgrok.training.starting import assemble, make_plan, prepare
 from mechgrok.training.step import TrainingStep
+from mechgrok.training.stopping import finished, over
+from mechgrok.training.stored_state import check_state, joined_state, parted_state
 
 Callback = Callable[[int, Network | WrappedNetwork], None]
 """Told the step and the network; see `train`."""

@@ -10,7 +10,7 @@ from mechgrok.config import TrainConfig
 from mechgrok.errors import ConfigError
 from mechgrok.registries import DECAYS, GRADIENTS, OPTIMIZERS
 from mechgrok.training.gradients import STATE_SEPARATOR
-from mechgrok.training.parts import parameters_of
+from mechgrok.training.parameters import parameters_of
 
 OF_THE_OTHERS = "adamw"
 """What updates the parameters that an optimizer does not take."""

@@ -4,8 +4,8 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from mechgrok.training import display
-from mechgrok.training.display import bar, progress_bar
+from mechgrok.training import progress_bars
+from mechgrok.training.progress_bars import bar, progress_bar
 
 
 def row(step: int) -> dict:
@@ -29,7 +29,7 @@ def test_a_line_for_each_tenth_and_the_last(capsys):
 
 def test_a_line_for_each_half_minute(capsys, monkeypatch):
     seconds = iter(range(0, 1000, 16))
-    monkeypatch.setattr(display.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(progress_bars.time, "monotonic", lambda: next(seconds))
     assert printed(capsys, list(range(6)), 1000) == [0, 2, 4, 5]
 
 
@@ -54,9 +54,9 @@ def test_a_bar_in_a_notebook_leaves_nothing_behind(notebook, monkeypatch):
         made.append(Progress(*columns, **options, disable=True))
         return made[-1]
 
-    monkeypatch.setattr(display, "Progress", noted)
+    monkeypatch.setattr(progress_bars, "Progress", noted)
     monkeypatch.setattr(
-        display, "Console", lambda stderr: Console(force_jupyter=notebook, force_terminal=not notebook)
+        progress_bars, "Console", lambda stderr: Console(force_jupyter=notebook, force_terminal=not notebook)
     )
     with bar("x", 3, "network") as tell:
         tell(1, "")

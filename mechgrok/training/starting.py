@@ -11,13 +11,13 @@ from mechgrok.models.own import Factory
 from mechgrok.runs import Run, written_for
 from mechgrok.tasks import Split, Task
 from mechgrok.training.assembly import Assembly
+from mechgrok.training.disk_space import bytes_needed
 from mechgrok.training.folders import Plan, as_folder, check_room, create_run, find_run
 from mechgrok.training.locks import tidy
-from mechgrok.training.memory import check_training_memory
+from mechgrok.training.memory_needed import check_training_memory
 from mechgrok.training.networks import fresh_network
-from mechgrok.training.parts import Weights, start_config, starting_weights
-from mechgrok.training.room import bytes_needed
-from mechgrok.training.settling import finished
+from mechgrok.training.parameters import Weights, start_config, starting_weights
+from mechgrok.training.stopping import finished
 
 
 def begin(task: Task, config: TrainConfig, *, seed: int, out: str | Path | None) -> Run:
