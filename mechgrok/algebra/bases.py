@@ -163,11 +163,6 @@ class Basis(ABC):
         return self.group.table[:, self.group.inverses]
 
     @cached_property
-    def quotients(self) -> Int[Tensor, "order order"]:
-        """The element s∘c^-1 for the elements s and c."""
-        return self.group.table[:, self.group.inverses]
-
-    @cached_property
     def _block_of_row(self) -> Tensor:
         return torch.tensor([i for i, block in enumerate(self.blocks) for _ in range(len(block))])
 

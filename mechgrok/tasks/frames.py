@@ -9,8 +9,7 @@ from torch import Tensor
 
 from mechgrok.algebra import Basis
 from mechgrok.algebra.bases import Label
-from mechgrok.algebra.bases import Label
-from mechgrok.errors import NoGroupError, UndefinedMetricError, UndefinedMetricError
+from mechgrok.errors import NoGroupError, UndefinedMetricError
 from mechgrok.readable import Readable
 
 
@@ -106,8 +105,6 @@ class Frame(Readable):
         """Whether with either operand held fixed every answer occurs once, as in a group."""
         if self.arity != 2:
             return False
-        if self.arity != 2:
-            return False
         elements = torch.arange(self.order)
         by_either = (self.results, self.results.T)
         return all(torch.equal(r.sort(dim=1).values, elements.expand_as(r)) for r in by_either)
@@ -170,33 +167,6 @@ def build_frame(
             "so the task cannot be analysed in this basis"
         )
     return Frame(basis, rows, results, answers=elements, classes=elements, answer=answer, symbols=elements)
-
-
-def function_frame(
-    basis: Basis,
-    classes: Int[Tensor, " order"],
-    n_classes: int,
-    answer: str,
-    rows: Int[Tensor, " order"] | None = None,
-) -> Frame:
-    """The frame of a function of one group element.
-
-    Args:
-        basis: of the functions on the group.
-        classes: [order], the right class of each element.
-        n_classes: how many classes there are.
-        answer: the function, for people.
-        rows: [order], the input that is each element; default in their order.
-    """
-    elements = torch.arange(basis.order)
-    return Frame(
-        basis,
-        elements if rows is None else rows,
-        elements,
-        answers=classes,
-        classes=torch.arange(n_classes),
-        answer=answer,
-    )
 
 
 def function_frame(
