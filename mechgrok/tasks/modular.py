@@ -12,6 +12,7 @@ from torch import Tensor
 from mechgrok.algebra import Basis, fourier_basis, irrep_basis, units, units_group
 from mechgrok.algebra.groups import MOST_ELEMENTS
 from mechgrok.errors import TaskError, shown
+from mechgrok.spelling import closest
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.operations import ByParity, parse_operation
 from mechgrok.tasks.polynomials import SYMBOLS, Polynomial
@@ -97,12 +98,10 @@ def close_names(operation: str) -> list[str]:
     >>> close_names("ad"), close_names("add"), close_names("ab")
     (['add'], [], [])
     """
-    from difflib import get_close_matches
-
     is_expression = set(operation) <= SYMBOLS.keys()
     if operation in NAMED or is_expression or not operation.isalpha():
         return []
-    return get_close_matches(operation.lower(), NAMED, n=2, cutoff=0.5)
+    return closest(operation, NAMED, n=2, likeness=0.5)
 
 
 def _multiplies_units(parsed: Polynomial | ByParity, p: int) -> bool:
