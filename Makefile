@@ -17,7 +17,7 @@ test: $(READY)
 
 # What is promised about rounding, on the code paths of other processors.
 paths: $(READY)
-	tests/code_paths/run.sh $(BIN)/python -m "bits and not slow" -q $(CHECKED)
+	tests/code_paths/run.sh $(BIN)/python -m "bits and not slow" -q $(CHECKED) $(PARALLEL)
 
 slow: $(READY)
 	$(BIN)/python -m pytest $(CHECKED) -m slow

@@ -49,7 +49,7 @@ def test_a_grid_holds_what_the_network_itself_computes(foreign):
 
 def test_chunks_make_no_difference(foreign, monkeypatch):
     whole = mg.cache_grid(foreign, TASK, HOOKS)
-    monkeypatch.setattr("mechgrok.activations.CHUNK_BYTES", 1)
+    monkeypatch.setattr("mechgrok.activations.forward.CHUNK_BYTES", 1)
     parts = mg.cache_grid(foreign, TASK, HOOKS)
     torch.testing.assert_close(parts.logits, whole.logits)
     for name in HOOKS:
@@ -130,7 +130,7 @@ def test_no_hook_is_left_behind(native):
 
 
 def test_no_hook_is_left_behind_by_a_run_that_fails(native, monkeypatch):
-    monkeypatch.setattr("mechgrok.activations._at_readout", lambda *_: 1 / 0)
+    monkeypatch.setattr("mechgrok.activations.forward._at_readout", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         mg.cache_grid(native, names=HOOKS)
     assert _hooks(native) == []

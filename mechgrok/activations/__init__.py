@@ -1,0 +1,20 @@
+"""Activations over all inputs of a task. The one place where a network meets a task."""
+
+from mechgrok.activations.caching import as_grid, cache_grid
+from mechgrok.activations.fitting import fit_task, infer_task, likely_modulus
+from mechgrok.activations.forward import logits_under, run_from_site
+from mechgrok.activations.grid import ActivationGrid, grid_from_tensors
+from mechgrok.activations.sources import Source
+
+__all__ = [
+    "ActivationGrid",
+    "Source",
+    "as_grid",
+    "cache_grid",
+    "fit_task",
+    "grid_from_tensors",
+    "infer_task",
+    "likely_modulus",
+    "logits_under",
+    "run_from_site",
+]

@@ -1,0 +1,148 @@
+"""Which task a network computes, and how the network reads it."""
+
+from typing import Any, NamedTuple
+
+from mechgrok.activations.forward import d_vocab_out, run_grid
+from mechgrok.activations.sources import Source, as_network
+from mechgrok.errors import TaskError
+from mechgrok.models.protocol import HookedModel
+from mechgrok.tasks import Task, modular_task
+
+RIGHT = 0.9
+"""Share of right answers from which a network is taken to compute an operation."""
+MEMORISED, TIMES_CHANCE, TIMES_OTHERS = 0.2, 10, 5
+"""A network that has only memorised its training set answers as many inputs rightly as that has. It is taken to compute
+an operation from this share of right answers, if that is so many times what guessing gives, and what any other
+operation gives."""
+INFERRED_OPERATIONS = ("add", "sub", "mul", "div")
+"""What `infer_task` tries."""
+
+
+def fit_task(model: HookedModel, task: Task) -> Task:
+    """The task written as the network reads it, where the task leaves the sequence open.
+
+    Raises:
+        TaskError: vocabulary, context or number of answers do not fit.
+    """
+    cfg, left_open = model.cfg, task.sequence is None
+    if left_open:
+        task = _as_read(model, task)
+    problems = []
+    if task.d_vocab > cfg.d_vocab:
+        problems.append(f"needs {task.d_vocab} tokens, the network knows {cfg.d_vocab}")
+    elif left_open and task.d_vocab < cfg.d_vocab:
+        # With tokens to spare nobody knows which one is the "="; a sequence given by the user settles it.
+        problems.append(f"has {task.d_vocab} tokens, the network knows {cfg.d_vocab}")
+    if task.n_ctx > cfg.n_ctx:
+        problems.append(f"has sequences of {task.n_ctx} tokens, the network reads {cfg.n_ctx}")
+    if task.n_classes > d_vocab_out(cfg):
+        problems.append(f"has {task.n_classes} answers, the network {d_vocab_out(cfg)} logits")
+    if problems:
+        raise TaskError(
+            f"the task {task.name} does not fit the network: it {'; it '.join(problems)}. "
+            "Choose the task with task=..., or its sequence with modular_task(..., sequence=...)"
+        )
+    return task
+
+
+def infer_task(model: Source) -> Task:
+    """The elementary operation mod p that a network computes, or has memorised, from its sizes and answers.
+
+    The modulus is the vocabulary, less the "=" where the network reads three tokens and less an operation token where
+    it reads four, `a op b =`; or half of that where the second operand has tokens of its own. The operation is the
+    one of add, sub, mul, div that at least 90% of the answers agree with. Where none does, it is one with at least 20%
+    and ten times as many right answers as guesses would give, if that is five times as many as any other has: the
+    network then knows part of its table by heart.
+
+    Raises:
+        TaskError: no operation is that clear.
+
+    >>> from mechgrok import cosine_network
+    >>> infer_task(cosine_network(7, {2: 9.0}))
+    Task(add7: a b -> 7 classes, 49 inputs)
+    """
+    model = as_network(model)
+    found: dict[str, tuple[float, Task]] = {}
+    for reading in _readings(model.cfg):
+        for operation in INFERRED_OPERATIONS:
+            task = reading.of(modular_task(operation, reading.p))
+            share = _right_answers(model, task)
+            if share >= RIGHT:
+                return task
+            name = f"{operation} mod {reading.p}"
+            found[name] = max((share, task), found.get(name, (-1.0, task)), key=lambda pair: pair[0])
+    if not found:
+        raise TaskError("cannot infer what the network computes. Say so with task=modular_task(...)")
+    closest, *others = sorted(found, key=lambda name: found[name][0], reverse=True)
+    share, task = found[closest]
+    rival = max((found[name][0] for name in others), default=0.0)
+    if share >= max(MEMORISED, TIMES_CHANCE / task.n_classes, TIMES_OTHERS * rival):
+        return task
+    raise TaskError(
+        f"cannot infer what the network computes; the closest is {closest} with {share:z.1%} right answers. Say so "
+        "with task=modular_task(...)"
+    )
+
+
+def likely_modulus(model: HookedModel) -> int | None:
+    """The p of an operation mod p, by the sizes of a network alone; None where they suggest none.
+
+    >>> from mechgrok import cosine_network
+    >>> likely_modulus(cosine_network(7, {2: 9.0}))
+    7
+    """
+    moduli = [reading.p for reading in _readings(model.cfg)]
+    return d_vocab_out(model.cfg) if d_vocab_out(model.cfg) in moduli else next(iter(moduli), None)
+
+
+class _Reading(NamedTuple):
+    """One way to read the tokens of a network: the modulus, the sequence, and the order of the special tokens."""
+
+    p: int
+    slots: tuple[str, ...]
+    specials: tuple[str, ...]
+
+    def of(self, task: Task) -> Task:
+        """A task written down like this."""
+        task = task.with_sequence(*self.slots)
+        return task if task.specials or len(self.specials) < 2 else task.with_specials(*self.specials)
+
+
+def _readings(cfg: Any) -> list[_Reading]:
+    """The readings that the sizes of a network allow, the likeliest first."""
+    found = []
+    for second, vocabularies in (("b", 1), ("b'", 2)):
+        for slots, specials in _sequences(second, cfg.n_ctx):
+            p, rest = divmod(cfg.d_vocab - len(specials), vocabularies)
+            if not rest and 2 <= p <= d_vocab_out(cfg) and cfg.n_ctx >= len(slots):
+                found.append(_Reading(p, slots, specials))
+    return found
+
+
+def _sequences(second: str, n_ctx: int) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """How two operands are written in so many tokens, and in which order the special ones are numbered."""
+    if n_ctx == 2:
+        return [(("a", second), ())]
+    three = (("a", second, "="), ("=",))
+    if n_ctx != 4:
+        return [three]
+    four = ("a", "op", second, "=")
+    return [(four, ("op", "=")), (four, ("=", "op")), three]
+
+
+def _as_read(model: HookedModel, task: Task) -> Task:
+    """A task that leaves its sequence open, as the sizes of a network say; its answers, where these allow several."""
+    if task.arity != 2:
+        return task
+    fitting = [reading.of(task) for reading in _readings(model.cfg) if reading.p == task.n_symbols]
+    if not fitting:
+        return task.with_sequence("a", "b") if model.cfg.n_ctx == 2 else task
+    fitting = [task if written.slots == task.slots else written for written in fitting]
+    return (
+        max(fitting, key=lambda written: _right_answers(model, written)) if len(fitting) > 1 else fitting[0]
+    )
+
+
+def _right_answers(model: HookedModel, task: Task) -> float:
+    grid = run_grid(model, task, [])
+    return (grid.logits.argmax(1) == grid.labels).double().mean().item()
