@@ -1,8 +1,8 @@
 """Hugging Face's architectures: those that are ours too are read exactly, all others refused by name.
 
 Their code does much that leaves no trace in the tensors: positions that begin at row 2, scaled embeddings, scores
-without a scale, ALiBi, rotations, sublayers side by side. Whose code it was is told by `model_type` in the configuration,
-or by names that only they use.
+without a scale, ALiBi, rotations, sublayers side by side. Whose code it was is told by `model_type` in the
+configuration, or by names that only they use.
 """
 
 import re
@@ -106,8 +106,8 @@ KIN = (
 )
 OTHERS = frozenset({
     "bart", "bert", "biogpt", "blenderbot", "bloom", "codegen", "cohere", "ctrl", "distilbert", "electra", "falcon",
-    "gemma", "gemma2", "gemma3_text", "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "m2m_100", "marian",
-    "mbart", "mistral", "mixtral", "mpt", "olmo", "olmo2", "openai-gpt", "pegasus", "persimmon", "phi", "phi3", "qwen2",
+    "gemma", "gemma2", "gemma3_text", "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "m2m_100",
+    "marian", "mbart", "mistral", "mixtral", "mpt", "olmo", "olmo2", "openai-gpt", "pegasus", "persimmon", "phi", "phi3", "qwen2",
     "qwen3", "roberta", "stablelm", "starcoder2", "t5", "transfo-xl", "xglm", "xlnet",
 })  # fmt: skip
 """Values of `model_type` that are Hugging Face's even where no version of their library stands beside them."""
@@ -126,8 +126,8 @@ def family_of(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tup
         return said, READ[said]
     if said in READ and theirs:
         raise RefusedError(
-            f"its configuration is that of Hugging Face's {said!r}, but no tensor is called as there: is it that of "
-            "another file? If the network is another one, leave model_type and transformers_version out of its configuration"
+            f"its configuration is that of Hugging Face's {said!r}, but no tensor is called as there: is it "
+            "that of another file? If the network is another one, leave model_type and transformers_version out of its configuration"
         )
     if theirs:
         raise RefusedError(
@@ -157,7 +157,7 @@ def _several(kin: Kin, tensors: Mapping[str, Tensor]) -> str:
     renamed = ", ".join(f"{name!r}: {other!r}" for name, other in list(new.items())[:2])
     more = ", ..." if len(new) > 2 else ""
     return (
-        f"its names are those of Hugging Face's {kin.who}, where tensors do not show that {kin.hidden}. If it is one of "
-        f"{' and '.join(READ)}, put their config.json beside the file; the others cannot be represented. If it is "
-        f"a network without any of this, say so with rename={{{renamed}{more}}}"
+        f"its names are those of Hugging Face's {kin.who}, where tensors do not show that {kin.hidden}. If it is "
+        f"one of {' and '.join(READ)}, put their config.json beside the file; the others cannot be represented. If it "
+        f"is a network without any of this, say so with rename={{{renamed}{more}}}"
     )
