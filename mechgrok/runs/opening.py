@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.own import Factory
-from mechgrok.runs.run import CHECKPOINTS, CONFIG, Run, read_config
+from mechgrok.runs.folder import CHECKPOINTS, CONFIG, read_config
+from mechgrok.runs.run import Run
 from mechgrok.shipped import folder_or_shipped, shipped_runs
 
 

@@ -105,10 +105,11 @@ KIN = (
     ),
 )
 OTHERS = frozenset({
-    "bart", "bert", "biogpt", "blenderbot", "bloom", "codegen", "cohere", "ctrl", "distilbert", "electra", "falcon",
-    "gemma", "gemma2", "gemma3_text", "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "m2m_100",
-    "marian", "mbart", "mistral", "mixtral", "mpt", "olmo", "olmo2", "openai-gpt", "pegasus", "persimmon", "phi", "phi3", "qwen2",
-    "qwen3", "roberta", "stablelm", "starcoder2", "t5", "transfo-xl", "xglm", "xlnet",
+    "bart", "bert", "biogpt", "blenderbot", "bloom", "codegen", "cohere", "ctrl", "distilbert", "electra",
+    "falcon", "gemma", "gemma2", "gemma3_text", "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "granite",
+    "llama", "m2m_100", "marian", "mbart", "mistral", "mixtral", "mpt", "olmo", "olmo2", "openai-gpt",
+    "pegasus", "persimmon", "phi", "phi3", "qwen2", "qwen3", "roberta", "stablelm", "starcoder2", "t5",
+    "transfo-xl", "xglm", "xlnet",
 })  # fmt: skip
 """Values of `model_type` that are Hugging Face's even where no version of their library stands beside them."""
 
@@ -126,8 +127,9 @@ def family_of(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tup
         return said, READ[said]
     if said in READ and theirs:
         raise RefusedError(
-            f"its configuration is that of Hugging Face's {said!r}, but no tensor is called as there: is it "
-            "that of another file? If the network is another one, leave model_type and transformers_version out of its configuration"
+            f"its configuration is that of Hugging Face's {said!r}, but no tensor is called as there: is it that of "
+            "another file? If the network is another one, leave model_type and transformers_version out of its "
+            "configuration"
         )
     if theirs:
         raise RefusedError(

@@ -9,9 +9,11 @@ from torch import Tensor
 from mechgrok.models.layouts.architecture import as_transformer
 from mechgrok.models.layouts.facts import Facts
 from mechgrok.models.layouts.modules import Module, fused_order, letter_of, modules_of
+from mechgrok.models.layouts.part_names import DOWN, FIRST_NORM, SECOND_NORM, UP, is_attention
 from mechgrok.models.layouts.refusals import RefusedError
+from mechgrok.models.layouts.sides import Sides
 from mechgrok.models.layouts.source import Converted, Layout, Source
-from mechgrok.models.layouts.torch_blocks import DOWN, FIRST_NORM, SECOND_NORM, UP, Block, is_attention
+from mechgrok.models.layouts.torch_blocks import block_state
 
 POSITIONS = re.compile(r"pos|wpe|^pe$")
 READOUT = re.compile(
@@ -52,11 +54,11 @@ def _from_torch(source: Source) -> Converted:
     d_model = _width(blocks, outside)
     facts = Facts(source)
     n_heads = _heads(facts, blocks[0], d_model)
-    conv = _is_conv(blocks, d_model)
+    sides = Sides(d_model, n_heads, _is_conv(blocks, d_model))
     granted: set[str] = set()
     state = _outer_state(outside, d_model, source, granted)
     for i, block in enumerate(blocks):
-        parts = Block(block, d_model, n_heads, conv=conv, granted=granted).state()
+        parts = block_state(block, sides, granted)
         state |= {f"blocks.{i}.{name}": tensor.contiguous() for name, tensor in parts.items()}
     facts.notes += sorted(granted)
     return as_transformer(state, facts, lens=False)
