@@ -279,7 +279,7 @@ def test_failure_restores_the_network_too():
         raise RuntimeError("inside")
 
     with pytest.raises(RuntimeError, match="inside"):
-        activations.run_at_readout(model, TASK.tokens, [(NEURONS, fail)])
+        activations.answers_at(model, TASK, TASK.tokens, [(NEURONS, fail)])
     assert model.training
     assert not any(hook.fwd_hooks for hook in model.hook_dict.values())
 

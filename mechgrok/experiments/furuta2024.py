@@ -18,7 +18,7 @@ from mechgrok.experiments.milestones import best_accuracy
 from mechgrok.experiments.reproduction import Row
 from mechgrok.experiments.trainings import train
 from mechgrok.runs import HistoryRow, Run
-from mechgrok.tasks import MixedTask, Task, mixed_task, modular_task
+from mechgrok.tasks import MixedTask, Task, as_operation, mixed_task, modular_task
 from mechgrok.training.processes import one_thread
 from mechgrok.training.recipes import find_recipe
 
@@ -119,7 +119,7 @@ def _operations(seed: int, full: bool) -> list[Row]:
 def _spectra(runs: dict[str, Run], seed: int) -> list[Row]:
     """What becomes of the embedding of a sum, a product and a polynomial that does not grok."""
     by_sums = {
-        text: sparsity_over_training(runs[text], runs[text].task.in_basis(fourier_basis(P)))
+        text: sparsity_over_training(runs[text], as_operation(runs[text].task).in_basis(fourier_basis(P)))
         for text in ("a+b", "a*b", "a^2+ab+b^2")
     }
     by_characters = sparsity_over_training(runs["a*b"])

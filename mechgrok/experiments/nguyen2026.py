@@ -37,7 +37,7 @@ def _run(task: Task, full: bool) -> Run:
 
 def _additive_gini(grid: ActivationGrid) -> float:
     """Gini of the token embedding in the Fourier basis of the tokens as they are numbered: the wrong basis."""
-    n = grid.task.n_symbols
+    n = grid.operation.n_symbols
     return gini(frequency_norms(token_embedding(grid.model)[:n], basis=fourier_basis(n)))
 
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mechgrok.fast.row_sums import RowSums
 from mechgrok.tasks import Frame
-from mechgrok.training.bags import RowSums
 
 
 class AnswerFrame(Frame):

@@ -5,11 +5,11 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from mechgrok.activations import ActivationGrid, cache_grid
+from mechgrok.fast.tables import Pairs
+from mechgrok.fast.transformer import TabledNetwork
 from mechgrok.models.protocol import HookedModel, neuron_hook
 from mechgrok.models.transformer import HookedTransformer
 from mechgrok.tasks import Task
-from mechgrok.training.tabled import TabledNetwork
-from mechgrok.training.tables import Pairs
 
 
 def read_grid(model: HookedModel, task: Task, hooks: Sequence[str] = ()) -> ActivationGrid:

@@ -17,6 +17,7 @@ from mechgrok.models.protocol import all_weights, neuron_logit_map, token_embedd
 from mechgrok.progress.circuit import NANDA, ZHONG
 from mechgrok.progress.registry import measure
 from mechgrok.progress.snapshot import Snapshot
+from mechgrok.tasks import as_operation
 
 FURUTA = "Furuta et al. 2024 (arXiv 2402.16726)"
 
@@ -75,7 +76,7 @@ def effective_dimension(snapshot: Snapshot) -> float:
 
     (sum_i l_i)^2 / sum_i l_i^2 with l_i the eigenvalues of the covariance of the tokens' embedding vectors.
     """
-    E = token_embedding(snapshot.model)[: snapshot.task.n_symbols]
+    E = token_embedding(snapshot.model)[: as_operation(snapshot.task).n_symbols]
     centred = E.double() - E.double().mean(0)
     gram = centred @ centred.T  # has the eigenvalues of the covariance, but for a factor and zeros
     if gram.trace() <= rounding_power(E):

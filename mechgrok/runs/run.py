@@ -135,4 +135,4 @@ def written_for(task: Task, config: TrainConfig) -> Task:
     sequence = config.sequence
     if sequence is None and isinstance(config.model, MLPConfig):
         sequence = ("a", "b")  # all that an MLP reads
-    return task.with_sequence(*sequence) if sequence and task.sequence is None else task
+    return task.written(*sequence) if sequence else task

@@ -24,8 +24,8 @@ def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 
     torch.Size([8, 16])
     """
     config = config or ModelConfig()
-    if task.sequence is None and isinstance(config, MLPConfig):
-        task = task.with_sequence("a", "b")
+    if isinstance(config, MLPConfig):
+        task = task.written("a", "b")
     sizes = config.for_sizes(d_vocab=task.d_vocab, n_classes=task.n_classes, n_ctx=task.n_ctx)
     network = make_network(sizes, seed)
     network.task = task
@@ -45,7 +45,7 @@ def with_own_network(
             "model= and network= are two networks: give the architecture, or what makes your own"
         )
     made = own_network(network, written_for(task, config), seed)
-    slots = None if task.sequence else made.task.slots
+    slots = made.task.slots if task.is_open else None
     return config.replace(model=own_config(made), sequence=slots or config.sequence)
 
 

@@ -1,6 +1,6 @@
 """What a training minimises: loss and gradient with respect to the logits, in one pass and without a graph."""
 
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mechgrok.errors import ConfigError
+from mechgrok.fast.objective import Objective
 
 LossPrecision = Literal["float64", "float32", "float16"]
 ObjectiveName = Literal["cross_entropy", "mse", "stablemax"]
@@ -17,22 +18,6 @@ PRECISIONS: dict[LossPrecision, torch.dtype] = {
     "float32": torch.float32,
     "float16": torch.float16,
 }
-
-
-@runtime_checkable
-class Objective(Protocol):
-    """A loss on logits [n, classes], averaged over the inputs and taken over all columns given."""
-
-    def loss_and_gradient(
-        self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n classes"]]:
-        """Loss in float64 and its gradient in the logits' precision, which may take over their memory.
-
-        Args:
-            total: number of inputs of the mean, where the logits are a part of them; the loss is then the
-                share of this part, and the shares of all parts add up to the mean.
-        """
-        ...
 
 
 class CrossEntropy:

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from mechgrok.activations import fit_task
 from mechgrok.errors import ConfigError
+from mechgrok.fast.mlp_step import FastMLPStep
+from mechgrok.fast.transformer_step import FastStep
 from mechgrok.models.protocol import HookedModel, device_of, evaluation_mode
 from mechgrok.tasks import Task
-from mechgrok.training.fast import FastStep
-from mechgrok.training.fast_mlp import FastMLPStep
 from mechgrok.training.objectives import Objective
 
 EVALUATION_ROWS = 4096

@@ -17,7 +17,7 @@ import torch
 from bench_step import bare_products, milliseconds, usual_loop, with_update
 
 from mechgrok import MLPConfig, build_model, modular_task
-from mechgrok.training.fast_mlp import FastMLPStep
+from mechgrok.fast.mlp_step import FastMLPStep
 from mechgrok.training.objectives import CrossEntropy
 from mechgrok.training.step import AutogradStep
 from mechgrok.training.subnormals import flushed_subnormals

@@ -8,8 +8,8 @@ from drawn_files import draw_file
 from plain_transformer import TOKENS, Plain
 
 from mechgrok.config import Activation, ModelConfig
+from mechgrok.fast.transformer import TabledNetwork
 from mechgrok.models.transformer import ACTIVATIONS, HookedTransformer
-from mechgrok.training.tabled import TabledNetwork
 
 
 def build(plain: Plain) -> HookedTransformer:

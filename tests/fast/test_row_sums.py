@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mechgrok.training.bags import PIECE, Bags, RowSums, mix, product_over_rows
+from mechgrok.fast.row_sums import PIECE, Bags, RowSums, mix, product_over_rows
 
 pytestmark = pytest.mark.bits
 

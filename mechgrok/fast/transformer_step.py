@@ -1,6 +1,6 @@
 """The training step of one-layer transformers by hand: the same gradients as autograd's, several times faster.
 
-What depends on tokens alone is computed per token (`mechgrok.training.tables`). What is left for each input is a
+What depends on tokens alone is computed per token (`mechgrok.fast.tables`). What is left for each input is a
 weighted sum of a few table rows, the activation function, one product to the logits and the loss; forward
 and backward run chunk by chunk, so that all of it stays in the cache.
 """
@@ -11,16 +11,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mechgrok.fast.kernels import BACKWARD, chunk_length
+from mechgrok.fast.objective import Objective
+from mechgrok.fast.row_sums import Bags
+from mechgrok.fast.tables import Pairs, TableGradients, Tables
+from mechgrok.fast.transformer import LastPositionAttention, TabledNetwork
 from mechgrok.models.transformer import HookedTransformer
 from mechgrok.tasks import Task
-from mechgrok.training.attention import LastPositionAttention
-from mechgrok.training.bags import Bags
-from mechgrok.training.chunks import chunk_length
-from mechgrok.training.nonlinearities import BACKWARD
-from mechgrok.training.objectives import Objective
-from mechgrok.training.readout import ReadOut
-from mechgrok.training.tabled import TabledNetwork
-from mechgrok.training.tables import Pairs, TableGradients, Tables
 
 TILE = 32
 """Tokens of the fastest-changing slot that go into one run of inputs, so that their table rows stay cached."""
@@ -119,6 +116,44 @@ class FastStep:
             self.g_out.addmm_(passing.T, active)
             g_active = torch.mm(passing, tables.out.T, out=active)
             BACKWARD[self.network.cfg.act_fn](g_active, pre)
+        return loss
+
+
+class ReadOut:
+    """Loss and gradient from the columns that leave the block.
+
+    Folded, these columns are the logits already. Otherwise they are the residual stream; the gradients of the
+    unembedding are then summed up here.
+
+    Args:
+        total: number of inputs that the loss is the mean of.
+
+    Attributes:
+        gradients: of W_U and b_U, to be zeroed before a step; empty if folded.
+    """
+
+    def __init__(self, network: TabledNetwork, objective: Objective, *, total: int) -> None:
+        self.network, self.objective, self.total = network, objective, total
+        self.unembed = network.model.unembed
+        weights = [] if network.folded else [self.unembed.W_U, self.unembed.b_U]
+        self.gradients = tuple(torch.zeros_like(w) for w in weights if w is not None)
+        self.logits = network.u.new_empty(0 if network.folded else len(network.u), network.cfg.d_vocab_out)
+
+    def loss_backward(
+        self, passing: Float[Tensor, "rows width"], labels: Int[Tensor, " rows"]
+    ) -> Float[Tensor, ""]:
+        """This chunk's share of the loss; replaces the columns by their gradient."""
+        if self.network.folded:
+            loss, gradient = self.objective.loss_and_gradient(passing, labels, self.total)
+            if gradient is not passing:
+                passing.copy_(gradient)
+            return loss
+        logits = self.network.write_logits(passing, self.logits[: len(passing)])
+        loss, gradient = self.objective.loss_and_gradient(logits, labels, self.total)
+        self.gradients[0].addmm_(passing.T, gradient)
+        for bias in self.gradients[1:]:
+            bias.add_(gradient.sum(0))
+        torch.mm(gradient, self.unembed.W_U.T, out=passing)
         return loss
 
 

@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mechgrok.models.mlp import OPERANDS, HookedMLP
+from mechgrok.fast.kernels import chunk_length, rows_that_fit
+from mechgrok.fast.mlp import OperandTable, links_of
+from mechgrok.fast.objective import Objective
+from mechgrok.fast.row_sums import Bags, mix
+from mechgrok.models.mlp import HookedMLP
 from mechgrok.models.protocol import is_plain
 from mechgrok.tasks import Task
-from mechgrok.training.bags import Bags, mix
-from mechgrok.training.chunks import chunk_length, rows_that_fit
-from mechgrok.training.links import Gradients, links_of
-from mechgrok.training.objectives import Objective
 
 
 class FastMLPStep:
@@ -119,61 +119,3 @@ class FastMLPStep:
         for link in reversed(self.links):
             g = link.backward(g)
         return loss, g
-
-
-class OperandTable:
-    """What each operand's token adds to the first hidden layer, and the gradients of the weights behind it.
-
-    One row for each token, or one for each token of each operand where the operands are treated differently. Each
-    operand carries one half of the bias.
-    """
-
-    def __init__(self, model: HookedMLP) -> None:
-        cfg, first = model.cfg, model.layers[0]
-        self.W_in, self.b_in = first.W_in, first.b_in
-        self.bias_share = first.biases / OPERANDS
-        self.alike = cfg.embeddings == "shared" and cfg.combine == "sum"
-        self.embeddings = [model.embed.W_E]
-        if not self.alike:
-            self.embeddings.append(model.embed_b.W_E if cfg.embeddings == "separate" else model.embed.W_E)
-        self.side_by_side, self.d_vocab = cfg.combine == "concat", cfg.d_vocab
-
-    def __len__(self) -> int:
-        return len(self.embeddings) * self.d_vocab
-
-    def rows_of(self, tokens: Int[Tensor, "inputs operand"]) -> Int[Tensor, "inputs operand"]:
-        """The rows that are added up for each input."""
-        offsets = torch.arange(OPERANDS, device=tokens.device) * (0 if self.alike else self.d_vocab)
-        return tokens + offsets
-
-    def compute(self) -> Float[Tensor, "rows d_mlp"]:
-        """The rows for the present weights, summed in float64 and rounded once, as those of the fast step are."""
-        parts = [embedding.detach().double() for embedding in self.embeddings]
-        if self.W_in is not None:
-            parts = [
-                part @ matrix.double()
-                for part, matrix in zip(parts, self._by_operand(self.W_in), strict=True)
-            ]
-        table = torch.cat(parts)
-        if self.b_in is not None:
-            table.add_(self.b_in, alpha=self.bias_share)
-        return table.to(self.embeddings[0].dtype)
-
-    def add_gradients(self, g_table: Float[Tensor, "rows d_mlp"], grads: Gradients) -> None:
-        """Turn the gradient of the table into those of the weights, and add them to `grads`."""
-        if self.b_in is not None:
-            grads[self.b_in].add_(g_table.sum(0), alpha=self.bias_share)
-        parts = g_table.split(self.d_vocab)
-        if self.W_in is None:
-            for embedding, g in zip(self.embeddings, parts, strict=True):
-                grads[embedding].add_(g)
-            return
-        matrices, g_matrices = self._by_operand(self.W_in), self._by_operand(grads[self.W_in])
-        for embedding, g, W, g_W in zip(self.embeddings, parts, matrices, g_matrices, strict=True):
-            g_W.addmm_(embedding.T, g)
-            grads[embedding].addmm_(g, W.T)
-
-    def _by_operand(self, W_in: Tensor) -> list[Tensor]:
-        """The part of the matrix, or of its gradient, that each embedding meets; views."""
-        W_in = W_in.detach()
-        return list(W_in.chunk(OPERANDS)) if self.side_by_side else [W_in] * len(self.embeddings)

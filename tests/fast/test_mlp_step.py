@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from mechgrok import MLPConfig, build_model, modular_task
 from mechgrok.errors import ConfigError
+from mechgrok.fast.mlp_step import FastMLPStep
 from mechgrok.models.mlp import HookedMLP
 from mechgrok.models.transformer import ACTIVATIONS
 from mechgrok.tasks import Task
-from mechgrok.training.fast_mlp import FastMLPStep
 from mechgrok.training.objectives import CrossEntropy, make_objective
 from mechgrok.training.step import AutogradStep, make_step
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from mechgrok import ModelConfig, build_model, modular_task
 from mechgrok.errors import ConfigError, TaskError
+from mechgrok.fast.transformer_step import FastStep
 from mechgrok.models.transformer import ACTIVATIONS, HookedTransformer
 from mechgrok.tasks import Task
-from mechgrok.training.fast import FastStep
 from mechgrok.training.objectives import CrossEntropy, make_objective
 from mechgrok.training.step import AutogradStep, make_step
 
