@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from mechgrok.config import NetworkConfig
+from mechgrok.door import door
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.files import read_model
 from mechgrok.models.formats import file_in_folder
@@ -17,6 +18,7 @@ from mechgrok.shipped import folder_or_shipped
 from mechgrok.tasks import Task
 
 
+@door
 def load_model(
     path: str | Path | Mapping[str, Tensor],
     step: int | None = None,

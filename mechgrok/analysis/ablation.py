@@ -11,6 +11,7 @@ from torch import Tensor
 from mechgrok.activations import ActivationGrid, Source, as_grid, logits_under
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.losses import accuracy, check_keys, full_loss, mean_loss, right_after_edit
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError, shown
 from mechgrok.models.protocol import (
@@ -58,6 +59,7 @@ class Ablation(Drawable):
         )
 
 
+@door
 def ablate(
     source: Source,
     keys: Iterable[Label],

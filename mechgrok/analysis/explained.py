@@ -9,6 +9,7 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.frequencies import rounding_power
 from mechgrok.analysis.losses import check_keys
 from mechgrok.analysis.projections import character_power, project_on_characters
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
 
@@ -33,6 +34,7 @@ class LogitFVE(Drawable):
         return self.fraction
 
 
+@door
 def logit_fve(source: Source, keys: Iterable[Label], *, centre: Centre = "class") -> LogitFVE:
     """Fraction of logit variance along chi(a∘b∘c^-1) of the keys, on Z_p along cos(w_k(a+b-c)).
 

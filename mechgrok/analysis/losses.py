@@ -14,6 +14,7 @@ from torch.nn import functional
 from mechgrok.activations import ActivationGrid, Source, as_grid, run_from_site
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.projections import project_on_characters, project_on_product
+from mechgrok.door import door
 from mechgrok.errors import ConfigError, UndefinedMetricError, shown
 
 Space = Literal["product", "character"]
@@ -37,6 +38,7 @@ def cross_entropy(
     return functional.softplus(wrong - right.squeeze(1), threshold=50)
 
 
+@door
 def full_loss(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
     """Cross-entropy of the network in nats, over the inputs in `mask` (all for None).
 
@@ -53,6 +55,7 @@ def full_loss(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> fl
     return mean_loss(grid.logits, grid, mask)
 
 
+@door
 def accuracy(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
     """Share of right answers in 0..1, over the inputs in `mask` (all for None).
 
@@ -68,6 +71,7 @@ def accuracy(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> flo
     return (grid.logits.argmax(1) == grid.labels)[chosen].double().mean().item()
 
 
+@door
 def restricted_loss(
     source: Source,
     keys: Iterable[Label],
@@ -121,6 +125,7 @@ def restricted_loss(
     return _loss_from(grid, kept + mean if keep_mean else kept, site, mask)
 
 
+@door
 def excluded_loss(
     source: Source,
     keys: Iterable[Label],

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mechgrok.config import NetworkConfig
+from mechgrok.door import door
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.formats import SUFFIXES, find_format
 from mechgrok.models.layouts import CONFIG_KEY, SETTINGS_KEY, model_from_tensors
@@ -98,6 +99,7 @@ def network_of(
     return model
 
 
+@door
 def save_model(model: Network, path: str | Path) -> Path:
     """Write a network as one safetensors file, with its configuration and a digest in the header, atomically.
 

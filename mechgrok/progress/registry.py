@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
 from mechgrok.progress.snapshot import Snapshot
 from mechgrok.spelling import unknown
@@ -65,6 +66,7 @@ class Measure:
         return f"Measure({self.name}, {self.unit}: {self.summary})"
 
 
+@door
 def measure(
     unit: str,
     *,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mechgrok.algebra import Basis, fourier_basis, irrep_basis, units, units_group
 from mechgrok.algebra.groups import MOST_ELEMENTS
+from mechgrok.door import door
 from mechgrok.errors import TaskError, shown
 from mechgrok.spelling import closest
 from mechgrok.tasks.frames import Frame, build_frame
@@ -21,6 +22,7 @@ from mechgrok.tasks.polynomials import SYMBOLS, Polynomial
 NAMED = {"add": "a+b", "sub": "a-b", "mul": "a*b", "div": "a/b"}
 
 
+@door
 def modular_task(
     operation: str, p: int, *, sequence: Sequence[str] | None = None, specials: Sequence[str] = ()
 ) -> Operation:

@@ -1,6 +1,7 @@
 """Fresh networks with the sizes of a task."""
 
 from mechgrok.config import CustomConfig, MLPConfig, ModelConfig, NetworkConfig, TrainConfig
+from mechgrok.door import door
 from mechgrok.errors import ConfigError
 from mechgrok.models.networks import Network, make_network
 from mechgrok.models.own import Factory, own_config, own_network
@@ -9,6 +10,7 @@ from mechgrok.runs import written_for
 from mechgrok.tasks import Task
 
 
+@door
 def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 0) -> Network:
     """A fresh network with the sizes of a task.
 

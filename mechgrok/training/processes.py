@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 from joblib import Parallel, cpu_count, delayed
+from joblib.externals.loky.backend.reduction import dumps
 from rich.console import Console
 from rich.progress import Progress
 
 from mechgrok.config import TrainConfig
+from mechgrok.errors import ConfigError, shown
 from mechgrok.models.own import Factory
 from mechgrok.tasks import Task, task_from_spec
 from mechgrok.training.display import bar_on
@@ -87,6 +89,22 @@ def train_in_processes(
                 )
     errors = {job.path: ended.get(job.path, KILLED) for job in jobs}
     return {path: error for path, error in errors.items() if error is not None}
+
+
+def check_sent(network: Factory) -> None:
+    """Whether the function that makes a network can be handed to another process, with all that it speaks of.
+
+    Raises:
+        ConfigError: it cannot, and why.
+    """
+    try:
+        dumps(network)
+    except Exception as error:  # whatever the things that it speaks of raise
+        raise ConfigError(
+            f"the function network={shown(network)} cannot be sent to the processes that train, since it speaks of "
+            f"something that lives in this one alone: {str(error)[:300]}. Make that inside of the function, or train "
+            "one after another with mg.train"
+        ) from None
 
 
 def explain(error: Exception) -> str:
