@@ -51,8 +51,8 @@ KINDS: dict[str, str] = {
 class Between:
     """Bounds of a number, in its annotation: `Annotated[float, Between(0, 1)]`."""
 
-    low: float
-    high: float
+    low: int | float
+    high: int | float
 
 
 Share = Annotated[float, Between(0, 1)]
