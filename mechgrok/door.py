@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args,
 
 from mechgrok.errors import ConfigError, shown
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 LOOKED_AT = 1000
 """Elements of a list that are looked at."""
 KINDS: dict[str, str] = {

@@ -7,8 +7,15 @@ import torch
 from planted import NEURONS, cosine_logits, phase_grid, wave_network, wave_neurons
 
 import mechgrok as mg
-from mechgrok.activations import as_grid, cache_grid, fit_task, grid_from_tensors, infer_task, run_from_site
-from mechgrok.activations import forward as activations
+from mechgrok.activations import (
+    as_grid,
+    cache_grid,
+    fit_task,
+    forward as activations,
+    grid_from_tensors,
+    infer_task,
+    run_from_site,
+)
 from mechgrok.errors import ActivationError, CheckpointError, TaskError, UndefinedMetricError
 from mechgrok.models.transformer import HookedTransformer
 

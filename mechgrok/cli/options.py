@@ -13,10 +13,11 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, TypedDict, cast, get_args, get_origin
 
+from pydantic.fields import FieldInfo
 from tyro.conf import arg
 
 from mechgrok.cli.usage import described
-from mechgrok.config import Config, MLPConfig, ModelConfig, NetworkConfig, TrainConfig
+from mechgrok.config import Config, MLPConfig, ModelConfig, NetworkConfig, TrainConfig, registry_of
 from mechgrok.errors import ConfigError
 from mechgrok.spelling import unknown
 from mechgrok.training.recipes import find_recipe
@@ -26,6 +27,12 @@ APART = ("recipe", "model")
 """Fields of a training that are no options: the recipe is where the command starts, the network has its own."""
 NONE = "none"
 """How a choice says that there is nothing of the kind."""
+
+
+def _kind(info: FieldInfo) -> Any:
+    """The type of a field; where it takes names that are registered, a choice of these."""
+    registry = registry_of(info)
+    return info.annotation if registry is None else Literal[tuple(registry)]  # pyright: ignore[reportInvalidTypeForm]
 
 
 def _as_option(kinds: list[Any], meaning: str, default: str) -> Any:
@@ -49,8 +56,9 @@ def _options(name: str, *configs: type[Config], default: str) -> Any:
     for config in configs:
         meanings = described(config.__doc__ or "", "Attributes:") | meanings
         for field, info in config.model_fields.items():
-            if field not in APART and info.annotation not in kinds.setdefault(field, []):
-                kinds[field].append(info.annotation)
+            kind = _kind(info)
+            if field not in APART and kind not in kinds.setdefault(field, []):
+                kinds[field].append(kind)
     types = {field: _as_option(kinds[field], meanings.get(field, ""), default) for field in kinds}
     make: Any = TypedDict  # no checker reads fields that are only known when this runs
     return make(name, types, total=False)

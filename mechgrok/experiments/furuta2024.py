@@ -16,7 +16,7 @@ from mechgrok.config import TrainConfig
 from mechgrok.experiments.kept import kept_in, place
 from mechgrok.experiments.milestones import best_accuracy
 from mechgrok.experiments.reproduction import Row
-from mechgrok.experiments.trainings import train
+from mechgrok.experiments.trainings import train_kept
 from mechgrok.runs import HistoryRow, Run
 from mechgrok.tasks import MixedTask, Task, as_operation, mixed_task, modular_task
 from mechgrok.training.processes import one_thread
@@ -51,7 +51,7 @@ def _on_one_thread(measure: Measure, seed: int, full: bool, kept: Path | None) -
 
 
 def _train(task: Task, config: TrainConfig, seed: int, **options: Any) -> Run:
-    return train(task, config, seed=seed, progress=False, **options)
+    return train_kept(task, config, seed=seed, progress=False, **options)
 
 
 def _judged(name: str, run: Run, *, groks: bool, published: float | None) -> Row:

@@ -12,7 +12,7 @@ from mechgrok.analysis.losses import excluded_loss, restricted_loss
 from mechgrok.analysis.neurons import PURITY, neuron_frequencies
 from mechgrok.analysis.spectrum import frequency_norms, gini
 from mechgrok.experiments.reproduction import Row
-from mechgrok.experiments.trainings import train
+from mechgrok.experiments.trainings import train_kept
 from mechgrok.models.protocol import token_embedding
 from mechgrok.runs import Run
 from mechgrok.tasks import Task, group_task, modular_task
@@ -30,7 +30,7 @@ PUBLISHED = {
 
 def _run(task: Task, full: bool) -> Run:
     """Without an early end: the spectrum goes on thinning out long after the network has generalised."""
-    return train(
+    return train_kept(
         task, "nanda" if full else "fast", stop_when_settled=False, eval_every=50, checkpoint_every=1000
     )
 

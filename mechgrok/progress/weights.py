@@ -10,8 +10,8 @@ from mechgrok.analysis.spectrum import (
     fourier_frequency_density,
     frequency_norms,
     gini,
+    sum_squared_weights as sum_of,
 )
-from mechgrok.analysis.spectrum import sum_squared_weights as sum_of
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.models.protocol import all_weights, neuron_logit_map, token_embedding
 from mechgrok.progress.circuit import NANDA, ZHONG

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,10 +15,11 @@ from mechgrok.models.files import network_of, read_tensors
 from mechgrok.models.networks import Network
 from mechgrok.models.own import Factory, own_network
 from mechgrok.models.wrapped import WrappedNetwork
+from mechgrok.registries import SPLIT_RULES
 from mechgrok.runs.folder import CONFIG, SPLIT, START, RunFolder
 from mechgrok.runs.seals import damaged
 from mechgrok.storage import DIGEST_KEY, digest
-from mechgrok.tasks import Split, SplitRule, Task, task_from_spec
+from mechgrok.tasks import Split, Task, task_from_spec
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +96,7 @@ class Run(RunFolder, Drawable):
             fraction, seed = float(header["fraction"]), int(header["seed"])
         except (KeyError, ValueError):
             rule = None
-        if rule not in get_args(SplitRule):
+        if rule not in SPLIT_RULES:
             raise damaged(file, f"its header has no fraction, seed and rule, but {header}")
         return Split(train, fraction, seed, rule)
 

@@ -150,7 +150,7 @@ class StreamTask(ConfiguredTask):
             raise TaskError(f"{type(self).__name__}.draw was asked for {n} inputs and gave {len(batch)}")
         return batch
 
-    def data(self, split: Split, batch_size: int, seed: int) -> Data:
+    def data(self, split: Split, batch_size: int = 0, seed: int = 0) -> Data:
         return Stream(self.sample, self.examples, batch_size or self.default_batch, seed)
 
     def split(self, fraction: float, seed: int = 0, rule: SplitRule = "shuffle") -> Split:

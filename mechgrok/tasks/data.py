@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from mechgrok.errors import ConfigError
 from mechgrok.tasks.batch import Batch
-from mechgrok.tasks.splits import Split
 
 
 @runtime_checkable
@@ -47,20 +47,29 @@ class Finite:
 
     Attributes:
         examples: all inputs.
-        split: which of them are trained on.
+        train_mask: [n], which of them are trained on.
         batch_size: inputs of a mini-batch; 0 for all train inputs.
         seed: of the orders.
     """
 
     examples: Batch
-    split: Split
+    train_mask: Bool[Tensor, " examples"]
     batch_size: int = 0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        mask, n = self.train_mask, len(self.examples)
+        if mask.dtype != torch.bool or mask.shape != (n,) or not mask.any():
+            raise ConfigError(
+                f"a train mask holds one boolean for each of the {n} inputs and selects some; got "
+                f"{mask.dtype} of shape {tuple(mask.shape)} selecting {int(mask.count_nonzero())}. "
+                "task.split(fraction).train is one"
+            )
 
     @cached_property
     def train_rows(self) -> Int[Tensor, " train"]:
         """Numbers of the train inputs."""
-        return self.split.train.nonzero().flatten().to(self.examples.inputs.device)
+        return self.train_mask.nonzero().flatten().to(self.examples.inputs.device)
 
     @cached_property
     def train(self) -> Batch:
@@ -70,7 +79,7 @@ class Finite:
     @property
     def parts(self) -> dict[str, Bool[Tensor, " examples"]]:
         """The train inputs and the others."""
-        train = self.split.train.to(self.examples.inputs.device)
+        train = self.train_mask.to(self.examples.inputs.device)
         return {"train": train, "test": ~train}
 
     def batch(self, update: int) -> Batch:

@@ -73,7 +73,7 @@ class Task(Readable, ABC):
         """The task with its operands written like this, if nobody has decided how; else the task as it is."""
         return self
 
-    def data(self, split: Split, batch_size: int, seed: int) -> Data:
+    def data(self, split: Split, batch_size: int = 0, seed: int = 0) -> Data:
         """What a training sees: its batches, and the examples that it is evaluated on.
 
         Args:
@@ -81,7 +81,7 @@ class Task(Readable, ABC):
             batch_size: inputs of a step; 0 for all of the train inputs.
             seed: of the batches.
         """
-        return Finite(self.examples, split, batch_size, seed)
+        return Finite(self.examples, split.train, batch_size, seed)
 
     def split(self, fraction: float, seed: int = 0, rule: SplitRule = "shuffle") -> Split:
         """Divide the inputs into train and test; see `make_split` for the rules."""

@@ -40,7 +40,7 @@ def make_plan(
     if not (split is None or isinstance(split, Split)):
         raise ConfigError(f"a split is what task.split(fraction) gives; got {shown(split)}")
     split = split or task.split(config.fraction, seed, config.split_rule)
-    if len(split.train) != task.n_inputs or not split.train.any():
+    if len(split.train) != task.n_inputs or (task.is_finite and not split.train.any()):
         raise ConfigError(
             f"the split is one of {len(split.train)} inputs and trains on {int(split.train.sum())}; the task "
             f"{task.name} has {task.n_inputs} inputs. task.split(fraction) gives one that fits"

@@ -1,4 +1,4 @@
-"""The progress bar of a training in the terminal, and its lines in a log file."""
+"""Progress: a bar in a terminal or a notebook, and lines now and then in a log file."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,10 +6,12 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mechgrok.runs import HistoryRow
 
+Tell = Callable[[int, str], None]
+"""Called with how many are done, and a few words on where they stand."""
 Report = Callable[[HistoryRow], None]
 
 COLUMNS = (
@@ -23,74 +25,80 @@ COLUMNS = (
 
 
 EVERY_SHARE, EVERY_SECONDS = 0.1, 30.0
-"""Where there is no terminal, how much of the way or of the time lies between two lines."""
+"""In a log file, how much of the way or of the time lies between two lines."""
+
+
+@contextmanager
+def bar(name: str, total: int, unit: str, *, start: int = 0, enabled: bool = True) -> Iterator[Tell]:
+    """A progress bar on standard error.
+
+    In a file, or anywhere that is not a terminal, there is a line now and then instead, and one for what was told last.
+    In a notebook the bar leaves nothing behind, where its widget would stay as an empty output.
+
+    Args:
+        unit: what is counted, for the lines: "step".
+    """
+    console = Console(stderr=True)
+    if not enabled:
+        yield lambda done, state: None
+    elif console.is_terminal or console.is_jupyter:
+        with Progress(*COLUMNS, console=console, transient=console.is_jupyter) as progress:
+            task = progress.add_task(escape(name), total=total, completed=start, state="")
+            yield lambda done, state: progress.update(task, completed=done, state=state)
+    else:
+        lines = _Lines(name, total, unit, console)
+        try:
+            yield lines.tell
+        finally:
+            lines.last()
 
 
 @contextmanager
 def progress_bar(name: str, steps: int, *, start: int = 0, enabled: bool = True) -> Iterator[Report]:
-    """A bar that shows the newest history row that it is told; writes to standard error.
-
-    In a file, or anywhere that is no terminal, it is a line now and then instead, and one for the last row.
-    """
-    console = Console(stderr=True)
-    if not enabled or console.is_terminal or console.is_jupyter:
-        with _bar(name, steps, start, bar_on(console, *COLUMNS, enabled=enabled)) as report:
-            yield report
-        return
-    lines = _Lines(name, steps, start, console)
-    try:
-        yield lines.report
-    finally:
-        lines.last()
-
-
-def bar_on(console: Console, *columns: ProgressColumn, enabled: bool) -> Progress:
-    """A progress bar; in a notebook it leaves nothing behind, where its widget would stay as an empty output."""
-    return Progress(*columns, console=console, disable=not enabled, transient=console.is_jupyter)
-
-
-@contextmanager
-def _bar(name: str, steps: int, start: int, progress: Progress) -> Iterator[Report]:
-    with progress:
-        bar = progress.add_task(escape(name), total=steps, completed=start, state="")
-        yield lambda row: progress.update(bar, completed=row["step"] or 0, state=describe(row))
+    """The bar of a training, which is told the rows of its history."""
+    with bar(name, steps, "step", start=start, enabled=enabled) as tell:
+        yield lambda row: tell(int(row["step"] or 0), described(row))
 
 
 class _Lines:
-    """Lines for a log file: the first row, then one for each tenth of the steps or half a minute, and the last."""
+    """Lines for a log file: the first, then one for each tenth of the way or half a minute, and the last."""
 
-    def __init__(self, name: str, steps: int, start: int, console: Console) -> None:
-        self.name, self.steps, self.start, self.console = name, steps, start, console
+    def __init__(self, name: str, total: int, unit: str, console: Console) -> None:
+        self.name, self.total, self.unit, self.console = name, total, unit, console
         self.began = self.printed_at = time.monotonic()
-        self.printed: int | float | None = None
-        self.row: HistoryRow | None = None
+        self.printed: int | None = None
+        self.told: tuple[int, str] | None = None
 
-    def report(self, row: HistoryRow) -> None:
-        self.row = row
-        step, now = row["step"] or 0, time.monotonic()
-        far = self.printed is None or step - self.printed >= EVERY_SHARE * self.steps
+    def tell(self, done: int, state: str) -> None:
+        self.told = done, state
+        now = time.monotonic()
+        far = self.printed is None or done - self.printed >= EVERY_SHARE * self.total
         if far or now - self.printed_at >= EVERY_SECONDS:
-            self._print(row, now)
+            self._print(now)
 
     def last(self) -> None:
-        if self.row is not None and (self.row["step"] or 0) != self.printed:
-            self._print(self.row, time.monotonic())
+        if self.told is not None and self.told[0] != self.printed:
+            self._print(time.monotonic())
 
-    def _print(self, row: HistoryRow, now: int | float) -> None:
-        self.printed, self.printed_at = row["step"] or 0, now
-        line = f"{self.name}: step {self.printed}/{self.steps}, {describe(row)}, {now - self.began:z.0f} s"
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+    def _print(self, now: float) -> None:
+        done, state = self.told or (0, "")
+        self.printed, self.printed_at = done, now
+        parts = (f"{self.name}: {self.unit} {done}/{self.total}", state, f"{now - self.began:z.0f} s")
+        self.console.print(", ".join(filter(None, parts)), markup=False, highlight=False, soft_wrap=True)
 
 
-def describe(row: HistoryRow) -> str:
-    """Losses and accuracies of a history row in one short line.
+def described(row: HistoryRow) -> str:
+    """Losses and scores of a history row in one short line: accuracies in percent, or r2.
 
-    >>> describe({"loss_train": 0.0123, "loss_test": None, "accuracy_train": 1.0, "accuracy_test": None})
+    >>> described({"loss_train": 0.0123, "loss_test": None, "accuracy_train": 1.0, "accuracy_test": None})
     'train 0.012 100.0%'
+    >>> described({"loss_train": 0.0123, "loss_test": 0.5, "r2_train": 0.98765, "r2_test": None})
+    'train 0.012 r2 0.988 test 0.5'
     """
     parts = []
     for name in ("train", "test"):
-        loss, accuracy = row[f"loss_{name}"], row[f"accuracy_{name}"]
-        if loss is not None and accuracy is not None:
-            parts.append(f"{name} {loss:z.2g} {accuracy:z.1%}")
+        loss, accuracy, r2 = (row.get(f"{score}_{name}") for score in ("loss", "accuracy", "r2"))
+        parts += [] if loss is None else [f"{name} {loss:z.2g}"]
+        parts += [] if accuracy is None else [f"{accuracy:z.1%}"]
+        parts += [] if r2 is None else [f"r2 {r2:z.3f}"]
     return " ".join(parts)

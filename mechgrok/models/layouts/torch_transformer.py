@@ -12,7 +12,7 @@ from mechgrok.models.layouts.modules import Module, fused_order, letter_of, modu
 from mechgrok.models.layouts.part_names import DOWN, FIRST_NORM, SECOND_NORM, UP, is_attention
 from mechgrok.models.layouts.refusals import RefusedError
 from mechgrok.models.layouts.sides import Sides
-from mechgrok.models.layouts.source import Converted, Layout, Source
+from mechgrok.models.layouts.source import LAYOUTS, Converted, Source
 from mechgrok.models.layouts.torch_blocks import block_state
 
 POSITIONS = re.compile(r"pos|wpe|^pe$")
@@ -46,6 +46,7 @@ def _is_torch(source: Source) -> bool:
     return any(fused_order(m) for m in attention) or {"Q", "K", "V"} <= {letter_of(m) for m in attention}
 
 
+@LAYOUTS.add("torch_attention", what="a transformer of torch modules", detect=_is_torch, fallback=True)
 def _from_torch(source: Source) -> Converted:
     """Blocks of attention and an MLP; which tensor is what follows from names, shapes and the order in the file."""
     modules, left = modules_of(source.tensors)
@@ -264,6 +265,3 @@ def _oriented(module: Module, d_model: int, *, last: bool) -> Tensor:
             "d_vocab_out]"
         )
     return w if fits else w.mT
-
-
-TORCH_TRANSFORMER = (Layout("torch_attention", "a transformer of torch modules", _is_torch, _from_torch),)
