@@ -106,7 +106,7 @@ def _from_pizza_linear(source: Source) -> Converted:
     config = converted.config.replace(bias_per_operand=letter == SUMMED_TWICE)
     notes = converted.notes
     if "l2.weight" in source.tensors:
-        twice = source.known.get("bias_per_operand", config.bias_per_operand)
+        twice = source.known.get("bias_per_operand", letter == SUMMED_TWICE)
         origin = "config=" if "bias_per_operand" in source.known else "the author's model_type"
         notes = (*notes, f"bias_per_operand={twice!r} ({origin})")
     return replace(converted, config=config, task=task_of(source, config.d_vocab), notes=notes)
