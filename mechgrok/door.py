@@ -137,7 +137,8 @@ def _fits_generic(value: Any, origin: Any, inside: tuple[Any, ...]) -> bool:
     ):  # what can be gone through once is looked at where it is used
         return True
     if hasattr(value, "dtype"):
-        return getattr(value, "ndim", 0) == 1 and _fits_generic(value.tolist(), origin, inside)
+        array: Any = value
+        return array.ndim == 1 and _fits_generic(array.tolist(), origin, inside)
     return all(fits(one, inside[0]) for one in _some(value))
 
 
