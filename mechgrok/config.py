@@ -99,7 +99,7 @@ def check_seed(seed: Any) -> int:
         ConfigError: it is not a whole number from 0 to 2^32 - 1.
     """
     if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) <= LARGEST_SEED:
-        raise ConfigError(f"a seed is a whole number from 0 to {LARGEST_SEED}, got {seed!r}")
+        raise ConfigError(f"a seed is a whole number from 0 to {LARGEST_SEED}, got {shown(seed)}")
     return int(seed)
 
 

@@ -7,8 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from mechgrok.config import NetworkConfig
+from mechgrok.door import door
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.files import read_model
+from mechgrok.models.formats import file_in_folder
 from mechgrok.models.layouts import model_from_tensors
 from mechgrok.models.networks import Network
 from mechgrok.runs import load_run, run_of
@@ -16,6 +18,7 @@ from mechgrok.shipped import folder_or_shipped
 from mechgrok.tasks import Task
 
 
+@door
 def load_model(
     path: str | Path | Mapping[str, Tensor],
     step: int | None = None,
@@ -30,8 +33,9 @@ def load_model(
 
     Args:
         path: folder of a run, or the name of one that comes with mechgrok (`shipped_runs`), or a file with named
-            tensors: .safetensors, .npz, or what torch.save wrote; or the named tensors themselves. A checkpoint where a
-            run put it has that run's task.
+            tensors: .safetensors, .npz, or what torch.save wrote, or a folder with one as Hugging Face's
+            save_pretrained writes it; or the named tensors themselves. A checkpoint where a run put it has that run's
+            task.
         step: of a run, the checkpoint; of a file that holds the weights of several steps, which. None takes the newest.
         task: what the network computes, where that is not stored with it and cannot be inferred.
         config: the fields that are set in it override what the tensors suggest, for what shapes cannot tell.
@@ -85,6 +89,8 @@ def _stored(
     rename: Mapping[str, str] | None,
     key: str | None,
 ) -> Any:
+    if path.is_dir() and (file := file_in_folder(path)) is not None:
+        path = file
     said = {"config": config, "layout": layout, "rename": rename, "key": key}
     if path.is_dir():
         given = [name for name, value in said.items() if value is not None]

@@ -42,10 +42,13 @@ def run_if_any(source: Any) -> Any:
     """
     if not isinstance(source, str | PathLike):
         return source
-    is_folder = _opened(
-        lambda path: import_module("mechgrok.shipped").folder_or_shipped(path).is_dir(), source
-    )
-    return open_run(source) if is_folder else source
+    return open_run(source) if _opened(_holds_a_run, source) else source
+
+
+def _holds_a_run(path: Path) -> bool:
+    """Whether it is a folder, and none with the file of a network, as Hugging Face's are."""
+    folder = import_module("mechgrok.shipped").folder_or_shipped(path)
+    return folder.is_dir() and import_module("mechgrok.models.formats").file_in_folder(folder) is None
 
 
 def _opened(load: Callable[[Path], Any], path: Openable) -> Any:

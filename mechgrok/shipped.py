@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mechgrok.errors import CheckpointError
+from mechgrok.door import door
+from mechgrok.errors import CheckpointError, shown
 from mechgrok.readable import Readable
 from mechgrok.spelling import unknown
 
@@ -51,9 +52,13 @@ def find_shipped(name: str) -> Path | None:
 def folder_or_shipped(path: str | Path) -> Path:
     """A path as it is; where there is nothing, and a shipped run has this name, the folder of that run."""
     path = Path(path)
-    return path if path.exists() else find_shipped(str(path)) or path
+    try:
+        return path if path.exists() else find_shipped(str(path)) or path
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        raise CheckpointError(f"cannot open {shown(str(path))}: {error.strerror}") from None
 
 
+@door
 def verify_shipped(name: str) -> None:
     """Compare the files of a shipped run with their recorded hashes.
 

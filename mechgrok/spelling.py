@@ -2,22 +2,28 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import accumulate
 from typing import Any
 
 from mechgrok.errors import shown
 
 MOST_LISTED = 40
-"""Names that a message lists; of more it gives the number of the others."""
+LONGEST_LIST = 500
+"""Names that a message lists, and their characters; of more it gives the number of the others."""
 
 
-def closest(word: Any, known: Iterable[Any], n: int = 3) -> list[str]:
+def closest(word: Any, known: Iterable[Any], n: int = 3, *, likeness: float = 0.6) -> list[str]:
     """The known names that look like a word, the best first; upper and lower case count as alike.
+
+    Args:
+        n: as many at most.
+        likeness: from 0 to 1, how much they have to look like it; less of it for paths, of which a part was meant.
 
     >>> closest("trian", ["train", "analyze", "report"]), closest("xyz", ["train"])
     (['train'], [])
     """
     names = {name.lower(): name for name in map(str, known)}
-    return [names[near] for near in get_close_matches(str(word).lower(), names, n=n, cutoff=0.6)]
+    return [names[near] for near in get_close_matches(str(word).lower(), names, n=n, cutoff=likeness)]
 
 
 def unknown(what: str, word: Any, known: Iterable[Any]) -> str:
@@ -29,5 +35,17 @@ def unknown(what: str, word: Any, known: Iterable[Any]) -> str:
     names = list(map(str, known))
     near = closest(word, names)
     meant = f" (did you mean {' or '.join(near)}?)" if near else ""
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return f"unknown {what} {shown(word)}{meant}; allowed: {', '.join(names[:MOST_LISTED]) or 'none'}{more}"
+    return f"unknown {what} {shown(word)}{meant}; allowed: {listed(names)}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names with commas between them, as many as a message has room for, and how many more there are.
+
+    >>> listed(["fast", "nanda"]), listed([]), listed(["a" * 300, "b" * 300])[300:]
+    ('fast, nanda', 'none', ' and 1 more')
+    """
+    names = list(names)
+    lengths = accumulate(len(name) + 2 for name in names)
+    n_shown = min(MOST_LISTED, max(1, sum(length <= LONGEST_LIST for length in lengths)))
+    more = f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
+    return (", ".join(names[:n_shown]) or "none") + more

@@ -13,7 +13,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from mechgrok.errors import CheckpointError
+from mechgrok.errors import CheckpointError, shown
 
 RANDOM = "?" * 8
 """The end of a temporary name, as a pattern."""
@@ -101,7 +101,7 @@ def replace_file(path: Path, write: Callable[[str], object]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except Exception as error:
-        raise CheckpointError(f"cannot write {path}: {error}") from error
+        raise CheckpointError(f"cannot write {shown(str(path))}: {str(error)[:300]}") from error
     finally:
         # Also after Ctrl-C; once renamed, the name is gone.
         if temporary is not None:
@@ -137,7 +137,7 @@ def check_writable(path: Path) -> None:
         OSError,
         RuntimeError,
     ) as error:  # links that lead in a circle are a RuntimeError before Python 3.13
-        raise CheckpointError(f"cannot write {path}: {error}") from error
+        raise CheckpointError(f"cannot write {shown(str(path))}: {str(error)[:300]}") from error
 
 
 def _is_device(path: Path) -> bool:

@@ -10,6 +10,7 @@ from mechgrok.activations.forward import run_grid
 from mechgrok.activations.grid import ActivationGrid
 from mechgrok.activations.recent import RECENT, can_be_remembered
 from mechgrok.activations.sources import ORDER, Source, as_network
+from mechgrok.door import door
 from mechgrok.errors import ActivationError, shown
 from mechgrok.models.hook_names import Key, hook_name
 from mechgrok.models.protocol import HookedModel, check_hook_names, neuron_hook
@@ -17,6 +18,7 @@ from mechgrok.models.unaltered import NetworkState
 from mechgrok.tasks import Task
 
 
+@door
 def cache_grid(model: Source, task: Task | None = None, names: Sequence[Key] | None = None) -> ActivationGrid:
     """Run a network on all inputs of a task and keep the asked activations at the read-out position.
 

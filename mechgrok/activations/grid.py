@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mechgrok.door import door
 from mechgrok.errors import ActivationError, UndefinedMetricError, shown
 from mechgrok.models.hook_names import Key, hook_name
 from mechgrok.models.protocol import (
@@ -149,6 +150,7 @@ class ActivationGrid(Readable):
         return f"ActivationGrid({self.task.name}, {self.task.n_inputs} inputs, {list(self.activations)})"
 
 
+@door
 def grid_from_tensors(
     task: Task,
     logits: Any,

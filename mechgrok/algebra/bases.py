@@ -17,9 +17,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechgrok.algebra.families import cyclic_group
-from mechgrok.algebra.groups import Group
+from mechgrok.algebra.groups import Group, check_order
 from mechgrok.algebra.irrep_names import Label
 from mechgrok.algebra.irreps import Irrep, real_irreps
+from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
 
 COMPONENTS = ("cos", "sin", "both")
@@ -134,7 +135,7 @@ class Basis(ABC):
         """
         if component not in (*self.components, *COMPONENTS):
             raise ConfigError(
-                f"component must be one of {', '.join(self.components)}, both; got {component!r}"
+                f"component must be one of {', '.join(self.components)}, both; got {shown(component)}"
             )
         return [
             block.start + offset
@@ -239,9 +240,15 @@ class FourierBasis(Basis):
         return f"1..{self.order // 2}"
 
 
+@door
 @lru_cache(maxsize=64)
 def fourier_basis(n: int) -> FourierBasis:
-    """The Fourier basis of Z_n; one object per n."""
+    """The Fourier basis of Z_n; one object per n.
+
+    Raises:
+        TaskError: n is too large.
+    """
+    check_order(n, f"Z{n}")
     return FourierBasis(n)
 
 

@@ -14,12 +14,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechgrok.algebra.groups import Group, check_order
+from mechgrok.door import door
 from mechgrok.errors import TaskError, shown
 
 LARGEST_DEGREE = 6
 """Largest n of S_n and A_n: the table of S_7 would have 25 million entries."""
 
 
+@door
 def cyclic_group(n: int) -> Group:
     """The integers mod n under addition.
 
@@ -140,6 +142,7 @@ FAMILIES: dict[str, Callable[[int], Group]] = {
 }
 
 
+@door
 def named_group(name: str) -> Group:
     """The group that a name stands for: "S5", "A5", "D59", "Z12" (or "C12"), "U15", "Z2xS3".
 

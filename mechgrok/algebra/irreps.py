@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mechgrok.algebra.groups import Group
 from mechgrok.algebra.irrep_names import Label, name_irreps
+from mechgrok.door import door
 from mechgrok.errors import TaskError
 
 IrrepType = Literal["real", "complex", "quaternionic"]
@@ -77,6 +78,7 @@ class Irrep:
         return f"Irrep({self.label!r}, dim {self.dim}, {self.kind})"
 
 
+@door
 def real_irreps(group: Group) -> tuple[Irrep, ...]:
     """All real irreps of a group, the trivial one first.
 

@@ -12,6 +12,7 @@ from mechgrok.activations import ActivationGrid, Source, as_grid, logits_under
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.key_losses import check_keys
 from mechgrok.analysis.losses import accuracy, full_loss, mean_loss, right_after_edit
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError, shown
 from mechgrok.models.protocol import (
@@ -59,6 +60,7 @@ class Ablation(Drawable):
         )
 
 
+@door
 def ablate(
     source: Source,
     keys: Iterable[Label],

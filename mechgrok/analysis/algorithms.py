@@ -12,6 +12,7 @@ from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
 from mechgrok.analysis.losses import accuracy
 from mechgrok.analysis.summary import EXPLAINED, GENERALISED
 from mechgrok.analysis.symmetricity import GradientSymmetricity, gradient_symmetricity
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import TaskError, UndefinedMetricError
 from mechgrok.readable import Readable
@@ -83,6 +84,7 @@ class AlgorithmVerdict(Drawable):
         return f"AlgorithmVerdict({self.algorithm}: {self.reason})"
 
 
+@door
 def classify_algorithm(source: Source, *, triples: int | None = None) -> AlgorithmVerdict:
     """Tell whether a network adds on a clock or by the pizza algorithm.
 

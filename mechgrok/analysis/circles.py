@@ -13,6 +13,7 @@ from torch import Tensor
 from mechgrok.activations import ActivationGrid, Source, as_grid, grid_from_tensors
 from mechgrok.analysis.embeddings import check_circles, embedding_components, operand_embeddings
 from mechgrok.analysis.logit_surface import answers_and_distances
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.models.readout import run_at_readout
@@ -86,6 +87,7 @@ class IsolatedCircle(Drawable):
         return f"IsolatedCircle(k={self.k} by {self.by}: {shares}; {fading}accuracy {self.accuracy:z.1%})"
 
 
+@door
 def isolate_circle(source: Source, k: int, *, by: By = "pca") -> IsolatedCircle:
     """Run the network with one circle of the embedding alone, its mean added back, and name the formula.
 

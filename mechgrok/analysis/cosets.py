@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mechgrok.activations import Source, as_grid, cache_grid
 from mechgrok.algebra.subgroups import Side, Subgroup, all_subgroups
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError
 from mechgrok.models.protocol import neuron_hook
@@ -61,6 +62,7 @@ class CosetNeurons(Drawable):
         return f"CosetNeurons({int(self.decided.sum())} of {len(self.first)} decided; {sizes or 'none'})"
 
 
+@door
 def coset_neurons(
     source: Source, *, site: str | None = None, threshold: float = CONCENTRATED
 ) -> CosetNeurons:

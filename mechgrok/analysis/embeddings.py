@@ -1,7 +1,7 @@
 """The operands' token embeddings as the network reads them: their principal components and circles."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -10,6 +10,7 @@ from torch import Tensor
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra import Basis, FourierBasis
 from mechgrok.algebra.bases import Label
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.models.protocol import check_hook_names
@@ -56,7 +57,8 @@ class EmbeddingComponents(Drawable):
         ]
 
 
-def embedding_components(source: Source, operand: int = 0) -> EmbeddingComponents:
+@door
+def embedding_components(source: Source, operand: Literal[0, 1] = 0) -> EmbeddingComponents:
     """Principal components of an operand's token embedding, with the frequency of each.
 
     Args:

@@ -13,6 +13,7 @@ from mechgrok.analysis.frequencies import rounding_power
 from mechgrok.analysis.key_losses import check_keys
 from mechgrok.analysis.losses import CHUNK
 from mechgrok.analysis.projections import character_part, character_power
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
 
@@ -37,6 +38,7 @@ class LogitFVE(Drawable):
         return self.fraction
 
 
+@door
 def logit_fve(source: Source, keys: Iterable[Label], *, centre: Centre = "class") -> LogitFVE:
     """Fraction of logit variance along chi(a∘b∘c^-1) of the keys, on Z_p along cos(w_k(a+b-c)).
 

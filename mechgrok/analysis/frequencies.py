@@ -13,6 +13,7 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import logits_by_answer
 from mechgrok.analysis.neurons import neuron_frequencies
 from mechgrok.analysis.projections import character_power
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, NoGroupError, shown
 from mechgrok.models.protocol import neuron_logit_map
@@ -112,6 +113,7 @@ class KeyFrequencies(Drawable):
         return f"KeyFrequencies({shares or f'none, {self.reason}'}; by {self.method})"
 
 
+@door
 def find_key_frequencies(source: Source, method: Method = "logits") -> KeyFrequencies:
     """The blocks of the task's basis, on Z_p the frequencies, that a network uses.
 

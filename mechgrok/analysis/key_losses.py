@@ -18,6 +18,7 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import answers_of_inputs, logits_by_answer, means_by_answer
 from mechgrok.analysis.losses import cross_entropy, right_after_edit
 from mechgrok.analysis.projections import character_part, product_part
+from mechgrok.door import door
 from mechgrok.errors import ConfigError, UndefinedMetricError, shown
 
 Space = Literal["product", "character"]
@@ -51,6 +52,7 @@ class EditedAnswers:
         return (self.weights @ right_after_edit(self.logits, self.labels, self.before)).item()
 
 
+@door
 def restricted_loss(
     source: Source,
     keys: Iterable[Label],
@@ -100,6 +102,7 @@ def restricted_loss(
     return restrict(source, keys, mask, space=space, site=site, keep_mean=keep_mean).loss
 
 
+@door
 def excluded_loss(
     source: Source,
     keys: Iterable[Label],

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra import FourierBasis
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.tasks import Frame
@@ -43,6 +44,7 @@ class LogitSurface(Drawable):
     answer: str
 
 
+@door
 def distance_irrelevance(source: Source, which: Which = "correct") -> float:
     """How little the logit depends on the answer at each distance, as a share of all its spread, 0..1.
 
@@ -77,6 +79,7 @@ def distance_irrelevance(source: Source, which: Which = "correct") -> float:
     return (by_distance.std(dim=1, correction=0).mean() / spread).item()
 
 
+@door
 def logit_surface(source: Source, k: int | None = None, *, which: Which = "correct") -> LogitSurface:
     """One logit over (a-b)/delta and a+b, where delta is the step between neighbours on a circle.
 

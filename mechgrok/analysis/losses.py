@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mechgrok.activations import ActivationGrid, Source, as_grid
+from mechgrok.door import door
 
 CHUNK = 2**15
 """Logits at a time, so that they stay in the cache in float64."""
@@ -39,6 +40,7 @@ def _cross_entropy(logits: Float[Tensor, "batch classes"], y: Int[Tensor, "batch
     return functional.softplus(wrong.logsumexp(1), threshold=50)
 
 
+@door
 def full_loss(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
     """Cross-entropy of the network in nats, over the inputs in `mask` (all for None).
 
@@ -55,6 +57,7 @@ def full_loss(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> fl
     return mean_loss(grid.logits, grid, mask)
 
 
+@door
 def accuracy(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
     """Share of right answers in 0..1, over the inputs in `mask` (all for None).
 

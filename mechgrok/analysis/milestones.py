@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mechgrok.analysis.curves import History, as_rows, curve, first_step
+from mechgrok.door import Share, door
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.readable import Readable
 
@@ -38,8 +39,9 @@ class Learning(Readable):
     lag: int
 
 
+@door
 def kind_of_learning(
-    history: History, *, accuracy: float = LEARNED, within: int = WITHIN, lag: int = LAG
+    history: History, *, accuracy: Share = LEARNED, within: int = WITHIN, lag: int = LAG
 ) -> Learning:
     """Comprehension, grokking, memorisation or confusion.
 

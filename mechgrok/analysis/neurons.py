@@ -10,6 +10,7 @@ from torch import Tensor
 from mechgrok.activations import Source, as_grid
 from mechgrok.algebra import FourierBasis
 from mechgrok.algebra.bases import Basis, Label
+from mechgrok.door import Share, door
 from mechgrok.drawable import Drawable
 from mechgrok.fast.row_sums import mix
 from mechgrok.tasks import Frame
@@ -55,7 +56,8 @@ class NeuronFrequencies(Drawable):
         return f"NeuronFrequencies({int(self.decided.sum())} of {len(self.fve)} decided; {sizes})"
 
 
-def neuron_frequencies(source: Source, *, threshold: float = PURITY) -> NeuronFrequencies:
+@door
+def neuron_frequencies(source: Source, *, threshold: Share = PURITY) -> NeuronFrequencies:
     """Assign each neuron of the last hidden layer to the block that explains most of its variance.
 
     For frequency k that is the part in the span of {1, cos w_k a, sin w_k a} x {1, cos w_k b, sin w_k b}

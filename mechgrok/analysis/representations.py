@@ -18,6 +18,7 @@ from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.analysis.key_losses import check_keys, excluded_loss, restricted_loss
 from mechgrok.analysis.projections import mean_by_quotient
 from mechgrok.analysis.spectrum import Matrix, Weights, weight_spectrum
+from mechgrok.door import Share, door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.models.protocol import HookedModel, token_embedding
@@ -96,6 +97,7 @@ class RepresentationMeasures(Drawable):
         return f"RepresentationMeasures({used}; {self.logits_explained:z.1%} of the logits explained)"
 
 
+@door
 def representation_measures(
     source: Source,
     keys: Iterable[Label] | None = None,
@@ -175,7 +177,8 @@ def character_similarity(source: Source) -> Fractions:
     return {label: (frame.basis.character(label) @ profile).item() * scale for label in frame.basis.labels}
 
 
-def key_irreps(source: Source, threshold: float = SIMILAR) -> tuple[Label, ...]:
+@door
+def key_irreps(source: Source, threshold: Share = SIMILAR) -> tuple[Label, ...]:
     """The irreps whose similarity exceeds a threshold: the rule of Chughtai et al. 2023 (released code).
 
     More generous than `find_key_frequencies`, which asks for 1% of the strongest irrep's power: at the

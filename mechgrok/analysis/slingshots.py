@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mechgrok.analysis.curves import Curve, History, as_rows, curve
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
 
@@ -91,6 +92,7 @@ class Slingshots(Drawable):
         return f"Slingshots({self.ten_fold_jumps} ten-fold jumps in {len(self.spikes)} spikes; {known})"
 
 
+@door
 def find_slingshots(history: History, *, last_layer: str = LAST_LAYER) -> Slingshots:
     """Spikes of the train loss, and which of them are slingshots.
 

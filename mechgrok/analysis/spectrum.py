@@ -11,6 +11,7 @@ from torch import Tensor
 from mechgrok.activations import Source, as_grid
 from mechgrok.algebra import Basis, fourier_basis
 from mechgrok.analysis.frequencies import rounding_power
+from mechgrok.door import door
 from mechgrok.errors import ConfigError, UndefinedMetricError, shown
 from mechgrok.models.protocol import HookedModel, all_weights
 
@@ -24,6 +25,7 @@ ABSENT = 1e-6
 """A component below this fraction of the largest one is rounding of float32 weights, not signal."""
 
 
+@door
 def weight_spectrum(
     source: Weights, *, matrix: Matrix = "W_E", basis: Basis | None = None
 ) -> tuple[Float[Tensor, " row"], Basis]:
@@ -72,6 +74,7 @@ def _as_matrix(weights: Tensor) -> Tensor:
     return weights.cpu()
 
 
+@door
 def frequency_norms(
     source: Weights, *, matrix: Matrix = "W_E", basis: Basis | None = None
 ) -> Float[Tensor, " blocks"]:
@@ -121,6 +124,7 @@ def _as_numbers(norms: Any) -> Tensor:
     return numbers
 
 
+@door
 def fourier_frequency_density(
     source: Weights, eta: float = 0.5, *, matrix: Matrix = "W_E", basis: Basis | None = None
 ) -> float:
@@ -154,6 +158,7 @@ def fourier_frequency_density(
     return dense / sum(len(f) for f in families)
 
 
+@door
 def fourier_coefficient_ratio(
     source: Weights, *, matrix: Matrix = "W_E", basis: Basis | None = None
 ) -> float:

@@ -21,6 +21,7 @@ from mechgrok.analysis.spectrum import (
     gini,
     sum_squared_weights,
 )
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError, shown
 from mechgrok.models.protocol import HookedModel
@@ -81,6 +82,7 @@ class Summary(Drawable):
         return _verdict(self)
 
 
+@door
 def summarize(
     source: Source,
     split: Split | None = None,

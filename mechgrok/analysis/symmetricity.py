@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mechgrok.activations import ActivationGrid, Source, as_grid
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import check_hook_names, device_of, evaluation_mode
@@ -49,6 +50,7 @@ class GradientSymmetricity(Drawable):
         return f"GradientSymmetricity({self.value:z.5f} over {which} triples{left_out})"
 
 
+@door
 def gradient_symmetricity(source: Source, triples: int | None = None) -> GradientSymmetricity:
     """How alike the gradients dQ_abc/dE_a and dQ_abc/dE_b are, as a mean cosine over triples (a, b, c).
 

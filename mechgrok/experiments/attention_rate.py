@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 
 from mechgrok.analysis.algorithms import Algorithm, AlgorithmVerdict, classify_algorithm
 from mechgrok.config import ModelConfig, TrainConfig
-from mechgrok.errors import ConfigError
+from mechgrok.door import door
+from mechgrok.errors import ConfigError, shown
 from mechgrok.experiments.sweeps import train_and_judge
 from mechgrok.plots.attention_rate import attention_rate_figure
 from mechgrok.readable import Readable
@@ -88,6 +89,7 @@ class AttentionRateSweep(Readable):
         return f"AttentionRateSweep({len(self.networks)} networks; pizzas at rate {pizzas}{failed})"
 
 
+@door
 def attention_rate_sweep(
     rates: Sequence[int | float] = RATES,
     seeds: Iterable[int] = range(3),
@@ -126,7 +128,7 @@ def attention_rate_sweep(
     """
     configs = {float(rate): _at_rate(find_recipe(recipe).replace(**changes), rate) for rate in rates}
     if len(configs) < len(rates):
-        raise ConfigError(f"each rate is trained once for each seed; got {list(rates)}")
+        raise ConfigError(f"each rate is trained once for each seed; got {shown(list(rates))}")
 
     def judge(rate: float, seed: int, run: Run) -> RatedNetwork:
         return RatedNetwork(rate, seed, run.steps[-1], classify_algorithm(run.model(), triples=triples))

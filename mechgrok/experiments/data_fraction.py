@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from mechgrok.analysis.curves import first_step
 from mechgrok.config import TrainConfig
-from mechgrok.errors import ConfigError
+from mechgrok.door import door
+from mechgrok.errors import ConfigError, shown
 from mechgrok.experiments.milestones import best_accuracy, median_step
 from mechgrok.experiments.sweeps import train_and_judge
 from mechgrok.plots.data_fraction import data_fraction_figure
@@ -81,6 +82,7 @@ class DataFractionSweep(Readable):
         return f"DataFractionSweep({len(self.table)} networks; median step {steps}{failed})"
 
 
+@door
 def data_fraction_sweep(
     fractions: Sequence[float] = FRACTIONS,
     seeds: Iterable[int] = range(3),
@@ -112,8 +114,9 @@ def data_fraction_sweep(
     >>> sweep
     DataFractionSweep(2 networks; median step 50%: never, 90%: never)
     """
+    fractions = [float(fraction) for fraction in fractions]
     if not fractions or len(set(fractions)) < len(fractions) or not all(0 < f < 1 for f in fractions):
-        raise ConfigError(f"fractions are different numbers between 0 and 1, got {list(fractions)}")
+        raise ConfigError(f"fractions are different numbers between 0 and 1, got {shown(fractions)}")
     base = find_recipe(recipe).replace(**changes)
     configs = {f: base.replace(recipe=f"{base.recipe}-{f:g}", fraction=f) for f in fractions}
     task = task or modular_task("add", 97)

@@ -7,11 +7,13 @@ import torch
 from mechgrok.algebra import Group, irrep_basis, named_group
 from mechgrok.algebra.bases import Label
 from mechgrok.config import MLPConfig
+from mechgrok.door import door
 from mechgrok.errors import ConfigError
 from mechgrok.models.mlp import HookedMLP
 from mechgrok.tasks import group_task
 
 
+@door
 def character_network(group: Group | str, amplitudes: Mapping[Label, float]) -> HookedMLP:
     """An MLP with logits exactly sum_rho amplitude_rho * chi_rho(a∘b∘c^-1).
 

@@ -8,15 +8,18 @@ import torch
 
 from mechgrok.algebra import fourier_basis
 from mechgrok.config import MLPConfig, ModelConfig
+from mechgrok.door import door
 from mechgrok.errors import ConfigError
 from mechgrok.models.mlp import HookedMLP
 from mechgrok.models.transformer import HookedTransformer
 from mechgrok.tasks import modular_task
 
 PHASES = 5
+MOST_PHASES = 100
 """Phases per operand; from 5 on every unwanted term of the squares sums to zero."""
 
 
+@door
 def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHASES) -> HookedTransformer:
     """A transformer for a+b mod p with logits exactly sum_k amplitude_k * cos(w_k(a+b-c)).
 
@@ -28,7 +31,7 @@ def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHAS
     Args:
         p: the modulus, at least 2.
         amplitudes: amplitude of each frequency k in 1..floor(p/2).
-        n_phases: phases per operand, at least 5; n_phases^2 neurons per frequency.
+        n_phases: phases per operand, from 5 to 100; n_phases^2 neurons per frequency.
 
     Raises:
         ConfigError: no frequency, or one out of range; too few phases.
@@ -41,9 +44,9 @@ def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHAS
     """
     fourier_basis(p).check_labels(amplitudes)
     frequencies = sorted(amplitudes)
-    if not frequencies or n_phases < PHASES:
+    if not frequencies or not PHASES <= n_phases <= MOST_PHASES:
         raise ConfigError(
-            f"a constructed network needs a frequency and {PHASES} phases or more; "
+            f"a constructed network needs a frequency and from {PHASES} to {MOST_PHASES} phases; "
             f"got frequencies {frequencies} and {n_phases} phases"
         )
     phases = [2 * pi * i / n_phases for i in range(n_phases)]
@@ -77,6 +80,7 @@ def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHAS
     return network
 
 
+@door
 def pizza_network(p: int, amplitudes: Mapping[int, float]) -> HookedMLP:
     """A feed-forward network for a+b mod p with the logits of an ideal pizza, for odd p.
 

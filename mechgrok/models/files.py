@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mechgrok.config import NetworkConfig
+from mechgrok.door import door
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.formats import SUFFIXES, find_format
 from mechgrok.models.layouts import CONFIG_KEY, SETTINGS_KEY, model_from_tensors
@@ -49,7 +50,8 @@ def read_model(
     """The network in one file; further errors as in `model_from_tensors` and `read_tensors`.
 
     The author's configuration is read wherever it is: in the header of a safetensors file, inside a checkpoint beside
-    the weights, and in a JSON file beside the file: config_X.json for model_X.pt, config_X.json or X.json for X.pt.
+    the weights, and in a JSON file beside the file: config_X.json for model_X.pt, config_X.json or X.json for X.pt,
+    or else config.json.
 
     Args:
         key: where weights lie in several places of the file, the keys that lead to those that are meant, joined by
@@ -97,6 +99,7 @@ def network_of(
     return model
 
 
+@door
 def save_model(model: Network, path: str | Path) -> Path:
     """Write a network as one safetensors file, with its configuration and a digest in the header, atomically.
 
@@ -209,13 +212,16 @@ def _check_sizes(tensors: dict[str, Tensor], header: dict[str, str]) -> None:
 
 def _settings_beside(path: Path) -> dict[str, Any]:
     name = path.stem
-    for candidate in (f"config_{name.removeprefix('model_')}.json", f"config_{name}.json", f"{name}.json"):
+    own = (f"config_{name.removeprefix('model_')}.json", f"config_{name}.json", f"{name}.json")
+    for candidate in (*own, "config.json"):
         beside = path.with_name(candidate)
         if beside.is_file():
             try:
-                return _object(beside.read_text(encoding="utf-8"))
+                settings = _object(beside.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
                 raise CheckpointError(f"{beside} is damaged or no JSON: {error}") from None
+            # That of a run of ours speaks of the run, and of its checkpoints alone, which know their networks.
+            return {} if settings.keys() >= {"task", "train", "seed"} else settings
     return {}
 
 

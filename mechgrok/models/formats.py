@@ -35,6 +35,14 @@ MISTAKEN = {
 }
 """First bytes of what is taken for weights by mistake, in lower case, and what it is."""
 
+IN_FOLDERS = ("model.safetensors", "pytorch_model.bin")
+"""Names of the file with the weights in a folder that Hugging Face's save_pretrained wrote."""
+
+
+def file_in_folder(folder: Path) -> Path | None:
+    """The file with the weights, where a folder is one of Hugging Face's; None for a run, and for any other."""
+    return next((folder / name for name in IN_FOLDERS if (folder / name).is_file()), None)
+
 
 def find_format(path: Path) -> Format:
     """In which format a file holds tensors.

@@ -15,11 +15,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mechgrok.errors import ActivationError, shown
+from mechgrok.spelling import closest, listed
 
 Hook = tuple[str, Callable[..., Any]]
-
-MOST_LISTED = 24
-"""Hooks that an error lists."""
 
 _SWITCHES = {
     "hook_result": "use_attn_result",
@@ -68,14 +66,9 @@ def check_hook_names(model: HookedModel, names: Sequence[str]) -> None:
 
 def unknown_hook(name: object, known: Iterable[str], where: str, remedy: str = "") -> ActivationError:
     """The error for a hook that is not there, with the closest names."""
-    from difflib import get_close_matches
-
     known = list(known)
-    near = get_close_matches(name, known, n=3, cutoff=0.4) if isinstance(name, str) else []
-    listed = near or sorted(known)
-    more = f" and {len(listed) - MOST_LISTED} more" if len(listed) > MOST_LISTED else ""
-    names = ", ".join(listed[:MOST_LISTED]) + more
-    question = f"did you mean {names}?" if near else f"it has {names or 'none'}"
+    near = closest(name, known, likeness=0.4)
+    question = f"did you mean {', '.join(near)}?" if near else f"it has {listed(sorted(known))}"
     return ActivationError(f"{where} has no hook {shown(name)}; {question}{remedy}")
 
 

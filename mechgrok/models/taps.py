@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor, nn
 
 from mechgrok.errors import ActivationError, ConfigError, shown
+from mechgrok.spelling import closest, listed
 
 INPUT = "input"
 
@@ -107,8 +107,6 @@ def _tap(module: nn.Module, text: Any) -> Tap:
 
 def no_such_path(what: str, path: object, known: Sequence[str]) -> ConfigError:
     """The error for a path that leads nowhere, with the closest ones."""
-    near = get_close_matches(path, known, n=3, cutoff=0.4) if isinstance(path, str) else []
-    listed = ", ".join(near or known[:16])
-    return ConfigError(
-        f"the module has no {what} {shown(path)}; {'did you mean' if near else 'it has'} {listed}"
-    )
+    near = closest(path, known, likeness=0.4)
+    question = f"did you mean {', '.join(near)}?" if near else f"it has {listed(known)}"
+    return ConfigError(f"the module has no {what} {shown(path)}; {question}")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mechgrok.door import door
 from mechgrok.errors import ConfigError
 from mechgrok.models.protocol import device_of
 from mechgrok.models.transformer import HookedTransformer
@@ -17,6 +18,7 @@ ACTIVATIONS = ("relu", "gelu", "gelu_new", "silu")
 """Activation functions that TransformerLens knows too, under the same name."""
 
 
+@door
 def to_transformer_lens(model: HookedTransformer) -> Any:
     """The same network as an object of the installed TransformerLens, with its own copy of the weights.
 

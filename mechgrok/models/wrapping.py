@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mechgrok.door import door
 from mechgrok.errors import ActivationError, ConfigError, TaskError, shown
 from mechgrok.models.hook_names import SHORT_NAMES, hook_name
 from mechgrok.models.protocol import device_of, evaluation_mode
@@ -15,6 +16,7 @@ from mechgrok.models.weight_roles import as_weights
 from mechgrok.models.wrapped import EMBED, LOGITS, Inputs, Readout, WrappedConfig, WrappedNetwork, n_layers
 
 
+@door
 def wrap(
     module: nn.Module,
     task: Any,

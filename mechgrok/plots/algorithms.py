@@ -16,6 +16,7 @@ from rich.text import Text
 from mechgrok.activations import Source, as_grid
 from mechgrok.analysis.algorithms import AlgorithmVerdict, classify_algorithm
 from mechgrok.analysis.logit_surface import CONSTANT, LogitSurface, logit_surface
+from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, TaskError, UndefinedMetricError, shown
 from mechgrok.plots.neurons import COLOUR_BAR
@@ -61,6 +62,7 @@ class AlgorithmComparison(Drawable):
         return Group(table, *reasons)
 
 
+@door
 def compare_algorithms(
     networks: Mapping[str, Source] | Sequence[Source], *, triples: int | None = None
 ) -> AlgorithmComparison:

@@ -10,6 +10,7 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.curves import Rows
 from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.config import NetworkConfig
+from mechgrok.door import door
 from mechgrok.errors import ActivationError, ConfigError, TaskError, UndefinedMetricError
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.progress.columns import About, column_name
@@ -24,6 +25,7 @@ Values = dict[str, Number | str]
 """By column a number, or by measure the reason why there is none."""
 
 
+@door
 def progress_measures(
     run: Source,
     measures: Sequence[str | Measure] | None = None,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
 from mechgrok.progress.snapshot import Snapshot
 from mechgrok.registry import Registry
@@ -66,6 +67,7 @@ MEASURES = Measures("measure", of=Measure)
 """All measures by name, in the order in which they were defined: those of mechgrok, then the user's."""
 
 
+@door
 def measure(
     unit: str,
     *,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +11,11 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.curves import Rows
 from mechgrok.analysis.phases import Phases, find_phases
 from mechgrok.drawable import Drawable
-from mechgrok.errors import ConfigError
+from mechgrok.errors import ConfigError, shown
 from mechgrok.progress.columns import About, measure_of, part_of
 from mechgrok.progress.files import read_table, write_table
 from mechgrok.progress.text import body_text, header_text, reasons_text, shown_rows
+from mechgrok.spelling import closest, listed
 
 Number = int | float
 Row = dict[str, Number | None]
@@ -94,8 +94,10 @@ class ProgressTable(Drawable):
             ConfigError: there is none of this name.
         """
         if column not in self.columns:
-            near = get_close_matches(str(column), self.columns, n=4, cutoff=0.5) or list(self.columns)
-            raise ConfigError(f"the table has no column {column!r}; it has {', '.join(near)}")
+            near = closest(column, self.columns, n=4, likeness=0.5)
+            raise ConfigError(
+                f"the table has no column {shown(column)}; it has {listed(near or self.columns)}"
+            )
         return self.columns[column]
 
     def __iter__(self) -> Iterator[Row]:

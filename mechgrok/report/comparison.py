@@ -6,6 +6,7 @@ from typing import Any
 
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.analysis.frequencies import find_key_frequencies
+from mechgrok.door import door
 from mechgrok.errors import ActivationError, TaskError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
 from mechgrok.plots.algorithms import AlgorithmComparison, compare_algorithms, named, surface_figure
@@ -16,6 +17,7 @@ from mechgrok.report.parts import FigureGroup, Panel, Section
 from mechgrok.runs import Run
 
 
+@door
 def write_comparison(
     path: Path | str,
     sources: Mapping[str, Source] | Sequence[Source],

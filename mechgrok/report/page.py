@@ -8,6 +8,7 @@ from mechgrok.analysis.algorithms import classify_algorithm
 from mechgrok.analysis.curves import History
 from mechgrok.analysis.headlines import headlines
 from mechgrok.analysis.summary import Summary, summarize
+from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
 from mechgrok.opening import run_if_any
 from mechgrok.report.checkpoints import readable_steps
@@ -21,6 +22,7 @@ from mechgrok.report.training import film_training
 from mechgrok.runs import Run
 
 
+@door
 def write_report(
     path: Path | str,
     source: Source,

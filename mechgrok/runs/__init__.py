@@ -1,8 +1,6 @@
 """Trainings on disk: the folder of a run, its history, and the digests that tie its files to one another."""
 
-from mechgrok.runs.history import MEASURES, HistoryRow
-from mechgrok.runs.opening import load_run, run_of
-from mechgrok.runs.run import (
+from mechgrok.runs.folder import (
     CHECKPOINTS,
     CONFIG,
     GROUPS,
@@ -11,9 +9,10 @@ from mechgrok.runs.run import (
     SPLIT,
     START,
     STATE,
-    Run,
-    written_for,
 )
+from mechgrok.runs.history import MEASURES, HistoryRow
+from mechgrok.runs.opening import load_run, run_of
+from mechgrok.runs.run import Run, written_for
 
 __all__ = [
     "CHECKPOINTS",

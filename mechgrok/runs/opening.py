@@ -3,12 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+from mechgrok.door import door
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.own import Factory
-from mechgrok.runs.run import CHECKPOINTS, CONFIG, Run, read_config
+from mechgrok.runs.folder import CHECKPOINTS, CONFIG, read_config
+from mechgrok.runs.run import Run
 from mechgrok.shipped import folder_or_shipped, shipped_runs
 
 
+@door
 def load_run(path: str | Path, *, network: Factory | None = None) -> Run:
     """Open a run.
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from mechgrok.algebra.specs import basis_from_spec
+from mechgrok.door import door
 from mechgrok.errors import TaskError, shown
 from mechgrok.spelling import unknown
 from mechgrok.tasks.arrays import array_task
@@ -80,6 +81,7 @@ def _in_basis(task: dict[str, Any], basis: dict[str, Any], elements: list[int]) 
     return _operation(task).in_basis(basis_from_spec(basis), torch.tensor(elements))
 
 
+@door
 def task_from_spec(spec: dict[str, Any]) -> Task:
     """Rebuild a task from its `spec`, as stored with a run.
 

@@ -5,12 +5,14 @@ from dataclasses import replace
 import torch
 
 from mechgrok.config import check_seed
+from mechgrok.door import door
 from mechgrok.errors import TaskError, shown
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.mixtures import MixedTask
 from mechgrok.tasks.operation_task import Operation
 
 
+@door
 def random_labels(task: Operation, seed: int = 0) -> Operation:
     """The inputs of a task with its labels shuffled among them, once and for all: pure memorisation.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from mechgrok.algebra import Group, fourier_basis, irrep_basis, named_group
 from mechgrok.algebra.groups import Table
 from mechgrok.algebra.specs import group_spec
+from mechgrok.door import door
 from mechgrok.errors import TaskError, shown
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.operation_task import Operation
@@ -17,6 +18,7 @@ from mechgrok.tasks.operation_task import Operation
 GroupOperation = Literal["xy", "xyx^-1", "xyx"]
 
 
+@door
 def group_task(
     group: Table | Group | str,
     *,
@@ -76,6 +78,7 @@ def group_task(
     )
 
 
+@door
 def sn_task(
     group: str = "S5", *, op: GroupOperation = "xy", sequence: Sequence[str] | None = None
 ) -> Operation:

@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechgrok.algebra import Basis
+from mechgrok.door import door
 from mechgrok.errors import NoGroupError, TaskError, shown
 from mechgrok.signature import Classes, Signature
 from mechgrok.tasks.frames import Frame
@@ -100,6 +101,7 @@ _PART_BY_PART = (
 )
 
 
+@door
 def mixed_task(parts: Sequence[Operation], *, sequence: Sequence[str] | None = None) -> MixedTask:
     """Several tasks on the same symbols for one network to learn at once: co-grokking.
 

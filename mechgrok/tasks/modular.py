@@ -11,7 +11,9 @@ from torch import Tensor
 
 from mechgrok.algebra import Basis, fourier_basis, irrep_basis, units, units_group
 from mechgrok.algebra.groups import MOST_ELEMENTS
+from mechgrok.door import door
 from mechgrok.errors import TaskError, shown
+from mechgrok.spelling import closest
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.operation_task import Operation
 from mechgrok.tasks.operations import ByParity, parse_operation
@@ -20,6 +22,7 @@ from mechgrok.tasks.polynomials import SYMBOLS, Polynomial
 NAMED = {"add": "a+b", "sub": "a-b", "mul": "a*b", "div": "a/b"}
 
 
+@door
 def modular_task(
     operation: str, p: int, *, sequence: Sequence[str] | None = None, specials: Sequence[str] = ()
 ) -> Operation:
@@ -97,12 +100,10 @@ def close_names(operation: str) -> list[str]:
     >>> close_names("ad"), close_names("add"), close_names("ab")
     (['add'], [], [])
     """
-    from difflib import get_close_matches
-
     is_expression = set(operation) <= SYMBOLS.keys()
     if operation in NAMED or is_expression or not operation.isalpha():
         return []
-    return get_close_matches(operation.lower(), NAMED, n=2, cutoff=0.5)
+    return closest(operation, NAMED, n=2, likeness=0.5)
 
 
 def _multiplies_units(parsed: Polynomial | ByParity, p: int) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mechgrok.algebra import fourier_basis
+from mechgrok.door import door
 from mechgrok.errors import NoGroupError, TaskError, shown
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.operation_task import Operation
@@ -20,6 +21,7 @@ MOST_INPUTS = 4096**2
 """A task holds all of its inputs."""
 
 
+@door
 def task_from_function(
     function: Callable[..., Any],
     n: int | Sequence[int],
@@ -66,6 +68,7 @@ def task_from_function(
     return task_from_table(table, n_classes=classes, name=name or _plain(own), sequence=sequence)
 
 
+@door
 def task_from_table(
     table: Any,
     *,

@@ -30,6 +30,8 @@ def find_device(device: str | torch.device | None = None) -> torch.device:
 
 def _reason(error: Exception) -> str:
     """In a sentence; where torch was built without a device, it lists all of its others."""
+    if "float64" in str(error):  # as Apple's GPUs, under the name "mps"
+        return "it has no float64, in which losses are summed"
     if isinstance(error, NotImplementedError):
         return "torch was built without this device, or finds none here"
     return str(error).partition("\n")[0].partition(". ")[0].rstrip(".")[:300]

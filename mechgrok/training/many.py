@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 
 from mechgrok.config import AllTrainChanges, TrainConfig, check_seed
+from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
 from mechgrok.models.own import Factory
 from mechgrok.readable import Records
@@ -18,7 +19,7 @@ from mechgrok.training.batched import Failures, train_batched, why_not_batched
 from mechgrok.training.devices import find_device
 from mechgrok.training.folders import as_folder
 from mechgrok.training.networks import suited, with_own_network
-from mechgrok.training.processes import Job, explain, train_in_processes
+from mechgrok.training.processes import Job, check_sent, explain, train_in_processes
 from mechgrok.training.recipes import find_recipe
 from mechgrok.training.starting import begin
 
@@ -46,6 +47,7 @@ class Member:
         return {**about, **(self.run.history or [{}])[-1], "error": None}
 
 
+@door
 def train_many(
     task: Task,
     recipes: str | TrainConfig | Sequence[str | TrainConfig] = "fast",
@@ -116,6 +118,7 @@ def train_many(
         raise ConfigError("nothing to train: give at least one recipe and one seed")
     configs = [suited(config, task) for config in configs]
     if network is not None:
+        check_sent(network)
         model = changes.get("model")
         configs = [with_own_network(task, config, seeds[0], network, model) for config in configs]
     jobs = [

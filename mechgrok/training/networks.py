@@ -1,6 +1,7 @@
 """Fresh networks with the sizes of a task."""
 
 from mechgrok.config import CustomConfig, DenseConfig, MLPConfig, ModelConfig, NetworkConfig, TrainConfig
+from mechgrok.door import door
 from mechgrok.errors import ConfigError
 from mechgrok.models.networks import Network, make_network
 from mechgrok.models.own import Factory, own_config, own_network
@@ -11,6 +12,7 @@ from mechgrok.tasks import Task
 from mechgrok.training.objectives import make_objective, takes_values
 
 
+@door
 def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 0) -> Network:
     """A fresh network with the sizes of a task.
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 from joblib import Parallel, cpu_count, delayed
+from joblib.externals.loky.backend.reduction import dumps
 
 from mechgrok.config import TrainConfig, registered_names
+from mechgrok.errors import ConfigError, shown
 from mechgrok.models.own import Factory
 from mechgrok.tasks import Task
 from mechgrok.training.interrupts import deferred_interrupt
@@ -110,6 +112,22 @@ def train_in_processes(
                 )
     errors = {job.path: ended.get(job.path, KILLED) for job in jobs}
     return {path: error for path, error in errors.items() if error is not None}
+
+
+def check_sent(network: Factory) -> None:
+    """Whether the function that makes a network can be handed to another process, with all that it speaks of.
+
+    Raises:
+        ConfigError: it cannot, and why.
+    """
+    try:
+        dumps(network)
+    except Exception as error:  # whatever the things that it speaks of raise
+        raise ConfigError(
+            f"the function network={shown(network)} cannot be sent to the processes that train, since it speaks of "
+            f"something that lives in this one alone: {str(error)[:300]}. Make that inside of the function, or train "
+            "one after another with mg.train"
+        ) from None
 
 
 def explain(error: Exception) -> str:

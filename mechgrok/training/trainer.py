@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mechgrok.analysis.spectrum import sum_squared_weights
 from mechgrok.config import NetworkConfig, TrainChanges, TrainConfig
+from mechgrok.door import door
 from mechgrok.errors import CheckpointError, ConfigError, shown
 from mechgrok.models.networks import Network
 from mechgrok.models.own import Factory
@@ -37,6 +38,7 @@ Callback = Callable[[int, Network | WrappedNetwork], None]
 """Told the step and the network; see `train`."""
 
 
+@door
 def train(
     task: Task,
     recipe: str | TrainConfig = "fast",
@@ -115,6 +117,7 @@ def train(
     return run if assembly is None else _go(run, assembly, callback, progress)
 
 
+@door
 def resume(
     run: Run,
     *,

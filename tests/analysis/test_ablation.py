@@ -91,13 +91,17 @@ def test_the_mask_selects_the_inputs():
         (([7],), mg.ConfigError, "7 is not a frequency of Z11; allowed: 1..5"),
         (([],), mg.UndefinedMetricError, "no key frequency given"),
         (([2], "tan"), mg.ConfigError, "component must be one of cos, sin, both; got 'tan'"),
-        (([2], "cos", "somewhere"), mg.ConfigError, "site must be one of embed, neurons, logits"),
+        (
+            ([2], "cos", "somewhere"),
+            mg.ConfigError,
+            "ablate takes site, 'embed' or 'neurons' or 'logits'; got 'somewhere'",
+        ),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_errors(arguments, error, text):
-    unchecked = getattr(mg.ablate, "__wrapped__", mg.ablate)  # without the type checks of the tests
     with pytest.raises(error, match=text):
-        unchecked(mg.cosine_network(11, {2: 3.0}), *arguments)
+        mg.ablate(mg.cosine_network(11, {2: 3.0}), *arguments)
 
 
 def test_the_alternating_frequency_has_no_sine():

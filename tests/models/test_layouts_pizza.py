@@ -112,7 +112,7 @@ def test_the_operation_is_read_from_the_text_but_never_run():
 def test_configuration_beside_the_file(tmp_path: Path):
     config = settings(attn_coeff=0.0)
     torch.save(transformer_tensors(config), tmp_path / "model_abc.pt")
-    with pytest.raises(CheckpointError, match=r"attention rate is not in the tensors.*config_<name>\.json"):
+    with pytest.raises(CheckpointError, match=r"attention rate is not in the tensors.*config\.json"):
         mg.load_model(tmp_path / "model_abc.pt")
     (tmp_path / "config_abc.json").write_text(json.dumps(config))
     assert mg.load_model(tmp_path / "model_abc.pt").cfg.attention_rate == 0.0

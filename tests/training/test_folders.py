@@ -68,7 +68,7 @@ def test_a_start_that_was_cut_off_can_be_made_again(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("mechgrok.runs.run.write_json", stop)
+        patch.setattr("mechgrok.runs.folder.write_json", stop)
         with pytest.raises(KeyboardInterrupt):
             create_run(tmp_path / "run", PLAN)
     assert find_run(tmp_path / "run", PLAN) is None

@@ -1,6 +1,7 @@
 """Many trainings at once: the same runs as one by one, and failures that stay alone."""
 
 import inspect
+import threading
 
 import pytest
 import torch
@@ -20,6 +21,13 @@ def test_members_are_the_runs_of_their_own(tmp_path):
     for name, weight in alone.model().named_parameters():
         assert torch.equal(weight, members[1].run.model().get_parameter(name))
     assert members[1].error is None
+
+
+def test_a_function_that_cannot_be_sent_to_a_process_is_refused_before_anything_is_made(tmp_path):
+    lock = threading.Lock()
+    with pytest.raises(mg.ConfigError, match=r"cannot be sent to the processes.*lock.*Make that inside"):
+        train_many(TASK, out=tmp_path / "many", network=lambda task: lock and None, progress=False)
+    assert not (tmp_path / "many").exists()
 
 
 def test_a_failure_is_reported_and_the_others_are_kept(tmp_path):
@@ -65,7 +73,10 @@ def test_threads_of_the_caller_stay_as_they_were(tmp_path):
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("workers", [0, -2, 1.5, "two", True])
 def test_workers_are_a_number_of_processes(workers, tmp_path):
-    with pytest.raises(mg.ConfigError, match="workers is a number of processes from 1 on, or None"):
+    with pytest.raises(
+        mg.ConfigError,
+        match=r"workers(, a whole number, or None| is a number of processes from 1 on, or None)",
+    ):
         mg.train_many(mg.modular_task("add", 5), seeds=[0], out=tmp_path, workers=workers, progress=False)
 
 

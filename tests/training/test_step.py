@@ -67,6 +67,17 @@ def test_devices():
         find_device("warp")
 
 
+def test_a_device_without_float64_is_refused_in_one_line(monkeypatch):
+    def without(*sizes, dtype, device):
+        raise TypeError(f"Cannot convert a MPS Tensor to {dtype}. Please use float32 instead")
+
+    monkeypatch.setattr(torch, "zeros", without)
+    with pytest.raises(
+        ConfigError, match=r"device='mps': it has no float64, in which losses are summed\. Allowed"
+    ):
+        find_device("mps")
+
+
 @pytest.mark.parametrize("device", ["mps", "warp", "x" * 5000])
 def test_a_device_that_is_not_there_is_refused_in_a_line(device):
     if device == "mps" and torch.backends.mps.is_available():

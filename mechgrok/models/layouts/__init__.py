@@ -5,7 +5,6 @@ networks cannot represent is refused.
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.layouts import bridge, mlps, torch_transformer  # noqa: F401 - each enters its own in LAYOUTS
 from mechgrok.models.layouts.aliases import without_aliases
 from mechgrok.models.layouts.buffers import is_buffer, read_buffers
+from mechgrok.models.layouts.families import family_of, in_our_rows
 from mechgrok.models.layouts.published import published_code
 from mechgrok.models.layouts.refusals import RefusedError
 from mechgrok.models.layouts.source import (
@@ -30,6 +30,7 @@ from mechgrok.models.layouts.source import (
 )
 from mechgrok.models.layouts.transformers import CONFIG_KEY
 from mechgrok.models.networks import Network, make_network
+from mechgrok.spelling import unknown
 
 __all__ = [
     "CONFIG_KEY",
@@ -79,7 +80,11 @@ def model_from_tensors(
     tensors = _renamed(tensors, rename or {})
     settings = settings_of(header or {})
     author, fixed = published_code(tensors, settings)
+    cut: tuple[str, ...] = ()
     try:
+        if CONFIG_KEY not in (header or {}) and (family := family_of(tensors, settings)):
+            author, fixed = f"Hugging Face's {family[0]}", family[1].fixed
+            tensors, cut = in_our_rows(family[1], tensors)
         buffers = read_buffers({name: t for name, t in tensors.items() if is_buffer(name, t)})
     except RefusedError as reason:
         raise CheckpointError(f"the network cannot be represented: {reason}") from None
@@ -93,7 +98,7 @@ def model_from_tensors(
     if all(tensor.dtype == torch.float64 for tensor in converted.state.values()):
         model.double()
     model.load_state_dict(dict(converted.state))
-    model.layout = LayoutNote(found.what, (*converted.notes, *repeats))
+    model.layout = LayoutNote(found.what, (*converted.notes, *cut, *repeats))
     model.task = converted.task
     return model
 
@@ -101,8 +106,7 @@ def model_from_tensors(
 def _renamed(tensors: Tensors, rename: Mapping[str, str]) -> dict[str, Tensor]:
     for name in rename:
         if name not in tensors:
-            near = get_close_matches(name, tensors, n=3, cutoff=0.3) or list(tensors)[:3]
-            raise ConfigError(f"rename: there is no tensor {name!r}; did you mean {', '.join(near)}?")
+            raise ConfigError(f"rename: {unknown('tensor', name, tensors)}")
     new = [rename.get(name, name) for name in tensors]
     twice = sorted({name for name in new if new.count(name) > 1})
     if twice:

@@ -12,6 +12,12 @@ from mechgrok.models.layouts.settings import check_scale, said
 from mechgrok.models.layouts.source import Converted
 
 State = dict[str, Tensor]
+PLAIN = (
+    "embeddings and positions are added as they are, the first token at row 0",
+    "scores are divided by the root of d_head",
+    "the MLP reads what attention has written",
+)
+"""What hardly any code does otherwise, and no tensor tells."""
 READ_AT_THE_END = "the answer is read at the last position"
 
 
@@ -62,7 +68,7 @@ def as_transformer(
         unembed_bias="unembed.b_U" in state,
         **values,
     )
-    return Converted(config, state, notes=_worth_saying(facts))
+    return Converted(config, state, notes=(*facts.notes, *(() if lens else PLAIN), READ_AT_THE_END))
 
 
 def _find(facts: Facts, field: str, fixed: Mapping[str, Any]) -> Any:
@@ -186,7 +192,3 @@ def _fill_biases(state: State, n_layers: int) -> None:
             if name not in state and weight is not None:
                 bias_shape = (weight.shape[0], weight.shape[2]) if name[-1] in "QKV" else (weight.shape[-1],)
                 state[name] = weight.new_zeros(bias_shape)
-
-
-def _worth_saying(facts: Facts) -> tuple[str, ...]:
-    return (*facts.notes, READ_AT_THE_END)

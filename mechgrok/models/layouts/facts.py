@@ -111,7 +111,7 @@ class Facts:
         verb = "is" if len(what) == 1 else "are"
         raise RefusedError(
             f"{listed} {verb} not in the tensors: say config={self.kind}({example}), or put "
-            f"{', '.join(self.missing)} into a config_<name>.json beside the file"
+            f"{', '.join(self.missing)} into a config.json beside the file"
         )
 
 

@@ -27,6 +27,7 @@ def _from_chughtai(source: Source) -> Converted:
         raise RefusedError(
             "it is their bilinear network, which multiplies the embeddings; that cannot be represented"
         )
+    facts = Facts(source, "MLPConfig")
     config = MLPConfig(
         d_vocab=tensors["W_x"].shape[0],
         d_vocab_out=tensors["W_U"].shape[1],
@@ -35,11 +36,12 @@ def _from_chughtai(source: Source) -> Converted:
         d_embed=tensors["W_x"].shape[1],
         d_mlp=tensors["W"].shape[1],
         mlp_bias=False,
-        act_fn=Facts(source, "MLPConfig").find("act_fn", by_layout="relu"),
+        act_fn=facts.find("act_fn", by_layout="relu"),
         init="fan_in",
     )
     names = {"W_x": "embed.W_E", "W_y": "embed_b.W_E", "W": "blocks.0.mlp.W_in", "W_U": "unembed.W_U"}
-    return Converted(config, {names.get(name, name): tensor for name, tensor in tensors.items()})
+    state = {names.get(name, name): tensor for name, tensor in tensors.items()}
+    return Converted(config, state, notes=(*facts.notes, SIDE_BY_SIDE))
 
 
 def _is_linearformer(source: Source) -> bool:
@@ -63,6 +65,7 @@ def _from_linearformer(source: Source) -> Converted:
         # An odd width leaves one input, which their code fills with zero.
         state[f"blocks.{i}.mlp.W_in"] = matrix if i else matrix[: 2 * d_embed]
         state[f"blocks.{i}.mlp.b_in"] = tensors[f"blocks.{i}.b_in"]
+    facts = Facts(source, "MLPConfig")
     config = MLPConfig(
         d_vocab=d_vocab,
         d_vocab_out=tensors["unembed.W_U"].shape[1],
@@ -70,12 +73,13 @@ def _from_linearformer(source: Source) -> Converted:
         d_embed=d_embed,
         d_mlp=d_mlp,
         n_layers=len(layers),
-        act_fn=Facts(source, "MLPConfig").find("act_fn", granted="relu", why="the released code's default"),
+        act_fn=facts.find("act_fn", granted="relu", why="the released code's default"),
     )
-    return Converted(config, state, task_of(source, d_vocab))
+    return Converted(config, state, task_of(source, d_vocab), notes=(*facts.notes, SIDE_BY_SIDE))
 
 
 PIZZA_LINEAR = re.compile(r"(embed[12]?|unembed)\.weight|l[12]\.(weight|bias)")
+SIDE_BY_SIDE = "the operands stand side by side"
 SUMMED_ONCE, SUMMED_TWICE = "B", "C"
 
 
@@ -100,7 +104,12 @@ def _from_pizza_linear(source: Source) -> Converted:
     fixed = {**source.fixed, "act_fn": "relu"}
     converted = _from_torch(replace(source, fixed=fixed, author="the released code"))
     config = converted.config.replace(bias_per_operand=letter == SUMMED_TWICE)
-    return replace(converted, config=config, task=task_of(source, config.d_vocab))
+    notes = converted.notes
+    if "l2.weight" in source.tensors:
+        twice = source.known.get("bias_per_operand", letter == SUMMED_TWICE)
+        origin = "config=" if "bias_per_operand" in source.known else "the author's model_type"
+        notes = (*notes, f"bias_per_operand={twice!r} ({origin})")
+    return replace(converted, config=config, task=task_of(source, config.d_vocab), notes=notes)
 
 
 def _is_torch(source: Source) -> bool:
@@ -144,7 +153,7 @@ def _from_torch(source: Source) -> Converted:
         mlp_bias="blocks.0.mlp.b_in" in state,
         unembed_bias="unembed.b_U" in state,
     )
-    together = "the operands are added" if config.combine == "sum" else "the operands stand side by side"
+    together = "the operands are added" if config.combine == "sum" else SIDE_BY_SIDE
     return Converted(config, state, notes=(*facts.notes, together))
 
 

@@ -204,7 +204,7 @@ def letter_of(module: Module) -> str | None:
 
 def _fused_order(part: str) -> str | None:
     name = bare(part)
-    if part in ("in_proj", "c_attn", "query_key_value", "qkv_proj") or name == "qkv":
+    if part in ("in_proj", "c_attn", "qkv_proj") or name == "qkv":
         return "QKV"
     match = re.fullmatch(r"(?:attn_?)?([qkv]{3})(?:_?proj)?s?", name)
     return match[1].upper() if match and set(match[1]) == set("qkv") else None

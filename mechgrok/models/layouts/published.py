@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mechgrok.models.layouts.settings import HUGGING_FACE
-
 PRE_NORM = {"norm_position": "pre", "normalization": "LN", "norm_eps": 1e-5}
 
 
@@ -70,8 +68,6 @@ def published_code(names: Iterable[str], settings: Mapping[str, Any]) -> tuple[s
     ('', {})
     """
     names = set(names)
-    if "transformers_version" in settings and settings.get("model_type") in HUGGING_FACE:
-        return f"Hugging Face's {settings['model_type']}", HUGGING_FACE[settings["model_type"]]
     lens = "embed.W_E" in names and "blocks.0.attn.W_O" in names
     if lens and ({"x_embed", "y_embed"} <= names or {"group", "group_parameter"} <= settings.keys()):
         return CHUGHTAI, CHUGHTAI_FIXED

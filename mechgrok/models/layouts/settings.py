@@ -86,6 +86,25 @@ REFUSED: dict[str, Callable[[Any], bool]] = {
     "final_rms": bool,
     "output_logits_soft_cap": lambda v: isinstance(v, int | float) and v > 0,
     "attn_scores_soft_cap": lambda v: isinstance(v, int | float) and v > 0,
+    **dict.fromkeys(
+        (
+            "scale_embedding",
+            "scale_embeddings",
+            "embed_scale",
+            "emb_scale",
+            "scale_emb",
+            "embedding_scale",
+            "embedding_multiplier",
+            "residual_multiplier",
+            "logit_scale",
+            "logits_scaling",
+        ),
+        lambda v: v is True or v not in (None, False, 1, "none"),
+    ),
+    "final_logit_softcapping": bool,
+    "attn_logit_softcapping": bool,
+    "use_post_embedding_ln": bool,
+    "embedding_norm": bool,
     "pooling": lambda v: str(v).lower() not in ("last", "none"),
     "pool": lambda v: str(v).lower() not in ("last", "none"),
 }
@@ -121,11 +140,6 @@ def check_representable(settings: Mapping[str, Any]) -> None:
     Raises:
         RefusedError: with the setting.
     """
-    if "transformers_version" in settings and settings.get("model_type") not in HUGGING_FACE:
-        raise RefusedError(
-            f"its configuration is that of Hugging Face's {settings.get('model_type')!r}, whose code has parts of its "
-            f"own (offsets, scales, rotations); of theirs only {', '.join(HUGGING_FACE)} can be represented"
-        )
     for key, value in _entries(settings, tuple(REFUSED)):
         if REFUSED[key.lower()](value):
             raise RefusedError(f"its configuration says {key}={value!r}, which cannot be represented")
@@ -135,16 +149,18 @@ def check_representable(settings: Mapping[str, Any]) -> None:
                 f"its configuration has {key}, so its positions are rotary, which cannot be represented"
             )
     heads = {key: value for key, value in _entries(settings, (*SPELLINGS["n_heads"], *GROUPED)) if value}
+    width = settings.get("hidden_size")
+    projected = settings.get("word_embed_proj_dim", width)
+    if width is not None and projected != width:
+        raise RefusedError(
+            f"its configuration says word_embed_proj_dim={projected!r}, which cannot be represented"
+        )
     if any(key in GROUPED for key in heads) and len(set(heads.values())) > 1:
         raise RefusedError(
             f"queries and keys differ in the number of heads ({heads}), which cannot be represented"
         )
 
 
-HUGGING_FACE: dict[str, Mapping[str, Any]] = {
-    "gpt2": {"attention_dir": "causal", "norm_position": "pre", "normalization": "LN"},
-}
-"""Architectures of Hugging Face's transformers that ours has too, and what their code fixes."""
 ROTARY = ("rope_theta", "rope_parameters", "rope_scaling", "rotary_dim", "rotary_pct")
 GROUPED = ("n_key_value_heads", "num_kv_heads", "num_key_value_heads", "n_kv_heads", "n_kv_head")
 

@@ -1,15 +1,19 @@
 """Transformers of torch modules: MultiheadAttention, fused or separate queries, keys and values, any usual names."""
 
 import re
+from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from mechgrok.models.layouts.architecture import as_transformer
 from mechgrok.models.layouts.facts import Facts
 from mechgrok.models.layouts.modules import Module, fused_order, letter_of, modules_of
+from mechgrok.models.layouts.part_names import DOWN, FIRST_NORM, SECOND_NORM, UP, is_attention
 from mechgrok.models.layouts.refusals import RefusedError
+from mechgrok.models.layouts.sides import Sides
 from mechgrok.models.layouts.source import LAYOUTS, Converted, Source
-from mechgrok.models.layouts.torch_blocks import DOWN, FIRST_NORM, SECOND_NORM, UP, StoredBlock, is_attention
+from mechgrok.models.layouts.torch_blocks import block_state
 
 POSITIONS = re.compile(r"pos|wpe|^pe$")
 READOUT = re.compile(
@@ -19,6 +23,10 @@ EMBEDDING = re.compile(r"emb|tok|wte|vocab|word|^e$|^input")
 LAST_NORM = re.compile(
     r"^(ln|norm|layer_?norm|rms_?norm)_?(f|final|out|last)$|^final_?(ln|norm|layer_?norm|rms_?norm)"
 )
+FIRST_OF_ALL = re.compile(
+    r"emb|^(ln|norm|layer_?norm|rms_?norm)_?(in|input|pre|first|start|0)$|^(in|input|pre|first)_?(ln|norm|layer_?norm|rms_?norm)"
+)
+"""Names of a norm before the blocks."""
 TIED = ("tie_word_embeddings", "tie_weights", "tied_embeddings", "weight_tying", "tied", "tie_embeddings")
 
 
@@ -47,11 +55,11 @@ def _from_torch(source: Source) -> Converted:
     d_model = _width(blocks, outside)
     facts = Facts(source)
     n_heads = _heads(facts, blocks[0], d_model)
-    conv = _is_conv(blocks, d_model)
+    sides = Sides(d_model, n_heads, _is_conv(blocks, d_model))
     granted: set[str] = set()
-    state = _outer_state(outside, d_model, source)
+    state = _outer_state(outside, d_model, source, granted)
     for i, block in enumerate(blocks):
-        parts = StoredBlock(block, d_model, n_heads, conv=conv, granted=granted).state()
+        parts = block_state(block, sides, granted)
         state |= {f"blocks.{i}.{name}": tensor.contiguous() for name, tensor in parts.items()}
     facts.notes += sorted(granted)
     return as_transformer(state, facts, lens=False)
@@ -138,7 +146,7 @@ def _is_conv(blocks: list[list[Module]], d_model: int) -> bool:
     return turned == {True}
 
 
-def _outer_state(outside: list[Module], d_model: int, source: Source) -> dict[str, Tensor]:
+def _outer_state(outside: list[Module], d_model: int, source: Source, granted: set[str]) -> dict[str, Tensor]:
     """Embedding, positions, final norm and read-out, told apart by their names."""
     found: dict[str, Module] = {}
     for module in outside:
@@ -155,20 +163,12 @@ def _outer_state(outside: list[Module], d_model: int, source: Source) -> dict[st
                 f"{found['other'].name} has no known part in it; say what it is with rename={{...}}"
             )
         found[open_roles.pop()] = found.pop("other")
-    if (
-        "read-out" not in found
-        and any(source.settings.get(key) is True for key in TIED)
-        and "embedding" in found
-    ):
-        embedding = found["embedding"]
-        found["read-out"] = Module(
-            None, ("unembed",), embedding.name, embedding.weight, embedding.kind, False
-        )
+    _tie(found, source, granted)
     missing = {"embedding", "read-out"} - found.keys()
     if missing:
         raise RefusedError(
             f"no tensor looks like the {' or the '.join(sorted(missing))}; say which it is with rename={{...}}. If the "
-            'read-out is tied to the embedding, put "tie_word_embeddings": true into a config_<name>.json'
+            'read-out is tied to the embedding, put "tie_word_embeddings": true into a config.json beside the file'
         )
     state = {
         "embed.W_E": _rows(found["embedding"], d_model),
@@ -192,8 +192,33 @@ def _outer_state(outside: list[Module], d_model: int, source: Source) -> dict[st
     return {name: tensor.contiguous() for name, tensor in state.items()}
 
 
+def _tie(found: dict[str, Module], source: Source, granted: set[str]) -> None:
+    """The embedding is the read-out too where that is said, or fixed by the code that wrote the file.
+
+    Raises:
+        RefusedError: it is said to be, and the file has another read-out.
+    """
+    told = [source.settings[key] for key in TIED if isinstance(source.settings.get(key), bool)]
+    embedding, readout = found.get("embedding"), found.get("read-out")
+    if embedding is None or not (any(told) or (not told and source.fixed.get("tied"))):
+        return
+    if readout is None:
+        found["read-out"] = replace(embedding, path=("unembed",), bias=None, exact=False)
+        granted.add(f"the read-out is {embedding.name}")
+    elif any(told) and not torch.equal(readout.weight, embedding.weight):
+        raise RefusedError(
+            f"its configuration says that the read-out is tied to the embedding, but {readout.name} and "
+            f"{embedding.name} differ"
+        )
+
+
 def _role(module: Module) -> str:
     if module.is_norm:
+        if any(FIRST_OF_ALL.search(part) for part in module.path):
+            raise RefusedError(
+                f"{module.name} looks like a norm of the embedding, before the blocks, which cannot be represented; if "
+                f"it is the norm before the read-out, say rename={{{module.name!r}: 'ln_final.weight'}}"
+            )
         return "norm"
     for part in (module.part, ".".join(module.path)):
         if POSITIONS.search(part):

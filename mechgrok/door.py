@@ -1,0 +1,209 @@
+"""The door of a public function: an argument of another kind is refused in words, before anything is done with it.
+
+What a parameter takes is read off its annotation, which thereby is a promise. Annotations with `Any` promise nothing:
+there the function looks for itself, as `as_grid` does.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from os import PathLike
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from mechgrok.errors import ConfigError, shown
+
+P = ParamSpec("P")
+R = TypeVar("R")
+LOOKED_AT = 1000
+"""Elements of a list that are looked at."""
+KINDS: dict[str, str] = {
+    "bool": "True or False",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "Path": "a path",
+    "NoneType": "None",
+    "Operation": "a task of one operation, as mg.modular_task('add', 113) gives one",
+    "Task": "a task, as mg.modular_task('add', 113) gives one",
+    "Split": "a split, as task.split(0.3) gives one",
+    "Run": "a run, as mg.train and mg.load_run give one",
+    "ModelConfig": "a ModelConfig",
+    "MLPConfig": "an MLPConfig",
+    "TrainConfig": "a TrainConfig",
+    "HookedTransformer": "a HookedTransformer",
+    "HookedMLP": "a HookedMLP",
+    "WrappedNetwork": "a network that mg.wrap made",
+    "HookedModel": "a network",
+    "Group": "a group, as mg.named_group('S5') gives one",
+    "Basis": "a basis, as mg.fourier_basis(113) gives one",
+    "Module": "a torch.nn.Module",
+    "Tensor": "a tensor",
+    "ndarray": "an array",
+    "device": "a torch.device",
+}
+"""What a message calls an argument of a class, by the name of the class."""
+
+
+@dataclass(frozen=True)
+class Between:
+    """Bounds of a number, in its annotation: `Annotated[float, Between(0, 1)]`."""
+
+    low: int | float
+    high: int | float
+
+
+Share = Annotated[float, Between(0, 1)]
+"""A number from 0 to 1."""
+
+
+def door(function: Callable[P, R]) -> Callable[P, R]:
+    """A public function that refuses arguments which its annotations do not allow.
+
+    >>> @door
+    ... def power(p: int, k: int = 2) -> int:
+    ...     return p**k
+    >>> power(7)
+    49
+    >>> power("7")
+    Traceback (most recent call last):
+    ...
+    mechgrok.errors.ConfigError: power takes p, a whole number; got '7'. Its arguments are power(p, k=2)
+    """
+    signature = inspect.signature(function)
+    name = getattr(function, "__name__", "")
+
+    @functools.cache
+    def hints() -> dict[str, Any]:  # when it is first called: classes may be defined further down
+        found = get_type_hints(function, include_extras=True)
+        variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        return {n: found[n] for n, p in signature.parameters.items() if n in found and p.kind not in variable}
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}; its arguments are {_usage(name, signature)}") from None
+        for parameter, hint in hints().items():
+            if parameter in given and not fits(given[parameter], hint):
+                raise ConfigError(
+                    f"{name} takes {parameter}, {described(hint)}; got {shown(given[parameter])}. Its arguments are "
+                    f"{_usage(name, signature)}"
+                )
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of the kind that an annotation allows; of a long list some elements are looked at.
+
+    >>> fits(3, int | None), fits(True, int), fits([1, "a"], list[int]), fits(3, Literal["pre", "post"])
+    (True, False, False, False)
+    """
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        bounds = [bound for bound in inside[1:] if isinstance(bound, Between)]
+        return fits(value, inside[0]) and all(bound.low <= value <= bound.high for bound in bounds)
+    if origin in (Union, UnionType):
+        return any(fits(value, one) for one in inside)
+    if origin is Literal:
+        return any(type(value) is type(one) and value == one for one in inside)
+    if origin is not None:
+        return _fits_generic(value, origin, inside)
+    return _fits_plain(value, hint)
+
+
+def _fits_generic(value: Any, origin: Any, inside: tuple[Any, ...]) -> bool:
+    """Containers by what they hold, functions by being callable."""
+    if origin is Callable or not isinstance(origin, type):
+        return callable(value) if origin is Callable else True
+    if not issubclass(origin, Iterable):
+        return isinstance(value, origin)
+    if issubclass(origin, Mapping):
+        return isinstance(value, Mapping) and all(
+            fits(key, inside[0]) and fits(one, inside[1]) for key, one in _some(value.items())
+        )
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        return False
+    if isinstance(value, Mapping) and issubclass(origin, Sequence):  # elsewhere its keys may be meant
+        return False
+    if (
+        isinstance(value, Iterator) or not inside
+    ):  # what can be gone through once is looked at where it is used
+        return True
+    if hasattr(value, "dtype"):
+        array: Any = value
+        return array.ndim == 1 and _fits_generic(array.tolist(), origin, inside)
+    return all(fits(one, inside[0]) for one in _some(value))
+
+
+def _fits_plain(value: Any, hint: Any) -> bool:
+    if hint is None or hint is NoneType:
+        return value is None
+    if hint is bool:
+        return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
+    if hint in (int, float):
+        return isinstance(value, Integral if hint is int else Real) and not isinstance(value, bool)
+    if hint in (Path, PathLike):
+        return isinstance(value, Path | PathLike)
+    if hasattr(hint, "array_type"):  # of jaxtyping: what it is for has a shape, and is looked at there
+        return hasattr(value, "shape") and hasattr(value, "dtype")
+    if not isinstance(hint, type) or hint is object:
+        return True
+    try:
+        return isinstance(value, hint)
+    except TypeError:  # a protocol that cannot be asked for
+        return True
+
+
+def described(hint: Any) -> str:
+    """What an annotation allows, in words.
+
+    >>> described(int | None), described(Literal["pre", "post"])
+    ('a whole number, or None', "'pre' or 'post'")
+    """
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        bounds = [f" from {bound.low} to {bound.high}" for bound in inside[1:] if isinstance(bound, Between)]
+        return described(inside[0]) + "".join(bounds)
+    if origin in (Union, UnionType):
+        kinds = list(dict.fromkeys(described(one) for one in inside))
+        return ", or ".join([", ".join(kinds[:-1]), kinds[-1]]) if len(kinds) > 1 else kinds[0]
+    if origin is Literal:
+        return " or ".join(map(repr, inside))
+    if origin is Callable:
+        return "a function"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return "a dictionary"
+    if isinstance(origin, type) and issubclass(origin, Iterable):
+        held = [described(one) for one in inside if one is not Ellipsis]
+        return f"several in a list (each {held[0]})" if held and held[0] != "anything" else "a list"
+    if hasattr(hint, "array_type"):
+        return "a tensor"
+    if hint is None or isinstance(hint, type):
+        kind = "NoneType" if hint is None else hint.__name__
+        return KINDS.get(kind, f"a {kind}")
+    return "anything"
+
+
+def _usage(name: str, signature: inspect.Signature) -> str:
+    """A call with the parameters that stand by their place, and those that need their names."""
+    parts: list[str] = []
+    for parameter in signature.parameters.values():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and not any(part[0] == "*" for part in parts):
+            parts.append("*")
+        default = parameter.default
+        star = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(parameter.kind.name, "")
+        plain = isinstance(default, str | int | float | NoneType)
+        empty = default is inspect.Parameter.empty
+        parts.append(star + parameter.name + ("" if empty else f"={shown(default)}" if plain else "=..."))
+    return f"{name}({', '.join(parts)})"
+
+
+def _some(values: Iterable[Any]) -> Iterable[Any]:
+    return (value for value, _ in zip(values, range(LOOKED_AT), strict=False))
