@@ -70,8 +70,9 @@ def neuron_frequencies(source: Source, *, threshold: float = PURITY) -> NeuronFr
     """
     grid = as_grid(source)
     frame = grid.task.frame
-    power, total = block_power(frame.square(grid.neurons.double()), frame.basis)
-    squares = grid.neurons.double().square().mean(0) * frame.order**2
+    neurons = grid.neurons.double()
+    power, total = block_power(frame.square(neurons), frame.basis)
+    squares = torch.linalg.vector_norm(neurons, dim=0).square() * (frame.order**2 / len(neurons))
     return tuned_to(power, total, squares, frame.basis.labels, threshold)
 
 
@@ -104,7 +105,7 @@ def block_power(
 
     A block counts its functions of x alone, of y alone, and the products of the two.
     """
-    first = basis.transform(basis.transform(x, 0), 1).square()
+    first = basis.transform(basis.transform(x, 0), 1).square_()
     first[0, 0] = 0  # before summing: a large mean would swallow the variance
     of_block = torch.tensor([i for i, block in enumerate(basis.blocks) for _ in range(len(block))])
     rows, columns, products = (torch.zeros(len(basis.blocks), x.shape[2], dtype=x.dtype) for _ in range(3))
