@@ -21,6 +21,7 @@ from mechgrok.errors import UndefinedMetricError
 from mechgrok.plots.algorithms import surface_figure
 from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import BLUE, FAINT, INK, KEY, ORANGE, SOFT, figure
+from mechgrok.wording import in_words
 
 RANGES = {
     "distance irrelevance": ((0.0, PIZZA_DISTANCE, "pizza"), (CLOCK_DISTANCE, 1.0, "clock")),
@@ -51,7 +52,7 @@ def verdict_scales(verdict: AlgorithmVerdict) -> go.Figure:
 
 def symmetricity_scale(symmetricity: GradientSymmetricity) -> go.Figure:
     """Gradient symmetricity on its scale, on the ranges for clock and pizza."""
-    rule = f"over {symmetricity.n_triples} triples"
+    rule = f"over {in_words(symmetricity.n_triples, 'triple')}"
     item = Evidence("gradient symmetricity", symmetricity.value, "silent", rule)
     return _scales([item], "Gradient symmetricity")
 

@@ -8,7 +8,7 @@ import pytest
 from mechgrok import ConfigError, MLPConfig, ModelConfig, TrainConfig
 from mechgrok.cli import COMMANDS, _without_section
 from mechgrok.cli.options import APART, NetworkOptions, TrainOptions, network_from, training_from
-from mechgrok.cli.usage import UsageError, check_options
+from mechgrok.cli.usage import UsageError, check_usage
 from mechgrok.training.recipes import RECIPES
 
 
@@ -118,7 +118,7 @@ def test_what_is_known_of_a_network(tmp_path):
 )
 def test_values_of_another_kind_are_refused_in_words(arguments, message):
     with pytest.raises(UsageError, match=message):
-        check_options("train", COMMANDS["train"], ["add", "31", *arguments])
+        check_usage("train", COMMANDS["train"], ["add", "31", *arguments])
 
 
 def test_values_that_fit_pass():
@@ -136,5 +136,5 @@ def test_values_that_fit_pass():
         "gelu",
         "--quiet",
     ]
-    check_options("train", COMMANDS["train"], fine)
-    check_options("figures", COMMANDS["figures"], ["clock59", "--formats", "svg", "png"])
+    check_usage("train", COMMANDS["train"], fine)
+    check_usage("figures", COMMANDS["figures"], ["clock59", "--formats", "svg", "png"])
