@@ -27,6 +27,8 @@ MOST_MEASURED = 100
 """Checkpoints that the progress measures are taken at."""
 SCALE = 2
 """Pixels of a PNG for each of the figure's."""
+PANELS_WIDE = 1100
+"""Width in pixels of a figure of several panels that has none of its own."""
 IMAGES = ("svg", "png", "pdf")
 """Formats that a browser draws."""
 WITHOUT = "--formats html json needs no browser"
@@ -104,7 +106,7 @@ def _write_images(images: dict[str, go.Figure], folder: Path) -> None:
     check_writable(folder / next(iter(images)))
     with TemporaryDirectory(dir=folder, prefix=".drawing-") as drawn:
         files = [Path(drawn) / name for name in images]
-        sizes = [(figure.layout.width, figure.layout.height) for figure in images.values()]
+        sizes = [(_width(figure), figure.layout.height) for figure in images.values()]
         try:
             write_images(
                 list(images.values()),
@@ -119,6 +121,11 @@ def _write_images(images: dict[str, go.Figure], folder: Path) -> None:
             raise _failed(f"it left out {', '.join(missing)}")
         for file in files:
             file.replace(folder / file.name)
+
+
+def _width(figure: go.Figure) -> int | None:
+    """Panels side by side need more than plotly's default for their legends and the titles of their axes."""
+    return figure.layout.width or (PANELS_WIDE if len(list(figure.select_xaxes())) > 1 else None)
 
 
 def _failed(how: str) -> ConfigError:

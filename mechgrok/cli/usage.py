@@ -85,9 +85,7 @@ def check_usage(name: str, command: Command, arguments: Sequence[str]) -> None:
         _check_values(option.forms[0], option, [value])
     if extra := unnamed[len(arguments_) :]:
         most = in_words(len(arguments_), "argument") if arguments_ else "no argument"
-        raise UsageError(
-            f"mechgrok {name} takes {most} without an option; {shown(extra[0])} is one too many{help_}"
-        )
+        raise UsageError(f"mechgrok {name} takes {most}; {shown(extra[0])} is one too many{help_}")
     missing = [option for option in arguments_[len(unnamed) :] if option.needed]
     missing += [option for option in by_form.values() if option.needed and option not in given]
     if missing:

@@ -2,8 +2,9 @@
 
 import torch
 
-from mechgrok.config import CustomConfig, NetworkConfig, TrainConfig
+from mechgrok.config import CustomConfig, MLPConfig, NetworkConfig, TrainConfig
 from mechgrok.memory import check_memory
+from mechgrok.models.sizes import least_bytes
 from mechgrok.tasks import Task
 from mechgrok.training.devices import find_device
 
@@ -11,6 +12,8 @@ AT_LEAST = 128 * 2**20
 """Bytes of a small training or analysis, beside what Python and torch take."""
 PER_LOGIT = 30
 """Bytes of a training for each logit over all inputs, which an evaluation has in several copies and in float64."""
+COPIES = 5
+"""The weights, their gradients, two moments of the optimiser, and what is being written to a checkpoint."""
 ANALYSED_LOGIT, ANALYSED_NEURON = 21, 50
 """Bytes of an analysis for each logit and each neuron over all inputs."""
 LARGE = 2**30
@@ -25,7 +28,7 @@ def training_memory(task: Task, config: TrainConfig) -> int:
     True
     """
     n_logits = task.n_inputs * (task.n_classes + (config.model.kind == "transformer"))
-    return AT_LEAST + PER_LOGIT * n_logits
+    return AT_LEAST + PER_LOGIT * n_logits + COPIES * _weights(task, config.model)
 
 
 def check_training_memory(task: Task, config: TrainConfig, device: str | torch.device | None = None) -> int:
@@ -42,6 +45,14 @@ def check_training_memory(task: Task, config: TrainConfig, device: str | torch.d
 
 def analysis_memory(task: Task, model: NetworkConfig | CustomConfig) -> int:
     """An estimate of the bytes that `summarize` takes for a network with a grid of all inputs."""
-    return AT_LEAST + task.n_inputs * (
-        ANALYSED_LOGIT * task.n_classes + ANALYSED_NEURON * getattr(model, "d_mlp", 0)
-    )
+    per_input = ANALYSED_LOGIT * task.n_classes + ANALYSED_NEURON * getattr(model, "d_mlp", 0)
+    return AT_LEAST + task.n_inputs * per_input + _weights(task, model)
+
+
+def _weights(task: Task, model: NetworkConfig | CustomConfig) -> int:
+    """Bytes of the weights; of a network of the user's own they are unknown, and count as none."""
+    if isinstance(model, CustomConfig):
+        return 0
+    written = task.with_sequence("a", "b") if isinstance(model, MLPConfig) and task.sequence is None else task
+    sizes = {"d_vocab": written.d_vocab, "n_classes": written.n_classes, "n_ctx": written.n_ctx}
+    return least_bytes(model.for_sizes(**sizes))
