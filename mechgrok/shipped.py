@@ -25,7 +25,7 @@ class Shipped(dict[str, dict[str, Any]], Readable):
         return "\n".join(f"{name}: {about['description']}" for name, about in self.items())
 
     def _title(self) -> str:
-        return f"{len(self)} runs come with mechgrok"
+        return f"runs that come with mechgrok: {len(self)}"
 
 
 def shipped_runs() -> Shipped:

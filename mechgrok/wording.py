@@ -24,3 +24,12 @@ def percent(fraction: float) -> str:
     ('97.5%', '99.94%', '0.0%')
     """
     return f"{fraction:z.2%}" if fraction > 0.99 else f"{fraction:z.1%}"
+
+
+def in_words(count: int, noun: str, plural: str | None = None) -> str:
+    """A number of things, in the singular for one.
+
+    >>> in_words(1, "spike"), in_words(12769, "input"), in_words(0, "class", "classes")
+    ('1 spike', '12,769 inputs', '0 classes')
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

@@ -115,7 +115,8 @@ def ablate(
 
     known = {} if grid.source is None else grid.source.hook_dict
     hooks: list[Hook] = [(name, hook_function)] if name in known else []
-    logits = logits_under(grid, hooks) if hooks else edit(grid.logits)
+    at_the_end = site == "logits" or not hooks  # the logits that the hook would see are there: nothing to run
+    logits = edit(grid.logits) if at_the_end else logits_under(grid, hooks)
     return Ablation(
         loss=mean_loss(logits, grid, mask),
         accuracy=right_after_edit(logits, grid.labels, grid.logits)[grid.selection(mask)].mean().item(),

@@ -195,7 +195,7 @@ def _explained(y: Tensor, f: Tensor) -> float:
 
 
 def _by_components(grid: ActivationGrid, operand: int, k: int) -> Float[Tensor, "order d_model"]:
-    parts = embedding_components(grid, operand)
+    parts = embedding_components(grid, 1 if operand else 0)
     waves = [i for i, frequency in enumerate(parts.frequency) if frequency == k][:2]
     if len(waves) < 2 or parts.purity[waves].min() < PURE:
         raise UndefinedMetricError(

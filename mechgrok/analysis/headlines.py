@@ -3,7 +3,7 @@
 from math import log
 
 from mechgrok.analysis.summary import Summary
-from mechgrok.wording import number, percent
+from mechgrok.wording import in_words, number, percent
 
 MOST_NAMED = 8
 """Keys that the headline names; more are counted."""
@@ -54,7 +54,7 @@ def _circuit(summary: Summary) -> list[Headline]:
 def _named(summary: Summary) -> str:
     keys = summary.values["key_frequencies"]
     if len(keys) > MOST_NAMED:
-        return f"{len(keys)} keys"
+        return in_words(len(keys), "key")
     return ", ".join(map(str, keys)) or "none"
 
 

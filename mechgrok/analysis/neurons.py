@@ -155,7 +155,7 @@ def block_power(
 
     A block counts its functions of x alone, of y alone, and the products of the two.
     """
-    first = basis.transform(basis.transform(x, 0), 1).square()
+    first = basis.transform(basis.transform(x, 0), 1).square_()
     first[0, 0] = 0  # before summing: a large mean would swallow the variance
     of_block = torch.tensor([i for i, block in enumerate(basis.blocks) for _ in range(len(block))])
     rows, columns, products = (torch.zeros(len(basis.blocks), x.shape[2], dtype=x.dtype) for _ in range(3))

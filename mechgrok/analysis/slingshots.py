@@ -9,6 +9,7 @@ from mechgrok.analysis.curves import Curve, History, as_rows, curve
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
+from mechgrok.wording import in_words
 
 LAST_LAYER = "sum_squared_weights_per_tensor[unembed.W_U]"
 """Column of a progress table that holds the squared norm of the last layer."""
@@ -82,14 +83,15 @@ class Slingshots(Drawable):
         """
         if self.cycles is None and self.spikes:
             raise UndefinedMetricError(
-                f"{len(self.spikes)} spikes of the train loss, and no norm of the last layer that would tell whether "
-                "they are slingshots; give its squared norm as a column, by last_layer="
+                f"{in_words(len(self.spikes), 'spike')} of the train loss, and no norm of the last layer that "
+                "would tell slingshots from other spikes; give its squared norm as a column, by last_layer="
             )
         return tuple(cycle for cycle in self.cycles or () if cycle.is_slingshot)
 
     def __repr__(self) -> str:
-        known = "norm unknown" if self.cycles is None else f"{len(self.slingshots)} slingshots"
-        return f"Slingshots({self.ten_fold_jumps} ten-fold jumps in {len(self.spikes)} spikes; {known})"
+        known = "norm unknown" if self.cycles is None else in_words(len(self.slingshots), "slingshot")
+        jumps = in_words(self.ten_fold_jumps, "ten-fold jump")
+        return f"Slingshots({jumps} in {in_words(len(self.spikes), 'spike')}; {known})"
 
 
 @door

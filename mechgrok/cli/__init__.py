@@ -20,7 +20,7 @@ from mechgrok.cli.listing import list_names
 from mechgrok.cli.networks import analyze, compare, report
 from mechgrok.cli.reproductions import reproduce, with_value_for_json
 from mechgrok.cli.runs import demo, train
-from mechgrok.cli.usage import UsageError, check_options, overview
+from mechgrok.cli.usage import UsageError, check_usage, overview
 from mechgrok.errors import MechgrokError
 from mechgrok.spelling import unknown
 
@@ -73,14 +73,14 @@ def _run(arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise UsageError(unknown("option" if name.startswith("-") else "command", name, COMMANDS))
     command = COMMANDS[name]
-    rest = [_without_section(piece) for piece in rest]
-    check_options(name, command, rest)
+    rest = with_value_for_json(name, [_without_section(piece) for piece in rest])
+    check_usage(name, command, rest)
     open_by_name()
     prog = f"mechgrok {name}"
     code = tyro.cli(
         command,
         prog=prog,
-        args=with_value_for_json(name, rest),
+        args=rest,
         config=(tyro.conf.DisallowNone,),
     )
     return code or 0

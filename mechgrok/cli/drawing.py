@@ -1,15 +1,18 @@
 """All figures of a run or of a network, by the name of the file that each is written to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import plotly.graph_objects as go
+from plotly.io import write_images
 
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.analysis.algorithms import classify_algorithm
 from mechgrok.analysis.summary import Summary, summarize
-from mechgrok.errors import CheckpointError, ConfigError, UndefinedMetricError
+from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.loading import load_model
 from mechgrok.plots.ablations import ablation_effects
 from mechgrok.progress import progress_measures
@@ -18,12 +21,17 @@ from mechgrok.report.network import learning_curves
 from mechgrok.report.portrait import choose_portrait
 from mechgrok.runs import Run, load_run
 from mechgrok.shipped import folder_or_shipped
-from mechgrok.storage import check_writable
+from mechgrok.storage import check_writable, write_text
 
 MOST_MEASURED = 100
 """Checkpoints that the progress measures are taken at."""
 SCALE = 2
 """Pixels of a PNG for each of the figure's."""
+PANELS_WIDE = 1100
+"""Width in pixels of a figure of several panels that has none of its own."""
+IMAGES = ("svg", "png", "pdf")
+"""Formats that a browser draws."""
+WITHOUT = "--formats html json needs no browser"
 
 Named = Iterator[tuple[str, go.Figure]]
 
@@ -43,30 +51,85 @@ def draw_all(path: Path, step: int | None) -> Named:
     yield from _of_network(grid, summarize(grid, split))
 
 
-def write_figure(figure: go.Figure, file: Path) -> None:
-    """Write a figure in the format that the ending of the file names.
+def write_figures(figures: Named, folder: Path, formats: Iterable[str]) -> int:
+    """Write each figure in each of the formats to a file of its own; returns how many files that are.
+
+    Images are drawn at the end, all by one browser, as starting one takes longer than a figure.
 
     Raises:
-        CheckpointError: the file cannot be written.
-        ConfigError: an image, and no browser that could draw it.
+        CheckpointError: a file cannot be written.
+        ConfigError: the browser that draws images failed; none of them is written then.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    check_writable(file)
-    ending = file.suffix.lstrip(".")
+    images: dict[str, go.Figure] = {}
+    count = 0
+    for name, figure in figures:
+        for ending in formats:
+            file = folder / f"{name}.{ending}"
+            if ending in IMAGES:
+                images[file.name] = figure
+            else:
+                text = figure.to_html(include_plotlyjs=True) if ending == "html" else figure.to_json()
+                write_text(file, str(text))
+            count += 1
+    if images:
+        _write_images(images, folder)
+    return count
+
+
+def check_browser(wanted: Iterable[str]) -> None:
+    """Before the work, not after it: whether there is what images in these formats are drawn with.
+
+    Raises:
+        ConfigError: kaleido or the browser is missing.
+    """
+    formats = ", ".join(ending for ending in wanted if ending in IMAGES)
+    if not formats:
+        return
     try:
-        if ending == "html":
-            figure.write_html(file, include_plotlyjs=True)
-        elif ending == "json":
-            figure.write_json(file)
-        else:
-            figure.write_image(file, scale=SCALE if ending == "png" else 1)
-    except OSError as error:
-        raise CheckpointError(f"cannot write {file}: {error}") from error
-    except (ValueError, RuntimeError) as error:
+        from choreographer.browsers.chromium import Chromium  # pyright: ignore[reportMissingImports]
+
+        import_module("kaleido")
+    except ImportError:
         raise ConfigError(
-            f"cannot draw {file}: {str(error)[:300]}. Images are drawn by kaleido with Chrome or Chromium; --formats "
-            "html json needs neither"
-        ) from error
+            f"{formats}: images are drawn by kaleido, which is not installed: pip install 'mechgrok[png]'. {WITHOUT}"
+        ) from None
+    found = Chromium.find_browser(skip_local=False)
+    if not found or not Path(found).is_file():
+        raise ConfigError(
+            f"{formats}: images are drawn by kaleido with Chrome or Chromium, and there is none"
+            f"{f' at {found}' if found else ''}. Install one, or name one in the variable BROWSER_PATH; "
+            f"kaleido_get_chrome fetches one. {WITHOUT}"
+        )
+
+
+def _write_images(images: dict[str, go.Figure], folder: Path) -> None:
+    check_writable(folder / next(iter(images)))
+    with TemporaryDirectory(dir=folder, prefix=".drawing-") as drawn:
+        files: list[str | Path] = [Path(drawn) / name for name in images]
+        sizes = [(_width(figure), figure.layout.height) for figure in images.values()]
+        try:
+            write_images(
+                list(images.values()),
+                files,
+                scale=[SCALE if Path(file).suffix == ".png" else 1 for file in files],
+                width=[width for width, _ in sizes],
+                height=[height for _, height in sizes],
+            )
+        except Exception as error:  # whatever the browser and its pipes run into comes through
+            raise _failed(str(error.args[0] if error.args else type(error).__name__)) from error
+        if missing := [file.name for file in files if not file.is_file()]:
+            raise _failed(f"it left out {', '.join(missing)}")
+        for file in files:
+            file.replace(folder / file.name)
+
+
+def _width(figure: go.Figure) -> int | None:
+    """Panels side by side need more than plotly's default for their legends and the titles of their axes."""
+    return figure.layout.width or (PANELS_WIDE if len(list(figure.select_xaxes())) > 1 else None)
+
+
+def _failed(how: str) -> ConfigError:
+    return ConfigError(f"the browser that draws images failed: {how[:300]}. {WITHOUT}")
 
 
 def _of_training(run: Run) -> Named:

@@ -8,9 +8,9 @@ from tyro.conf import Positional, arg
 from mechgrok.cli.printing import check_report, tell
 from mechgrok.cli.usage import Flag, Maybe, Several
 from mechgrok.errors import ConfigError
+from mechgrok.wording import in_words
 
 Format = Literal["html", "json", "svg", "png", "pdf"]
-NEEDS_KALEIDO: tuple[Format, ...] = ("svg", "png", "pdf")
 
 
 def measures(
@@ -55,30 +55,11 @@ def figures(
             Chrome or Chromium.
         step: checkpoint of a run; by default the newest.
     """
-    check_formats(formats)
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out needs a folder for the figures; {out} is a file")
-    from mechgrok.cli.drawing import draw_all, write_figure
+    from mechgrok.cli.drawing import check_browser, draw_all, write_figures
 
-    written = 0
-    for name, figure in draw_all(run, step):
-        for ending in formats:
-            write_figure(figure, out / f"{name}.{ending}")
-            written += 1
-    tell(f"{written} figures", out)
-
-
-def check_formats(formats: tuple[Format, ...]) -> None:
-    """Before the work, not after it.
-
-    Raises:
-        ConfigError: a format that needs what is not installed.
-    """
-    from importlib.util import find_spec
-
-    wanted = [ending for ending in formats if ending in NEEDS_KALEIDO]
-    if wanted and find_spec("kaleido") is None:
-        raise ConfigError(
-            f"{', '.join(wanted)} are drawn by kaleido, which is not installed: pip install 'mechgrok[png]'; "
-            "--formats html json needs nothing"
-        )
+    formats = tuple(dict.fromkeys(formats))
+    check_browser(formats)
+    count = write_figures(draw_all(run, step), out, formats)
+    tell(in_words(count, "file") + " of figures", out)

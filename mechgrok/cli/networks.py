@@ -96,14 +96,13 @@ def analyze(
             raise ConfigError(
                 f"a run knows its own task, split and layout; {', '.join(given)}: only for files with a network"
             )
-        grid, split, history = run.grid(step), run.split, run.history
+        grid, split = run.grid(step), run.split
     else:
         stored = {"layout": layout, "config": known, "rename": _renamed(rename), "key": key}
         _check_task(task, p, sequence)
         model = _network_of_file(path, step, {k: v for k, v in stored.items() if v})
         grid = _grid_of(model, task, p, sequence)
         split = grid.task.split(fraction, seed, rule) if fraction else None
-        history = None
     from mechgrok.analysis.summary import summarize
 
     summary = summarize(grid, split)
@@ -119,7 +118,8 @@ def analyze(
     if report is not None:
         from mechgrok.report import write_report
 
-        source, rows = (grid, history) if run is None or step is not None else (run, None)
+        source = grid if run is None or step is not None else run
+        rows = run.history if run is not None and source is grid else None
         write_and_tell(report, lambda: write_report(report, source, summary, rows))
 
 

@@ -48,7 +48,7 @@ def which_step(run: "Run", step: int | None) -> str:
     chosen = steps[-1] if step is None and steps else step
     last = max([*steps, *(int(row["step"] or 0) for row in history)], default=0)
     newest = "the newest checkpoint" if steps and chosen == steps[-1] else "a checkpoint on the way"
-    if finished(run):
+    if finished(run, history):
         return f"Step {chosen} of {last}: {newest if chosen != last else 'the last checkpoint'}."
     most = run.config.train.steps
     return (

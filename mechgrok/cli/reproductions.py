@@ -26,6 +26,7 @@ from mechgrok.experiments.reproduction import (
     reproductions,
     run_reproduction,
 )
+from mechgrok.wording import in_words
 
 FAILED = 1
 
@@ -134,7 +135,7 @@ def _recorded(record: dict[str, Any] | None) -> str:
     bounds = f"; {outside} outside its bounds" if outside else ""
     if not far:
         return f"no published numbers{bounds}"
-    return f"median distance {median(far):z.0%}, at most {max(far):z.0%}, of {len(far)} numbers{bounds}"
+    return f"median distance {median(far):z.0%}, at most {max(far):z.0%}, of {in_words(len(far), 'number')}{bounds}"
 
 
 def _distances(rows: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:

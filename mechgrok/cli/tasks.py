@@ -44,7 +44,8 @@ def named_task(operation: str, p: int | None, default: int | None = None) -> "Ta
     try:
         return modular_task(operation, modulus)
     except TaskError as error:
-        near = closest(operation, NAMED) if operation.isalpha() and "did you mean" not in str(error) else []
+        misspelt = operation.isalpha() and operation not in NAMED and "did you mean" not in str(error)
+        near = closest(operation, NAMED) if misspelt else []
         if near:
             raise TaskError(f"{error}. Did you mean {' or '.join(near)}?") from None
         raise

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from inspect import cleandoc, signature
-from itertools import pairwise
+from inspect import Parameter, cleandoc, signature
+from itertools import takewhile
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -13,6 +13,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from mechgrok.errors import shown
 from mechgrok.spelling import closest, unknown
+from mechgrok.wording import in_words
 
 Command = Callable[..., Any]
 T = TypeVar("T")
@@ -48,38 +49,69 @@ def overview(commands: Mapping[str, Command]) -> str:
     return "\n".join([HEAD, "commands:", *lines, "", TAIL]).rstrip()
 
 
-def check_options(name: str, command: Command, arguments: Sequence[str]) -> None:
-    """Refuse an option that the command does not have; the parser itself knows close ones only sometimes.
+def check_usage(name: str, command: Command, arguments: Sequence[str]) -> None:
+    """Refuse what the command does not understand, in words, before the parser sees it.
 
     Raises:
-        UsageError: with the closest options.
+        UsageError: an option that there is not, with the closest; a value too many, too few, of another kind or
+            none of the choices; something that is needed and missing.
     """
-    known = {"--help", *(form for option in options(command) for form in option.forms)}
-    for argument in arguments:
-        option = argument.partition("=")[0]
-        if argument.startswith("--") and option not in known:
-            near = closest(option, known)
-            meant = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise UsageError(
-                f"mechgrok {name} has no option {option}{meant} `mechgrok {name} --help` shows all of them"
-                if near
-                else f"mechgrok {name} has no option {option}; `mechgrok {name} --help` shows all of them"
-            )
-    _check_values(command, arguments)
-
-
-def _check_values(command: Command, arguments: Sequence[str]) -> None:
-    """Refuse the first value of an option where it is no number, or none of the choices."""
-    values = {form: option.values for option in options(command) for form in option.forms}
-    pieces = [part for a in arguments for part in (a.split("=", 1) if a.startswith("--") else [a])]
-    for form, value in pairwise(pieces):
-        if not form.startswith("--") or value.startswith("--") or not values.get(form):
+    if {"-h", "--help"} & {*arguments}:
+        return
+    every = tuple(options(command))
+    by_form = {form: option for option in every for form in option.forms if form.startswith("--")}
+    help_ = f"; `mechgrok {name} --help` explains them all"
+    given, unnamed, pieces = set(), [], list(arguments)
+    while pieces:
+        piece = pieces.pop(0)
+        if not _is_option(piece):
+            unnamed.append(piece)
             continue
-        expected = values[form].removesuffix(" ...")
-        choices = expected.split(", ")
+        form, equals, value = piece.partition("=")
+        if form not in by_form:
+            near = closest(form, by_form)
+            meant = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(f"mechgrok {name} has no option {form}{meant or help_}")
+        option = by_form[form]
+        given.add(option)
+        if equals:
+            values = [value]
+        else:
+            values = list(takewhile(lambda piece: not _is_option(piece), pieces))[: option.most]
+            del pieces[: len(values)]
+        _check_values(form, option, values)
+    arguments_ = [option for option in every if option.forms[0] not in by_form]
+    for option, value in zip(arguments_, unnamed, strict=False):
+        _check_values(option.forms[0], option, [value])
+    if extra := unnamed[len(arguments_) :]:
+        most = in_words(len(arguments_), "argument") if arguments_ else "no argument"
+        raise UsageError(f"mechgrok {name} takes {most}; {shown(extra[0])} is one too many{help_}")
+    missing = [option for option in arguments_[len(unnamed) :] if option.needed]
+    missing += [option for option in by_form.values() if option.needed and option not in given]
+    if missing:
+        wanted = [f"{option.forms[0]} ({option.meaning.rstrip('.')})" for option in missing]
+        raise UsageError(f"mechgrok {name} needs {' and '.join(wanted)}{help_}")
+
+
+def _is_option(piece: str) -> bool:
+    """Whether it begins as an option does; a negative number is a value."""
+    return piece.startswith("-") and piece != "-" and not re.match(r"-\.?\d", piece)
+
+
+def _check_values(form: str, option: "Option", values: Sequence[str]) -> None:
+    """Refuse values where they are too few or too many, no numbers, or none of the choices."""
+    expected = option.values.removesuffix(" ...")
+    choices = expected.split(", ")
+    words = expected.split() if len(choices) == 1 else [expected]
+    least = 1 if option.most is None else len(words)
+    if len(values) < least or (option.most == 0 and values):
+        wanted = f"{least} values" if least > 1 else "a value" if least else "no value"
+        got = f"; got {shown(' '.join(values))}" if values else f": {option.values}"
+        raise UsageError(f"{form} takes {wanted}{got}")
+    for value in values:
         if len(choices) > 1 and value not in choices:
-            raise UsageError(unknown(f"{form}", value, choices))
-        parse, what = _NUMBERS.get(expected.split()[0], (str, ""))
+            raise UsageError(unknown(form, value, choices))
+        parse, what = _NUMBERS.get(words[0], (str, ""))
         try:
             parse(value)
         except ValueError:
@@ -94,30 +126,40 @@ class Option:
         forms: as it is typed; for a switch of a configuration with both of its forms.
         values: what follows it, such as INT, or the choices.
         meaning: from the documentation of the command or of the configuration.
+        needed: whether the command does not run without it.
     """
 
     forms: tuple[str, ...]
     values: str
     meaning: str
+    needed: bool = False
+
+    @property
+    def most(self) -> int | None:
+        """How many values it takes at most; None for any number."""
+        if self.values.endswith(" ..."):
+            return None
+        return 1 if ", " in self.values else len(self.values.split())
 
 
 def options(command: Command) -> Iterator[Option]:
     """What a command takes, from its signature and its documentation."""
     hints = get_type_hints(command, include_extras=True)
     meanings = described(command.__doc__ or "", "Args:")
-    for name in signature(command).parameters:
+    for name, parameter in signature(command).parameters.items():
         metadata = getattr(hints[name], "__metadata__", ())
         kind = get_args(hints[name])[0] if metadata else hints[name]
+        needed = parameter.default is Parameter.empty
         if is_typeddict(kind):
             for field, hint in get_type_hints(kind, include_extras=True).items():
                 of_field, about = get_args(hint)
                 yield Option(_forms(field, of_field is bool), _values(of_field), about.help or "")
         elif get_args(Positional[int])[1] in metadata:
             metavar = next(m.metavar for m in metadata if getattr(m, "metavar", None))
-            yield Option((metavar,), "", meanings[name])
+            yield Option((metavar,), _values(kind), meanings[name], needed)
         else:
             renamed = next((m.name for m in metadata if getattr(m, "name", None)), name)
-            yield Option(_forms(renamed, False), _values(kind), meanings[name])
+            yield Option(_forms(renamed, False), _values(kind), meanings[name], needed)
 
 
 def described(doc: str, section: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ from mechgrok.readable import Readable
 from mechgrok.runs import Run
 from mechgrok.tasks import Task, modular_task
 from mechgrok.training.recipes import find_recipe
+from mechgrok.wording import in_words
 
 RATES = (0.0, 0.25, 0.5, 0.75, 1.0)
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
@@ -86,7 +87,9 @@ class AttentionRateSweep(Readable):
     def __repr__(self) -> str:
         pizzas = ", ".join(f"{row['attention_rate']:g}: {row['pizza']:z.0%}" for row in self.shares)
         failed = f"; {len(self.failures)} failed" if self.failures else ""
-        return f"AttentionRateSweep({len(self.networks)} networks; pizzas at rate {pizzas}{failed})"
+        return (
+            f"AttentionRateSweep({in_words(len(self.networks), 'network')}; pizzas at rate {pizzas}{failed})"
+        )
 
 
 @door

@@ -18,6 +18,7 @@ from mechgrok.readable import Readable
 from mechgrok.runs import Run
 from mechgrok.tasks import Task, modular_task
 from mechgrok.training.recipes import find_recipe
+from mechgrok.wording import in_words
 
 FRACTIONS = (0.25, 0.3, 0.4, 0.5, 0.7)
 GENERALISED = 0.99
@@ -79,7 +80,7 @@ class DataFractionSweep(Readable):
             f"{f:z.0%}: {'never' if s is None else f'{s:z.0f}'}" for f, s in self.medians.items()
         )
         failed = f"; {len(self.failures)} failed" if self.failures else ""
-        return f"DataFractionSweep({len(self.table)} networks; median step {steps}{failed})"
+        return f"DataFractionSweep({in_words(len(self.table), 'network')}; median step {steps}{failed})"
 
 
 @door

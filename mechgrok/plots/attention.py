@@ -8,6 +8,7 @@ from mechgrok.activations import Source, as_grid, cache_grid
 from mechgrok.errors import ActivationError
 from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import SEQUENTIAL, figure, numbers
+from mechgrok.wording import in_words
 
 PANEL = 300
 
@@ -33,7 +34,9 @@ def attention_patterns(source: Source, layer: int | None = None) -> go.Figure:
     model = given.model
     layers = [name for name in model.hook_dict if name.endswith("attn.hook_pattern")]
     if not layers or not -len(layers) <= (-1 if layer is None else layer) < len(layers):
-        raise ActivationError(f"the network has attention in {len(layers)} layers, there is no layer {layer}")
+        raise ActivationError(
+            f"the network has attention in {in_words(len(layers), 'layer')}, there is no layer {layer}"
+        )
     name = layers[-1 if layer is None else layer]
     grid = cache_grid(model, given.task, [name])
     frame = grid.task.frame

@@ -21,6 +21,7 @@ from mechgrok.errors import UndefinedMetricError
 from mechgrok.plots.algorithms import surface_figure
 from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import BLUE, FAINT, INK, KEY, ORANGE, SOFT, figure
+from mechgrok.wording import in_words
 
 RANGES = {
     "distance irrelevance": ((0.0, PIZZA_DISTANCE, "pizza"), (CLOCK_DISTANCE, 1.0, "clock")),
@@ -51,7 +52,7 @@ def verdict_scales(verdict: AlgorithmVerdict) -> go.Figure:
 
 def symmetricity_scale(symmetricity: GradientSymmetricity) -> go.Figure:
     """Gradient symmetricity on its scale, on the ranges for clock and pizza."""
-    rule = f"over {symmetricity.n_triples} triples"
+    rule = f"over {in_words(symmetricity.n_triples, 'triple')}"
     item = Evidence("gradient symmetricity", symmetricity.value, "silent", rule)
     return _scales([item], "Gradient symmetricity")
 
@@ -85,7 +86,7 @@ def circle_alone(circle: IsolatedCircle) -> go.Figure:
     explained.update_xaxes(
         type="category", showgrid=False, title_text="formula", tickangle=0, tickfont={"size": 10}
     )
-    explained.update_yaxes(title_text="FVE (%)")
+    explained.update_yaxes(ticksuffix="%")  # a title would lie on the panel to the left
     return in_panels([surface, explained], columns=2).update_layout(margin={"b": 62})
 
 

@@ -23,6 +23,7 @@ from mechgrok.plots.theme import (
     plain,
 )
 from mechgrok.tasks import Frame
+from mechgrok.wording import in_words
 
 PANEL = 340
 FEW = 3
@@ -140,7 +141,7 @@ def _neuron_counts(clusters: dict[str, int], alive: Tensor, decided: Tensor, tit
                 textposition="outside",
                 cliponaxis=False,
                 marker_color=[KEY] * len(clusters) + [OTHER if name == "mixed" else GREY for name in rest],
-                hovertemplate=f"%{{x}}: %{{y}} of {len(alive)} neurons<extra></extra>",
+                hovertemplate=f"%{{x}}: %{{y}} of {in_words(len(alive), 'neuron')}<extra></extra>",
             )
         ],
         title=title,

@@ -6,6 +6,7 @@ from mechgrok.analysis.falls import Boundary
 from mechgrok.analysis.phases import Phase, Phases
 from mechgrok.analysis.slingshots import Slingshots
 from mechgrok.plots.theme import BLUE, INK, LOGARITHMIC, SOFT, VERMILION, figure, plain
+from mechgrok.wording import in_words
 
 SHADES = {
     "memorisation": "rgba(138, 151, 168, 0.24)",
@@ -162,7 +163,7 @@ def spike_timeline(found: Slingshots) -> go.Figure:
                     hovertemplate=f"{name}, step %{{x}} to %{{customdata}}<br>%{{y:.3g}} times<extra></extra>",
                 )
             )
-    count = f"{found.ten_fold_jumps} ten-fold jumps in {len(found.spikes)} spikes"
+    count = f"{in_words(found.ten_fold_jumps, 'ten-fold jump')} in {in_words(len(found.spikes), 'spike')}"
     drawn = figure(traces, title=f"Spikes of the train loss: {count}")
     drawn.update_xaxes(title_text="step", tickformat="~s", range=[found.first, found.last])
     drawn.update_yaxes(LOGARITHMIC, title_text="rise of the train loss (factor)")

@@ -15,6 +15,7 @@ from mechgrok.progress import ProgressTable, progress_measures
 from mechgrok.report.film import choose_steps
 from mechgrok.report.parts import Band, FigureGroup, Panel, Section, SliderSteps, Table, with_position
 from mechgrok.runs import Run
+from mechgrok.wording import in_words
 
 EDGE = 0.01
 MOST_MEASURED = 100
@@ -45,7 +46,8 @@ class MeasuresOfRun:
             "Shaded are the phases, in the colours of the bar above; the line is at the step shown. A dark bar at the "
             "foot marks the steps between which the boundary of a phase may lie."
         )
-        lead = f"What the analyses say at {len(self.table)} checkpoints, with the keys of the last one throughout."
+        seen = in_words(len(self.table), "checkpoint")
+        lead = f"What the analyses say at {seen}, with the keys of the last one throughout."
         return (
             Section(
                 "phases", "Phases of the training", _phases_lead(self.table.phases), table=_phases(self.table)

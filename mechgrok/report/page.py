@@ -20,6 +20,7 @@ from mechgrok.report.parts import Section, SliderSteps
 from mechgrok.report.portrait import choose_portrait, film_of
 from mechgrok.report.training import film_training
 from mechgrok.runs import Run
+from mechgrok.wording import in_words
 
 
 @door
@@ -93,7 +94,7 @@ def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
     facts = (
         f"recipe {config.recipe}",
         f"seed {run.config.seed}",
-        f"trained on {run.split.train.double().mean().item():z.0%} for {steps[-1]:,} steps",
+        f"trained on {run.split.train.double().mean().item():z.0%} for {in_words(steps[-1], 'step')}",
     )
     shown = measures.checkpoints if measures else None
     return _page(grid, summary, title, facts, moving, shown, warnings)
@@ -120,7 +121,7 @@ def _page(
 ) -> Page:
     verb = "How a network computes" if summary.generalised else "A network that learns"
     algorithm = classify_algorithm(grid)
-    sizes = (f"{grid.task.n_classes} answers", f"{grid.task.n_inputs:,} inputs")
+    sizes = (in_words(grid.task.n_classes, "answer"), in_words(grid.task.n_inputs, "input"))
     return Page(
         title=title or f"{verb} {summary.answer}",
         facts=(summary.task, *sizes, summary.layout, *facts),

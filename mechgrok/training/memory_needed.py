@@ -4,13 +4,17 @@ import torch
 
 from mechgrok.config import CustomConfig, NetworkConfig, TrainConfig
 from mechgrok.memory import check_memory
+from mechgrok.models.sizes import least_bytes
 from mechgrok.tasks import Task
 from mechgrok.training.devices import find_device
+from mechgrok.training.networks import sized
 
 AT_LEAST = 128 * 2**20
 """Bytes of a small training or analysis, beside what Python and torch take."""
 PER_LOGIT = 30
 """Bytes of a training for each logit over all inputs, which an evaluation has in several copies and in float64."""
+COPIES = 5
+"""The weights, their gradients, two moments of the optimiser, and what is being written to a checkpoint."""
 ANALYSED_LOGIT, ANALYSED_NEURON = 21, 50
 """Bytes of an analysis for each logit and each neuron over all inputs."""
 LARGE = 2**30
@@ -26,7 +30,7 @@ def training_memory(task: Task, config: TrainConfig) -> int:
     """
     scored = len(task.signature.scored)
     n_logits = task.n_inputs * scored * (task.signature.d_out + (config.model.kind == "transformer"))
-    return AT_LEAST + PER_LOGIT * n_logits
+    return AT_LEAST + PER_LOGIT * n_logits + COPIES * _weights(task, config.model)
 
 
 def check_training_memory(task: Task, config: TrainConfig, device: str | torch.device | None = None) -> int:
@@ -43,6 +47,12 @@ def check_training_memory(task: Task, config: TrainConfig, device: str | torch.d
 
 def analysis_memory(task: Task, model: NetworkConfig | CustomConfig) -> int:
     """An estimate of the bytes that `summarize` takes for a network with a grid of all inputs."""
-    return AT_LEAST + task.n_inputs * (
-        ANALYSED_LOGIT * task.signature.d_out + ANALYSED_NEURON * getattr(model, "d_mlp", 0)
-    )
+    per_input = ANALYSED_LOGIT * task.signature.d_out + ANALYSED_NEURON * getattr(model, "d_mlp", 0)
+    return AT_LEAST + task.n_inputs * per_input + _weights(task, model)
+
+
+def _weights(task: Task, model: NetworkConfig | CustomConfig) -> int:
+    """Bytes of the weights; of a network of the user's own they are unknown, and count as none."""
+    if isinstance(model, CustomConfig):
+        return 0
+    return least_bytes(sized(model, task))

@@ -31,12 +31,19 @@ def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 
     config = config or ModelConfig()
     if isinstance(config, MLPConfig):
         task = task.written("a", "b")
-    network = make_network(_sized(config, task), seed)
+    network = make_network(sized(config, task), seed)
     network.task = task
     return network
 
 
-def _sized(config: NetworkConfig, task: Task) -> NetworkConfig:
+def sized(config: NetworkConfig, task: Task) -> NetworkConfig:
+    """The architecture with the sizes of a task, as far as they were left open.
+
+    Raises:
+        ConfigError: the network does not read what the task gives.
+    """
+    if isinstance(config, MLPConfig):
+        task = task.written("a", "b")
     inputs, n_outputs = task.signature.inputs, task.signature.d_out
     if isinstance(inputs, Tokens):
         return config.for_sizes(d_vocab=inputs.d_vocab, n_ctx=inputs.n_ctx, n_classes=n_outputs)

@@ -64,9 +64,13 @@ def over(step: int, history: Sequence[HistoryRow], config: TrainConfig, task: Ta
     return config.stop_when_settled and settled(history, config, task.learned_from)
 
 
-def finished(run: Run) -> bool:
-    """Whether the newest checkpoint is the end, so that nothing is left to do."""
-    history, steps = run.history, run.steps
+def finished(run: Run, history: Sequence[HistoryRow] | None = None) -> bool:
+    """Whether the newest checkpoint is the end, so that nothing is left to do.
+
+    Args:
+        history: the run's, where it has been read already.
+    """
+    history, steps = run.history if history is None else history, run.steps
     return (
         bool(steps and history)
         and history[-1]["step"] == steps[-1]

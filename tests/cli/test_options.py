@@ -1,14 +1,15 @@
 """Options are the fields of the configurations; files of fields are closed."""
 
 import json
+import re
 from typing import get_args, get_type_hints
 
 import pytest
 
 from mechgrok import ConfigError, DenseConfig, MLPConfig, ModelConfig, TrainConfig
-from mechgrok.cli import COMMANDS, _without_section
+from mechgrok.cli import COMMANDS, _without_section, main
 from mechgrok.cli.options import APART, NETWORKS, NetworkOptions, TrainOptions, network_from, training_from
-from mechgrok.cli.usage import UsageError, check_options
+from mechgrok.cli.usage import UsageError, check_usage
 from mechgrok.training.recipes import RECIPES
 
 
@@ -127,7 +128,7 @@ def test_what_is_known_of_a_network(tmp_path):
 )
 def test_values_of_another_kind_are_refused_in_words(arguments, message):
     with pytest.raises(UsageError, match=message):
-        check_options("train", COMMANDS["train"], ["add", "31", *arguments])
+        check_usage("train", COMMANDS["train"], ["add", "31", *arguments])
 
 
 def test_values_that_fit_pass():
@@ -144,6 +145,55 @@ def test_values_that_fit_pass():
         "--act-fn",
         "gelu",
         "--quiet",
+        "--out",
+        "run",
     ]
-    check_options("train", COMMANDS["train"], fine)
-    check_options("figures", COMMANDS["figures"], ["clock59", "--formats", "svg", "png"])
+    check_usage("train", COMMANDS["train"], fine)
+    check_usage("figures", COMMANDS["figures"], ["clock59", "--out", "f", "--formats", "svg", "png"])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("analyze", r"analyze needs NETWORK \(folder of a run"),
+        ("compare clock59", r"needs NETWORK \(another one\)"),
+        ("analyze a b", "takes 1 argument; 'b' is one too many"),
+        ("demo extra", "takes no argument; 'extra' is one too many"),
+        ("train add 31", r"needs --out \(folder for the run"),
+        ("train add x --out r", r"\[P\] takes a whole number; got 'x'"),
+        ("train add 7 --out", "--out takes a value: PATH"),
+        ("train add 7 --out r --betas 0.9", "--betas takes 2 values; got '0.9'"),
+        ("train add 7 --out r --quiet=yes", "--quiet takes no value; got 'yes'"),
+        ("list recipe", "did you mean recipes"),
+        ("list [bold]x", r"unknown \[KIND\] '\[bold\]x'"),
+        ("figures clock59 --out f --formats", "--formats takes a value: html, json, svg"),
+        ("figures clock59 --out f --formats gif", "unknown --formats 'gif'; allowed: html"),
+        ("measures clock59 --out x.csv --steps 5 x", "--steps takes a whole number; got 'x'"),
+        ("analyze add113 -x", "has no option -x"),
+    ],
+)
+def test_wrong_usage_is_refused_in_one_line_of_our_own(line, message, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(line.split())
+    assert exit_.value.code == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert re.search(message, told)
+    assert len(told) < 400
+
+
+@pytest.mark.parametrize("p", ["0", "1", "-5", "99999999999999999999"])
+def test_a_modulus_that_is_none_is_refused_in_one_line(p, capsys, tmp_path):
+    assert main(["train", "add", p, "--out", str(tmp_path / "run")]) == 1
+    told = capsys.readouterr().err
+    assert "the modulus p must be a whole number from 2 to 4096" in told
+    assert "did you mean" not in told.lower(), "the operation is right"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("layers", ["0", "-1", "99999999999", "1000000000"])
+def test_numbers_of_layers_that_cannot_be_are_refused(layers, capsys, tmp_path):
+    assert main(["train", "add", "7", "--n-layers", layers, "--out", str(tmp_path / "run")]) == 1
+    told = capsys.readouterr().err
+    assert "n_layers" in told
+    assert len(told) < 500
+    assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_figures_of_a_file(tmp_path, capsys):
 
 
 def test_images_without_kaleido_name_the_extra(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "kaleido", None)
     assert cli.main(["figures", "clock59", "--out", str(tmp_path / "figures"), "--formats", "svg"]) == 1
     assert "pip install 'mechgrok[png]'" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "figures").exists()

@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from mechgrok.training.memory import AT_LEAST, analysis_memory, training_memory
 
 import mechgrok as mg
-from mechgrok import memory
+from mechgrok import TrainConfig, memory
 
 CODE = """
 import re, sys
@@ -102,3 +103,12 @@ def test_a_training_that_does_not_fit_is_refused_before_the_folder_is_made(monke
     ):
         mg.train(task, steps=1, out=tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("model", [mg.ModelConfig(d_model=512, d_mlp=4096), mg.MLPConfig(d_mlp=65536)])
+def test_the_weights_count_in_the_estimates(model):
+    task = mg.modular_task("add", 7)
+    weights = 4 * sum(weight.numel() for weight in mg.build_model(task, model).parameters())
+    training = training_memory(task, TrainConfig(model=model)) - AT_LEAST
+    assert 4 * weights < training < 6 * weights, "with gradients and two moments"
+    assert analysis_memory(task, model) - AT_LEAST > weights * 0.9
