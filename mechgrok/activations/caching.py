@@ -1,9 +1,6 @@
 """From a network to its activations: the door of all analyses."""
 
 from collections.abc import Sequence
-from typing import cast
-
-from torch import nn
 
 from mechgrok.activations.fitting import fit_task, infer_task
 from mechgrok.activations.forward import run_grid
@@ -96,7 +93,7 @@ def as_grid(source: Source, names: Sequence[str] | None = None) -> ActivationGri
     found = RECENT.find(model, asked)
     if found is not None or not can_be_remembered(model):
         return found or _run(model, None, asked)
-    state = NetworkState.of(cast("nn.Module", model))
+    state = NetworkState.of(model)
     # With the neurons, since the next analysis may ask for them.
     grid = _run(model, None, tuple(dict.fromkeys((*asked, *_neurons(model)))))
     RECENT.remember(grid, state)

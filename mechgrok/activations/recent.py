@@ -58,9 +58,7 @@ class RecentGrids:
         ):
             return ActivationGrid(known.task, model, known.logits, known.activations)
         with self._lock:
-            self._remembered.pop(model, None)
-            while len(self._remembered) >= MOST_GRIDS:
-                self._remembered.pop(next(iter(self._remembered)), None)
+            self._make_room(model)
         return None
 
     def remember(self, grid: ActivationGrid, state: NetworkState) -> None:
@@ -68,7 +66,13 @@ class RecentGrids:
         size = sum(x.numel() * x.element_size() for x in (grid.logits, *grid.activations.values()))
         if size <= MOST_BYTES and state.is_that_of(grid.model):
             with self._lock:
+                self._make_room(grid.model)  # again, as another thread may have taken it
                 self._remembered[grid.model] = _Remembered(state, grid.task, grid.logits, grid.activations)
+
+    def _make_room(self, model: HookedModel) -> None:
+        self._remembered.pop(model, None)
+        while len(self._remembered) >= MOST_GRIDS:
+            self._remembered.pop(next(iter(self._remembered)), None)
 
     def forget(self) -> None:
         """Drop all of them."""

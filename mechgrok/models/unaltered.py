@@ -49,11 +49,11 @@ class NetworkState:
     weights: Mapping[str, Tensor]
 
     @staticmethod
-    def of(model: nn.Module) -> "NetworkState":
+    def of(model: Any) -> "NetworkState":
         """The present state; the weights are copied."""
         return NetworkState(_settings(model), {name: w.clone() for name, w in _weights(model).items()})
 
-    def is_that_of(self, model: nn.Module) -> bool:
+    def is_that_of(self, model: Any) -> bool:
         """Whether the network is still in this state."""
         settings, weights = _settings(model), _weights(model)
         return (
