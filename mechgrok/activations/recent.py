@@ -53,7 +53,7 @@ class RecentGrids:
         if (
             known is not None
             and known.activations.keys() >= set(names)
-            and can_be_remembered(model)
+            and can_be_remembered(model, known.task)
             and known.state.is_that_of(model)
         ):
             return ActivationGrid(known.task, model, known.logits, known.activations)
@@ -84,6 +84,10 @@ RECENT = RecentGrids()
 """Of this process."""
 
 
-def can_be_remembered(model: HookedModel) -> bool:
-    """Whether a run depends on nothing but the state of the network: not on hooks, code of the user's, or autocast."""
-    return is_unaltered(model) and not any(map(torch.is_autocast_enabled, ("cpu", "cuda")))
+def can_be_remembered(model: HookedModel, task: Task) -> bool:
+    """Whether a run depends on nothing but the state of the network, not on hooks, code of the user's or autocast; and
+    whether its logits and neurons are small enough."""
+    if not is_unaltered(model) or any(map(torch.is_autocast_enabled, ("cpu", "cuda"))):
+        return False
+    columns = task.n_classes + (model.cfg.d_mlp or 0)
+    return task.n_inputs * columns * torch.finfo(torch.float32).bits // 8 <= MOST_BYTES
