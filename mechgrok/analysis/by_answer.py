@@ -49,8 +49,9 @@ def logits_by_answer(grid: ActivationGrid) -> Float[Tensor, "order classes"]:
     logits, frame = grid.logits, grid.task.frame
     if grid.source is None or logits.is_inference():
         return means_by_answer(logits, frame)
-    task, version, means = _MEANS.get(logits, (None, None, None))
-    if task is not grid.task or version != logits._version:
-        means = means_by_answer(logits, frame)
-        _MEANS[logits] = grid.task, logits._version, means
+    known = _MEANS.get(logits)
+    if known is not None and known[0] is grid.task and known[1] == logits._version:
+        return known[2]
+    means = means_by_answer(logits, frame)
+    _MEANS[logits] = grid.task, logits._version, means
     return means
