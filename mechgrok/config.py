@@ -5,13 +5,18 @@ from others are properties, never fields, so that they cannot disagree.
 """
 
 import re
+from collections.abc import Iterator
+from math import prod
 from numbers import Integral
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from mechgrok.errors import ConfigError, shown
 from mechgrok.readable import Readable
+from mechgrok.registries import DECAYS, GRADIENTS, INITS, MLP_INITS, OBJECTIVES, OPTIMIZERS, SPLIT_RULES
+from mechgrok.registry import Registry
 
 C = TypeVar("C", bound="Config")
 
@@ -21,11 +26,13 @@ class Config(BaseModel, Readable):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise ConfigError(_explain(type(self), error)) from None
+    if not TYPE_CHECKING:  # pydantic tells checkers which fields there are
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise ConfigError(_explain(type(self), error)) from None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, from which `type(self)(**values)` builds the same configuration."""
@@ -43,10 +50,33 @@ def _explain(config: type[BaseModel], error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             lines.append(f"unknown key {field!r}; allowed: {', '.join(config.model_fields)}")
         else:
-            given = problem["input"]
-            got = f", got {shown(given)}" if not isinstance(given, dict) else ""
-            lines.append(f"{field}: {problem['msg']}{got}")
+            given, why = problem["input"], problem["msg"].removeprefix("Value error, ")
+            told = isinstance(given, dict) or (problem["type"] == "value_error" and shown(given) in why)
+            lines.append(f"{field}: {why}" + ("" if told else f", got {shown(given)}"))
     return f"{config.__name__}: " + "; ".join(lines)
+
+
+def registry_of(info: FieldInfo) -> Registry[Any] | None:
+    """The registry that has the names which a field takes; None for a field that takes something else."""
+    for constraint in info.metadata:
+        registry = getattr(getattr(constraint, "func", None), "__self__", None)
+        if isinstance(registry, Registry):
+            return registry
+    return None
+
+
+def registered_names(config: Config) -> Iterator[tuple[Registry[Any], str]]:
+    """The registries that a configuration names something of, those within it included, and the names.
+
+    >>> [name for registry, name in registered_names(TrainConfig()) if registry is OPTIMIZERS]
+    ['adamw']
+    """
+    for field, info in type(config).model_fields.items():
+        value, registry = getattr(config, field), registry_of(info)
+        if registry is not None:
+            yield registry, value
+        elif isinstance(value, Config):
+            yield from registered_names(value)
 
 
 Size = Annotated[int, Field(ge=1, lt=2**31)]
@@ -85,8 +115,6 @@ def _check_name(name: str) -> str:
 Seed = Annotated[int, AfterValidator(check_seed)]
 Name = Annotated[str, AfterValidator(_check_name)]
 
-InitScheme = Literal["nanda", "pizza", "furuta", "tl"]
-MLPInit = Literal["pizza", "fan_in", "xavier"]
 Activation = Literal["relu", "gelu", "gelu_new", "silu", "tanh", "sigmoid", "square"]
 """TransformerLens's names; "gelu" is the exact one, "gelu_new" its approximation by a tanh."""
 Normalization = Literal["LN", "LNPre", "RMS", "RMSPre"]
@@ -147,7 +175,7 @@ class ModelConfig(Config):
     attn_bias: bool = False
     mlp_bias: bool = True
     unembed_bias: bool = False
-    init: InitScheme = "nanda"
+    init: Annotated[str, AfterValidator(INITS.check)] = "nanda"
 
     @model_validator(mode="after")
     def _fill_in(self) -> "ModelConfig":
@@ -204,7 +232,7 @@ class MLPConfig(Config):
     bias_per_operand: bool = False
     readout: Literal["direct", "factored", "tied"] = "direct"
     unembed_bias: bool = False
-    init: MLPInit = "pizza"
+    init: Annotated[str, AfterValidator(MLP_INITS.check)] = "pizza"
 
     @model_validator(mode="after")
     def _fill_in(self) -> "MLPConfig":
@@ -242,6 +270,53 @@ class MLPConfig(Config):
         return self.replace(**{name: size for name, size in sizes.items() if not getattr(self, name)})
 
 
+class DenseConfig(Config):
+    """Architecture of a `HookedDense`, a feed-forward network on all of its inputs at once.
+
+    Features enter as they are, tokens as one-hot vectors side by side.
+
+    Attributes:
+        features: shape of the features, and d_vocab and n_ctx of tokens: open until a task fills one or the other in.
+        d_vocab_out: number of outputs; 0 until a task fills it in.
+        d_mlp, n_layers: width and number of the hidden layers.
+        init: scheme for the initial weights; see `mechgrok.models.init`.
+    """
+
+    kind: Literal["dense"] = "dense"
+    features: tuple[Size, ...] = ()
+    d_vocab: OpenSize = 0
+    n_ctx: OpenSize = 0
+    d_vocab_out: OpenSize = 0
+    d_mlp: Size = 256
+    n_layers: Size = 1
+    act_fn: Activation = "relu"
+    mlp_bias: bool = True
+    unembed_bias: bool = True
+    init: Annotated[str, AfterValidator(MLP_INITS.check)] = "fan_in"
+
+    @property
+    def d_embed(self) -> int:
+        """The number of inputs of the first hidden layer."""
+        return prod(self.features) if self.features else self.d_vocab * self.n_ctx
+
+    @property
+    def d_model(self) -> int:
+        """The same under TransformerLens's name for what enters a block."""
+        return self.d_embed
+
+    @property
+    def combine(self) -> str:
+        """How the inputs meet, as an `MLPConfig` says it: there is a single vector of them."""
+        return "sum"
+
+    def for_sizes(
+        self, *, n_classes: int, d_vocab: int = 0, n_ctx: int = 0, features: tuple[int, ...] = ()
+    ) -> "DenseConfig":
+        """The same architecture with the sizes of a task; sizes that were given explicitly stay."""
+        sizes = {"d_vocab": d_vocab, "n_ctx": n_ctx, "d_vocab_out": n_classes, "features": features}
+        return self.replace(**{name: size for name, size in sizes.items() if not getattr(self, name)})
+
+
 class CustomConfig(Config):
     """A network of somebody's own: what a run can note about it, since only its author's code can build it.
 
@@ -255,7 +330,7 @@ class CustomConfig(Config):
     parameters: dict[str, tuple[int, ...]]
 
 
-NetworkConfig = ModelConfig | MLPConfig
+NetworkConfig = ModelConfig | MLPConfig | DenseConfig
 """The architecture of any network of ours; `kind` tells them apart."""
 
 
@@ -281,13 +356,13 @@ class TrainConfig(Config):
         betas: decay rates of the running means of the gradient and of its square, of Adam and AdamW.
         momentum: of SGD.
         eps: what Adam and AdamW add to the root of the mean squared gradient; the norms of a network have their own.
-        optimizer: "adamw"; "adam" and "sgd", with the decay towards zero added to the gradient; "muon" for the
-            matrices, with AdamW for embeddings, unembedding and biases.
-        decay_towards: "zero", or "init" for the distance to the initial weights; that decay is decoupled from the
-            gradient, as AdamW's, for every optimiser.
-        gradient: what happens to gradients before the optimiser: nothing, the slow component amplified
-            ("grokfast_ema", "grokfast_ma", Lee et al. 2024), or the component along the weights removed
-            ("orthograd", Prieto et al. 2025).
+        optimizer: one of `mechgrok.OPTIMIZERS`: "adamw"; "adam" and "sgd", with the decay towards zero added to the
+            gradient; "muon" for the matrices, with AdamW for embeddings, unembedding and biases.
+        decay_towards: one of `mechgrok.DECAYS`: "zero", or "init" for the distance to the initial weights; that decay
+            is decoupled from the gradient, as AdamW's, for every optimiser.
+        gradient: one of `mechgrok.GRADIENTS`, what happens to gradients before the optimiser: nothing ("plain"), the
+            slow component amplified ("grokfast_ema", "grokfast_ma", Lee et al. 2024), or the component along the
+            weights removed ("orthograd", Prieto et al. 2025).
         grokfast_alpha: decay rate of the running mean of gradients, of "grokfast_ema".
         grokfast_lambda: factor on the slow component before it is added to the gradient.
         grokfast_window: number of the last gradients that are averaged, of "grokfast_ma".
@@ -297,7 +372,7 @@ class TrainConfig(Config):
             first step of a warm-up changes nothing, as in the papers' code.
         steps: the most steps to take.
         stop_when_settled: end early, once the network has grokked and no longer changes; see
-            `mechgrok.training.settling`.
+            `mechgrok.training.stopping`.
         stop_test_loss: end early, once the test loss is below this.
         eval_every: steps between two evaluations on the train and the test inputs.
         checkpoints: when to keep the weights. "regular": every `checkpoint_every` steps. "logarithmic": at
@@ -308,22 +383,24 @@ class TrainConfig(Config):
 
     recipe: Name = "custom"
     fraction: Fraction = 0.3
-    split_rule: Literal["shuffle", "randperm", "unordered"] = "shuffle"
+    split_rule: Annotated[str, AfterValidator(SPLIT_RULES.check)] = "shuffle"
     sequence: tuple[str, ...] | None = None
-    model: Annotated[ModelConfig | MLPConfig | CustomConfig, Field(discriminator="kind")] = ModelConfig()
-    objective: Literal["cross_entropy", "mse", "stablemax"] = "cross_entropy"
+    model: Annotated[ModelConfig | MLPConfig | DenseConfig | CustomConfig, Field(discriminator="kind")] = (
+        ModelConfig()
+    )
+    objective: Annotated[str, AfterValidator(OBJECTIVES.check)] = "cross_entropy"
     loss_dtype: Literal["float64", "float32", "float16"] = "float32"
     naive_loss: bool = False
     loss_scale: Positive = 1.0
     batch_size: Count = 0
-    optimizer: Literal["adamw", "adam", "sgd", "muon"] = "adamw"
+    optimizer: Annotated[str, AfterValidator(OPTIMIZERS.check)] = "adamw"
     lr: Positive = 1e-3
     weight_decay: NonNegative = 1.0
-    decay_towards: Literal["zero", "init"] = "zero"
+    decay_towards: Annotated[str, AfterValidator(DECAYS.check)] = "zero"
     betas: tuple[Decay, Decay] = (0.9, 0.98)
     momentum: Rate = 0.0
     eps: Positive = 1e-8
-    gradient: Literal["plain", "grokfast_ema", "grokfast_ma", "orthograd"] = "plain"
+    gradient: Annotated[str, AfterValidator(GRADIENTS.check)] = "plain"
     grokfast_alpha: Rate = 0.98
     grokfast_lambda: NonNegative = 2.0
     grokfast_window: Size = 100
@@ -335,6 +412,45 @@ class TrainConfig(Config):
     eval_every: Size = 10
     checkpoints: Literal["regular", "logarithmic", "adaptive"] = "regular"
     checkpoint_every: Size = 100
+
+
+class TrainChanges(TypedDict, total=False):
+    """Fields of a `TrainConfig` by name: what `train` takes besides the arguments of its own."""
+
+    fraction: float
+    split_rule: str
+    sequence: tuple[str, ...] | None
+    objective: str
+    loss_dtype: Literal["float64", "float32", "float16"]
+    naive_loss: bool
+    loss_scale: float
+    batch_size: int
+    optimizer: str
+    lr: float
+    weight_decay: float
+    decay_towards: str
+    betas: tuple[float, float]
+    momentum: float
+    eps: float
+    gradient: str
+    grokfast_alpha: float
+    grokfast_lambda: float
+    grokfast_window: int
+    frozen: tuple[str, ...]
+    warmup: int
+    stop_when_settled: bool
+    stop_test_loss: float
+    eval_every: int
+    checkpoints: Literal["regular", "logarithmic", "adaptive"]
+    checkpoint_every: int
+
+
+class AllTrainChanges(TrainChanges, total=False):
+    """All fields of a `TrainConfig` by name: what `train_many` takes."""
+
+    recipe: str
+    model: ModelConfig | MLPConfig | DenseConfig | CustomConfig
+    steps: int
 
 
 class StartConfig(Config):

@@ -7,8 +7,15 @@ import torch
 from planted import NEURONS, cosine_logits, phase_grid, wave_network, wave_neurons
 
 import mechgrok as mg
-from mechgrok.activations import as_grid, cache_grid, fit_task, grid_from_tensors, infer_task, run_from_site
-from mechgrok.activations import forward as activations
+from mechgrok.activations import (
+    as_grid,
+    cache_grid,
+    fit_task,
+    forward as activations,
+    grid_from_tensors,
+    infer_task,
+    run_from_site,
+)
 from mechgrok.errors import ActivationError, CheckpointError, TaskError, UndefinedMetricError
 from mechgrok.models.transformer import HookedTransformer
 
@@ -279,7 +286,7 @@ def test_failure_restores_the_network_too():
         raise RuntimeError("inside")
 
     with pytest.raises(RuntimeError, match="inside"):
-        activations.run_at_readout(model, TASK.tokens, [(NEURONS, fail)])
+        activations._answers(model, TASK, slice(None), [(NEURONS, fail)])
     assert model.training
     assert not any(hook.fwd_hooks for hook in model.hook_dict.values())
 

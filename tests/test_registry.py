@@ -1,6 +1,8 @@
 """The one form of everything that users can add to."""
 
+from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -63,3 +65,42 @@ def test_a_home_is_imported_when_it_is_needed(tmp_path, monkeypatch):
 
     assert colours.check("red") == "red"
     assert colours["red"] is shown
+
+
+@dataclass
+class Entry:
+    function: Any
+    warm: bool = False
+
+
+def test_a_decorator_makes_an_entry_of_a_function():
+    entries: Registry[Entry] = Registry("colour", of=Entry)
+
+    @entries.add("orange", warm=True)
+    def orange(): ...
+
+    assert entries["orange"] == Entry(orange, warm=True)
+    assert entries.add("grey")(own) is own, "what is decorated stays what it is"
+    with pytest.raises(ConfigError, match=r"unknown fact about a colour 'wram'.*warm"):
+        entries.add("blue", wram=True)(own)
+    with pytest.raises(ConfigError, match="registered as a colour is of the class Entry; got 3"):
+        entries["blue"] = 3  # pyright: ignore[reportArgumentType]
+
+
+def test_a_home_without_names_is_imported_for_the_first_question(tmp_path, monkeypatch):
+    (tmp_path / "home_of_shapes.py").write_text(
+        "import mechgrok.errors, shared_shapes\n"
+        "shared_shapes.shapes.register('round', mechgrok.errors.shown)\n"
+        "if shared_shapes.broken: raise OSError('broken')\n"
+    )
+    (tmp_path / "shared_shapes.py").write_text(
+        "from mechgrok.registry import Registry\nshapes, broken = Registry('shape', home='home_of_shapes'), [1]\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    shared = import_module("shared_shapes")
+    with pytest.raises(OSError, match="broken"):
+        list(shared.shapes)
+    shared.broken.clear()
+    with pytest.raises(ConfigError, match="mechgrok has a shape 'round'"):
+        shared.shapes["round"] = own
+    assert list(shared.shapes) == ["round"]

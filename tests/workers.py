@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from mechgrok.training.processes import Job, Outcome, _train_one
+from mechgrok.tasks import Task
+from mechgrok.training.processes import Ending, Job, _train_one
 
 
 def in_threads(threads: int, call: Callable[..., Any], *arguments: Any, **options: Any) -> None:
@@ -20,17 +21,17 @@ VICTIM = 1
 """The seed whose training is killed."""
 
 
-def killed_always(job: Job, spec: dict[str, Any], device: str, caller: int) -> Outcome:
+def killed_always(job: Job, task: Task, device: str, caller: int) -> Ending:
     """A training that runs out of memory whenever it runs."""
     if job.seed == VICTIM:
         os.kill(os.getpid(), signal.SIGKILL)
-    return _train_one(job, spec, device, caller)
+    return _train_one(job, task, device, caller)
 
 
-def killed_once(job: Job, spec: dict[str, Any], device: str, caller: int) -> Outcome:
+def killed_once(job: Job, task: Task, device: str, caller: int) -> Ending:
     """A training that is killed the first time."""
     killed = job.path.parent / "killed"
     if job.seed == VICTIM and not killed.exists():
         killed.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return _train_one(job, spec, device, caller)
+    return _train_one(job, task, device, caller)

@@ -1,12 +1,14 @@
 """Which task a network computes, and how the network reads it."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mechgrok.activations.forward import d_vocab_out, run_grid
 from mechgrok.activations.sources import Source, as_network
 from mechgrok.errors import TaskError
 from mechgrok.models.protocol import HookedModel
-from mechgrok.tasks import Task, modular_task
+from mechgrok.signature import Classes, Features
+from mechgrok.tasks import Operation, Task, modular_task
 
 RIGHT = 0.9
 """Share of right answers from which a network is taken to compute an operation."""
@@ -22,27 +24,46 @@ def fit_task(model: HookedModel, task: Task) -> Task:
     """The task written as the network reads it, where the task leaves the sequence open.
 
     Raises:
-        TaskError: vocabulary, context or number of answers do not fit.
+        TaskError: the network takes or gives something else, or less.
     """
-    cfg, left_open = model.cfg, task.sequence is None
-    if left_open:
+    left_open = isinstance(task, Operation) and task.is_open
+    if isinstance(task, Operation) and left_open:
         task = _as_read(model, task)
-    problems = []
-    if task.d_vocab > cfg.d_vocab:
-        problems.append(f"needs {task.d_vocab} tokens, the network knows {cfg.d_vocab}")
-    elif left_open and task.d_vocab < cfg.d_vocab:
-        # With tokens to spare nobody knows which one is the "="; a sequence given by the user settles it.
-        problems.append(f"has {task.d_vocab} tokens, the network knows {cfg.d_vocab}")
-    if task.n_ctx > cfg.n_ctx:
-        problems.append(f"has sequences of {task.n_ctx} tokens, the network reads {cfg.n_ctx}")
-    if task.n_classes > d_vocab_out(cfg):
-        problems.append(f"has {task.n_classes} answers, the network {d_vocab_out(cfg)} logits")
+    problems = [*_problems_of_inputs(model.cfg, task, left_open), *_problems_of_outputs(model.cfg, task)]
     if problems:
         raise TaskError(
             f"the task {task.name} does not fit the network: it {'; it '.join(problems)}. "
             "Choose the task with task=..., or its sequence with modular_task(..., sequence=...)"
         )
     return task
+
+
+def _problems_of_inputs(cfg: Any, task: Task, left_open: bool) -> Iterator[str]:
+    inputs, reads = task.signature.inputs, getattr(cfg, "features", ())
+    if isinstance(inputs, Features):
+        if tuple(reads) != inputs.shape:
+            takes = f"features {list(reads)}" if reads else "tokens"
+            yield f"gives features {list(inputs.shape)}, the network reads {takes}"
+        return
+    if reads:
+        yield f"gives {inputs.n_ctx} tokens, the network reads features {list(reads)}"
+        return
+    if inputs.d_vocab > cfg.d_vocab:
+        yield f"needs {inputs.d_vocab} tokens, the network knows {cfg.d_vocab}"
+    elif left_open and inputs.d_vocab < cfg.d_vocab:
+        # With tokens to spare nobody knows which one is the "="; a sequence given by the user settles it.
+        yield f"has {inputs.d_vocab} tokens, the network knows {cfg.d_vocab}"
+    if inputs.n_ctx > cfg.n_ctx:
+        yield f"has sequences of {inputs.n_ctx} tokens, the network reads {cfg.n_ctx}"
+
+
+def _problems_of_outputs(cfg: Any, task: Task) -> Iterator[str]:
+    signature = task.signature
+    if signature.d_out > d_vocab_out(cfg):
+        what, given = (
+            ("answers", "logits") if isinstance(signature.outputs, Classes) else ("values", "outputs")
+        )
+        yield f"has {signature.d_out} {what}, the network {d_vocab_out(cfg)} {given}"
 
 
 def infer_task(model: Source) -> Task:
@@ -102,7 +123,7 @@ class _Reading(NamedTuple):
     slots: tuple[str, ...]
     specials: tuple[str, ...]
 
-    def of(self, task: Task) -> Task:
+    def of(self, task: Operation) -> Operation:
         """A task written down like this."""
         task = task.with_sequence(*self.slots)
         return task if task.specials or len(self.specials) < 2 else task.with_specials(*self.specials)
@@ -130,7 +151,7 @@ def _sequences(second: str, n_ctx: int) -> list[tuple[tuple[str, ...], tuple[str
     return [(four, ("op", "=")), (four, ("=", "op")), three]
 
 
-def _as_read(model: HookedModel, task: Task) -> Task:
+def _as_read(model: HookedModel, task: Operation) -> Operation:
     """A task that leaves its sequence open, as the sizes of a network say; its answers, where these allow several."""
     if task.arity != 2:
         return task

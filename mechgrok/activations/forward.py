@@ -12,8 +12,10 @@ from torch import Tensor
 
 from mechgrok.activations.grid import ActivationGrid
 from mechgrok.errors import ActivationError
-from mechgrok.models.protocol import Hook, HookedModel, neuron_hook, run_at_readout
+from mechgrok.models.protocol import Hook, HookedModel, neuron_hook
+from mechgrok.models.readout import outputs_at
 from mechgrok.models.unaltered import is_unaltered
+from mechgrok.signature import Tokens
 from mechgrok.tasks import Task
 
 CHUNK_BYTES = 8 * 2**20
@@ -37,7 +39,9 @@ def run_grid(model: HookedModel, task: Task, names: Sequence[str]) -> Activation
 
 def _grid_by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid | None:
     """None for other networks, other hooks, and logits that are not finite in the order in which this pass sums."""
-    if not is_unaltered(model) or any(name != neuron_hook(model) for name in names):
+    signature = task.signature
+    answers_once = isinstance(signature.inputs, Tokens) and signature.reads_last
+    if not answers_once or not is_unaltered(model) or any(name != neuron_hook(model) for name in names):
         return None
     # By name: it needs the classes of networks, which are loaded where there is such a network, and else are not.
     by_hand: Any = import_module("mechgrok.fast.forward")
@@ -45,7 +49,7 @@ def _grid_by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> Activ
         return None
     logits, neurons = by_hand.run_by_hand(model, task.tokens, neurons=bool(names))
     cached = {} if neurons is None else {neuron_hook(model): neurons}
-    grid = ActivationGrid(task, model, logits[:, : task.n_classes], MappingProxyType(cached))
+    grid = ActivationGrid(task, model, logits[:, : signature.d_out], MappingProxyType(cached))
     return grid if logits.isfinite().all() else None
 
 
@@ -54,12 +58,13 @@ def _grid_by_hooks(model: HookedModel, task: Task, names: Sequence[str]) -> Acti
 
     def keep(activation: Tensor, hook: Any, name: str) -> None:
         # TransformerLens 3 runs the hooks of a LayerNorm three times in a pass, for queries, keys and values.
-        latest[name] = activation[_at_readout(name, model, activation)].detach()
+        by_position, scored = _at_readout(name, model, task, activation)
+        latest[name] = by_position[scored].detach()
 
     hooks = [(name, partial(keep, name=name)) for name in names]
     kept: dict[str, Tensor] = {}
     for rows in _chunks(model, task):
-        latest[_LOGITS] = run_at_readout(model, task.tokens[rows], hooks)[:, : task.n_classes]
+        latest[_LOGITS] = _answers(model, task, rows, hooks)
         silent = [name for name in names if name not in latest]
         if silent:
             raise ActivationError(f"the network never runs its hooks {', '.join(silent)}; leave them out")
@@ -72,19 +77,31 @@ def _grid_by_hooks(model: HookedModel, task: Task, names: Sequence[str]) -> Acti
     return ActivationGrid(task, model, logits, MappingProxyType(kept))
 
 
-def _at_readout(name: str, model: HookedModel, activation: Tensor) -> tuple[Any, ...]:
-    """Index of the read-out position: attention is [batch, head, query, key], others [batch, pos, ...]."""
-    attention = name.endswith(("hook_pattern", "hook_attn_scores"))
-    axis = -2 if attention else 1
-    position = getattr(model, "readout_position", -1) if activation.shape[axis] > 1 else 0
-    return (..., position, slice(None)) if attention else (slice(None), position)
+def _answers(
+    model: HookedModel, task: Task, rows: slice, hooks: Sequence[Hook]
+) -> Float[Tensor, "batch *scored d_out"]:
+    """What a network answers to some examples of a task, without the axis of positions if one is scored."""
+    outputs = outputs_at(model, task.signature, task.inputs[rows], hooks)
+    return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+
+def _at_readout(name: str, model: HookedModel, task: Task, activation: Tensor) -> tuple[Tensor, Any]:
+    """A view of an activation as [batch, pos, ...], and the index of the positions at which the answers are read."""
+    if name.endswith(("hook_pattern", "hook_attn_scores")):
+        activation = activation.movedim(-2, 1)  # [batch, head, query, key]
+    scored = task.signature.scored
+    if activation.shape[1] == 1:
+        return activation, (slice(None), 0)
+    if len(scored) == 1:
+        return activation, (slice(None), getattr(model, "readout_position", scored[0]))
+    return activation, (slice(None), list(scored))
 
 
 def _chunks(model: HookedModel, task: Task) -> Iterator[slice]:
     """The inputs, as many at a time as fit."""
     cfg = model.cfg
     width = max(getattr(cfg, "d_mlp", None) or 0, 4 * cfg.d_model, d_vocab_out(cfg))
-    length = max(1, CHUNK_BYTES // (4 * width * task.n_ctx))
+    length = max(1, CHUNK_BYTES // (4 * width * max(getattr(cfg, "n_ctx", 1), 1)))
     return (slice(start, start + length) for start in range(0, task.n_inputs, length))
 
 
@@ -94,7 +111,7 @@ def d_vocab_out(cfg: Any) -> int:
 
 
 def _check_finite(grid: ActivationGrid) -> None:
-    bad = ~grid.logits.isfinite().all(dim=1)
+    bad = ~grid.logits.flatten(1).isfinite().all(dim=1)
     if bad.any():
         broken = [name for name, weight in grid.model.named_parameters() if not weight.isfinite().all()]
         where = f"; not finite are the weights {', '.join(broken)}" if broken else ""
@@ -112,7 +129,8 @@ def run_from_site(
     def replaced(rows: slice) -> list[Hook]:
         def replace(activation: Tensor, hook: Any) -> Tensor:
             activation = activation.clone()
-            activation[_at_readout(site, grid.model, activation)] = activations[rows].to(activation)
+            by_position, scored = _at_readout(site, grid.model, grid.task, activation)
+            by_position[scored] = activations[rows].to(activation)
             return activation
 
         return [(site, replace)]
@@ -127,5 +145,4 @@ def logits_under(grid: ActivationGrid, hooks: Sequence[Hook]) -> Float[Tensor, "
 
 def _logits_under(grid: ActivationGrid, hooks: Callable[[slice], Sequence[Hook]]) -> Tensor:
     model, task = grid.model, grid.task
-    parts = [run_at_readout(model, task.tokens[rows], hooks(rows)).cpu() for rows in _chunks(model, task)]
-    return torch.cat(parts)[:, : task.n_classes]
+    return torch.cat([_answers(model, task, rows, hooks(rows)).cpu() for rows in _chunks(model, task)])

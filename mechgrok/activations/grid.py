@@ -22,7 +22,7 @@ from mechgrok.models.protocol import (
     unknown_hook,
 )
 from mechgrok.readable import Readable
-from mechgrok.tasks import Task
+from mechgrok.tasks import Operation, Task, as_operation
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +107,17 @@ class ActivationGrid(Readable):
         return getattr(self.source, "cfg", None)
 
     @property
+    def operation(self) -> Operation:
+        """The task, where it has operands.
+
+        Raises:
+            UndefinedMetricError: it has none.
+        """
+        return as_operation(self.task)
+
+    @property
     def labels(self) -> Tensor:
-        """The right answer of each input, [n_inputs]."""
+        """The right answer of each input, [n_inputs]; [n_inputs, scored] where several positions are scored."""
         return self.task.labels
 
     def selection(self, mask: Any) -> Bool[Tensor, " inputs"]:
@@ -173,7 +182,8 @@ def grid_from_tensors(
         if not isinstance(given, Mapping | None):
             raise ActivationError(f"{name} are given by name, as in {{'W_E': ...}}; got {shown(given)}")
     weights = {name: _as_floats(name, weight) for name, weight in (weights or {}).items()}
-    sizes = {"W_E": (0, task.n_symbols), "W_L": (1, task.n_classes)}
+    n_tokens = task.n_symbols if isinstance(task, Operation) else 0
+    sizes = {"W_E": (0, n_tokens), "W_L": (1, task.signature.d_out)}
     for name, weight in weights.items():
         if name not in sizes:
             raise ActivationError(

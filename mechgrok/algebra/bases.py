@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechgrok.algebra.families import cyclic_group
@@ -57,7 +57,7 @@ class Basis(ABC):
         self.group = group
         self.blocks = blocks
         self.what = what
-        """What a label is called in tables and messages: "frequency" or "irrep"."""
+        """What a label is called in tables and messages: "frequency", "irrep" or "subset"."""
         self._by_label = {block.label: block for block in blocks}
 
     @property
@@ -156,6 +156,11 @@ class Basis(ABC):
         shape = [1] * x.ndim
         shape[dim] = self.order
         return self.inverse(self.transform(x, dim) * mask.view(shape), dim)
+
+    @cached_property
+    def quotients(self) -> Int[Tensor, "order order"]:
+        """The element s∘c^-1 for the elements s and c."""
+        return self.group.table[:, self.group.inverses]
 
     @cached_property
     def _block_of_row(self) -> Tensor:

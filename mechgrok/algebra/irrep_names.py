@@ -29,7 +29,7 @@ from torch import Tensor
 from mechgrok.algebra.families import LARGEST_DEGREE, alternating_group, symmetric_group
 from mechgrok.algebra.groups import Group
 
-Label = int | str
+Label = int | str | tuple[int, ...]
 GOLDEN = (1 + sqrt(5)) / 2
 
 

@@ -129,7 +129,7 @@ def ablate(
 
 def _edit_embedding(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str, Edit]:
     check_hook_names(grid.model, ["hook_embed"])
-    if embeds_operands_apart(grid.model) or "b'" in grid.task.slots:
+    if embeds_operands_apart(grid.model) or "b'" in grid.operation.slots:
         raise ActivationError(
             "the two operands have embeddings of their own, and a hook on both cannot tell them apart; "
             "ablate at the neurons or the logits"

@@ -126,7 +126,7 @@ def classify_algorithm(source: Source, *, triples: int | None = None) -> Algorit
     if grid.source is None:
         return AlgorithmVerdict(*_by_distance_alone(distance, keys), (distance,), right)
     symmetricity = gradient_symmetricity(grid, triples or _default_triples(grid))
-    strongest_first = sorted((int(k) for k in keys), key=keys.share, reverse=True)
+    strongest_first = sorted((k for k in keys if isinstance(k, int)), key=keys.share, reverse=True)
     circles = tuple(isolate_circle(grid, k, by="fourier") for k in strongest_first)
     evidence = (distance, _symmetry_evidence(symmetricity), *_circle_evidence(circles, keys))
     algorithm, reason = _decide(*evidence)

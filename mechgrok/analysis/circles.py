@@ -15,7 +15,7 @@ from mechgrok.analysis.embeddings import check_circles, embedding_components, op
 from mechgrok.analysis.logit_surface import answers_and_distances
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
-from mechgrok.models.protocol import run_at_readout
+from mechgrok.models.readout import run_at_readout
 
 By = Literal["pca", "fourier"]
 Formula = Callable[[Tensor, Tensor, float], Tensor]
@@ -218,7 +218,7 @@ def _logits_from(
     grid: ActivationGrid, embeddings: Float[Tensor, "2 order d_model"]
 ) -> Float[Tensor, "inputs classes"]:
     """Logits of the network on all inputs if its operands had these embeddings; others stay."""
-    task = grid.task
+    task = grid.operation
     element = torch.zeros(task.n_symbols, dtype=torch.long)
     element[task.frame.tokens] = torch.arange(task.frame.order)
     logits = []

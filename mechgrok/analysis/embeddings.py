@@ -12,7 +12,8 @@ from mechgrok.algebra import Basis, FourierBasis
 from mechgrok.algebra.bases import Label
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
-from mechgrok.models.protocol import check_hook_names, run_at_readout
+from mechgrok.models.protocol import check_hook_names
+from mechgrok.models.readout import run_at_readout
 
 PUBLISHED_COMPONENTS = 4
 """Circularity is a mean over so many principal components."""
@@ -139,4 +140,4 @@ def operand_embeddings(grid: ActivationGrid) -> Float[Tensor, "2 order d_model"]
     run_at_readout(grid.model, tokens, [("hook_embed", keep)])
     # A network of somebody's own may embed one operand after the other.
     positions = torch.cat(embedded, dim=1)
-    return torch.stack([positions[:, position] for position in grid.task.operand_positions])
+    return torch.stack([positions[:, position] for position in grid.operation.operand_positions])

@@ -186,9 +186,16 @@ def logit_alignment(grid: ActivationGrid) -> Float[Tensor, " blocks"]:
     a lookup table, and next to nothing for noise. Logits are centred over the classes and over the inputs.
     """
     frame = grid.task.frame
-    part = frame.basis.power(_centred_logits(grid)[:, frame.classes], dim=1).sum(0)[1:]
+    if frame.is_operation:
+        part = frame.basis.power(_centred_logits(grid)[:, frame.classes], dim=1).sum(0)[1:]
+    else:
+        part = frame.basis.power(_centred_over_classes(frame.square(grid.logits.double())), dim=0).sum(1)[1:]
     along = character_power(logits_by_answer(grid), frame)
     return torch.where(part > rounding_power(grid.logits), along / part, 0.0)
+
+
+def _centred_over_classes(logits: Tensor) -> Tensor:
+    return logits - logits.mean(-1, keepdim=True)
 
 
 def _labels(labels: tuple[Label, ...], chosen: Tensor) -> tuple[Label, ...]:

@@ -147,7 +147,7 @@ def restrict(
         x = frame.spread_by_result(kept, len(inside)).view_as(grid[site])
         return _of_inputs(grid, run_from_site(grid, site, x)[inside], inside)
     counts = answers_of_inputs(frame, len(inside))[inside].bincount(minlength=frame.order).double()
-    return EditedAnswers(_READ[site](grid, kept), frame.classes, counts / counts.sum(), grid.logits)
+    return EditedAnswers(_READ[site](grid, kept), frame.answers, counts / counts.sum(), grid.logits)
 
 
 def exclude(

@@ -77,7 +77,8 @@ def neuron_frequencies(source: Source, *, threshold: float = PURITY) -> NeuronFr
     # A few at a time in float64, always in the same memory.
     chunks = grid.neurons.split(NEURONS_AT_A_TIME, dim=1)
     room = torch.empty(chunks[0].numel(), dtype=torch.float64)
-    power_of = CyclicPower(frame, frame.basis) if isinstance(frame.basis, FourierBasis) else GroupPower(frame)
+    cyclic = isinstance(frame.basis, FourierBasis) and frame.arity == 2
+    power_of = CyclicPower(frame, frame.basis) if cyclic else GroupPower(frame)
     parts = [power_of(room[: part.numel()].view(part.shape).copy_(part)) for part in chunks]
     power, variance, squares = (torch.cat(values) for values in zip(*parts, strict=True))
     return tuned_to(power, variance, squares, frame.basis.labels, threshold)
@@ -110,14 +111,17 @@ Power = tuple[Float[Tensor, "features blocks"], Float[Tensor, " features"], Floa
 
 
 class GroupPower:
-    """Finds these in the blocks of any group, by transforms over both operands."""
+    """Finds these in the blocks of any group, by a transform over each operand."""
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
 
     def __call__(self, x: Float[Tensor, "inputs features"]) -> Power:
-        square = self.frame.square(x)
-        power, variance = block_power(square, self.frame.basis)
+        square, basis = self.frame.square(x), self.frame.basis
+        if self.frame.arity == 1:
+            power = basis.power(square - square.mean(0), dim=0)[1:]
+            return power.T, power.sum(0), square.square().sum(0)
+        power, variance = block_power(square, basis)
         return power, variance, square.square().sum(dim=(0, 1))
 
 

@@ -47,10 +47,10 @@ def character_part(
     """
     labels = frame.basis.check_labels(labels)
     part = torch.zeros_like(means)
-    if _even(frame):
+    if frame.is_operation and _even(frame):
         directions = torch.stack([frame.basis.character(label) for label in labels]).to(means.dtype)
         profile = directions.T @ (directions @ mean_by_quotient(means, frame))
-        part[:, frame.classes] = profile[_quotients(frame)]
+        part[:, frame.classes] = profile[frame.basis.quotients]
     else:
         directions = torch.stack([_centred_direction(frame, label, means.dtype) for label in labels])
         weighted = (directions * frame.counts.to(means.dtype)[:, None]).flatten(1)
@@ -78,7 +78,7 @@ def project_on_characters(
 def mean_by_quotient(means: Float[Tensor, "order classes"], frame: Frame) -> Float[Tensor, " order"]:
     """Mean logit over all inputs and classes with the same a∘b∘c^-1, from the means per answer."""
     table = means[:, frame.classes] * frame.counts.to(means.dtype)[:, None]
-    sums = means.new_zeros(frame.order).index_add_(0, _quotients(frame).flatten(), table.flatten())
+    sums = means.new_zeros(frame.order).index_add_(0, frame.basis.quotients.flatten(), table.flatten())
     return sums / frame.counts.sum()
 
 
@@ -90,7 +90,7 @@ def character_power(means: Float[Tensor, "order classes"], frame: Frame) -> Floa
     more than their joint one.
     """
     labels = frame.basis.labels
-    if _even(frame):
+    if frame.is_operation and _even(frame):
         directions = torch.stack([frame.basis.character(label) for label in labels]).to(means.dtype)
         # Each of the `order` values of the character occurs once for every input.
         return (directions @ mean_by_quotient(means, frame)).square() * frame.counts.sum()
@@ -110,13 +110,7 @@ def _even(frame: Frame) -> bool:
 
 
 def _centred_direction(frame: Frame, label: Label, dtype: torch.dtype) -> Tensor:
-    """[order, order], chi(s∘c^-1) for an answer s and a class c, less its mean over the inputs for each class."""
-    direction = frame.basis.character(label).to(dtype)[_quotients(frame)]
+    """[order, classes], the direction of a block, less its mean over the inputs for each class."""
+    direction = frame.direction_of(label).to(dtype)
     counts = frame.counts.to(dtype)
     return direction - counts @ direction / counts.sum()
-
-
-def _quotients(frame: Frame) -> Tensor:
-    """[order, order], the element s∘c^-1 for an answer s and a class c."""
-    group = frame.basis.group
-    return group.table[:, group.inverses]

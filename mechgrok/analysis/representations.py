@@ -123,7 +123,7 @@ def representation_measures(
     frame = grid.task.frame
     first, second = (
         weight_fractions(weights[frame.tokens + offset], basis=frame.basis)
-        for weights, offset in zip(operand_maps(grid.model), grid.task.operand_offsets, strict=True)
+        for weights, offset in zip(operand_maps(grid.model), grid.operation.operand_offsets, strict=True)
     )
     return RepresentationMeasures(
         keys=labels,

@@ -15,6 +15,7 @@ from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import check_hook_names, device_of, evaluation_mode
+from mechgrok.models.readout import at_scored, options_for
 
 CHUNK_BYTES = 16 * 2**20
 """Memory for the gradients of the widest layer at a time, about."""
@@ -129,15 +130,15 @@ def _gradients(
         embedded.append(embedding.detach().requires_grad_())
         return embedded[-1]
 
-    fast = {"readout_only": True} if getattr(model, "can_read_out_only", False) else {}
     with torch.enable_grad(), evaluation_mode(model):
-        logits = model.run_with_hooks(
-            tokens.to(device_of(model)), fwd_hooks=[("hook_embed", start_here)], **fast
-        )[:, -1, : grid.task.n_classes]
+        outputs = model.run_with_hooks(
+            tokens.to(device_of(model)), fwd_hooks=[("hook_embed", start_here)], **options_for(model)
+        )
+        logits = at_scored(outputs)[:, 0, : grid.task.n_classes]
         # A network of somebody's own may embed one operand after the other.
         parts = torch.autograd.grad(logits, embedded, weights.to(logits), is_grads_batched=True)
         gradients = torch.cat(parts, dim=2)
-    first, second = grid.task.operand_positions
+    first, second = grid.operation.operand_positions
     return gradients[:, :, first], gradients[:, :, second]
 
 

@@ -19,7 +19,21 @@ from mechgrok.training.recipes import RECIPES
 NAMES = Path(__file__).with_name("names.json")
 """Names whose registries only exist once torch is loaded, written down by `mechgrok.cli.names`."""
 
-Kind = Literal["runs", "recipes", "operations", "groups", "measures", "layouts", "reproductions"]
+Kind = Literal[
+    "runs",
+    "recipes",
+    "operations",
+    "groups",
+    "measures",
+    "layouts",
+    "objectives",
+    "optimizers",
+    "gradients",
+    "decays",
+    "inits",
+    "splits",
+    "reproductions",
+]
 Rows = Iterator[tuple[str, str]]
 
 
@@ -28,10 +42,11 @@ def list_names(
     *,
     as_json: Annotated[Flag, arg(name="json")] = False,
 ) -> None:
-    """List what there is: shipped runs, recipes, operations, groups, measures, layouts, reproductions.
+    """List what there is: shipped runs, recipes, operations, groups, measures, layouts, choices of a training.
 
     Args:
-        what: one kind of names: runs, recipes, operations, groups, measures, layouts or reproductions; by default all.
+        what: one kind of names: runs, recipes, operations, groups, measures, layouts or reproductions; or of what a
+            training may take: objectives, optimizers, gradients, decays, inits or splits; by default all.
         as_json: print names and descriptions as JSON.
     """
     listed: dict[Kind, dict[str, str]] = {
@@ -81,6 +96,12 @@ LISTS: dict[Kind, Callable[[], Rows]] = {
     "groups": _written_down("groups"),
     "measures": _written_down("measures"),
     "layouts": _written_down("layouts"),
+    "objectives": _written_down("objectives"),
+    "optimizers": _written_down("optimizers"),
+    "gradients": _written_down("gradients"),
+    "decays": _written_down("decays"),
+    "inits": _written_down("inits"),
+    "splits": _written_down("splits"),
     "reproductions": _reproductions,
 }
 TITLES: dict[Kind, str] = {
@@ -90,5 +111,11 @@ TITLES: dict[Kind, str] = {
     "groups": "Groups: mechgrok train NAME",
     "measures": "Progress measures: mechgrok measures RUN --out FILE --only NAME",
     "layouts": "Layouts of files: mechgrok analyze FILE --layout NAME",
+    "objectives": "Objectives: mechgrok train ... --objective NAME",
+    "optimizers": "Optimizers: mechgrok train ... --optimizer NAME",
+    "gradients": "Gradient filters: mechgrok train ... --gradient NAME",
+    "decays": "Weight decays: mechgrok train ... --decay-towards NAME",
+    "inits": "Initial weights: mechgrok train ... --init NAME",
+    "splits": "Split rules: mechgrok train ... --split-rule NAME",
     "reproductions": "Published results: mechgrok reproduce NAME",
 }

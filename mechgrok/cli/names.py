@@ -6,18 +6,29 @@ A test fails where the file is not what this would write.
 """
 
 import json
+from typing import Any
 
 from mechgrok.algebra.families import FAMILIES
 from mechgrok.cli.listing import NAMES
 from mechgrok.models.layouts import LAYOUTS
 from mechgrok.progress import MEASURES
+from mechgrok.registries import (
+    DECAYS,
+    GRADIENTS,
+    INITS,
+    MLP_INITS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    SPLIT_RULES,
+)
+from mechgrok.registry import Registry
 from mechgrok.tasks.modular import NAMED
 
 
 def gathered() -> dict[str, dict[str, str]]:
     """Names and descriptions by kind, from the registries."""
     groups = {f"{letter}N": _summary(family.__doc__) for letter, family in FAMILIES.items()}
-    own = {name: made for name, made in MEASURES.items() if made.function.__module__.startswith("mechgrok.")}
+    own = {name: made for name, made in MEASURES.items() if MEASURES.is_ours(name)}
     return {
         "operations": {
             **{name: f"{formula} mod p" for name, formula in NAMED.items()},
@@ -26,12 +37,32 @@ def gathered() -> dict[str, dict[str, str]]:
         "groups": {**groups, "GxH": "the direct product of two of them, such as Z2xS3"},
         "measures": {name: f"{made.summary} ({made.unit})" for name, made in own.items()},
         "layouts": {name: layout.what for name, layout in LAYOUTS.items()},
+        "objectives": _summaries(OBJECTIVES),
+        "optimizers": _summaries(OPTIMIZERS),
+        "gradients": _summaries(GRADIENTS),
+        "decays": _summaries(DECAYS),
+        "inits": _joined(_summaries(INITS), _summaries(MLP_INITS)),
+        "splits": _summaries(SPLIT_RULES),
     }
 
 
 def text() -> str:
     """The text of the file."""
     return json.dumps(gathered(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _summaries(registry: Registry[Any]) -> dict[str, str]:
+    """What mechgrok's own entries are, by name."""
+    own = {name: entry for name, entry in registry.items() if registry.is_ours(name)}
+    return {name: _summary(getattr(entry, "function", entry).__doc__) for name, entry in own.items()}
+
+
+def _joined(transformers: dict[str, str], mlps: dict[str, str]) -> dict[str, str]:
+    """Two kinds of networks, which may have schemes of one name."""
+    return transformers | {
+        name: f"{transformers[name]} Of an MLP: {what}" if name in transformers else f"Of an MLP: {what}"
+        for name, what in mlps.items()
+    }
 
 
 def _summary(doc: str | None) -> str:

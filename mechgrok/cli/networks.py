@@ -198,6 +198,7 @@ def _grid_of(
 ) -> "ActivationGrid":
     """The grid of a network for the task that the command line names, or for the one that is known or inferred."""
     from mechgrok.activations import cache_grid, likely_modulus
+    from mechgrok.tasks import as_operation
 
     if operation is None:
         return cache_grid(model)
@@ -206,7 +207,7 @@ def _grid_of(
         task = table_task(operation, () if likely is None else (likely,))
     else:
         task = named_task(operation, p, likely)
-    return cache_grid(model, task.with_sequence(*sequence) if sequence else task)
+    return cache_grid(model, as_operation(task).with_sequence(*sequence) if sequence else task)
 
 
 def _renamed(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -13,19 +13,27 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, TypedDict, cast, get_args, get_origin
 
+from pydantic.fields import FieldInfo
 from tyro.conf import arg
 
 from mechgrok.cli.usage import described
-from mechgrok.config import Config, MLPConfig, ModelConfig, NetworkConfig, TrainConfig
+from mechgrok.config import Config, NetworkConfig, TrainConfig, registry_of
 from mechgrok.errors import ConfigError
 from mechgrok.spelling import unknown
 from mechgrok.training.recipes import find_recipe
 
-NETWORKS: tuple[type[ModelConfig], type[MLPConfig]] = get_args(NetworkConfig)
+NETWORKS: tuple[type[NetworkConfig], ...] = get_args(NetworkConfig)
+KINDS: dict[str, type[NetworkConfig]] = {config.model_fields["kind"].default: config for config in NETWORKS}
 APART = ("recipe", "model")
 """Fields of a training that are no options: the recipe is where the command starts, the network has its own."""
 NONE = "none"
 """How a choice says that there is nothing of the kind."""
+
+
+def _kind(info: FieldInfo) -> Any:
+    """The type of a field; where it takes names that are registered, a choice of these."""
+    registry = registry_of(info)
+    return info.annotation if registry is None else Literal[tuple(registry)]  # pyright: ignore[reportInvalidTypeForm]
 
 
 def _as_option(kinds: list[Any], meaning: str, default: str) -> Any:
@@ -49,8 +57,9 @@ def _options(name: str, *configs: type[Config], default: str) -> Any:
     for config in configs:
         meanings = described(config.__doc__ or "", "Attributes:") | meanings
         for field, info in config.model_fields.items():
-            if field not in APART and info.annotation not in kinds.setdefault(field, []):
-                kinds[field].append(info.annotation)
+            kind = _kind(info)
+            if field not in APART and kind not in kinds.setdefault(field, []):
+                kinds[field].append(kind)
     types = {field: _as_option(kinds[field], meanings.get(field, ""), default) for field in kinds}
     make: Any = TypedDict  # no checker reads fields that are only known when this runs
     return make(name, types, total=False)
@@ -88,10 +97,8 @@ def network_from(file: Path | None, options: Mapping[str, Any]) -> NetworkConfig
     fields = _without_none(({} if file is None else read_fields(file, *NETWORKS)) | dict(options))
     if not fields:
         return None
-    kinds = {config.model_fields["kind"].default: config for config in NETWORKS}
-    fitting = [kind for kind, config in kinds.items() if fields.keys() <= config.model_fields.keys()]
-    config = kinds.get(fields.get("kind", (fitting or ["transformer"])[0]), ModelConfig)
-    return _made(config, fields)
+    fitting = [kind for kind, config in KINDS.items() if fields.keys() <= config.model_fields.keys()]
+    return _made(_of_kind(fields.get("kind", (fitting or ["transformer"])[0])), fields)
 
 
 def read_fields(file: Path, *configs: type[Config]) -> dict[str, Any]:
@@ -127,8 +134,13 @@ def _changed(base: NetworkConfig, fields: dict[str, Any]) -> NetworkConfig:
     if fields.get("kind", base.kind) == base.kind:
         _check_kind(type(base), fields)
         return base.replace(**fields)
-    other = next((config for config in NETWORKS if type(base) is not config), ModelConfig)
-    return _made(other, fields)
+    return _made(_of_kind(fields["kind"]), fields)
+
+
+def _of_kind(kind: Any) -> type[NetworkConfig]:
+    if kind not in KINDS:
+        raise ConfigError(unknown("kind of network", kind, KINDS))
+    return KINDS[kind]
 
 
 def _made(config: type[NetworkConfig], fields: dict[str, Any]) -> NetworkConfig:
@@ -140,10 +152,9 @@ def _check_kind(config: type[NetworkConfig], fields: Mapping[str, Any]) -> None:
     strange = [name for name in fields if name not in config.model_fields]
     if strange:
         kind = config.model_fields["kind"].default
-        other = next(c for c in NETWORKS if c is not config).model_fields["kind"].default
-        raise ConfigError(
-            f"a network of the kind {kind} has no {', '.join(strange)}; --kind {other} takes the other kind of network"
-        )
+        having = [f"--kind {k}" for k, c in KINDS.items() if all(name in c.model_fields for name in strange)]
+        way = f"; {' and '.join(having)} {'has' if len(having) == 1 else 'have'}" if having else ""
+        raise ConfigError(f"a network of the kind {kind} has no {', '.join(strange)}{way}")
 
 
 def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def print_summary(summary: "Summary", *, everything: bool = False) -> None:
 
 def which_step(run: "Run", step: int | None) -> str:
     """Which checkpoint of a run is looked at, and whether the training has come to its end."""
-    from mechgrok.training.settling import finished
+    from mechgrok.training.stopping import finished
 
     steps, history = run.steps, run.history
     chosen = steps[-1] if step is None and steps else step

@@ -105,7 +105,7 @@ def _as_seeds(text: str) -> list[int]:
 
 def _estimate(task: "Task", config: TrainConfig, device: str | None) -> None:
     from mechgrok.memory import in_gib
-    from mechgrok.training.memory import LARGE, check_training_memory
+    from mechgrok.training.memory_needed import LARGE, check_training_memory
 
     needed = check_training_memory(task, config, device)
     if needed > LARGE:
@@ -141,7 +141,7 @@ def _tell(run: "Run", asked: int | None, report: Path | None) -> None:
     """How the training ended and what came out of it, with a page if one is asked for."""
     from mechgrok.analysis.summary import summarize
     from mechgrok.memory import check_memory
-    from mechgrok.training.memory import analysis_memory
+    from mechgrok.training.memory_needed import analysis_memory
 
     say(_how_it_ended(run, asked))
     check_memory(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 
-from mechgrok.experiments.reproduction import Protocol, Reproduction, Row
+from mechgrok.experiments.reproduction import REPRODUCTIONS, Protocol, Reproduction, Row
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ CATALOGUE = (
             "bounds where its threshold may be near.",
             "Of the paper's symmetric operations one is compared with its counterpart, x+y with x-y.",
         ),
-        protocol=_Later("power2022", "operations"),
+        protocol=_Later("power2022", "twelve_operations"),
     ),
     Reproduction(
         "prieto2025",
@@ -239,3 +239,6 @@ CATALOGUE = (
         protocol=_Later("zhong2023", "clock_and_pizza"),
     ),
 )
+
+for _found in CATALOGUE:
+    REPRODUCTIONS.register(_found.name, _found)

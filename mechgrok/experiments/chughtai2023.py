@@ -9,7 +9,7 @@ from mechgrok.analysis.losses import full_loss
 from mechgrok.analysis.representations import representation_measures
 from mechgrok.config import MLPConfig
 from mechgrok.experiments.reproduction import Row
-from mechgrok.experiments.trainings import train
+from mechgrok.experiments.trainings import train_kept
 from mechgrok.tasks import sn_task
 from mechgrok.training.recipes import find_recipe
 
@@ -42,7 +42,7 @@ QUICK = SETUP.replace(lr=1e-2, warmup=10, fraction=0.6, steps=2000, checkpoint_e
 def composition(full: bool) -> Iterator[Row]:
     """Train their feed-forward network on S5 and measure what the paper measures."""
     for seed in range(1, 5 if full else 3):
-        run = train(sn_task("S5"), SETUP if full else QUICK, seed=seed)
+        run = train_kept(sn_task("S5"), SETUP if full else QUICK, seed=seed)
         grid, training = run.grid(), run.split.train
         keys = find_key_frequencies(grid).frequencies
         measures = representation_measures(grid, keys, training)

@@ -16,9 +16,9 @@ from mechgrok.config import TrainConfig
 from mechgrok.experiments.kept import kept_in, place
 from mechgrok.experiments.milestones import best_accuracy
 from mechgrok.experiments.reproduction import Row
-from mechgrok.experiments.trainings import train
+from mechgrok.experiments.trainings import train_kept
 from mechgrok.runs import HistoryRow, Run
-from mechgrok.tasks import MixedTask, Task, mixed_task, modular_task
+from mechgrok.tasks import MixedTask, Task, as_operation, mixed_task, modular_task
 from mechgrok.training.processes import one_thread
 from mechgrok.training.recipes import find_recipe
 
@@ -51,7 +51,7 @@ def _on_one_thread(measure: Measure, seed: int, full: bool, kept: Path | None) -
 
 
 def _train(task: Task, config: TrainConfig, seed: int, **options: Any) -> Run:
-    return train(task, config, seed=seed, progress=False, **options)
+    return train_kept(task, config, seed=seed, progress=False, **options)
 
 
 def _judged(name: str, run: Run, *, groks: bool, published: float | None) -> Row:
@@ -119,7 +119,7 @@ def _operations(seed: int, full: bool) -> list[Row]:
 def _spectra(runs: dict[str, Run], seed: int) -> list[Row]:
     """What becomes of the embedding of a sum, a product and a polynomial that does not grok."""
     by_sums = {
-        text: sparsity_over_training(runs[text], runs[text].task.in_basis(fourier_basis(P)))
+        text: sparsity_over_training(runs[text], as_operation(runs[text].task).in_basis(fourier_basis(P)))
         for text in ("a+b", "a*b", "a^2+ab+b^2")
     }
     by_characters = sparsity_over_training(runs["a*b"])

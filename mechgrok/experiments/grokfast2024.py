@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mechgrok.analysis.curves import first_step
 from mechgrok.config import ModelConfig, TrainConfig
 from mechgrok.experiments.reproduction import Row
-from mechgrok.experiments.trainings import train
+from mechgrok.experiments.trainings import train_kept
 from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
 
@@ -30,7 +30,7 @@ SETUP = TrainConfig(
 
 def _step_of_95(seed: int, **changes: object) -> int | float | None:
     config = SETUP.replace(**changes)
-    run: Run = train(modular_task("div", 97), config, seed=seed, checkpoint_every=config.steps)
+    run: Run = train_kept(modular_task("div", 97), config, seed=seed, checkpoint_every=config.steps)
     return first_step(run.history, "accuracy_test", at_least=0.95)
 
 

@@ -9,7 +9,7 @@ from mechgrok.analysis.key_losses import excluded_loss, restricted_loss
 from mechgrok.analysis.losses import full_loss
 from mechgrok.experiments.milestones import median_step
 from mechgrok.experiments.reproduction import Row
-from mechgrok.experiments.trainings import train
+from mechgrok.experiments.trainings import train_kept
 from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
 
@@ -20,7 +20,7 @@ PUBLISHED_STEPS = {0.3: 8258, 0.4: 3324, 0.5: 1109, 0.8: 439}
 
 
 def _run(fraction: float, seed: int, steps: int) -> Run:
-    return train(
+    return train_kept(
         modular_task("add", P), "nanda", fraction=fraction, seed=seed, steps=steps, stop_test_loss=3e-6,
         stop_when_settled=False, checkpoint_every=steps,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
 from mechgrok.analysis.neurons import PURITY, neuron_frequencies
 from mechgrok.analysis.spectrum import frequency_norms, gini
 from mechgrok.experiments.reproduction import Row
-from mechgrok.experiments.trainings import train
+from mechgrok.experiments.trainings import train_kept
 from mechgrok.models.protocol import token_embedding
 from mechgrok.runs import Run
 from mechgrok.tasks import Task, group_task, modular_task
@@ -30,14 +30,14 @@ PUBLISHED = {
 
 def _run(task: Task, full: bool) -> Run:
     """Without an early end: the spectrum goes on thinning out long after the network has generalised."""
-    return train(
+    return train_kept(
         task, "nanda" if full else "fast", stop_when_settled=False, eval_every=50, checkpoint_every=1000
     )
 
 
 def _additive_gini(grid: ActivationGrid) -> float:
     """Gini of the token embedding in the Fourier basis of the tokens as they are numbered: the wrong basis."""
-    n = grid.task.n_symbols
+    n = grid.operation.n_symbols
     return gini(frequency_norms(token_embedding(grid.model)[:n], basis=fourier_basis(n)))
 
 

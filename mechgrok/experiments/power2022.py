@@ -47,7 +47,7 @@ def _sweep(
     return sweep
 
 
-def operations(full: bool) -> Iterator[Row]:
+def twelve_operations(full: bool) -> Iterator[Row]:
     """All twelve operations, and two of them on little data."""
     generalised = 0
     for studied in _twelve():

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mechgrok.analysis.curves import first_step
 from mechgrok.config import MLPConfig, TrainConfig
 from mechgrok.experiments.reproduction import Row
-from mechgrok.experiments.trainings import train
+from mechgrok.experiments.trainings import train_kept
 from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
 
@@ -27,7 +27,7 @@ SETUP = TrainConfig(
 
 def _run(seed: int, **changes: object) -> Run:
     config = SETUP.replace(**changes)
-    return train(modular_task("add", 113), config, seed=seed, checkpoint_every=config.steps)
+    return train_kept(modular_task("add", 113), config, seed=seed, checkpoint_every=config.steps)
 
 
 def stability(full: bool) -> Iterator[Row]:

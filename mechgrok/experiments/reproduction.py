@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mechgrok.errors import ConfigError
 from mechgrok.experiments.kept import kept_in
-from mechgrok.spelling import unknown
+from mechgrok.registry import Registry
 
 Number = int | float
 
@@ -118,8 +117,13 @@ class Reproduction:
     protocol: Protocol
 
 
-_REGISTRY: dict[str, Reproduction] = {}
-"""What others have registered, beside the catalogue."""
+REPRODUCTIONS: Registry[Reproduction] = Registry(
+    "reproduction",
+    home="mechgrok.experiments.catalogue",
+    written_in=lambda found: found.protocol.__module__,
+    of=Reproduction,
+)
+"""All of them by name: those of the catalogue, then the user's."""
 
 
 def reproduction(
@@ -128,27 +132,23 @@ def reproduction(
     """Register a protocol of your own under a name; used as a decorator.
 
     Raises:
-        ConfigError: the name is taken.
+        ConfigError: mechgrok itself has a reproduction of this name.
     """
 
     def register(protocol: Protocol) -> Protocol:
-        if name in reproductions():
-            raise ConfigError(f"there already is a reproduction {name!r}")
-        _REGISTRY[name] = Reproduction(name, source, claim, cost, tuple(deviations), protocol)
+        REPRODUCTIONS[name] = Reproduction(name, source, claim, cost, tuple(deviations), protocol)
         return protocol
 
     return register
 
 
 def reproductions() -> dict[str, Reproduction]:
-    """All reproductions by name.
+    """All reproductions in the order of their names.
 
     >>> "nanda2023-mainline" in reproductions()
     True
     """
-    from mechgrok.experiments.catalogue import CATALOGUE
-
-    return dict(sorted(({found.name: found for found in CATALOGUE} | _REGISTRY).items()))
+    return dict(sorted(REPRODUCTIONS.items()))
 
 
 def find_reproduction(name: str) -> Reproduction:
@@ -157,10 +157,7 @@ def find_reproduction(name: str) -> Reproduction:
     Raises:
         ConfigError: there is none; the text has the closest names.
     """
-    known = reproductions()
-    if name not in known:
-        raise ConfigError(unknown("reproduction", name, known))
-    return known[name]
+    return REPRODUCTIONS[name]
 
 
 def run_reproduction(found: Reproduction, *, full: bool = False, out: str | Path | None = None) -> Outcome:

@@ -7,10 +7,10 @@ from mechgrok.experiments.kept import folder_for, weights_digest
 from mechgrok.runs import Run
 from mechgrok.tasks import Task
 from mechgrok.training.recipes import find_recipe
-from mechgrok.training.trainer import train as train_network
+from mechgrok.training.trainer import train
 
 
-def train(
+def train_kept(
     task: Task,
     recipe: str | TrainConfig,
     *,
@@ -26,4 +26,4 @@ def train(
     out = folder_for(
         f"{task.name}-{config.recipe}-seed{seed}", task.spec, config.to_json(), seed, begun, parts
     )
-    return train_network(task, config, seed=seed, out=out, progress=progress, start=start, parts=parts)
+    return train(task, config, seed=seed, out=out, progress=progress, start=start, parts=parts)

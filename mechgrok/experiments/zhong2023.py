@@ -33,7 +33,7 @@ FASTER: dict[str, Any] = {"lr": 5e-3, "steps": 1600, "eval_every": 100, "checkpo
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedNetwork:
     """What the authors found about a network of theirs; None where they published none."""
 
     name: str
@@ -43,13 +43,13 @@ class Published:
 
 
 NETWORKS = {
-    "pizza": Published("Model A", "pizza", 0.9937, 0.1717),
-    "clock": Published("Model B", "clock", 0.3336, 0.8483),
-    "beta": Published("beta", "pizza", 1.0, 0.2302),
-    "delta": Published("delta", "clock", 0.0191, 0.9295),
-    "alpha": Published("alpha"),
-    "alpha-prime": Published("alpha'"),
-    "gamma": Published("gamma"),
+    "pizza": PublishedNetwork("Model A", "pizza", 0.9937, 0.1717),
+    "clock": PublishedNetwork("Model B", "clock", 0.3336, 0.8483),
+    "beta": PublishedNetwork("beta", "pizza", 1.0, 0.2302),
+    "delta": PublishedNetwork("delta", "clock", 0.0191, 0.9295),
+    "alpha": PublishedNetwork("alpha"),
+    "alpha-prime": PublishedNetwork("alpha'"),
+    "gamma": PublishedNetwork("gamma"),
 }
 """By recipe; gradient symmetricity over 100 triples, distance irrelevance of the correct logit."""
 
@@ -68,7 +68,7 @@ def clock_and_pizza(full: bool) -> Iterator[Row]:
         yield from _rows(NETWORKS[recipe], f"{NETWORKS[recipe].name}, seed {seed}", verdict)
 
 
-def _rows(published: Published, name: str, verdict: AlgorithmVerdict | None) -> Iterator[Row]:
+def _rows(published: PublishedNetwork, name: str, verdict: AlgorithmVerdict | None) -> Iterator[Row]:
     numbers = {"gradient symmetricity": published.symmetricity, "distance irrelevance": published.distance}
     yield Row(f"{name}: accuracy", 1, verdict and verdict.accuracy, 1)
     for measure, bounds in BOUNDS.items():

@@ -69,7 +69,7 @@ class FastMLPStep:
         self.g_table = like.new_empty(len(network.table), model.cfg.d_mlp)
 
     @torch.no_grad()
-    def __call__(self) -> Float[Tensor, ""]:
+    def __call__(self, update: int = 0) -> Float[Tensor, ""]:
         """Mean train loss in float64; every parameter's `.grad` is overwritten with a fresh gradient."""
         network = self.network
         table = network.take_weights()

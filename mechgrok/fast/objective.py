@@ -2,17 +2,21 @@
 
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 
 @runtime_checkable
 class Objective(Protocol):
-    """A loss on logits [n, classes], averaged over the inputs and taken over all columns given."""
+    """A loss on outputs [n, d_out], averaged over the inputs and taken over all columns given."""
+
+    def losses(self, outputs: Float[Tensor, "n d_out"], targets: Tensor) -> Float[Tensor, " n"]:
+        """The loss of each input in float64, exact however small, and without a factor; for evaluations."""
+        ...
 
     def loss_and_gradient(
-        self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n classes"]]:
+        self, logits: Float[Tensor, "n d_out"], labels: Tensor, total: int | None = None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n d_out"]]:
         """Loss in float64 and its gradient in the logits' precision, which may take over their memory.
 
         Args:

@@ -79,7 +79,7 @@ class FastStep:
         self.g_out = like.new_empty(network.width, model.cfg.d_mlp)
 
     @torch.no_grad()
-    def __call__(self) -> Float[Tensor, ""]:
+    def __call__(self, update: int = 0) -> Float[Tensor, ""]:
         """Mean train loss in float64; every parameter's `.grad` is overwritten with a fresh gradient."""
         tables = self.network.tables.compute()
         pattern = self.network.attend(self.attention, tables, self.weights)

@@ -10,7 +10,7 @@ from transformer_lens.hook_points import HookPoint
 from mechgrok.config import MLPConfig
 from mechgrok.errors import ActivationError, ConfigError
 from mechgrok.models.hooked import HookedNetwork, check_tokens
-from mechgrok.models.init import initialise_mlp
+from mechgrok.models.init import initialise
 from mechgrok.models.sizes import check_sizes
 from mechgrok.models.transformer import ACTIVATIONS, parameter
 
@@ -45,7 +45,7 @@ class HiddenLayer(nn.Module):
 class MLPBlock(nn.Module):
     """A hidden layer under the name that it has in a transformer: blocks.i.mlp."""
 
-    def __init__(self, layer: HiddenLayer) -> None:
+    def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.mlp = layer
 
@@ -113,7 +113,7 @@ class HookedMLP(HookedNetwork):
         self.unembed = Readout(cfg)
         self.setup()
         if seed is not None:
-            initialise_mlp(self, cfg, seed)
+            initialise(self, cfg, seed)
 
     def forward(self, tokens: Int[Tensor, "batch operand"]) -> Float[Tensor, "batch one d_vocab_out"]:
         """Logits of each pair of operands, [batch, 1, d_vocab_out]."""
@@ -133,7 +133,7 @@ class HookedMLP(HookedNetwork):
     @property
     def layers(self) -> list[HiddenLayer]:
         """The hidden layers in their order."""
-        return [block.mlp for block in cast("list[MLPBlock]", list(self.blocks))]
+        return [cast(HiddenLayer, block.mlp) for block in self.blocks]
 
     @property
     def operand_embeddings(self) -> tuple[Tensor, Tensor]:

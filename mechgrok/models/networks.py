@@ -1,11 +1,17 @@
 """The network of a configuration, of whichever family it is."""
 
-from mechgrok.config import MLPConfig, NetworkConfig
+from typing import Any
+
+from mechgrok.config import NetworkConfig
+from mechgrok.models.dense import HookedDense
 from mechgrok.models.mlp import HookedMLP
 from mechgrok.models.transformer import HookedTransformer
 
-Network = HookedTransformer | HookedMLP
+Network = HookedTransformer | HookedMLP | HookedDense
 """Any network of ours."""
+
+FAMILIES: dict[str, Any] = {"transformer": HookedTransformer, "mlp": HookedMLP, "dense": HookedDense}
+"""By the `kind` of their configurations."""
 
 
 def make_network(cfg: NetworkConfig, seed: int | None = None) -> Network:
@@ -17,4 +23,4 @@ def make_network(cfg: NetworkConfig, seed: int | None = None) -> Network:
     >>> type(make_network(MLPConfig(d_vocab=7, d_vocab_out=7))).__name__
     'HookedMLP'
     """
-    return HookedMLP(cfg, seed) if isinstance(cfg, MLPConfig) else HookedTransformer(cfg, seed)
+    return FAMILIES[cfg.kind](cfg, seed)

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from mechgrok.errors import ActivationError, shown
@@ -142,16 +142,6 @@ def all_weights(model: HookedModel) -> dict[str, Tensor]:
     if isinstance(bias, Tensor) and not any(name.endswith("b_U") for name in weights):
         weights["unembed.b_U"] = bias.detach()
     return weights
-
-
-def run_at_readout(
-    model: HookedModel, tokens: Int[Tensor, "batch n_ctx"], hooks: Sequence[Hook] = ()
-) -> Float[Tensor, "batch d_vocab_out"]:
-    """Logits at the last position under the given hooks, without gradients and without side effects."""
-    fast = {"readout_only": True} if getattr(model, "can_read_out_only", False) else {}
-    with torch.no_grad(), evaluation_mode(model):
-        logits = model.run_with_hooks(tokens.to(device_of(model)), fwd_hooks=list(hooks), **fast)
-    return logits[:, -1]
 
 
 def device_of(model: HookedModel) -> torch.device:

@@ -2,7 +2,7 @@
 
 import torch
 
-from mechgrok.config import MLPConfig, ModelConfig
+from mechgrok.config import DenseConfig, MLPConfig, NetworkConfig
 from mechgrok.memory import check_memory
 
 PER_LAYER = 20 * 2**10
@@ -10,12 +10,15 @@ PER_LAYER = 20 * 2**10
 SMALLER = "Smaller sizes take less: d_model, d_mlp, n_heads, d_head, n_layers; d_embed of an MLP"
 
 
-def least_bytes(cfg: ModelConfig | MLPConfig) -> int:
+def least_bytes(cfg: NetworkConfig) -> int:
     """Bytes in float32 of the large weights; biases and norms are left out.
 
     >>> least_bytes(ModelConfig(d_vocab=114, d_vocab_out=113, n_ctx=3)) // 1000
     924
     """
+    if isinstance(cfg, DenseConfig):
+        inner = cfg.d_mlp * (cfg.d_embed + cfg.d_mlp * (cfg.n_layers - 1) + cfg.d_vocab_out)
+        return 4 * inner + PER_LAYER * cfg.n_layers
     if isinstance(cfg, MLPConfig):
         first = cfg.d_vocab * (cfg.d_embed if cfg.inputs == "embedding" else cfg.d_mlp)
         inner = cfg.d_mlp * (
@@ -28,7 +31,7 @@ def least_bytes(cfg: ModelConfig | MLPConfig) -> int:
     return 4 * (outer + cfg.n_layers * layer) + PER_LAYER * cfg.n_layers
 
 
-def check_sizes(cfg: ModelConfig | MLPConfig) -> None:
+def check_sizes(cfg: NetworkConfig) -> None:
     """Whether a network fits into memory; of one without numbers, on the meta device, that is not asked.
 
     Raises:

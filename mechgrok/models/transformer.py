@@ -149,7 +149,7 @@ class MLP(nn.Module):
         return post if self.b_in is None else post + self.b_in
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention, then the MLP, each added to the residual stream; norms before each, or after each sum."""
 
     def __init__(self, cfg: ModelConfig) -> None:
@@ -192,10 +192,10 @@ class Block(nn.Module):
 class Unembed(nn.Module):
     """Read-out of the residual stream as logits."""
 
-    def __init__(self, cfg: ModelConfig) -> None:
+    def __init__(self, d_in: int, d_vocab_out: int, *, bias: bool) -> None:
         super().__init__()
-        self.W_U = parameter(cfg.d_model, cfg.d_vocab_out)
-        self.b_U = parameter(cfg.d_vocab_out) if cfg.unembed_bias else None
+        self.W_U = parameter(d_in, d_vocab_out)
+        self.b_U = parameter(d_vocab_out) if bias else None
         self.hook_out = HookPoint()
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_vocab_out"]:
@@ -245,9 +245,9 @@ class HookedTransformer(HookedNetwork):
         if cfg.positions == "learned":
             self.pos_embed = PosEmbed(cfg)
             self.hook_pos_embed = HookPoint()
-        self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.n_layers))
+        self.blocks = nn.ModuleList(TransformerBlock(cfg) for _ in range(cfg.n_layers))
         self.ln_final = norm_or_nothing(cfg, wanted=cfg.final_norm)
-        self.unembed = Unembed(cfg)
+        self.unembed = Unembed(cfg.d_model, cfg.d_vocab_out, bias=cfg.unembed_bias)
         self.setup()
         if seed is not None:
             initialise(self, cfg, seed)

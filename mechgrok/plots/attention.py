@@ -37,7 +37,7 @@ def attention_patterns(source: Source, layer: int | None = None) -> go.Figure:
     name = layers[-1 if layer is None else layer]
     grid = cache_grid(model, given.task, [name])
     frame = grid.task.frame
-    first, _ = grid.task.operand_positions
+    first, _ = grid.operation.operand_positions
     squares = frame.square(grid[name][:, :, first])
     return in_panels([_head(squares[:, :, i], i) for i in range(squares.shape[2])], columns=4)
 

@@ -35,7 +35,7 @@ PANEL, GAP, TOP, BOTTOM = 180, 72, 58, 52
 DASHES = ("solid", "dash", "dot")
 
 
-class Panel(NamedTuple):
+class MeasurePanel(NamedTuple):
     """Measures that are drawn together.
 
     Attributes:
@@ -52,7 +52,7 @@ class Panel(NamedTuple):
 
 
 PANELS = (
-    Panel(
+    MeasurePanel(
         "Loss",
         {
             "train": "loss_train",
@@ -62,22 +62,26 @@ PANELS = (
         },
         logarithmic=True,
     ),
-    Panel(
+    MeasurePanel(
         "Accuracy",
         {"train": "accuracy_train", "test": "accuracy_test"}
         | {"restricted": "restricted_accuracy", "excluded": "excluded_accuracy"},
         percent=True,
     ),
-    Panel("Excluded loss, one key removed", parts="excluded_loss_per_key", logarithmic=True),
-    Panel("Logits explained by each key", {"all keys": "logit_fve"}, parts="logit_fve_per_key", percent=True),
-    Panel("Gini of the spectrum", {"W_E": "gini_W_E", "W_L": "gini_W_L"}),
-    Panel(
+    MeasurePanel("Excluded loss, one key removed", parts="excluded_loss_per_key", logarithmic=True),
+    MeasurePanel(
+        "Logits explained by each key", {"all keys": "logit_fve"}, parts="logit_fve_per_key", percent=True
+    ),
+    MeasurePanel("Gini of the spectrum", {"W_E": "gini_W_E", "W_L": "gini_W_L"}),
+    MeasurePanel(
         "Fourier density and ratio",
         {"FFD W_E": "fourier_frequency_density_W_E", "FFD W_L": "fourier_frequency_density_W_L"}
         | {"FCR W_E": "fourier_coefficient_ratio_W_E", "FCR W_L": "fourier_coefficient_ratio_W_L"},
     ),
-    Panel("Sum of squared weights", {"all": "sum_squared_weights"}, parts="sum_squared_weights_per_tensor"),
-    Panel(
+    MeasurePanel(
+        "Sum of squared weights", {"all": "sum_squared_weights"}, parts="sum_squared_weights_per_tensor"
+    ),
+    MeasurePanel(
         "Neurons",
         {
             "median FVE": "neuron_fve",
@@ -86,8 +90,8 @@ PANELS = (
         },
         percent=True,
     ),
-    Panel("Neurons per key", parts="neuron_clusters"),
-    Panel("Margin", {"smallest": "margin_min", "median": "margin_median"}),
+    MeasurePanel("Neurons per key", parts="neuron_clusters"),
+    MeasurePanel("Margin", {"smallest": "margin_min", "median": "margin_median"}),
 )
 """In this order; measures of a table that are in none of them have a panel each, after these."""
 NOT_DRAWN = ("restricted_loss_per_key", "restricted_accuracy_per_key", "excluded_accuracy_per_key")
@@ -146,7 +150,7 @@ def progress_figure(
     return drawn
 
 
-def _panels(table: ProgressTable, measures: Sequence[str] | None) -> Iterator[Panel]:
+def _panels(table: ProgressTable, measures: Sequence[str] | None) -> Iterator[MeasurePanel]:
     """The panels to draw, each with no more than the measures that the table has and that are asked for."""
     wanted = [name for name in table.measures if (name in measures if measures else name not in NOT_DRAWN)]
     drawn: set[str] = set()
@@ -159,10 +163,14 @@ def _panels(table: ProgressTable, measures: Sequence[str] | None) -> Iterator[Pa
     for name in wanted:
         if name not in drawn:
             title = plain(name[0].upper() + name[1:].replace("_", " "))
-            yield Panel(title, parts=name) if name not in table.columns else Panel(title, {title: name})
+            yield (
+                MeasurePanel(title, parts=name)
+                if name not in table.columns
+                else MeasurePanel(title, {title: name})
+            )
 
 
-def _lines(table: ProgressTable, panel: Panel) -> Iterator[Line]:
+def _lines(table: ProgressTable, panel: MeasurePanel) -> Iterator[Line]:
     """The lines of a panel that have a value; keys have the colours of their order everywhere."""
     for i, (name, column) in enumerate(panel.measures.items()):
         if any(value is not None for value in table[column]):
@@ -191,7 +199,7 @@ def _by_module(parts: Mapping[Label, Sequence[int | float | None]]) -> dict[str,
 def _draw(
     drawn: go.Figure,
     table: ProgressTable,
-    panel: Panel,
+    panel: MeasurePanel,
     lines: list[Line],
     i: int,
     place: dict[str, Any],

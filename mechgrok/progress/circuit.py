@@ -1,8 +1,7 @@
 """Measures of the circuit at the key frequencies: what it can do alone, and what is left without it."""
 
 from mechgrok.algebra.bases import Label
-from mechgrok.analysis.explained import LogitFVE
-from mechgrok.analysis.explained import logit_fve as fve_of
+from mechgrok.analysis.explained import LogitFVE, logit_fve as fve_of
 from mechgrok.analysis.key_losses import EditedAnswers, exclude, restrict
 from mechgrok.analysis.logit_surface import distance_irrelevance as irrelevance_of
 from mechgrok.analysis.symmetricity import gradient_symmetricity as symmetricity_of

@@ -1,14 +1,10 @@
 """progress_measures: every measure at every checkpoint."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.curves import Rows
@@ -22,7 +18,7 @@ from mechgrok.progress.snapshot import Snapshot
 from mechgrok.progress.sources import Checkpoints, Source, open_checkpoints
 from mechgrok.progress.table import LOSSES, Number, ProgressTable
 from mechgrok.tasks import Split, Task
-from mechgrok.training.display import bar_on
+from mechgrok.training.progress_bars import bar
 
 Values = dict[str, Number | str]
 """By column a number, or by measure the reason why there is none."""
@@ -79,11 +75,11 @@ def progress_measures(
     empty = _table({}, chosen, checkpoints.task, labels)
     rows = _already_in(out, empty)
     try:
-        with _progress_bar(checkpoints.task.name, len(wanted), enabled=progress) as report:
-            for step in wanted:
+        with bar(f"{checkpoints.task.name} measures", len(wanted), "checkpoint", enabled=progress) as tell:
+            for number, step in enumerate(wanted, start=1):
                 if step not in rows:
                     rows[step] = _values_at(checkpoints, step, chosen, labels)
-                report(step)
+                tell(number, f"step {step}")
     finally:
         table = replace(_table(rows, chosen, checkpoints.task, labels), history=_history(checkpoints, chosen))
         if out is not None and rows:
@@ -236,18 +232,3 @@ def _already_in(out: str | Path | None, empty: ProgressTable) -> dict[int, Value
     if (there.task, there.keys, there.about) != (empty.task, empty.keys, empty.about):
         raise ConfigError(f"{out} holds other measures, keys or another task; choose another file")
     return there.by_step()
-
-
-@contextmanager
-def _progress_bar(name: str, total: int, *, enabled: bool) -> Iterator[Callable[[int], None]]:
-    """A bar over the checkpoints on standard error, at most 80 columns wide."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeRemainingColumn(),
-    )
-    with bar_on(Console(stderr=True), *columns, enabled=enabled) as progress:
-        bar = progress.add_task(f"{name} measures", total=total, state="")
-        yield lambda step: progress.update(bar, advance=1, state=f"step {step}")

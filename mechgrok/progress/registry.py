@@ -6,22 +6,9 @@ from typing import Any, Literal
 
 from mechgrok.errors import ConfigError, shown
 from mechgrok.progress.snapshot import Snapshot
-from mechgrok.spelling import unknown
+from mechgrok.registry import Registry
 
 Direction = Literal["up", "down"]
-
-
-class Measures(dict[str, "Measure"]):
-    """Measures by name; a name that is none of them is a `ConfigError` with the closest ones."""
-
-    def __getitem__(self, name: Any) -> "Measure":
-        if isinstance(name, str) and name in self:
-            return super().__getitem__(name)
-        raise ConfigError(unknown("measure", name, self))
-
-
-MEASURES = Measures()
-"""All measures by name, in the order in which they were defined: those of mechgrok, then the user's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +50,20 @@ class Measure:
 
     def __repr__(self) -> str:
         return f"Measure({self.name}, {self.unit}: {self.summary})"
+
+
+class Measures(Registry[Measure]):
+    """Measures by name, which are the names of columns."""
+
+    def register(self, name: str, thing: Measure) -> Measure:
+        """Add a measure under a name that a table can have as a column."""
+        if name == "step" or any(sign in str(name) for sign in "[],\n"):
+            raise ConfigError(f"{name!r} cannot be the name of a measure: no brackets, no commas, not 'step'")
+        return super().register(name, thing)
+
+
+MEASURES = Measures("measure", of=Measure)
+"""All measures by name, in the order in which they were defined: those of mechgrok, then the user's."""
 
 
 def measure(
@@ -109,9 +110,7 @@ def measure(
     def register(function: Callable[[Snapshot], Any]) -> Measure:
         own = name or getattr(function, "__name__", "measure")
         made = Measure(own, function, unit, direction, tuple(needs), source, default)
-        _check_name(made)
-        MEASURES[own] = made
-        return made
+        return MEASURES.register(own, made)
 
     return register
 
@@ -138,12 +137,3 @@ def _by_name(name: Any) -> Measure:
         advice = '; write @measure("unit") above the function' if callable(name) else ""
         raise ConfigError(f"a measure is one of MEASURES, by name or as it is; got {shown(name)}{advice}")
     return MEASURES[name]
-
-
-def _check_name(made: Measure) -> None:
-    """Ours stay what the documentation says; a user's own may be defined again, as in a notebook."""
-    if made.name == "step" or any(sign in made.name for sign in "[],\n"):
-        raise ConfigError(f"{made.name!r} is no name for a measure: no brackets, no commas, not 'step'")
-    existing = MEASURES.get(made.name)
-    if existing is not None and existing.function.__module__.startswith("mechgrok."):
-        raise ConfigError(f"mechgrok has a measure {made.name!r}; give yours another name with name=...")

@@ -10,13 +10,14 @@ from mechgrok.analysis.spectrum import (
     fourier_frequency_density,
     frequency_norms,
     gini,
+    sum_squared_weights as sum_of,
 )
-from mechgrok.analysis.spectrum import sum_squared_weights as sum_of
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.models.protocol import all_weights, neuron_logit_map, token_embedding
 from mechgrok.progress.circuit import NANDA, ZHONG
 from mechgrok.progress.registry import measure
 from mechgrok.progress.snapshot import Snapshot
+from mechgrok.tasks import as_operation
 
 FURUTA = "Furuta et al. 2024 (arXiv 2402.16726)"
 
@@ -75,7 +76,7 @@ def effective_dimension(snapshot: Snapshot) -> float:
 
     (sum_i l_i)^2 / sum_i l_i^2 with l_i the eigenvalues of the covariance of the tokens' embedding vectors.
     """
-    E = token_embedding(snapshot.model)[: snapshot.task.n_symbols]
+    E = token_embedding(snapshot.model)[: as_operation(snapshot.task).n_symbols]
     centred = E.double() - E.double().mean(0)
     gram = centred @ centred.T  # has the eigenvalues of the covariance, but for a factor and zeros
     if gram.trace() <= rounding_power(E):

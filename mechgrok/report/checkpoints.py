@@ -2,7 +2,7 @@
 
 from mechgrok.errors import MechgrokError
 from mechgrok.runs import Run
-from mechgrok.training.settling import finished
+from mechgrok.training.stopping import finished
 
 
 def readable_steps(run: Run) -> tuple[tuple[int, ...], tuple[str, ...]]:

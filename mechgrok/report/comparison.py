@@ -12,7 +12,7 @@ from mechgrok.plots.algorithms import AlgorithmComparison, compare_algorithms, n
 from mechgrok.plots.curves import loss_curves
 from mechgrok.plots.spectra import norm_spectrum
 from mechgrok.report.html import Page, write_page
-from mechgrok.report.parts import Group, Panel, Section
+from mechgrok.report.parts import FigureGroup, Panel, Section
 from mechgrok.runs import Run
 
 
@@ -104,9 +104,9 @@ def _surfaces(comparison: AlgorithmComparison) -> Section:
         if len(surfaces) > 1
     ]
     caption = "A pizza has bands along the answer, for its logit follows the distance. A clock has none."
-    groups = [Group(tuple(whole), caption)]
+    groups = [FigureGroup(tuple(whole), caption)]
     if alone:
-        groups.append(Group(tuple(alone), "The same for the strongest circle of each network alone."))
+        groups.append(FigureGroup(tuple(alone), "The same for the strongest circle of each network alone."))
     without = [name for name in comparison.surfaces if name not in drawable]
     return Section(*section, tuple(groups), missing=tuple(f"{name} has no such picture." for name in without))
 
@@ -120,7 +120,7 @@ def _spectra(grids: Mapping[str, ActivationGrid | HookedModel]) -> Section:
             panels.append(Panel(f"spectrum-{i}", drawn, "curve", name))
         except (ActivationError, TaskError, UndefinedMetricError) as error:
             missing.append(f"{name} has no spectrum: {error}.")
-    groups = (Group(tuple(panels), "Keys in full colour."),) if panels else ()
+    groups = (FigureGroup(tuple(panels), "Keys in full colour."),) if panels else ()
     lead = "What each token embedding W_E is made of."
     return Section("spectra", "The embeddings", lead, groups, missing=tuple(missing))
 
@@ -130,7 +130,7 @@ def _learning(runs: Mapping[str, Run]) -> Section:
         Panel(f"loss-{i}", loss_curves(run.history, n_classes=run.task.n_classes), "curve", name)
         for i, (name, run) in enumerate(runs.items())
     )
-    return Section("learning", "How they learned", "Loss over the steps.", (Group(panels, ""),))
+    return Section("learning", "How they learned", "Loss over the steps.", (FigureGroup(panels, ""),))
 
 
 def _cell(value: Any) -> str:

@@ -12,7 +12,7 @@ from mechgrok.errors import ActivationError, UndefinedMetricError
 from mechgrok.plots.ablations import ablation_effects, describe
 from mechgrok.plots.logits import key_evidence
 from mechgrok.plots.neurons import cluster_sizes
-from mechgrok.report.parts import Group, Panel, Section, Table, plural
+from mechgrok.report.parts import FigureGroup, Panel, Section, Table, plural
 from mechgrok.wording import number, percent
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def _keys(grid: ActivationGrid, summary: Summary) -> Section:
         f"Key {plural(summary.what)}",
         f"Which {plural(summary.what)} carry the answer to the logits, what each of them is worth, and how many "
         "neurons work on it.",
-        (Group(tuple(panels), caption),),
+        (FigureGroup(tuple(panels), caption),),
         _key_table(grid, summary, keys) if keys else (),
         () if keys else (f"{_without(summary)}, so there is no circuit to take apart.",),
     )
@@ -107,7 +107,7 @@ def _ablations(grid: ActivationGrid, summary: Summary) -> Section:
     rows = [(describe(a), number(a.loss), percent(a.accuracy)) for a in summary.ablations]
     return Section(
         *section,
-        (Group((Panel("ablation", drawn, "wide"),), caption),),
+        (FigureGroup((Panel("ablation", drawn, "wide"),), caption),),
         (
             ("all keys", "loss (nats)", "accuracy"),
             ("untouched", number(whole.loss_before), percent(whole.accuracy_before)),

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
-from mechgrok.report.parts import Checkpoints, Section
+from mechgrok.report.parts import Section, SliderSteps
 from mechgrok.storage import write_text
 
 FORMULA = re.compile(r"cos\(w_k\(.*?-c\)\)|chi\(a∘b∘c\^-1\)")
@@ -36,7 +36,7 @@ class Page:
     headlines: tuple[tuple[str, str, str], ...]
     sections: tuple[Section, ...]
     moving: tuple[Section, ...] = ()
-    checkpoints: Checkpoints | None = None
+    checkpoints: SliderSteps | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -13,7 +13,7 @@ from mechgrok.plots.progress import PANELS, progress_figure
 from mechgrok.plots.theme import layout_of
 from mechgrok.progress import ProgressTable, progress_measures
 from mechgrok.report.film import choose_steps
-from mechgrok.report.parts import Band, Checkpoints, Group, Panel, Section, Table, with_position
+from mechgrok.report.parts import Band, FigureGroup, Panel, Section, SliderSteps, Table, with_position
 from mechgrok.runs import Run
 
 EDGE = 0.01
@@ -22,7 +22,7 @@ MOST_MEASURED = 100
 
 
 @dataclass(frozen=True)
-class Measures:
+class MeasuresOfRun:
     """What was measured over the steps of a run with several checkpoints.
 
     Attributes:
@@ -31,7 +31,7 @@ class Measures:
     """
 
     table: ProgressTable
-    checkpoints: Checkpoints
+    checkpoints: SliderSteps
     axis: tuple[float, float]
 
     @property
@@ -54,7 +54,7 @@ class Measures:
                 "measures",
                 "Progress measures",
                 lead,
-                (Group(panels, caption, columns=3),),
+                (FigureGroup(panels, caption, columns=3),),
                 missing=tuple(_undefined(self.table)),
             ),
         )
@@ -69,12 +69,12 @@ class Measures:
         return drawn
 
 
-def measure(run: Run, summary: Summary, checkpoints: Checkpoints, steps: Sequence[int]) -> Measures:
+def measure_run(run: Run, summary: Summary, checkpoints: SliderSteps, steps: Sequence[int]) -> MeasuresOfRun:
     """Take the progress measures of a run at some of its steps, with the keys of its newest network."""
     steps = choose_steps(steps, run.history, MOST_MEASURED)
     table = progress_measures(run, keys=summary.values["key_frequencies"], steps=steps, progress=False)
     checkpoints = replace(checkpoints, phases=tuple(_bands(table.phases, checkpoints.steps)))
-    return Measures(table, checkpoints, _axis([*run.steps, *(row["step"] or 0 for row in run.history)]))
+    return MeasuresOfRun(table, checkpoints, _axis([*run.steps, *(row["step"] or 0 for row in run.history)]))
 
 
 def _axis(steps: Sequence[int | float]) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from mechgrok.plots.curves import accuracy_curves, loss_curves
 from mechgrok.plots.neurons import in_token_order
 from mechgrok.plots.theme import name_of
 from mechgrok.report.film import Film
-from mechgrok.report.parts import Group, Panel, Section, Shape, plural
+from mechgrok.report.parts import FigureGroup, Panel, Section, Shape, plural
 from mechgrok.report.portrait import Portrait
 
 FEWEST_COLUMNS = 5
@@ -59,7 +59,7 @@ def _panel(place: str, films: Mapping[str, Film], shape: Shape, name: str = "") 
     return Panel(place, film.figure, shape, name, film.moving)
 
 
-def _curves(films: Mapping[str, Film], curves: Mapping[str, go.Figure], portrait: Portrait) -> Group:
+def _curves(films: Mapping[str, Film], curves: Mapping[str, go.Figure], portrait: Portrait) -> FigureGroup:
     panels = [Panel(place, figure, "curve") for place, figure in curves.items()]
     captions = []
     if curves:
@@ -68,10 +68,10 @@ def _curves(films: Mapping[str, Film], curves: Mapping[str, go.Figure], portrait
         panels.append(_panel("spectrum", films, "curve"))
         keys = " Keys in full colour." if portrait.keys else ""
         captions.append(f"Tall bars of the spectrum are what the embedding is made of.{keys}")
-    return Group(tuple(panels), " ".join(captions), "curves")
+    return FigureGroup(tuple(panels), " ".join(captions), "curves")
 
 
-def _circles(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]) -> Group:
+def _circles(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]) -> FigureGroup:
     frame = grid.task.frame
     shown = [(i, label) for i, label in enumerate(portrait.circles) if f"circle-{i}" in films]
     panels = tuple(_panel(f"circle-{i}", films, "circle", name_of("frequency", label)) for i, label in shown)
@@ -82,10 +82,10 @@ def _circles(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]
         f"k·{symbol} mod {frame.order}, the place on an ideal circle: where it turns smoothly, the network has "
         "the circle." + (f" The {len(panels)} strongest of {len(portrait.keys)} keys." if left_out else "")
     )
-    return Group(panels, caption, "circles", max(FEWEST_COLUMNS, len(panels)))
+    return FigureGroup(panels, caption, "circles", max(FEWEST_COLUMNS, len(panels)))
 
 
-def _neurons(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]) -> Group:
+def _neurons(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]) -> FigureGroup:
     what, tuned = grid.task.frame.basis.what, portrait.tuned
     panels = []
     for i, neuron in enumerate(portrait.neurons):
@@ -95,15 +95,15 @@ def _neurons(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]
     best = "the most typical neuron of each key" if portrait.keys else "the neurons with most variance"
     waves = " A neuron of frequency k makes k waves along either operand." if what == "frequency" else ""
     caption = f"Activation over a (across) and b (up), of {best}; darker is more.{waves}"
-    return Group(tuple(panels), caption, "neurons", max(FEWEST_COLUMNS, len(panels)))
+    return FigureGroup(tuple(panels), caption, "neurons", max(FEWEST_COLUMNS, len(panels)))
 
 
-def _logits(films: Mapping[str, Film], portrait: Portrait) -> Group:
+def _logits(films: Mapping[str, Film], portrait: Portrait) -> FigureGroup:
     caption = (
         "Rows and columns are the basis functions of the two operands. A dark square on the diagonal is a "
         f"product of a and b in the same {portrait.what}, which is what a function of the answer is made of."
     )
-    return Group((_panel("fourier", films, "square"),), caption, "logits")
+    return FigureGroup((_panel("fourier", films, "square"),), caption, "logits")
 
 
 def _missing(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]) -> list[str]:

@@ -13,9 +13,9 @@ from mechgrok.opening import run_if_any
 from mechgrok.report.checkpoints import readable_steps
 from mechgrok.report.evidence import evidence_sections
 from mechgrok.report.html import Page, write_page
-from mechgrok.report.measures import measure
+from mechgrok.report.measures import measure_run
 from mechgrok.report.network import learning_curves, network_section
-from mechgrok.report.parts import Checkpoints, Section
+from mechgrok.report.parts import Section, SliderSteps
 from mechgrok.report.portrait import choose_portrait, film_of
 from mechgrok.report.training import film_training
 from mechgrok.runs import Run
@@ -82,7 +82,7 @@ def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
     summary = summary or summarize(grid, run.split)
     training = film_training(run, grid, summary, steps)
     curves = learning_curves(run.history, grid.task.n_classes)
-    measures = measure(run, summary, training.checkpoints, steps) if training.checkpoints else None
+    measures = measure_run(run, summary, training.checkpoints, steps) if training.checkpoints else None
     if measures:
         curves = measures.on(curves)
     network = network_section(grid, training.portrait, training.films, curves)
@@ -113,7 +113,7 @@ def _page(
     title: str | None,
     facts: tuple[str, ...],
     moving: tuple[Section, ...],
-    checkpoints: Checkpoints | None = None,
+    checkpoints: SliderSteps | None = None,
     warnings: tuple[str, ...] = (),
 ) -> Page:
     verb = "How a network computes" if summary.generalised else "A network that learns"

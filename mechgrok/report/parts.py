@@ -71,7 +71,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Group:
+class FigureGroup:
     """Figures side by side, with one caption that says what to see.
 
     Attributes:
@@ -97,7 +97,7 @@ class Section:
     id: str
     title: str
     lead: str
-    groups: tuple[Group, ...] = ()
+    groups: tuple[FigureGroup, ...] = ()
     table: Table = ()
     missing: tuple[str, ...] = ()
 
@@ -118,7 +118,7 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Checkpoints:
+class SliderSteps:
     """What the slider goes through.
 
     Attributes:

@@ -7,7 +7,7 @@ from mechgrok.activations import ActivationGrid
 from mechgrok.analysis.losses import accuracy, full_loss
 from mechgrok.analysis.summary import Summary
 from mechgrok.report.film import Film, choose_steps
-from mechgrok.report.parts import Checkpoints
+from mechgrok.report.parts import SliderSteps
 from mechgrok.report.portrait import Picture, Portrait, choose_portrait, film_of, most_frames
 from mechgrok.runs import Run
 from mechgrok.tasks import Split
@@ -15,7 +15,7 @@ from mechgrok.wording import number, percent
 
 
 @dataclass(frozen=True)
-class Training:
+class FilmedTraining:
     """The checkpoints of a run, drawn.
 
     Attributes:
@@ -25,10 +25,10 @@ class Training:
 
     portrait: Portrait
     films: dict[str, Film]
-    checkpoints: Checkpoints | None
+    checkpoints: SliderSteps | None
 
 
-def film_training(run: Run, last: ActivationGrid, summary: Summary, steps: Sequence[int]) -> Training:
+def film_training(run: Run, last: ActivationGrid, summary: Summary, steps: Sequence[int]) -> FilmedTraining:
     """Draw a run at up to 40 checkpoints.
 
     Args:
@@ -46,8 +46,8 @@ def film_training(run: Run, last: ActivationGrid, summary: Summary, steps: Seque
         pictures.append(portrait.draw(grid))
         values.append(_results(grid, run.split))
     facts = tuple(values[-1])
-    shown = Checkpoints(steps, facts, tuple(tuple(v.values()) for v in values))
-    return Training(portrait, film_of(pictures), shown if len(steps) > 1 else None)
+    shown = SliderSteps(steps, facts, tuple(tuple(v.values()) for v in values))
+    return FilmedTraining(portrait, film_of(pictures), shown if len(steps) > 1 else None)
 
 
 def _results(grid: ActivationGrid, split: Split) -> dict[str, str]:

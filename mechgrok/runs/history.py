@@ -16,8 +16,8 @@ from mechgrok.runs.seals import damaged, parse_json, read_file
 from mechgrok.storage import json_digest, write_text
 
 HistoryRow = dict[str, int | float | None]
-MEASURES = ("step", "loss_train", "loss_test", "accuracy_train", "accuracy_test", "sum_squared_weights")
-"""What every row of a history has."""
+MEASURES = ("step", "loss_train", "loss_test", "sum_squared_weights")
+"""What every row of a history has, beside its scores: accuracies of classes, or r2 of values."""
 DIGEST, LENGTH = "digest", 16
 """Where a line holds its digest, and how many hexadecimal digits it has."""
 LONGEST_LINE = 2048
@@ -86,7 +86,8 @@ def _row(file: Path, number: int, line: bytes) -> HistoryRow:
     if (
         not isinstance(row, dict)
         or not _is_whole(row.get("step"))
-        or not all(isinstance(row.get(name, ""), int | float | None) for name in MEASURES)
+        or not all(name in row for name in MEASURES)
+        or not all(isinstance(v, int | float | None) for name, v in row.items() if name != DIGEST)
     ):
         raise damaged(file, f"line {number} is {str(row)[:200]}, no evaluation with {', '.join(MEASURES)}")
     return row

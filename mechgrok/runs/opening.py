@@ -42,4 +42,6 @@ def _open(path: Path) -> Run:
     try:
         return Run(path, read_config(file)[0])
     except (ConfigError, TypeError) as error:
-        raise CheckpointError(f"{file} is damaged or of another version: {str(error)[:600]}") from None
+        raise CheckpointError(
+            f"{file} is damaged, of another version, or names what this program has not registered: {str(error)[:600]}"
+        ) from None

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -37,11 +37,12 @@ from mechgrok.models.networks import Network
 from mechgrok.models.own import Factory, own_network
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.readable import Records
+from mechgrok.registries import SPLIT_RULES
 from mechgrok.runs.history import HistoryRow, append_row, last_digest, read_history, rewrite
 from mechgrok.runs.seals import Seal, damaged, new_seal, parse_json, read_file, sealed, unseal
 from mechgrok.shipped import check_shipped
 from mechgrok.storage import DIGEST_KEY, digest, find_partial, write_json, write_tensors
-from mechgrok.tasks import Split, SplitRule, Task, task_from_spec
+from mechgrok.tasks import Split, Task, task_from_spec
 
 CONFIG, SPLIT, START, GROUPS, HISTORY, STATE, CHECKPOINTS, LOCK = (
     "config.json",
@@ -145,7 +146,7 @@ class Run(Drawable):
             fraction, seed = float(header["fraction"]), int(header["seed"])
         except (KeyError, ValueError):
             rule = None
-        if rule not in get_args(SplitRule):
+        if rule not in SPLIT_RULES:
             raise damaged(file, f"its header has no fraction, seed and rule, but {header}")
         return Split(train, fraction, seed, rule)
 
@@ -395,4 +396,4 @@ def written_for(task: Task, config: TrainConfig) -> Task:
     sequence = config.sequence
     if sequence is None and isinstance(config.model, MLPConfig):
         sequence = ("a", "b")  # all that an MLP reads
-    return task.with_sequence(*sequence) if sequence and task.sequence is None else task
+    return task.written(*sequence) if sequence else task

@@ -1,4 +1,4 @@
-"""What is learned: input grids, labels, splits, and the group that each task lives in."""
+"""What is learned: inputs, answers, splits, and the group that each task lives in."""
 
 import copyreg
 from collections.abc import Callable
@@ -8,27 +8,51 @@ import torch
 
 from mechgrok.algebra.specs import basis_from_spec
 from mechgrok.errors import TaskError, shown
+from mechgrok.spelling import unknown
+from mechgrok.tasks.arrays import array_task
+from mechgrok.tasks.batch import Batch
+from mechgrok.tasks.configured import ConfiguredTask, FiniteTask, StreamTask
 from mechgrok.tasks.controls import random_labels
-from mechgrok.tasks.frames import Frame, build_frame
+from mechgrok.tasks.data import Data, Finite, Stream
+from mechgrok.tasks.frames import Frame, build_frame, function_frame
 from mechgrok.tasks.groups import group_task, sn_task
 from mechgrok.tasks.mixtures import MixedTask, mixed_task
 from mechgrok.tasks.modular import modular_task
+from mechgrok.tasks.operation_task import Operation, as_operation
+from mechgrok.tasks.parity import parity_task
+from mechgrok.tasks.prompt import Prompt
+from mechgrok.tasks.sequences import running_sum_task
 from mechgrok.tasks.splits import Split, SplitRule, make_split
 from mechgrok.tasks.tables import task_from_function, task_from_table
-from mechgrok.tasks.task import Task
+from mechgrok.tasks.task import TASKS, Task
 
 __all__ = [
+    "TASKS",
+    "Batch",
+    "ConfiguredTask",
+    "Data",
+    "Finite",
+    "FiniteTask",
     "Frame",
     "MixedTask",
+    "Operation",
+    "Prompt",
     "Split",
     "SplitRule",
+    "Stream",
+    "StreamTask",
     "Task",
+    "array_task",
+    "as_operation",
     "build_frame",
+    "function_frame",
     "group_task",
     "make_split",
     "mixed_task",
     "modular_task",
+    "parity_task",
     "random_labels",
+    "running_sum_task",
     "sn_task",
     "task_from_function",
     "task_from_spec",
@@ -36,16 +60,24 @@ __all__ = [
 ]
 
 
-_KINDS: dict[str, Callable[..., Task]] = {
-    "modular": modular_task,
-    "table": task_from_table,
-    "group": group_task,
-    "random_labels": lambda task, seed: random_labels(task_from_spec(task), seed),
-    "mixed": lambda parts: mixed_task([task_from_spec(part) for part in parts]),
-    "in_basis": lambda task, basis, elements: task_from_spec(task).in_basis(
-        basis_from_spec(basis), torch.tensor(elements)
-    ),
-}
+TASKS.register("modular", modular_task)
+TASKS.register("group", group_task)
+TASKS.register("table", task_from_table)
+
+
+@TASKS.add("random_labels")
+def _random_labels(task: dict[str, Any], seed: int) -> Task:
+    return random_labels(_operation(task), seed)
+
+
+@TASKS.add("mixed")
+def _mixed(parts: list[dict[str, Any]]) -> Task:
+    return mixed_task([_operation(part) for part in parts])
+
+
+@TASKS.add("in_basis")
+def _in_basis(task: dict[str, Any], basis: dict[str, Any], elements: list[int]) -> Task:
+    return _operation(task).in_basis(basis_from_spec(basis), torch.tensor(elements))
 
 
 def task_from_spec(spec: dict[str, Any]) -> Task:
@@ -61,21 +93,34 @@ def task_from_spec(spec: dict[str, Any]) -> Task:
         raise TaskError(f"a stored task is a mapping, as task.spec is; got {shown(spec)}")
     arguments = dict(spec)
     kind = arguments.pop("kind", None)
-    sequence, specials = arguments.pop("sequence", None), arguments.pop("specials", ())
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise TaskError(f"unknown kind of task {shown(kind)}; allowed: {', '.join(_KINDS)}")
+    if kind not in TASKS:
+        raise TaskError(
+            f"{unknown('kind of task', kind, TASKS)}. A task of your own is known once the script that defines it has "
+            "been imported; on the command line by --import my_task.py"
+        )
+    build: Callable[..., Any] = TASKS[kind]
     try:
-        task = _KINDS[kind](**arguments)
+        if isinstance(build, type):
+            return build(**arguments)
+        sequence, specials = arguments.pop("sequence", None), arguments.pop("specials", ())
+        task = build(**arguments)
         task = task.with_specials(*specials) if specials else task
         return task.with_sequence(*sequence) if sequence else task
     except TypeError as error:
         raise TaskError(f"the stored task {shown(spec)} does not fit: {error}") from None
 
 
+def _operation(spec: dict[str, Any]) -> Operation:
+    task = task_from_spec(spec)
+    if not isinstance(task, Operation):
+        raise TaskError(f"the stored task {shown(spec)} is not an operation on a few operands")
+    return task
+
+
 def _rebuilt(task: Task) -> tuple[Callable[..., Task], tuple[Any, ...]]:
     return task_from_spec, (task.spec,)
 
 
-# A task travels between processes as its spec; its frame is a function, which cannot.
-for _kind in (Task, MixedTask):
+# An operation travels between processes as its spec; its frame is a function, which cannot.
+for _kind in (Operation, MixedTask):
     copyreg.pickle(_kind, _rebuilt)

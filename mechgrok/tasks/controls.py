@@ -8,10 +8,10 @@ from mechgrok.config import check_seed
 from mechgrok.errors import TaskError, shown
 from mechgrok.tasks.frames import Frame, build_frame
 from mechgrok.tasks.mixtures import MixedTask
-from mechgrok.tasks.task import Task
+from mechgrok.tasks.operation_task import Operation
 
 
-def random_labels(task: Task, seed: int = 0) -> Task:
+def random_labels(task: Operation, seed: int = 0) -> Operation:
     """The inputs of a task with its labels shuffled among them, once and for all: pure memorisation.
 
     Answers keep their frequencies; the same seed gives the same labels on every machine. The frame is that of
@@ -23,7 +23,7 @@ def random_labels(task: Task, seed: int = 0) -> Task:
     >>> control.labels.bincount().tolist(), control.name
     ([5, 5, 5, 5, 5], 'add5 random labels 1')
     """
-    if not isinstance(task, Task):
+    if not isinstance(task, Operation):
         raise TaskError(
             f"random_labels takes a task, as modular_task('add', 113) gives one; got {shown(task)}"
         )
@@ -40,4 +40,4 @@ def random_labels(task: Task, seed: int = 0) -> Task:
         return build_frame(frame.basis, frame.tokens, task.operands, labels, answer)
 
     spec = {"kind": "random_labels", "task": task.spec, "seed": seed}
-    return replace(task, name=name, spec=spec, labels=labels, answer=answer, make_frame=make_frame)
+    return replace(task, name=name, spec=spec, results=labels, answer=answer, framed=make_frame)

@@ -8,38 +8,67 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechgrok.algebra import Basis
-from mechgrok.errors import NoGroupError
+from mechgrok.algebra.bases import Label
+from mechgrok.errors import NoGroupError, UndefinedMetricError
 from mechgrok.readable import Readable
 
 
 @dataclass(frozen=True, eq=False)
 class Frame(Readable):
-    """A task seen as an operation on the elements of a group, with the basis to analyse it in.
+    """A task seen as a function on the elements of a group, with the basis to analyse it in.
 
-    For addition mod p the group is Z_p and everything is the identity map. For multiplication it is
-    the units mod p in the order of the discrete logarithm; inputs with a 0 then have no place in the
-    frame. Element numbers run over 0..order-1.
+    Of two operands x and y it is an operation, whose result is an element again. For addition mod p the group is Z_p
+    and everything is the identity map. For multiplication it is the units mod p in the order of the discrete logarithm;
+    inputs with a 0 then have no place in the frame. Of one operand it is any function of the elements, such as the
+    parity of some bits, a function on Z_2^n: there the result is the element itself, and answers are classes. Element
+    numbers run over 0..order-1.
 
     Attributes:
         basis: orthonormal basis of the functions on the group.
-        rows: [order, order], the input (row of the grid) whose operands are the elements x and y.
-        results: [order, order], the element that is the answer for x and y.
-        classes: [order], the logit that stands for an element.
-        tokens: [order], the token that stands for an element.
+        rows: [order] or [order, order], the input (row of the grid) whose operands are these elements.
+        results: of the same shape, the element on which the answer depends.
+        answers: [order], the class that is right where this element is the result.
+        classes: [order] or [n_classes], the logits that are answers; of an operation the one for each element.
         answer: how the answer follows from a and b, for people; "a+b".
+        symbols: [order], the token that stands for an element; None where that takes several tokens.
     """
 
     basis: Basis
-    rows: Int[Tensor, "order order"]
-    results: Int[Tensor, "order order"]
-    classes: Int[Tensor, " order"]
-    tokens: Int[Tensor, " order"]
+    rows: Int[Tensor, "order *more"]
+    results: Int[Tensor, "order *more"]
+    answers: Int[Tensor, " order"]
+    classes: Int[Tensor, " classes"]
     answer: str
+    symbols: Int[Tensor, " order"] | None = None
 
     @property
     def order(self) -> int:
         """The number of group elements."""
         return self.basis.order
+
+    @property
+    def arity(self) -> int:
+        """The number of operands."""
+        return self.rows.ndim
+
+    @property
+    def is_operation(self) -> bool:
+        """Whether the answers are elements of the group too, so that logits are functions on it."""
+        return torch.equal(self.answers, self.classes)
+
+    @property
+    def tokens(self) -> Int[Tensor, " order"]:
+        """The token that stands for each element.
+
+        Raises:
+            UndefinedMetricError: no single token does.
+        """
+        if self.symbols is None:
+            raise UndefinedMetricError(
+                f"no single token stands for an element of {self.basis.group.name}, so that what is measured in the "
+                "embedding has no value"
+            )
+        return self.symbols
 
     @property
     def is_logarithmic(self) -> bool:
@@ -50,8 +79,21 @@ class Frame(Readable):
     @property
     def direction(self) -> str:
         """The one function of inputs and classes that each block stands for, as a formula for people."""
+        if not self.is_operation:
+            return f"what of {self.answer} lies in the block"
         additive = self.basis.what == "frequency" and not self.is_logarithmic
         return f"cos(w_k({self.answer}-c))" if additive else "chi(a∘b∘c^-1)"
+
+    def direction_of(self, label: Label) -> Float[Tensor, "order classes"]:
+        """The function of result and class that speaks for the answer in a block, in float64.
+
+        It is the part of the table of right answers, 1 for the right class of a result and 0 for the others, that lies
+        in the block: for an operation in a group a multiple of chi(s∘c^-1), which is given with norm 1 for each result.
+        """
+        if self.is_operation:
+            return self.basis.character(label)[self.basis.quotients]
+        right = (self.answers[:, None] == self.classes).double()
+        return self.basis.project(right - right.mean(1, keepdim=True), [label], dim=0)
 
     @cached_property
     def counts(self) -> Float[Tensor, " order"]:
@@ -61,6 +103,8 @@ class Frame(Readable):
     @property
     def is_latin_square(self) -> bool:
         """Whether with either operand held fixed every answer occurs once, as in a group."""
+        if self.arity != 2:
+            return False
         elements = torch.arange(self.order)
         by_either = (self.results, self.results.T)
         return all(torch.equal(r.sort(dim=1).values, elements.expand_as(r)) for r in by_either)
@@ -71,8 +115,8 @@ class Frame(Readable):
         covered[self.rows.flatten()] = True
         return covered
 
-    def square(self, x: Float[Tensor, "inputs *rest"]) -> Float[Tensor, "order order *rest"]:
-        """Values per input, laid out over the two operands in the order of the group."""
+    def square(self, x: Float[Tensor, "inputs *rest"]) -> Float[Tensor, "order *rest"]:
+        """Values per input, laid out over the operands in the order of the group."""
         return x[self.rows]
 
     def mean_by_result(self, x: Float[Tensor, "inputs *rest"]) -> Float[Tensor, "order *rest"]:
@@ -122,4 +166,31 @@ def build_frame(
             f"the answer {c} of {answer!r} for a={a}, b={b} is no element of {basis}, "
             "so the task cannot be analysed in this basis"
         )
-    return Frame(basis, rows, results, classes=elements, tokens=elements, answer=answer)
+    return Frame(basis, rows, results, answers=elements, classes=elements, answer=answer, symbols=elements)
+
+
+def function_frame(
+    basis: Basis,
+    classes: Int[Tensor, " order"],
+    n_classes: int,
+    answer: str,
+    rows: Int[Tensor, " order"] | None = None,
+) -> Frame:
+    """The frame of a function of one group element.
+
+    Args:
+        basis: of the functions on the group.
+        classes: [order], the right class of each element.
+        n_classes: how many classes there are.
+        answer: the function, for people.
+        rows: [order], the input that is each element; default in their order.
+    """
+    elements = torch.arange(basis.order)
+    return Frame(
+        basis,
+        elements if rows is None else rows,
+        elements,
+        answers=classes,
+        classes=torch.arange(n_classes),
+        answer=answer,
+    )

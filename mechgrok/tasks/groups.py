@@ -12,7 +12,7 @@ from mechgrok.algebra.groups import Table
 from mechgrok.algebra.specs import group_spec
 from mechgrok.errors import TaskError, shown
 from mechgrok.tasks.frames import Frame, build_frame
-from mechgrok.tasks.task import Task
+from mechgrok.tasks.operation_task import Operation
 
 GroupOperation = Literal["xy", "xyx^-1", "xyx"]
 
@@ -24,7 +24,7 @@ def group_task(
     name: str | None = None,
     sequence: Sequence[str] | None = None,
     specials: Sequence[str] = (),
-) -> Task:
+) -> Operation:
     """An operation on the elements of a finite group, over all pairs.
 
     Args:
@@ -62,21 +62,23 @@ def group_task(
         spec["sequence"] = list(sequence)
     if specials:
         spec["specials"] = list(specials)
-    return Task(
+    return Operation(
         name=resolved.name if op == "xy" else f"{resolved.name} {op}",
         spec=spec,
         n_symbols=order,
-        n_classes=order,
+        n_answers=order,
         operands=operands,
-        labels=labels,
+        results=labels,
         answer=op,
-        make_frame=lambda: _frame(resolved, operands, labels, op),
+        framed=lambda: _frame(resolved, operands, labels, op),
         sequence=None if sequence is None else tuple(sequence),
         specials=tuple(specials),
     )
 
 
-def sn_task(group: str = "S5", *, op: GroupOperation = "xy", sequence: Sequence[str] | None = None) -> Task:
+def sn_task(
+    group: str = "S5", *, op: GroupOperation = "xy", sequence: Sequence[str] | None = None
+) -> Operation:
     """An operation on permutations: the three on S5 of Power et al. 2022, and the same on any S_n up to S6.
 
     Elements are the permutations in lexicographic order of their array form. In "xy" x is applied first, then

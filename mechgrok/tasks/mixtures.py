@@ -11,9 +11,11 @@ from torch import Tensor
 
 from mechgrok.algebra import Basis
 from mechgrok.errors import NoGroupError, TaskError, shown
+from mechgrok.signature import Classes, Signature
 from mechgrok.tasks.frames import Frame
+from mechgrok.tasks.operation_task import Operation
+from mechgrok.tasks.prompt import OPERANDS
 from mechgrok.tasks.splits import Split, SplitRule, make_split
-from mechgrok.tasks.task import OPERANDS, Task
 
 OPERATION = "op"
 """Slot of a mixture's sequence that holds the operation token of each part."""
@@ -21,7 +23,7 @@ DEFAULT_SEQUENCE = ("a", OPERATION, "b", "=")
 
 
 @dataclass(frozen=True, eq=False)
-class MixedTask(Task):
+class MixedTask(Operation):
     """Several tasks on the same symbols as one: the inputs of the first part, then those of the second, and so on.
 
     Groups and key frequencies belong to one part each: analyse `cache_grid(model, task.parts[0])`.
@@ -30,22 +32,26 @@ class MixedTask(Task):
         parts: the single tasks, written as the common network reads them.
     """
 
-    parts: tuple[Task, ...] = ()
+    parts: tuple[Operation, ...] = ()
 
     @property
     def slots(self) -> tuple[str, ...]:
         """The sequence that the network reads, with "op" for the operation."""
         return self.sequence or DEFAULT_SEQUENCE
 
-    @cached_property
+    @property
     def special_tokens(self) -> dict[str, int]:
         """Token of each special symbol, the same in all parts."""
         return self.parts[0].special_tokens
 
-    @cached_property
-    def tokens(self) -> Int[Tensor, "inputs n_ctx"]:
+    def write(self) -> Int[Tensor, "inputs n_ctx"]:
         """What the network reads, for all inputs of all parts."""
         return torch.cat([part.tokens for part in self.parts])
+
+    @cached_property
+    def signature(self) -> Signature:
+        """The tokens of all parts, which agree on them, and the answers of any."""
+        return self.parts[0].signature.replace(outputs=Classes(n=self.n_answers))
 
     @cached_property
     def ranges(self) -> tuple[slice, ...]:
@@ -80,7 +86,7 @@ class MixedTask(Task):
         """As for every task; the operation tokens come after these, unless they are among them."""
         return _mixture(self.parts, specials, {**self.spec, "specials": list(specials)}, self.sequence)
 
-    def in_basis(self, basis: Basis, elements: Int[Tensor, " order"] | None = None) -> Task:
+    def in_basis(self, basis: Basis, elements: Int[Tensor, " order"] | None = None) -> Operation:
         """Not of a mixture, but of each part: `task.parts[0].in_basis(...)`."""
         raise TaskError(_PART_BY_PART.format(self.name))
 
@@ -94,7 +100,7 @@ _PART_BY_PART = (
 )
 
 
-def mixed_task(parts: Sequence[Task], *, sequence: Sequence[str] | None = None) -> MixedTask:
+def mixed_task(parts: Sequence[Operation], *, sequence: Sequence[str] | None = None) -> MixedTask:
     """Several tasks on the same symbols for one network to learn at once: co-grokking.
 
     The operand tokens are shared, and so are the classes: answer 3 is the logit 3 of every part. An
@@ -140,11 +146,14 @@ def mixed_task(parts: Sequence[Task], *, sequence: Sequence[str] | None = None) 
 
 def _are_single_tasks(parts: Any) -> bool:
     several = isinstance(parts, Sequence) and len(parts) > 1
-    return several and all(isinstance(part, Task) and not isinstance(part, MixedTask) for part in parts)
+    return several and all(isinstance(part, Operation) and not isinstance(part, MixedTask) for part in parts)
 
 
 def _mixture(
-    parts: Sequence[Task], specials: tuple[str, ...], spec: dict[str, Any], sequence: Sequence[str] | None
+    parts: Sequence[Operation],
+    specials: tuple[str, ...],
+    spec: dict[str, Any],
+    sequence: Sequence[str] | None,
 ) -> MixedTask:
     """The mixture of parts that are written down, after they have agreed on the special tokens."""
     read = [symbol for part in parts for symbol in part.slots if symbol not in OPERANDS]
@@ -159,18 +168,18 @@ def _mixture(
         name=name,
         spec=spec,
         n_symbols=parts[0].n_symbols,
-        n_classes=max(part.n_classes for part in parts),
+        n_answers=max(part.n_classes for part in parts),
         operands=torch.cat([part.operands for part in parts]),
-        labels=torch.cat([part.labels for part in parts]),
+        results=torch.cat([part.results for part in parts]),
         answer=" and ".join(part.answer for part in parts),
-        make_frame=make_frame,
+        framed=make_frame,
         sequence=None if sequence is None else tuple(sequence),
         specials=specials,
         parts=parts,
     )
 
 
-def _check(parts: tuple[Task, ...]) -> None:
+def _check(parts: tuple[Operation, ...]) -> None:
     symbols = sorted({part.n_symbols for part in parts})
     if len(symbols) > 1:
         raise TaskError(f"the parts of a mixture share their symbols, but have different numbers: {symbols}")
@@ -186,12 +195,12 @@ def _check(parts: tuple[Task, ...]) -> None:
         )
 
 
-def _write(part: Task, slots: Sequence[str]) -> Task:
+def _write(part: Operation, slots: Sequence[str]) -> Operation:
     """One part by the sequence of the mixture, with its name for the operation."""
     return part.with_sequence(*(part.name if slot == OPERATION else slot for slot in slots))
 
 
-def _pattern(parts: Sequence[Task]) -> list[str]:
+def _pattern(parts: Sequence[Operation]) -> list[str]:
     """The sequence of parts that have their own: "op" where they differ."""
     columns = zip(*(part.slots for part in parts), strict=False)
     return [column[0] if len(set(column)) == 1 else OPERATION for column in columns]

@@ -13,16 +13,16 @@ from mechgrok.algebra import Basis, fourier_basis, irrep_basis, units, units_gro
 from mechgrok.algebra.groups import MOST_ELEMENTS
 from mechgrok.errors import TaskError, shown
 from mechgrok.tasks.frames import Frame, build_frame
+from mechgrok.tasks.operation_task import Operation
 from mechgrok.tasks.operations import ByParity, parse_operation
 from mechgrok.tasks.polynomials import SYMBOLS, Polynomial
-from mechgrok.tasks.task import Task
 
 NAMED = {"add": "a+b", "sub": "a-b", "mul": "a*b", "div": "a/b"}
 
 
 def modular_task(
     operation: str, p: int, *, sequence: Sequence[str] | None = None, specials: Sequence[str] = ()
-) -> Task:
+) -> Operation:
     """A binary operation mod p, over all pairs of operands.
 
     Args:
@@ -77,15 +77,15 @@ def modular_task(
         spec["sequence"] = list(sequence)
     if specials:
         spec["specials"] = list(specials)
-    return Task(
+    return Operation(
         name=f"{operation}{p}" if operation in NAMED else f"{formula} mod {p}",
         spec=spec,
         n_symbols=p,
-        n_classes=p,
+        n_answers=p,
         operands=operands,
-        labels=labels,
+        results=labels,
         answer=formula,
-        make_frame=make_frame,
+        framed=make_frame,
         sequence=None if sequence is None else tuple(sequence),
         specials=tuple(specials),
     )

@@ -1,10 +1,9 @@
 """Which inputs are trained on: boolean masks over the input grid, by the rules of the papers."""
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Literal, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
@@ -13,8 +12,10 @@ from torch import Tensor
 from mechgrok.config import check_seed
 from mechgrok.errors import ConfigError, TaskError, shown
 from mechgrok.readable import Readable
+from mechgrok.registries import SPLIT_RULES
 
-SplitRule = Literal["shuffle", "randperm", "unordered"]
+SplitRule = str
+"""The name of a rule in `mechgrok.SPLIT_RULES`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,21 +43,16 @@ class Split(Readable):
 def make_split(operands: Int[Tensor, "inputs arity"], fraction: float, seed: int, rule: SplitRule) -> Split:
     """Draw a split; the same arguments always give the same one, on every machine.
 
-    Rules; int(fraction * size) training examples, of "unordered" so many unordered pairs:
-        "shuffle": Python's `random.shuffle` of the inputs in grid order (Nanda et al. 2023).
-        "randperm": `torch.randperm` (Chughtai et al. 2023).
-        "unordered": as "shuffle", but (a, b) and (b, a) fall on the same side, so that a commutative
-            task is not tested on pairs that were trained on in the other order (Pearce et al. 2023).
-
     Args:
         fraction: share of the inputs to train on, in (0, 1].
+        rule: "shuffle", "randperm", "unordered", as the functions below say, or one that was added to `SPLIT_RULES`.
 
     Raises:
-        TaskError: the fraction leaves no training example or is above 1; the rule is unknown.
-        ConfigError: the fraction is no number, the seed not a whole number from 0 to 2^32 - 1.
+        TaskError: the fraction leaves no training example or is above 1.
+        ConfigError: the rule is unknown, or does not give numbers of inputs; the fraction is not a number, the seed not
+            a whole number from 0 to 2^32 - 1.
     """
-    if not isinstance(rule, str) or rule not in _RULES:
-        raise TaskError(f"unknown split rule {shown(rule)}; allowed: {', '.join(_RULES)}")
+    draw = SPLIT_RULES[rule]
     if not isinstance(fraction, Real) or isinstance(fraction, bool):
         raise ConfigError(
             f"the fraction of inputs to train on is a number in (0, 1], such as 0.3; got {shown(fraction)}"
@@ -64,33 +60,49 @@ def make_split(operands: Int[Tensor, "inputs arity"], fraction: float, seed: int
     if not 0 < fraction <= 1:
         raise TaskError(f"the fraction of inputs to train on must lie in (0, 1], got {fraction}")
     train = torch.zeros(len(operands), dtype=torch.bool)
-    train[_RULES[rule](operands, fraction, check_seed(seed))] = True
+    train[_checked(draw(operands, fraction, check_seed(seed)), rule, len(operands))] = True
     if not train.any():
         raise TaskError(f"a fraction of {fraction} of {len(operands)} inputs leaves nothing to train on")
     return Split(train, float(fraction), seed, rule)
 
 
-def _shuffle(operands: Tensor, fraction: float, seed: int) -> Tensor:
+def _checked(rows: Any, rule: SplitRule, n_inputs: int) -> Tensor:
+    """The numbers of inputs that a rule gave, which may be a user's own."""
+    if (
+        not isinstance(rows, Tensor)
+        or rows.dtype != torch.long
+        or rows.ndim != 1
+        or bool((rows < 0).any() or (rows >= n_inputs).any())
+    ):
+        raise ConfigError(
+            f"the split rule {rule!r} gives the numbers of the train inputs, as a tensor of torch.long [n_train] with "
+            f"values from 0 to {n_inputs - 1}; got {shown(rows)}"
+        )
+    return rows
+
+
+@SPLIT_RULES.add("shuffle")
+def shuffle(operands: Tensor, fraction: float, seed: int) -> Tensor:
+    """The first int(fraction * n_inputs) inputs in the order of Python's `random.shuffle` (Nanda et al. 2023)."""
     order = list(range(len(operands)))
     random.Random(seed).shuffle(order)
     return torch.tensor(order[: int(fraction * len(order))], dtype=torch.long)
 
 
-def _randperm(operands: Tensor, fraction: float, seed: int) -> Tensor:
+@SPLIT_RULES.add("randperm")
+def randperm(operands: Tensor, fraction: float, seed: int) -> Tensor:
+    """The first int(fraction * n_inputs) inputs in the order of `torch.randperm` (Chughtai et al. 2023)."""
     order = torch.randperm(len(operands), generator=torch.Generator().manual_seed(seed))
     return order[: int(fraction * len(order))]
 
 
-def _unordered(operands: Tensor, fraction: float, seed: int) -> Tensor:
-    unordered, member_of = operands.sort(dim=1).values.unique(dim=0, return_inverse=True)
-    chosen = torch.zeros(len(unordered), dtype=torch.bool)
-    chosen[_shuffle(unordered, fraction, seed)] = True
+@SPLIT_RULES.add("unordered")
+def unordered(operands: Tensor, fraction: float, seed: int) -> Tensor:
+    """As "shuffle", with (a, b) and (b, a) on the same side, and the fraction taken of the unordered pairs.
+
+    A commutative task is then not tested on pairs that were trained on in the other order (Pearce et al. 2023).
+    """
+    pairs, member_of = operands.sort(dim=1).values.unique(dim=0, return_inverse=True)
+    chosen = torch.zeros(len(pairs), dtype=torch.bool)
+    chosen[shuffle(pairs, fraction, seed)] = True
     return chosen[member_of].nonzero().squeeze(1)
-
-
-_RULES: dict[SplitRule, Callable[[Tensor, float, int], Tensor]] = {
-    "shuffle": _shuffle,
-    "randperm": _randperm,
-    "unordered": _unordered,
-}
-assert set(_RULES) == set(get_args(SplitRule))

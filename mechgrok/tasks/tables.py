@@ -12,9 +12,10 @@ from torch import Tensor
 from mechgrok.algebra import fourier_basis
 from mechgrok.errors import NoGroupError, TaskError, shown
 from mechgrok.tasks.frames import Frame, build_frame
-from mechgrok.tasks.task import LETTERS, Task
+from mechgrok.tasks.operation_task import Operation
+from mechgrok.tasks.prompt import LETTERS
+from mechgrok.tasks.task import STILL_THERE
 
-STILL_THERE = "losses, accuracies, activations and attention are there"
 MOST_INPUTS = 4096**2
 """A task holds all of its inputs."""
 
@@ -26,7 +27,7 @@ def task_from_function(
     n_classes: int | None = None,
     name: str | None = None,
     sequence: Sequence[str] | None = None,
-) -> Task:
+) -> Operation:
     """Any function of operands 0..n-1, over all inputs.
 
     The answers are stored, not the function: runs of the task open without it.
@@ -71,7 +72,7 @@ def task_from_table(
     n_classes: int | None = None,
     name: str | None = None,
     sequence: Sequence[str] | None = None,
-) -> Task:
+) -> Operation:
     """A task by the table of its answers: table[a][b] is the answer for a and b.
 
     Args:
@@ -110,15 +111,15 @@ def task_from_table(
     spec: dict[str, Any] = {"kind": "table", "table": answers.tolist(), "n_classes": classes, "name": formula}
     if sequence is not None:
         spec["sequence"] = list(sequence)
-    return Task(
+    return Operation(
         name=formula,
         spec=spec,
         n_symbols=n_symbols,
-        n_classes=classes,
+        n_answers=classes,
         operands=operands,
-        labels=labels,
+        results=labels,
         answer=formula,
-        make_frame=make_frame,
+        framed=make_frame,
         sequence=None if sequence is None else tuple(sequence),
     )
 

@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 
 from mechgrok.activations import fit_task
-from mechgrok.config import TrainConfig
 from mechgrok.runs import Run
+from mechgrok.tasks import Data
 from mechgrok.training.devices import find_device
 from mechgrok.training.folders import Plan
 from mechgrok.training.networks import fresh_network
-from mechgrok.training.objectives import Objective, make_objective
-from mechgrok.training.optimizers import Updater
-from mechgrok.training.parts import take_over
-from mechgrok.training.states import state_like
-from mechgrok.training.step import AutogradStep, TrainingStep, make_step
+from mechgrok.training.objectives import make_objective
+from mechgrok.training.parameters import take_over
+from mechgrok.training.step import TrainingStep, make_step
+from mechgrok.training.stored_state import state_like
+from mechgrok.training.updates import Updater
 
 
 class Assembly:
@@ -38,6 +38,7 @@ class Assembly:
         self.model = fresh_network(plan.task, self.config, plan.config.seed, plan.network).to(self.device)
         take_over(self.model, plan.start)
         self.updater = Updater(self.model, self.config)
+        self.objective = make_objective(self.config)
 
     @cached_property
     def gradients(self) -> TrainingStep:
@@ -47,19 +48,16 @@ class Assembly:
             TaskError: the task does not fit the network.
             ConfigError: the network cannot be compiled.
         """
-        plan, objective = self.plan, objective_of(self.config)
-        if self.config.batch_size:
-            task = fit_task(self.model, plan.task)
-            return AutogradStep(self.model, task, plan.split.train, objective, compile=self.compile)
-        return make_step(self.model, plan.task, plan.split.train, objective, compile=self.compile)
+        task = fit_task(self.model, self.plan.task)
+        return make_step(self.model, task, self.data, self.objective, compile=self.compile)
+
+    @cached_property
+    def data(self) -> Data:
+        """What is trained on, and evaluated, on the device."""
+        task = fit_task(self.model, self.plan.task)
+        data = task.data(self.plan.split, self.config.batch_size, self.plan.config.seed)
+        return data.to(self.device)
 
     def state_at(self, step: int) -> dict[str, Tensor]:
-        """The form of the state at a step; see `mechgrok.training.states.state_like`."""
+        """The form of the state at a step; see `mechgrok.training.stored_state.state_like`."""
         return state_like(self.model, self.config, step)
-
-
-def objective_of(config: TrainConfig) -> Objective:
-    """What a configuration minimises."""
-    return make_objective(
-        config.objective, dtype=config.loss_dtype, naive=config.naive_loss, scale=config.loss_scale
-    )

@@ -13,14 +13,14 @@ from torch import Tensor
 from mechgrok.config import CustomConfig, TrainConfig
 from mechgrok.models.networks import Network, make_network
 from mechgrok.runs import Run
-from mechgrok.training.assembly import Assembly, objective_of
-from mechgrok.training.display import Report, progress_bar
+from mechgrok.training.assembly import Assembly
 from mechgrok.training.locks import only_here
 from mechgrok.training.loop import Loop
-from mechgrok.training.optimizers import Updater
-from mechgrok.training.settling import finished
+from mechgrok.training.progress_bars import Report, progress_bar
 from mechgrok.training.stacked import StackedStep, member_state, stack_states, stack_weights
+from mechgrok.training.stopping import finished
 from mechgrok.training.trainer import Training
+from mechgrok.training.updates import Updater, takes_weights_whole
 
 Failures = dict[Path, Exception]
 """What ended the training in a folder."""
@@ -29,16 +29,15 @@ Failures = dict[Path, Exception]
 def why_not_batched(config: TrainConfig) -> str | None:
     """Why trainings of this configuration cannot be batched; None if they can.
 
-    What acts on each weight alone acts on stacked weights as it is. What takes a network's weights together, as
-    a matrix or by their length, does not.
+    What acts on each number of a weight alone acts on stacked weights as it is. What takes the numbers together, as a
+    matrix or by their length, does not.
 
     >>> why_not_batched(TrainConfig(gradient="grokfast_ema")), why_not_batched(TrainConfig(optimizer="muon"))
-    (None, 'Muon takes each weight as one matrix')
+    (None, "optimizer='muon' takes each weight as a whole")
     """
-    if config.optimizer == "muon":
-        return "Muon takes each weight as one matrix"
-    if config.gradient == "orthograd":
-        return "OrthoGrad takes the length of each weight"
+    whole = takes_weights_whole(config)
+    if whole:
+        return f"{whole} takes each weight as a whole"
     if isinstance(config.model, CustomConfig):
         return "the network is the user's own"
     if config.batch_size:
@@ -66,7 +65,7 @@ def train_batched(
         places = [place for run in runs if (place := _open(run, device, failures, locks)) is not None]
         trained = sum(place.member is not None for place in places)
         if trained:
-            batch = Batch(places, failures)
+            batch = StackedTrainings(places, failures)
             name = f"{trained} networks {batch.config.recipe}"
             with progress_bar(name, batch.config.steps, start=batch.step, enabled=progress) as report:
                 batch.go(report)
@@ -80,7 +79,7 @@ class BatchMember(Training):
         batch, number: where its optimiser's state and its logits are found.
     """
 
-    batch: "Batch | None" = None
+    batch: "StackedTrainings | None" = None
     number: int = 0
 
     def logits(self) -> Float[Tensor, "inputs d_vocab_out"]:
@@ -106,7 +105,7 @@ class Place:
     until: int
 
 
-class Batch(Loop):
+class StackedTrainings(Loop):
     """Trainings that take their updates together.
 
     Each evaluates and keeps its own network, whose weights are views of the stacked ones. Members that have come
@@ -189,7 +188,7 @@ class Batch(Loop):
         self.updater.load(stack_states(states))
         runs = [place.run for place in self.places]
         masks = [run.split.train for run in runs]
-        self.gradients = StackedStep(network, runs[0].task, masks, objective_of(self.config))
+        self.gradients = StackedStep(network, runs[0].task, masks, active[0].assembly.objective)
         for number, member in enumerate(trained):
             if member is not None:
                 member.batch, member.number = self, number

@@ -117,7 +117,7 @@ def check_room(path: str | Path | None, needed: int) -> None:
 
     Args:
         path: the folder; None stands for a temporary one.
-        needed: bytes that the training may come to write; see `mechgrok.training.room`.
+        needed: bytes that the training may come to write; see `mechgrok.training.disk_space`.
 
     Raises:
         CheckpointError: it does not.

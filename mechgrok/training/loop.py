@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from mechgrok.training.arithmetic import steady_arithmetic
-from mechgrok.training.display import Report
 from mechgrok.training.interrupts import deferred_interrupt
+from mechgrok.training.progress_bars import Report
 
 
 class Loop(ABC):

@@ -3,24 +3,24 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from rich.console import Console
 
-from mechgrok.config import TrainConfig, check_seed
+from mechgrok.config import AllTrainChanges, TrainConfig, check_seed
 from mechgrok.errors import ConfigError, shown
 from mechgrok.models.own import Factory
 from mechgrok.readable import Records
 from mechgrok.runs import Run, load_run
 from mechgrok.tasks import Task
 from mechgrok.training.batched import Failures, train_batched, why_not_batched
-from mechgrok.training.beginning import begin
 from mechgrok.training.devices import find_device
 from mechgrok.training.folders import as_folder
-from mechgrok.training.networks import with_own_network
+from mechgrok.training.networks import suited, with_own_network
 from mechgrok.training.processes import Job, explain, train_in_processes
 from mechgrok.training.recipes import find_recipe
+from mechgrok.training.starting import begin
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def train_many(
     network: Factory | None = None,
     device: str | torch.device | None = None,
     progress: bool = True,
-    **changes: Any,
+    **changes: Unpack[AllTrainChanges],
 ) -> Records[Member]:
     """Train every recipe with every seed, in parallel processes of one thread each or as one batched network.
 
@@ -114,6 +114,7 @@ def train_many(
     folder = folder.absolute()  # a process that is used again may have been started in another folder
     if not (configs and seeds):
         raise ConfigError("nothing to train: give at least one recipe and one seed")
+    configs = [suited(config, task) for config in configs]
     if network is not None:
         model = changes.get("model")
         configs = [with_own_network(task, config, seeds[0], network, model) for config in configs]

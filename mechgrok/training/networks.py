@@ -1,12 +1,14 @@
 """Fresh networks with the sizes of a task."""
 
-from mechgrok.config import CustomConfig, MLPConfig, ModelConfig, NetworkConfig, TrainConfig
+from mechgrok.config import CustomConfig, DenseConfig, MLPConfig, ModelConfig, NetworkConfig, TrainConfig
 from mechgrok.errors import ConfigError
 from mechgrok.models.networks import Network, make_network
 from mechgrok.models.own import Factory, own_config, own_network
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.runs import written_for
+from mechgrok.signature import Features, Tokens, Values
 from mechgrok.tasks import Task
+from mechgrok.training.objectives import make_objective, takes_values
 
 
 def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 0) -> Network:
@@ -17,23 +19,66 @@ def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 
         seed: of the initial weights.
 
     Raises:
-        ConfigError: an MLP for a task of more than two tokens.
+        ConfigError: a network that does not read what the task gives: an MLP for other than two tokens, a transformer
+            for features.
 
     >>> from mechgrok import modular_task
     >>> build_model(modular_task("add", 7), ModelConfig(d_model=16)).W_E.shape
     torch.Size([8, 16])
     """
     config = config or ModelConfig()
-    if task.sequence is None and isinstance(config, MLPConfig):
-        task = task.with_sequence("a", "b")
-    sizes = config.for_sizes(d_vocab=task.d_vocab, n_classes=task.n_classes, n_ctx=task.n_ctx)
-    network = make_network(sizes, seed)
+    if isinstance(config, MLPConfig):
+        task = task.written("a", "b")
+    network = make_network(_sized(config, task), seed)
     network.task = task
     return network
 
 
+def _sized(config: NetworkConfig, task: Task) -> NetworkConfig:
+    inputs, n_outputs = task.signature.inputs, task.signature.d_out
+    if isinstance(inputs, Tokens):
+        return config.for_sizes(d_vocab=inputs.d_vocab, n_ctx=inputs.n_ctx, n_classes=n_outputs)
+    if not isinstance(config, DenseConfig):
+        raise ConfigError(
+            f"the inputs of {task.name} are features {list(inputs.shape)}, and a network of kind {config.kind!r} reads "
+            "tokens; take model=mg.DenseConfig()"
+        )
+    return config.for_sizes(features=inputs.shape, n_classes=n_outputs)
+
+
+def suited(config: TrainConfig, task: Task) -> TrainConfig:
+    """The configuration with what a recipe for tokens and classes cannot mean where the task gives something else.
+
+    Features are read by a feed-forward network in place of a transformer or an MLP on two operands, and values are
+    learned by their squared error in place of a cross-entropy.
+
+    Raises:
+        ConfigError: another objective that compares with classes alone.
+
+    >>> from mechgrok import modular_task
+    >>> suited(TrainConfig(), modular_task("add", 7)) == TrainConfig()
+    True
+    """
+    signature, changes = task.signature, {}
+    if isinstance(signature.inputs, Features) and not isinstance(config.model, DenseConfig | CustomConfig):
+        changes["model"] = DenseConfig()
+    if isinstance(signature.outputs, Values):
+        if config.objective == "cross_entropy":
+            changes["objective"] = "mse"
+        elif not takes_values(make_objective(config)):
+            raise ConfigError(
+                f"the answers of {task.name} are values, and the objective {config.objective!r} compares with classes; "
+                "take objective='mse', or one of your own that takes values"
+            )
+    return config.replace(**changes) if changes else config
+
+
 def with_own_network(
-    task: Task, config: TrainConfig, seed: int, network: Factory, model: NetworkConfig | None = None
+    task: Task,
+    config: TrainConfig,
+    seed: int,
+    network: Factory,
+    model: NetworkConfig | CustomConfig | None = None,
 ) -> TrainConfig:
     """The configuration with what a run notes about a network of the user's own.
 
@@ -45,7 +90,7 @@ def with_own_network(
             "model= and network= are two networks: give the architecture, or what makes your own"
         )
     made = own_network(network, written_for(task, config), seed)
-    slots = None if task.sequence else made.task.slots
+    slots = made.task.slots if task.is_open else None
     return config.replace(model=own_config(made), sequence=slots or config.sequence)
 
 

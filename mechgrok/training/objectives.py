@@ -1,17 +1,20 @@
 """What a training minimises: loss and gradient with respect to the logits, in one pass and without a graph."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from mechgrok.errors import ConfigError
+from mechgrok.analysis.losses import cross_entropy
+from mechgrok.config import TrainConfig
+from mechgrok.errors import ConfigError, shown
 from mechgrok.fast.objective import Objective
+from mechgrok.registries import OBJECTIVES
 
 LossPrecision = Literal["float64", "float32", "float16"]
-ObjectiveName = Literal["cross_entropy", "mse", "stablemax"]
 
 PRECISIONS: dict[LossPrecision, torch.dtype] = {
     "float64": torch.float64,
@@ -39,6 +42,10 @@ class CrossEntropy:
 
     def __init__(self, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> None:
         self.dtype, self.scale = dtype, scale
+
+    def losses(self, outputs: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The loss of each input in float64, without the factor and the rounding of the training."""
+        return cross_entropy(outputs, targets)
 
     @torch.no_grad()
     def loss_and_gradient(
@@ -86,6 +93,10 @@ class NaiveCrossEntropy:
     def __init__(self, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> None:
         self.dtype, self.scale = dtype, scale
 
+    def losses(self, outputs: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The cross-entropy of each input as it is, in float64: what the training sees of it is rounded."""
+        return cross_entropy(outputs, targets)
+
     def loss_and_gradient(
         self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "n classes"]]:
@@ -99,24 +110,39 @@ class NaiveCrossEntropy:
 
 
 class MeanSquaredError:
-    """Squared distance from the one-hot answer, averaged over inputs and classes.
+    """Squared distance from the one-hot answer or from the value, averaged over inputs and outputs.
 
     >>> loss, gradient = MeanSquaredError().loss_and_gradient(torch.tensor([[2.0, 0.0]]), torch.tensor([0]))
     >>> loss.item(), gradient.tolist()
     (0.5, [[1.0, 0.0]])
+    >>> MeanSquaredError().losses(torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 1.0]])).item()
+    1.0
     """
+
+    takes_values = True
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
 
+    def losses(self, outputs: Float[Tensor, "n d_out"], targets: Tensor) -> Float[Tensor, " n"]:
+        """The loss of each input in float64, without the factor."""
+        return _errors(outputs.to(torch.float64, copy=True), targets).square().mean(1)
+
     def loss_and_gradient(
-        self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n classes"]]:
-        y = labels[:, None]
-        error = logits.scatter_add_(1, y, -torch.ones_like(y, dtype=logits.dtype))
+        self, logits: Float[Tensor, "n d_out"], labels: Tensor, total: int | None = None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n d_out"]]:
+        error = _errors(logits, labels)
         factor = self.scale / ((total or len(labels)) * logits.shape[1])
         loss = factor * error.square().sum(dtype=torch.float64)
         return loss, error.mul_(2 * factor)
+
+
+def _errors(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Outputs less the values, or less the one-hot answers, in the memory of the outputs."""
+    if targets.is_floating_point():
+        return outputs.sub_(targets.to(outputs.dtype))
+    y = targets[:, None]
+    return outputs.scatter_add_(1, y, -torch.ones_like(y, dtype=outputs.dtype))
 
 
 class StableMax:
@@ -133,6 +159,13 @@ class StableMax:
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
+
+    def losses(self, outputs: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The loss of each input in float64, without the factor."""
+        x = outputs.double()
+        s = 1 / (1 - x.clamp(max=0)) + x.clamp(min=0)
+        wrong = s.scatter(1, targets[:, None], 0.0).sum(1)
+        return torch.log1p(wrong / s.gather(1, targets[:, None]).squeeze(1))
 
     def loss_and_gradient(
         self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None
@@ -151,38 +184,90 @@ class StableMax:
         return loss, logits.copy_(slope.mul_(per_class).scatter_(1, y, at_label))
 
 
-def make_objective(
-    name: ObjectiveName = "cross_entropy",
-    *,
-    dtype: LossPrecision = "float32",
-    naive: bool = False,
-    scale: float = 1.0,
-) -> Objective:
-    """The objective of a configuration.
+class LossFunction:
+    """A loss of one's own, with its gradient by automatic differentiation.
 
     Args:
-        name: "cross_entropy", "mse" on one-hot targets, or "stablemax".
-        dtype: precision of the cross-entropy; float16 is for studies of rounding.
-        naive: take log_softmax as it rounds in that precision.
-        scale: factor on loss and gradient; some papers divide by the number of classes.
+        function: called as function(outputs, targets) with [n, d_out] outputs and the targets of as many examples,
+            class numbers [n] or values [n, d_out]; gives the loss of each, [n].
+        takes_values: whether the targets may be values, and need not be classes.
+        scale: factor on loss and gradient.
+
+    >>> import mechgrok as mg
+    >>> @mg.OBJECTIVES.add("hinge")
+    ... def hinge(config):
+    ...     def losses(outputs, targets):
+    ...         margins = outputs.gather(1, targets[:, None]) - outputs
+    ...         return (1 - margins).clamp(min=0).sum(1) - 1
+    ...     return mg.LossFunction(losses, scale=config.loss_scale)
+    >>> run = mg.train(mg.modular_task("add", 5), objective="hinge", steps=2, progress=False)
+    >>> "hinge_test" in run.history[-1]
+    True
+    """
+
+    def __init__(
+        self, function: Callable[[Tensor, Tensor], Tensor], *, takes_values: bool = False, scale: float = 1.0
+    ) -> None:
+        self.function, self.takes_values, self.scale = function, takes_values, scale
+
+    def losses(self, outputs: Float[Tensor, "n d_out"], targets: Tensor) -> Float[Tensor, " n"]:
+        """The loss of each example in float64, without the factor.
+
+        Raises:
+            ConfigError: the function gives something else.
+        """
+        losses = self.function(outputs.double(), targets)
+        if not isinstance(losses, Tensor) or losses.shape != (len(outputs),):
+            raise ConfigError(
+                f"the loss of {len(outputs)} examples is a tensor [{len(outputs)}]; got {shown(losses)}"
+            )
+        return losses
+
+    def loss_and_gradient(
+        self, logits: Float[Tensor, "n d_out"], labels: Tensor, total: int | None = None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "n d_out"]]:
+        leaf = logits.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            loss = self.losses(leaf, labels).sum() * (self.scale / (total or len(labels)))
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        return loss.detach(), gradient
+
+
+@OBJECTIVES.add("cross_entropy")
+def _cross_entropy(config: Any) -> Objective:
+    """Cross-entropy of the softmax, in nats."""
+    kind = NaiveCrossEntropy if config.naive_loss else CrossEntropy
+    return kind(PRECISIONS[config.loss_dtype], config.loss_scale)
+
+
+@OBJECTIVES.add("mse")
+def _mse(config: Any) -> Objective:
+    """Mean squared distance from the one-hot answer, or from the value."""
+    return MeanSquaredError(config.loss_scale)
+
+
+@OBJECTIVES.add("stablemax")
+def _stablemax(config: Any) -> Objective:
+    """Cross-entropy of stablemax in place of the softmax (Prieto et al. 2025)."""
+    return StableMax(config.loss_scale)
+
+
+def make_objective(config: TrainConfig) -> Objective:
+    """The objective of a configuration.
 
     Raises:
-        ConfigError: an unknown name or precision, a naive loss other than cross-entropy, a scale not above 0.
+        ConfigError: a naive loss other than cross-entropy.
 
-    >>> make_objective("stablemax", scale=0.5).scale
+    >>> make_objective(TrainConfig(objective="stablemax", loss_scale=0.5)).scale
     0.5
     """
-    if dtype not in PRECISIONS:
-        raise ConfigError(f"unknown precision of the loss {dtype!r}; allowed: {', '.join(PRECISIONS)}")
-    if not scale > 0:
-        raise ConfigError(f"the scale of the loss must be above 0, got {scale}")
-    if naive and name != "cross_entropy":
-        raise ConfigError(f"only 'cross_entropy' has a naive form, not {name!r}; leave naive out")
-    match name:
-        case "cross_entropy":
-            return (NaiveCrossEntropy if naive else CrossEntropy)(PRECISIONS[dtype], scale)
-        case "mse":
-            return MeanSquaredError(scale)
-        case "stablemax":
-            return StableMax(scale)
-    raise ConfigError(f"unknown objective {name!r}; allowed: 'cross_entropy', 'mse', 'stablemax'")
+    if config.naive_loss and config.objective != "cross_entropy":
+        raise ConfigError(
+            f"only 'cross_entropy' has a naive form, not {config.objective!r}; leave naive_loss out"
+        )
+    return OBJECTIVES[config.objective](config)
+
+
+def takes_values(objective: Objective) -> bool:
+    """Whether an objective compares with values, and not with classes alone."""
+    return getattr(objective, "takes_values", False)

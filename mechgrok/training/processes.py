@@ -5,21 +5,19 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from joblib import Parallel, cpu_count, delayed
-from rich.console import Console
-from rich.progress import Progress
 
-from mechgrok.config import TrainConfig
+from mechgrok.config import TrainConfig, registered_names
 from mechgrok.models.own import Factory
-from mechgrok.tasks import Task, task_from_spec
-from mechgrok.training.display import bar_on
+from mechgrok.tasks import Task
 from mechgrok.training.interrupts import deferred_interrupt
+from mechgrok.training.progress_bars import bar
 from mechgrok.training.trainer import train
 
 KILLED = (
@@ -30,16 +28,35 @@ KILLED = (
 
 @dataclass(frozen=True)
 class Job:
-    """What one training is to be; `network` makes its network where that is the user's own."""
+    """What one training is to be.
+
+    Attributes:
+        network: makes its network where that is the user's own.
+        registered: what the configuration names that the user has registered, which a new process does not know.
+    """
 
     config: TrainConfig
     seed: int
     path: Path
     network: Factory | None = None
+    registered: tuple[Any, ...] = field(default=(), init=False)
+
+    def __post_init__(self) -> None:
+        entries = [
+            None if registry.is_ours(name) else registry[name]
+            for registry, name in registered_names(self.config)
+        ]
+        object.__setattr__(self, "registered", tuple(entries))
+
+    def register(self) -> None:
+        """Register it in this process."""
+        for (registry, name), entry in zip(registered_names(self.config), self.registered, strict=True):
+            if entry is not None:
+                registry.register(name, entry)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Ending:
     """How the training in a folder ended: as it should, with an error, or interrupted, with its state saved."""
 
     path: Path
@@ -66,20 +83,26 @@ def train_in_processes(
     """
     ended: dict[Path, str | None] = {}
     interrupted: list[Path] = []
-    with deferred_interrupt() as pressed, _bar(len(jobs), progress) as advance:
+    with (
+        deferred_interrupt() as pressed,
+        bar("networks", len(jobs), "network", enabled=progress and bool(jobs)) as tell,
+    ):
 
         def stopped() -> bool:
             return pressed() or bool(interrupted)
 
-        for group in chain([jobs, jobs], ([job] for job in jobs)):
+        # A pool of one would be this process, which must not be the one that is killed.
+        for at_least, group in chain([(1, jobs), (2, jobs)], ((2, [job]) for job in jobs)):
             left = [job for job in group if job.path not in ended]
             with suppress(BrokenExecutor):
-                for outcome in _through_a_pool(task, left, device, workers, stopped) if left else ():
+                for outcome in (
+                    _through_a_pool(task, left, device, workers, stopped, at_least) if left else ()
+                ):
                     if outcome.interrupted:
                         interrupted.append(outcome.path)
                     else:
                         ended[outcome.path] = outcome.error
-                        advance()
+                        tell(len(ended), "")
             if stopped():
                 raise KeyboardInterrupt(
                     f"stopped, with {len(ended)} of {len(jobs)} trainings at their end; the same call goes on from "
@@ -106,48 +129,45 @@ def one_thread() -> Iterator[None]:
 
 
 def _through_a_pool(
-    task: Task, jobs: Sequence[Job], device: torch.device, workers: int | None, stopped: Callable[[], bool]
-) -> Iterator[Outcome]:
+    task: Task,
+    jobs: Sequence[Job],
+    device: torch.device,
+    workers: int | None,
+    stopped: Callable[[], bool],
+    at_least: int,
+) -> Iterator[Ending]:
     """The outcomes as they come; once it is stopped, of those alone that are under way.
 
     Raises:
         BrokenExecutor: a process was killed.
     """
-    arguments = (task.spec, str(device), os.getpid())
+    arguments = (task, str(device), os.getpid())
     calls = (delayed(_train_one)(job, *arguments) for job in jobs if not stopped())
     # No more are handed out than are trained, so that those that have not begun can be held back.
     options: Any = {"return_as": "generator_unordered", "pre_dispatch": "n_jobs", "batch_size": 1}
-    outcomes: Any = Parallel(min(workers or cpu_count(), len(jobs)), **options)(calls)
+    outcomes: Any = Parallel(max(at_least, min(workers or cpu_count(), len(jobs))), **options)(calls)
     yield from outcomes
 
 
-def _train_one(job: Job, spec: dict[str, Any], device: str, caller: int) -> Outcome:
+def _train_one(job: Job, task: Task, device: str, caller: int) -> Ending:
     """Train in a worker; neither an error nor Ctrl-C is raised, as either would end all others."""
     if os.getpid() != caller:
         _ignore_ctrl_c_between_trainings()
     try:
         with one_thread():
+            job.register()
             train(
-                task_from_spec(spec), job.config, seed=job.seed, out=job.path, network=job.network,
+                task, job.config, seed=job.seed, out=job.path, network=job.network,
                 device=device, progress=False,
             )  # fmt: skip
     except KeyboardInterrupt:
-        return Outcome(job.path, interrupted=True)
+        return Ending(job.path, interrupted=True)
     except Exception as error:
-        return Outcome(job.path, explain(error))
-    return Outcome(job.path)
+        return Ending(job.path, explain(error))
+    return Ending(job.path)
 
 
 def _ignore_ctrl_c_between_trainings() -> None:
     """A process that waits for work would die of it, and take along those that still save."""
     with suppress(ValueError):  # not the main thread, as on Dask
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _bar(total: int, enabled: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar over the networks; the given function counts one."""
-    columns = Progress.get_default_columns()
-    with bar_on(Console(stderr=True), *columns, enabled=enabled and total > 0) as progress:
-        bar = progress.add_task("networks", total=total)
-        yield lambda: progress.advance(bar)

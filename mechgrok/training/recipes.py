@@ -1,9 +1,8 @@
 """Named training configurations: the papers' set-ups to the last detail, and our own fast one."""
 
-from typing import Any
-
 from mechgrok.config import MLPConfig, ModelConfig, TrainConfig
 from mechgrok.errors import ConfigError
+from mechgrok.registry import Registry
 from mechgrok.spelling import unknown
 
 FAST = TrainConfig(
@@ -110,34 +109,28 @@ CHUGHTAI = TrainConfig(
 """Chughtai et al. 2023, the transformer for S5: TransformerLens's own network, biases included."""
 
 
-class Recipes(dict[str, TrainConfig]):
-    """Configurations by name; a name that is none of them is a `ConfigError` with the closest ones."""
+OURS = (FAST, NANDA, PIZZA, CLOCK, ALPHA, ALPHA_PRIME, BETA, GAMMA, DELTA, FURUTA, POWER, CHUGHTAI)
 
-    def __getitem__(self, name: Any) -> TrainConfig:
-        if isinstance(name, str) and name in self:
-            return super().__getitem__(name)
-        raise ConfigError(f"{unknown('recipe', name, self)}, or a TrainConfig")
+
+class Recipes(Registry[TrainConfig]):
+    """Configurations by name, each of which has its name as its `recipe`."""
+
+    def register(self, name: str, thing: TrainConfig) -> TrainConfig:
+        """Add a configuration under a name; what is added, and given back, has that name."""
+        named = thing.replace(recipe=name) if isinstance(thing, TrainConfig) else thing
+        return super().register(name, named)
 
 
 RECIPES = Recipes(
-    {
-        config.recipe: config
-        for config in (
-            FAST,
-            NANDA,
-            PIZZA,
-            CLOCK,
-            ALPHA,
-            ALPHA_PRIME,
-            BETA,
-            GAMMA,
-            DELTA,
-            FURUTA,
-            POWER,
-            CHUGHTAI,
-        )
-    }
+    "recipe",
+    tuple(config.recipe for config in OURS),
+    of=TrainConfig,
+    written_in=lambda config: __name__ if config in OURS else "",
 )
+"""All recipes by name: those of mechgrok, then the user's."""
+
+for _config in OURS:
+    RECIPES.register(_config.recipe, _config)
 
 
 def find_recipe(recipe: str | TrainConfig) -> TrainConfig:
@@ -148,4 +141,6 @@ def find_recipe(recipe: str | TrainConfig) -> TrainConfig:
     """
     if isinstance(recipe, TrainConfig):
         return recipe
+    if recipe not in RECIPES:
+        raise ConfigError(f"{unknown('recipe', recipe, RECIPES)}, or a TrainConfig")
     return RECIPES[recipe]

@@ -9,10 +9,11 @@ from torch.func import functional_call, vmap
 from torch.nn.utils.rnn import pad_sequence
 
 from mechgrok.models.networks import Network, make_network
+from mechgrok.models.readout import at_scored, options_for
 from mechgrok.tasks import Task
+from mechgrok.training.gradients import STATE_SEPARATOR
 from mechgrok.training.objectives import Objective
-from mechgrok.training.optimizers import STATE_SEPARATOR
-from mechgrok.training.step import EVALUATION_ROWS, readout_options
+from mechgrok.training.step import EVALUATION_ROWS
 
 
 def stack_weights(models: Sequence[Network]) -> Network:
@@ -25,7 +26,7 @@ def stack_weights(models: Sequence[Network]) -> Network:
     >>> stack_weights(models).embed.W_E.shape
     torch.Size([2, 6, 8])
     """
-    like = models[0].embed.W_E
+    like = next(models[0].parameters())
     stack = make_network(models[0].cfg).to(like.device, like.dtype)
     for name, weight in stack.named_parameters():
         weight.data = torch.stack([model.get_parameter(name).detach() for model in models])
@@ -50,14 +51,15 @@ class StackedStep:
         objective: Objective,
     ) -> None:
         self.stack, self.objective = stack, objective
+        self.options = options_for(stack)
         self.parameters: dict[str, nn.Parameter] = dict(stack.named_parameters())
-        self.options = readout_options(stack)
-        device = stack.embed.W_E.device
-        self.tokens = task.tokens.to(device)
+        like = next(stack.parameters())
+        device = like.device
+        self.tokens = task.inputs.to(device)
         rows = [mask.nonzero().flatten().to(device) for mask in train_masks]
         padded = pad_sequence(rows, batch_first=True)
         self.train_tokens, self.train_labels = self.tokens[padded], task.labels.to(device)[padded]
-        self.share = _shares([len(own) for own in rows], like=stack.embed.W_E)
+        self.share = _shares([len(own) for own in rows], like=like)
         self._logits: Tensor | None = None
 
     def __call__(self) -> None:
@@ -82,7 +84,8 @@ class StackedStep:
         return self._logits[member]
 
     def _run(self, parameters: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
-        return functional_call(self.stack, dict(parameters), (tokens,), self.options)[:, -1]
+        outputs = functional_call(self.stack, dict(parameters), (tokens,), self.options)
+        return at_scored(outputs)[:, 0]
 
 
 def _shares(lengths: Sequence[int], like: Tensor) -> Float[Tensor, "members rows 1"]:

@@ -1,4 +1,4 @@
-"""One training step: the loss on the train inputs and its gradient, by hand where possible, else by autograd."""
+"""One training step: the loss of a batch and its gradient, by hand where possible, else by autograd."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -12,31 +12,33 @@ from mechgrok.errors import ConfigError
 from mechgrok.fast.mlp_step import FastMLPStep
 from mechgrok.fast.transformer_step import FastStep
 from mechgrok.models.protocol import HookedModel, device_of, evaluation_mode
-from mechgrok.tasks import Task
+from mechgrok.models.readout import outputs_of
+from mechgrok.signature import Classes, Signature, Tokens
+from mechgrok.tasks import Batch, Data, Finite, Task
 from mechgrok.training.objectives import Objective
 
 EVALUATION_ROWS = 4096
-"""Inputs per forward pass when logits are asked for."""
+"""Inputs per forward pass when outputs are asked for."""
 
 
 @runtime_checkable
 class TrainingStep(Protocol):
-    """Loss and gradient of a network on the train inputs of a task."""
+    """Loss and gradient of a network on the data of a task."""
 
     kind: ClassVar[Literal["fast", "autograd"]]
 
-    def __call__(self) -> Float[Tensor, ""]:
-        """Mean train loss in float64; every parameter's `.grad` is overwritten with a fresh gradient."""
+    def __call__(self, update: int = 0) -> Float[Tensor, ""]:
+        """Mean loss of the batch of an update, in float64; overwrites every parameter's `.grad` with its gradient."""
         ...
 
-    def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ d_vocab_out"]:
-        """Logits at the read-out position for some inputs of the task, or all, without a graph."""
+    def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ *scored d_out"]:
+        """Outputs for some of the data's examples, or all, without a graph; [n, scored, d_out] of several positions."""
         ...
 
 
 @runtime_checkable
 class HandWrittenStep(TrainingStep, Protocol):
-    """A step that knows the networks that it is written for."""
+    """A step for all train inputs of a finite task at once, of networks that it is written for."""
 
     def __init__(
         self, model: Any, task: Task, train_mask: Bool[Tensor, " inputs"], objective: Objective
@@ -51,12 +53,12 @@ HAND_WRITTEN: tuple[type[HandWrittenStep], ...] = (FastStep, FastMLPStep)
 
 
 class AutogradStep:
-    """The step of any network, by automatic differentiation of the logits at the read-out position.
+    """The step of any network on any data, by automatic differentiation of the outputs at the scored positions.
 
     Args:
-        train_mask: [n_inputs], which inputs of the task are trained on.
+        signature: where the network is read.
         compile: compile the network for its gradients with `torch.compile`; takes up to a minute, at once. That is for
-            all train inputs; for mini-batches torch compiles once more when the first of them comes.
+            batches of one size; where another size comes torch compiles once more.
 
     Raises:
         ConfigError: there is nothing to compile with, or the network cannot be compiled.
@@ -67,44 +69,45 @@ class AutogradStep:
     def __init__(
         self,
         model: HookedModel,
-        task: Task,
-        train_mask: Bool[Tensor, " inputs"],
+        signature: Signature,
+        data: Data,
         objective: Objective,
         *,
         compile: bool = False,
     ) -> None:
-        self.model, self.objective = model, objective
-        self.tokens = task.tokens.to(device_of(model))
-        rows = train_mask.to(self.tokens.device)
-        self.train_tokens, self.train_labels = self.tokens[rows], task.labels.to(rows.device)[rows]
-        self.options = readout_options(model)
+        self.model, self.signature, self.objective = model, signature, objective
+        self.data = data.to(device_of(model))
         self.compiled: Callable[[Tensor], Tensor] | None = None
         if compile:
             self._compile()
 
-    def __call__(self, batch: Int[Tensor, " batch"] | None = None) -> Float[Tensor, ""]:
-        """As the protocol says; `batch` takes some of the train inputs, by number, for a mini-batch."""
-        tokens, labels = self.train_tokens, self.train_labels
-        if batch is not None:
-            tokens, labels = tokens[batch], labels[batch]
+    def __call__(self, update: int = 0) -> Float[Tensor, ""]:
+        batch = self.data.batch(update)
         for _, parameter in self.model.named_parameters():
             parameter.grad = None
         with torch.enable_grad():
-            logits = (self.compiled or self._run)(tokens)
-        # The objective may work in place, on a copy: the graph may need the logits themselves.
-        loss, gradient = self.objective.loss_and_gradient(logits.detach().clone(), labels)
-        logits.backward(gradient)
+            outputs = (self.compiled or self._run)(batch.inputs)
+        loss, gradient = self._loss_and_gradient(outputs, batch)
+        outputs.backward(gradient)
         return loss
 
     @torch.no_grad()
-    def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ d_vocab_out"]:
-        tokens = self.tokens if rows is None else self.tokens[rows.to(self.tokens.device)]
+    def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ *scored d_out"]:
+        inputs = self.data.examples.inputs
+        inputs = inputs if rows is None else inputs[rows.to(inputs.device)]
         with evaluation_mode(self.model):
-            return torch.cat([self._run(part) for part in tokens.split(EVALUATION_ROWS)])
+            outputs = torch.cat([self._run(part) for part in inputs.split(EVALUATION_ROWS)])
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
-    def _run(self, tokens: Tensor) -> Tensor:
-        model: Any = self.model
-        return model(tokens, **self.options)[:, -1]
+    def _run(self, inputs: Tensor) -> Float[Tensor, "batch scored d_out"]:
+        return outputs_of(self.model, inputs, self.signature.scored)
+
+    def _loss_and_gradient(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Every scored position counts as an example of its own."""
+        # The objective may work in place, on a copy: the graph may need the outputs themselves.
+        flat = outputs.detach().flatten(0, 1).clone()
+        loss, gradient = self.objective.loss_and_gradient(flat, batch.flat_targets)
+        return loss, gradient.view_as(outputs)
 
     def _compile(self) -> None:
         """Compile forward and backward by running them; torch would leave that, and its errors, to the first step.
@@ -121,9 +124,48 @@ class AutogradStep:
             ) from error
 
 
-def readout_options(model: HookedModel) -> dict[str, bool]:
-    """Arguments of a forward pass that computes no more than the logits at the last position need."""
-    return {"readout_only": True} if getattr(model, "can_read_out_only", False) else {}
+def make_step(
+    model: HookedModel, task: Task, data: Data, objective: Objective, *, compile: bool = False
+) -> TrainingStep:
+    """The fastest step for a network and data: written by hand where there is one, else autograd's.
+
+    Move the network to its device and precision first; the step keeps buffers there.
+
+    Args:
+        data: what is trained on, as `task.data` gives it.
+        compile: compile a network that goes through autograd.
+
+    Raises:
+        TaskError: the task does not fit the network.
+        ConfigError: the network is to be compiled, and cannot be, or has a step written by hand, in which there is
+            nothing to compile.
+
+    >>> from mechgrok import ModelConfig, build_model, modular_task
+    >>> from mechgrok.training.objectives import CrossEntropy
+    >>> task = modular_task("add", 7)
+    >>> model = build_model(task, ModelConfig(d_model=16), seed=0)
+    >>> step = make_step(model, task, task.data(task.split(0.5)), CrossEntropy())
+    >>> step.kind, step().dtype, model.embed.W_E.grad.shape
+    ('fast', torch.float64, torch.Size([8, 16]))
+    """
+    task = fit_task(model, task)
+    written = next((step for step in HAND_WRITTEN if _fits(step, model, task, data)), None)
+    if written is None or not isinstance(data, Finite):
+        return AutogradStep(model, task.signature, data, objective, compile=compile)
+    if compile:
+        raise ConfigError(
+            "compile=True is for networks that go through autograd; this one has a faster step, written by "
+            "hand, in which there is nothing to compile; leave compile out"
+        )
+    return written(model, task, data.train_mask, objective)
+
+
+def _fits(step: type[HandWrittenStep], model: HookedModel, task: Task, data: Data) -> bool:
+    """Whether a step is written for this: all train inputs at once, tokens, and classes read at the last position."""
+    signature = task.signature
+    whole = isinstance(data, Finite) and not data.batch_size
+    plain = isinstance(signature.inputs, Tokens) and isinstance(signature.outputs, Classes)
+    return whole and plain and signature.reads_last and step.supports(model)
 
 
 def _reason(error: BaseException) -> str:
@@ -131,50 +173,3 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).strip().partition("\n")[0] or type(error).__name__
-
-
-def make_step(
-    model: HookedModel,
-    task: Task,
-    train_mask: Bool[Tensor, " inputs"],
-    objective: Objective,
-    *,
-    compile: bool = False,
-) -> TrainingStep:
-    """The fastest step for a network: written by hand where there is one, else autograd's.
-
-    Move the network to its device and precision first; the step keeps buffers there.
-
-    Args:
-        train_mask: [n_inputs], which inputs of the task are trained on.
-        compile: compile a network that goes through autograd.
-
-    Raises:
-        TaskError: the task does not fit the network.
-        ConfigError: the mask is not one boolean per input, or selects none; the network is to be compiled, and
-            cannot be, or has a step written by hand, in which there is nothing to compile.
-
-    >>> from mechgrok import ModelConfig, build_model, modular_task
-    >>> from mechgrok.training.objectives import CrossEntropy
-    >>> task = modular_task("add", 7)
-    >>> model = build_model(task, ModelConfig(d_model=16), seed=0)
-    >>> step = make_step(model, task, task.split(0.5).train, CrossEntropy())
-    >>> step.kind, step().dtype, model.embed.W_E.grad.shape
-    ('fast', torch.float64, torch.Size([8, 16]))
-    """
-    task = fit_task(model, task)
-    if train_mask.dtype != torch.bool or train_mask.shape != task.labels.shape or not train_mask.any():
-        raise ConfigError(
-            f"a train mask holds one boolean for each of the {task.n_inputs} inputs of {task.name} and "
-            f"selects some; got {train_mask.dtype} of shape {tuple(train_mask.shape)} selecting "
-            f"{int(train_mask.count_nonzero())}. task.split(fraction).train is one"
-        )
-    for step in HAND_WRITTEN:
-        if step.supports(model):
-            if compile:
-                raise ConfigError(
-                    "compile=True is for networks that go through autograd; this one has a faster step, written by "
-                    "hand, in which there is nothing to compile; leave compile out"
-                )
-            return step(model, task, train_mask, objective)
-    return AutogradStep(model, task, train_mask, objective, compile=compile)

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.analysis.losses import cross_entropy
 from mechgrok.analysis.spectrum import sum_squared_weights
-from mechgrok.config import NetworkConfig, TrainConfig
+from mechgrok.config import NetworkConfig, TrainChanges, TrainConfig
 from mechgrok.errors import CheckpointError, ConfigError, shown
 from mechgrok.models.networks import Network
 from mechgrok.models.own import Factory
@@ -19,19 +19,19 @@ from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.runs import STATE, HistoryRow, Run
 from mechgrok.tasks import Split, Task
 from mechgrok.training.assembly import Assembly
-from mechgrok.training.batches import MiniBatchStep
-from mechgrok.training.beginning import assemble, make_plan, prepare
+from mechgrok.training.checkpoint_times import checkpoint_due
 from mechgrok.training.devices import find_device
-from mechgrok.training.display import Report, progress_bar
+from mechgrok.training.evaluation import evaluate
 from mechgrok.training.locks import only_here, tidy
 from mechgrok.training.loop import Loop
-from mechgrok.training.networks import with_own_network
-from mechgrok.training.parts import Weights
+from mechgrok.training.networks import suited, with_own_network
+from mechgrok.training.parameters import Weights
+from mechgrok.training.progress_bars import Report, progress_bar
 from mechgrok.training.recipes import find_recipe
-from mechgrok.training.schedules import checkpoint_due
-from mechgrok.training.settling import finished, over
-from mechgrok.training.states import check_state, joined_state, parted_state
-from mechgrok.training.step import AutogradStep, TrainingStep
+from mechgrok.training.starting import assemble, make_plan, prepare
+from mechgrok.training.step import TrainingStep
+from mechgrok.training.stopping import finished, over
+from mechgrok.training.stored_state import check_state, joined_state, parted_state
 
 Callback = Callable[[int, Network | WrappedNetwork], None]
 """Told the step and the network; see `train`."""
@@ -53,7 +53,7 @@ def train(
     device: str | torch.device | None = None,
     compile: bool = False,
     progress: bool = True,
-    **changes: Any,
+    **changes: Unpack[TrainChanges],
 ) -> Run:
     """Train a network until it has grokked and settled, or for a number of steps.
 
@@ -105,9 +105,8 @@ def train(
         raise ConfigError(f"train needs a task, as modular_task('add', 113) gives one; got {shown(task)}")
     if not (callback is None or callable(callback)):
         raise ConfigError(f"callback is called as callback(step, model); got {shown(callback)}")
-    changes |= {} if model is None else {"model": model}
-    changes |= {} if steps is None else {"steps": steps}
-    config = find_recipe(recipe).replace(**changes)
+    given = {name: value for name, value in (("model", model), ("steps", steps)) if value is not None}
+    config = suited(find_recipe(recipe).replace(**changes, **given), task)
     if network is not None:
         config = with_own_network(task, config, seed, network, model)
     find_device(device)
@@ -163,22 +162,19 @@ class Training(Loop):
 
     @cached_property
     def gradients(self) -> TrainingStep:
-        """Gives the gradients of the next update, and logits."""
-        step = self.assembly.gradients
-        if self.config.batch_size and isinstance(step, AutogradStep):
-            return MiniBatchStep(step, self.config.batch_size, self.run.config.seed, self.step)
-        return step
+        """Gives the gradients of an update, and outputs."""
+        return self.assembly.gradients
 
     def visit(self, report: Report) -> bool:
         if self.step % self.config.eval_every == 0 or self.step == self.config.steps:
             self._evaluate(report)
-        done = over(self.step, self.history, self.config)
+        done = over(self.step, self.history, self.config, self.run.task)
         if done or checkpoint_due(self.step, self.kept, self.history, self.config):
             self._keep()
         return done
 
     def update(self) -> None:
-        self.gradients()
+        self.gradients(self.step)
         self.updater(self.step)
         self.step += 1
 
@@ -201,19 +197,18 @@ class Training(Loop):
         report(self.history[-1])
 
     def _measures(self) -> HistoryRow:
-        logits = self.logits()[:, : self.run.task.n_classes]
-        labels = self.run.task.labels.to(self.assembly.device)
-        losses = cross_entropy(logits, labels)
-        right = (logits.argmax(1) == labels).double()
-        if not losses.isfinite().all():
+        data, signature = self.assembly.data, self.run.task.signature
+        row = evaluate(
+            self.logits(),
+            data.examples,
+            data.parts,
+            signature,
+            self.assembly.objective,
+            self.config.objective,
+        )
+        if not all(value is None or isfinite(value) for value in row.values()):
             raise self._diverged("the loss is not finite")
-        train = self.run.split.train.to(self.assembly.device)
-        masks = {"train": train, "test": ~train}
-        return {
-            **{f"loss_{name}": _mean(losses, mask) for name, mask in masks.items()},
-            **{f"accuracy_{name}": _mean(right, mask) for name, mask in masks.items()},
-            "sum_squared_weights": sum_squared_weights(self.model),
-        }
+        return {**row, "sum_squared_weights": sum_squared_weights(self.model)}
 
     def _keep(self) -> None:
         new = self.step not in self.kept
@@ -258,7 +253,3 @@ class Training(Loop):
         self.step = step
         self.model.load_state_dict(weights)
         self.updater.load({name: tensor.to(self.assembly.device) for name, tensor in optimizer.items()})
-
-
-def _mean(values: Tensor, mask: Tensor) -> float | None:
-    return values[mask].mean().item() if mask.any() else None

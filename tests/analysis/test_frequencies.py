@@ -22,7 +22,7 @@ from planted import (
 import mechgrok as mg
 from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.errors import ActivationError, ConfigError
-from mechgrok.models.init import SCHEMES
+from mechgrok.registries import INITS
 
 METHODS = ("logits", "neurons", "embedding")
 
@@ -151,7 +151,7 @@ def test_three_stray_neurons_are_no_key():
         assert find_key_frequencies(grid, method).frequencies == (5, 17), method
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", INITS)
 @pytest.mark.parametrize("p", [10, 53, 113])
 def test_untrained_networks_have_no_keys(scheme, p):
     task = mg.modular_task("add", p)

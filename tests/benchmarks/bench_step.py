@@ -43,7 +43,7 @@ def fast_step(p: int, fraction: float, config: ModelConfig | None = None) -> Ste
     """Our step and update."""
     task = modular_task("add", p)
     model = build_model(task, config or ModelConfig(), seed=0)
-    return with_update(make_step(model, task, task.split(fraction).train, CrossEntropy()), model)
+    return with_update(make_step(model, task, task.data(task.split(fraction)), CrossEntropy()), model)
 
 
 def usual_step(p: int, fraction: float, config: ModelConfig | None = None) -> Step:

@@ -35,10 +35,10 @@ def measure(config: MLPConfig, p: int, fraction: float, rounds: int) -> dict[str
     """The figures of one architecture; times in milliseconds, ratios to the step by hand."""
     task = modular_task("add", p, sequence=("a", "b"))
     fast, slow, plain = (build_model(task, config, seed=0) for _ in range(3))
-    arguments = task, task.split(fraction).train, CrossEntropy()
+    split = task.split(fraction)
     runs = {
-        "fast": with_update(FastMLPStep(fast, *arguments), fast),
-        "autograd": with_update(AutogradStep(slow, *arguments), slow),
+        "fast": with_update(FastMLPStep(fast, task, split.train, CrossEntropy()), fast),
+        "autograd": with_update(AutogradStep(slow, task.signature, task.data(split), CrossEntropy()), slow),
         "usual": usual_loop(plain, task, fraction),
     }
     runs["products"] = bare_products(runs["fast"])

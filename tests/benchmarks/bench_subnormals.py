@@ -43,7 +43,7 @@ def main() -> None:
     run, rows = mg.load_run(options.run), []
     for number in range(CHECKPOINTS):
         at = run.steps[number * (len(run.steps) - 1) // (CHECKPOINTS - 1)]
-        step = make_step(run.model(at), run.task, run.split.train, CrossEntropy())
+        step = make_step(run.model(at), run.task, run.task.data(run.split), CrossEntropy())
         rows.append({"step": at, **measure(step, options.rounds)})
         print("  ".join(f"{name}: {value:.4g}" for name, value in rows[-1].items()))
     if options.json:

@@ -5,17 +5,19 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from mechgrok import ConfigError, MLPConfig, ModelConfig, TrainConfig
+from mechgrok import ConfigError, DenseConfig, MLPConfig, ModelConfig, TrainConfig
 from mechgrok.cli import COMMANDS, _without_section
-from mechgrok.cli.options import APART, NetworkOptions, TrainOptions, network_from, training_from
+from mechgrok.cli.options import APART, NETWORKS, NetworkOptions, TrainOptions, network_from, training_from
 from mechgrok.cli.usage import UsageError, check_options
 from mechgrok.training.recipes import RECIPES
 
 
 def test_every_field_is_an_option():
-    fields = [field for config in (TrainConfig, ModelConfig, MLPConfig) for field in config.model_fields]
+    fields = [field for config in (TrainConfig, *NETWORKS) for field in config.model_fields]
     assert set(TrainOptions.__annotations__) == set(fields) - set(APART)
-    assert set(NetworkOptions.__annotations__) == {*ModelConfig.model_fields, *MLPConfig.model_fields}
+    assert set(NetworkOptions.__annotations__) == {
+        field for config in NETWORKS for field in config.model_fields
+    }
 
 
 def test_every_option_says_what_it_is_for():
@@ -25,7 +27,9 @@ def test_every_option_says_what_it_is_for():
 
 
 def test_fields_of_training_and_network_have_different_names():
-    assert not TrainConfig.model_fields.keys() & {*ModelConfig.model_fields, *MLPConfig.model_fields}
+    assert not TrainConfig.model_fields.keys() & {
+        field for config in NETWORKS for field in config.model_fields
+    }
 
 
 @pytest.mark.parametrize(
@@ -62,8 +66,13 @@ def test_options_before_the_file_before_the_recipe(ending, text, tmp_path):
 def test_the_other_kind_of_network():
     config = training_from("fast", None, {"kind": "mlp", "d_embed": 8})
     assert config.model == MLPConfig(d_embed=8)
-    with pytest.raises(ConfigError, match="transformer has no d_embed; --kind mlp"):
+    assert training_from("fast", None, {"kind": "dense", "d_mlp": 8}).model == DenseConfig(d_mlp=8)
+    with pytest.raises(ConfigError, match="transformer has no d_embed; --kind mlp has"):
         training_from("fast", None, {"d_embed": 8})
+    with pytest.raises(ConfigError, match="mlp has no n_heads; --kind transformer"):
+        training_from("alpha", None, {"n_heads": 8})
+    with pytest.raises(ConfigError, match=r"unknown kind of network 'dence' \(did you mean dense"):
+        training_from("fast", None, {"kind": "dence"})
 
 
 def test_a_choice_of_nothing_is_not_the_word_none():

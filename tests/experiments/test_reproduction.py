@@ -6,11 +6,11 @@ import pytest
 
 import mechgrok as mg
 from mechgrok import cli
-from mechgrok.experiments import reproduction as module
-from mechgrok.experiments import trainings
+from mechgrok.experiments import reproduction as module, trainings
 from mechgrok.experiments.catalogue import CATALOGUE
 from mechgrok.experiments.milestones import median_step
 from mechgrok.experiments.reproduction import (
+    REPRODUCTIONS,
     Row,
     find_reproduction,
     reproduction,
@@ -20,10 +20,17 @@ from mechgrok.experiments.reproduction import (
 from mechgrok.training.trainer import train as train_network
 
 
+@pytest.fixture(autouse=True)
+def _registry_as_it_was():
+    known = set(REPRODUCTIONS)
+    yield
+    for name in set(REPRODUCTIONS) - known:
+        del REPRODUCTIONS[name]
+
+
 @pytest.fixture
-def invented(monkeypatch):
+def invented():
     """A registered reproduction with one row of a given measured value."""
-    monkeypatch.setattr(module, "_REGISTRY", {})
     measured = {"value": 5.0}
 
     @reproduction("invented", source="Nobody 2000", claim="Five.", cost="nothing")
@@ -48,8 +55,7 @@ def test_a_row_holds_within_its_bounds(measured, low, high, holds):
     assert Row("quantity", 5, measured, low, high).holds is holds
 
 
-def test_a_row_without_bounds_is_a_number_and_no_verdict(capsys, monkeypatch):
-    monkeypatch.setattr(module, "_REGISTRY", {})
+def test_a_row_without_bounds_is_a_number_and_no_verdict(capsys):
 
     @reproduction("numbers", source="Nobody 2000", claim="Some [/bold] numbers.", cost="nothing")
     def protocol(full):
@@ -66,7 +72,6 @@ def test_a_row_without_bounds_is_a_number_and_no_verdict(capsys, monkeypatch):
 
 
 def test_stopped_it_goes_on_and_nothing_finished_is_lost(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(module, "_REGISTRY", {})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     trained, stop = [], [True]
     small = mg.TrainConfig(recipe="small", model=mg.ModelConfig(d_model=8), steps=5)
@@ -75,14 +80,14 @@ def test_stopped_it_goes_on_and_nothing_finished_is_lost(monkeypatch, tmp_path, 
         trained.append((seed, out, (out / "config.json").exists()))
         return train_network(task, config, seed=seed, out=out, **options)
 
-    monkeypatch.setattr(trainings, "train_network", note)
+    monkeypatch.setattr(trainings, "train", note)
 
     @reproduction("two", source="Nobody 2000", claim="Two.", cost="nothing")
     def protocol(full):
-        first = trainings.train(mg.modular_task("add", 5), small, progress=False)
+        first = trainings.train_kept(mg.modular_task("add", 5), small, progress=False)
         if stop[0]:
             raise KeyboardInterrupt
-        second = trainings.train(mg.modular_task("add", 5), small, seed=1, progress=False)
+        second = trainings.train_kept(mg.modular_task("add", 5), small, seed=1, progress=False)
         yield Row("steps", 10, first.steps[-1] + second.steps[-1], 10, 10)
 
     assert cli.main(["reproduce", "two"]) == 130
@@ -109,8 +114,8 @@ def test_an_outcome_holds_if_all_rows_do(invented):
 
 
 def test_names_are_unique_and_known(invented):
-    with pytest.raises(mg.ConfigError, match="there already is a reproduction 'invented'"):
-        reproduction("invented", source="", claim="", cost="")(lambda full: [])
+    with pytest.raises(mg.ConfigError, match="mechgrok has a reproduction 'chughtai2023-s5'"):
+        reproduction("chughtai2023-s5", source="", claim="", cost="")(lambda full: [])
     with pytest.raises(mg.ConfigError, match=r"unknown reproduction .x.; allowed: .*invented"):
         find_reproduction("x")
 

@@ -4,19 +4,19 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-from steps import MEMORISED, RELATIVE, assert_same_gradients, memorise, randomise, reference
+from hypothesis import assume, given, settings, strategies as st
+from steps import MEMORISED, RELATIVE, assert_same_gradients, autograd_step, memorise, randomise, reference
 from torch import Tensor, nn
 
 from mechgrok import MLPConfig, build_model, modular_task
+from mechgrok.config import TrainConfig
 from mechgrok.errors import ConfigError
 from mechgrok.fast.mlp_step import FastMLPStep
 from mechgrok.models.mlp import HookedMLP
 from mechgrok.models.transformer import ACTIVATIONS
-from mechgrok.tasks import Task
+from mechgrok.tasks import Finite, Task
 from mechgrok.training.objectives import CrossEntropy, make_objective
-from mechgrok.training.step import AutogradStep, make_step
+from mechgrok.training.step import make_step
 
 pytestmark = pytest.mark.bits
 
@@ -121,8 +121,8 @@ def test_other_objectives_go_through(name):
     config = MLPConfig(d_embed=8, d_mlp=16, n_layers=2)
     fast, slow = (build_model(task, config, seed=3).double() for _ in range(2))
     losses = [
-        make(model, task, mask, make_objective(name, scale=0.5))()
-        for make, model in ((FastMLPStep, fast), (AutogradStep, slow))
+        make(model, task, mask, make_objective(TrainConfig(objective=name, loss_scale=0.5)))()
+        for make, model in ((FastMLPStep, fast), (autograd_step, slow))
     ]
     torch.testing.assert_close(losses[0], losses[1])
     assert_same_gradients(fast, {n: w.grad for n, w in slow.named_parameters()}, 1e-10)
@@ -133,7 +133,7 @@ def test_training_by_hand_is_training_by_autograd(name):
     task = modular_task("add", 7, sequence=("a", "b"))
     mask = task.split(0.6).train
     weights = []
-    for make in (FastMLPStep, AutogradStep):
+    for make in (FastMLPStep, autograd_step):
         model = build_model(task, ZHONG[name].replace(d_embed=8, d_mlp=16), seed=1).double()
         step = make(model, task, mask, CrossEntropy(torch.float64))
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -203,9 +203,9 @@ def test_a_network_that_is_intervened_on_goes_through_autograd():
     task = modular_task("add", 5, sequence=("a", "b"))
     model = build_model(task, MLPConfig(d_embed=8, d_mlp=12), seed=0)
     mask = task.split(0.5).train
-    assert isinstance(make_step(model, task, mask, CrossEntropy()), FastMLPStep)
+    assert isinstance(make_step(model, task, Finite(task.examples, mask), CrossEntropy()), FastMLPStep)
     model.add_hook("blocks.0.mlp.hook_post", lambda activation, hook: 0 * activation)
-    assert make_step(model, task, mask, CrossEntropy()).kind == "autograd"
+    assert make_step(model, task, Finite(task.examples, mask), CrossEntropy()).kind == "autograd"
     model.reset_hooks()
     assert FastMLPStep.supports(model)
     model.embed.W_E.requires_grad_(False)

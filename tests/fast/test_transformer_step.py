@@ -2,18 +2,18 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from steps import MEMORISED, RELATIVE, assert_same_gradients, memorise, randomise, reference
+from hypothesis import given, settings, strategies as st
+from steps import MEMORISED, RELATIVE, assert_same_gradients, autograd_step, memorise, randomise, reference
 from torch import Tensor, nn
 
 from mechgrok import ModelConfig, build_model, modular_task
+from mechgrok.config import TrainConfig
 from mechgrok.errors import ConfigError, TaskError
 from mechgrok.fast.transformer_step import FastStep
 from mechgrok.models.transformer import ACTIVATIONS, HookedTransformer
-from mechgrok.tasks import Task
+from mechgrok.tasks import Finite, Task
 from mechgrok.training.objectives import CrossEntropy, make_objective
-from mechgrok.training.step import AutogradStep, make_step
+from mechgrok.training.step import make_step
 
 pytestmark = pytest.mark.bits
 
@@ -99,8 +99,8 @@ def test_other_objectives_go_through(name):
     mask = task.split(0.5).train
     fast, slow = (build_model(task, ModelConfig(d_model=16), seed=3).double() for _ in range(2))
     losses = [
-        make(model, task, mask, make_objective(name, scale=0.5))()
-        for make, model in ((FastStep, fast), (AutogradStep, slow))
+        make(model, task, mask, make_objective(TrainConfig(objective=name, loss_scale=0.5)))()
+        for make, model in ((FastStep, fast), (autograd_step, slow))
     ]
     torch.testing.assert_close(losses[0], losses[1])
     assert_same_gradients(fast, {n: w.grad for n, w in slow.named_parameters()}, 1e-10)
@@ -110,7 +110,7 @@ def test_training_by_hand_is_training_by_autograd():
     task = modular_task("add", 7, sequence=("a", "b"))
     mask = task.split(0.6).train
     weights = []
-    for make in (FastStep, AutogradStep):
+    for make in (FastStep, autograd_step):
         model = build_model(task, ModelConfig(d_model=16, attn_bias=True), seed=1).double()
         step = make(model, task, mask, CrossEntropy(torch.float64))
         optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
@@ -122,7 +122,7 @@ def test_training_by_hand_is_training_by_autograd():
     torch.testing.assert_close(*weights, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("make", [FastStep, AutogradStep])
+@pytest.mark.parametrize("make", [FastStep, autograd_step])
 def test_gradients_are_overwritten_and_of_the_present_weights(make):
     task = modular_task("add", 5)
     model = build_model(task, ModelConfig(d_model=12), seed=0)
@@ -179,7 +179,7 @@ def test_other_architectures_go_through_autograd(config):
     model = build_model(task, config.replace(d_model=16, d_head=4, d_mlp=20), seed=0)
     assert not FastStep.supports(model)
     mask = task.split(0.5).train
-    step = make_step(model, task, mask, CrossEntropy())
+    step = make_step(model, task, Finite(task.examples, mask), CrossEntropy())
     assert step.kind == "autograd"
     expected_loss, expected = reference(model, task, mask)
     assert step().item() == pytest.approx(expected_loss, rel=RELATIVE)
@@ -203,10 +203,11 @@ def test_make_step_takes_the_fast_one_and_checks_the_door():
     task = modular_task("add", 5)
     model = build_model(task, ModelConfig(d_model=16), seed=0)
     mask = task.split(0.5).train
-    assert make_step(model, task, mask, CrossEntropy()).kind == "fast"
+    assert make_step(model, task, Finite(task.examples, mask), CrossEntropy()).kind == "fast"
     with pytest.raises(ConfigError, match="one boolean for each of the 25 inputs"):
-        make_step(model, task, mask[:7], CrossEntropy())
+        Finite(task.examples, mask[:7])
     with pytest.raises(ConfigError, match="selecting 0"):
-        make_step(model, task, torch.zeros_like(mask), CrossEntropy())
+        Finite(task.examples, torch.zeros_like(mask))
+    other = modular_task("add", 7)
     with pytest.raises(TaskError, match="needs 8 tokens"):
-        make_step(model, modular_task("add", 7), modular_task("add", 7).split(0.5).train, CrossEntropy())
+        make_step(model, other, other.data(other.split(0.5)), CrossEntropy())

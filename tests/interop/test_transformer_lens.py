@@ -7,7 +7,7 @@ import torch
 from natives import IS_4, KINDS, as_native, planted_network, random_network
 
 import mechgrok as mg
-from mechgrok.models.protocol import run_at_readout
+from mechgrok.models.readout import run_at_readout
 from mechgrok.models.transformer_lens import to_transformer_lens
 
 pytestmark = pytest.mark.bits

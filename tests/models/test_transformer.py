@@ -10,8 +10,8 @@ import mechgrok as mg
 from mechgrok.config import ModelConfig
 from mechgrok.errors import ConfigError
 from mechgrok.models.hooked import check_tokens
-from mechgrok.models.init import SCHEMES
 from mechgrok.models.transformer import HookedTransformer
+from mechgrok.registries import INITS
 
 SIZES = {"d_vocab": 7, "d_vocab_out": 6, "n_ctx": 4, "d_model": 8, "n_heads": 2, "d_head": 3, "d_mlp": 5}
 OPTIONS = {
@@ -263,7 +263,7 @@ DEVIATIONS = {
 """Per scheme what differs from 1/sqrt(d_model) (literature: released code of the papers)."""
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", INITS)
 def test_initial_weights_have_the_papers_deviation(scheme):
     cfg = ModelConfig(**WIDE, init=scheme, attn_bias=True, normalization="LN", unembed_bias=True)
     for path, weight in HookedTransformer(cfg, seed=0).state_dict().items():
@@ -276,7 +276,7 @@ def test_initial_weights_have_the_papers_deviation(scheme):
             assert (weight == (1 if name == "w" else 0)).all(), path
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", INITS)
 def test_initial_weights_follow_the_seed_alone(scheme):
     cfg = ModelConfig(**SIZES, init=scheme)
     torch.manual_seed(1)

@@ -3,8 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pages import unpacked
 
 from mechgrok.report.film import choose_steps, make_film

@@ -9,7 +9,7 @@ import torch
 import mechgrok as mg
 from mechgrok.algebra import FourierBasis, IrrepBasis, fourier_basis, named_group
 from mechgrok.errors import ConfigError, TaskError
-from mechgrok.tasks import Task, group_task, modular_task, random_labels, sn_task, task_from_spec
+from mechgrok.tasks import Operation, group_task, modular_task, random_labels, sn_task, task_from_spec
 
 
 @pytest.mark.parametrize("op", ["xy", "xyx^-1", "xyx"])
@@ -183,12 +183,12 @@ def test_a_basis_can_be_forced():
 @pytest.mark.parametrize("elements", [[0.5] * 11, [list(range(11))]])
 def test_elements_are_tokens(elements):
     with pytest.raises(TaskError, match="elements are token numbers"):
-        inspect.unwrap(Task.in_basis)(modular_task("mul", 11), fourier_basis(11), elements)
+        inspect.unwrap(Operation.in_basis)(modular_task("mul", 11), fourier_basis(11), elements)
 
 
 def test_a_basis_is_no_name():
     with pytest.raises(TaskError, match="fourier_basis and irrep_basis give; got 'S3'"):
-        inspect.unwrap(Task.in_basis)(modular_task("mul", 11), "S3")
+        inspect.unwrap(Operation.in_basis)(modular_task("mul", 11), "S3")
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from math import gcd
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from mechgrok.errors import TaskError
 from mechgrok.tasks.polynomials import MAX_LENGTH, parse_polynomial

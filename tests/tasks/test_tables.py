@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import mechgrok as mg
+from mechgrok.tasks import Finite
 from mechgrok.training.objectives import CrossEntropy
 from mechgrok.training.step import AutogradStep, make_step
 
@@ -52,10 +53,13 @@ def test_three_operands_are_read_and_answered_and_sit_in_no_group():
 def test_the_hand_written_step_of_three_operands_has_the_gradients_of_autograd(sequence):
     task = mg.task_from_function(lambda a, b, c: (a + b + c) % 5, n=5, sequence=sequence)
     model, train = mg.build_model(task, mg.ModelConfig(d_model=16), seed=0), task.split(0.5).train
-    step = make_step(model, task, train, CrossEntropy())
+    data = Finite(task.examples, train)
+    step = make_step(model, task, data, CrossEntropy())
     loss = step()
     ours = {name: weight.grad.clone() for name, weight in model.named_parameters()}
-    assert loss.item() == pytest.approx(AutogradStep(model, task, train, CrossEntropy())().item(), rel=1e-5)
+    assert loss.item() == pytest.approx(
+        AutogradStep(model, task.signature, data, CrossEntropy())().item(), rel=1e-5
+    )
     for name, weight in model.named_parameters():
         assert torch.allclose(ours[name], weight.grad, atol=1e-5), name
 

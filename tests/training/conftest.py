@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mechgrok.training.optimizers import Updater
+from mechgrok.training.updates import Updater
 
 
 @pytest.fixture

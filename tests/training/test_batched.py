@@ -148,8 +148,8 @@ def test_finished_members_are_opened_and_not_trained_again(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"optimizer": "muon"}, "Muon takes each weight as one matrix"),
-        ({"gradient": "orthograd"}, "OrthoGrad takes the length of each weight"),
+        ({"optimizer": "muon"}, "optimizer='muon' takes each weight as a whole"),
+        ({"gradient": "orthograd"}, "gradient='orthograd' takes each weight as a whole"),
         ({"batch_size": 8}, "mini-batches are drawn for each seed"),
     ],
 )

@@ -10,7 +10,7 @@ from workers import in_threads
 
 import mechgrok as mg
 from mechgrok.runs import load_run
-from mechgrok.training.settling import finished
+from mechgrok.training.stopping import finished
 
 pytestmark = pytest.mark.bits
 # Large enough for sums to be divided among threads, so that one thread rounds otherwise than two.

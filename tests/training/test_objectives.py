@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from mechgrok.config import TrainConfig
 from mechgrok.errors import ConfigError
 from mechgrok.training.objectives import (
     PRECISIONS,
@@ -57,7 +57,11 @@ def test_loss_and_gradient_are_autograds(name, precision, rtol, n, classes, scal
     logits, labels = _random(n, classes, scale, seed)
     logits = logits.to(precision)
     expected_loss, expected = _autograd(name, logits, labels)
-    objective = make_objective(name, dtype="float64" if precision == torch.float64 else "float32", scale=0.25)
+    objective = make_objective(
+        TrainConfig(
+            objective=name, loss_dtype="float64" if precision == torch.float64 else "float32", loss_scale=0.25
+        )
+    )
     loss, gradient = objective.loss_and_gradient(logits.clone(), labels)
     assert loss.dtype == torch.float64
     assert gradient.dtype == precision
@@ -69,7 +73,7 @@ def test_loss_and_gradient_are_autograds(name, precision, rtol, n, classes, scal
 @pytest.mark.parametrize("name", REFERENCES)
 def test_parts_add_up_to_the_mean(name):
     logits, labels = _random(10, 5, 2.0, 0)
-    objective = make_objective(name, dtype="float64")
+    objective = make_objective(TrainConfig(objective=name, loss_dtype="float64"))
     whole, gradient = objective.loss_and_gradient(logits.clone(), labels)
     parts = [
         objective.loss_and_gradient(logits[rows].clone(), labels[rows], total=10)
@@ -151,17 +155,19 @@ def test_a_view_into_a_wider_buffer_is_fine(objective):
 
 
 def test_factory_gives_the_right_kind():
-    assert isinstance(make_objective(), CrossEntropy)
-    assert isinstance(make_objective("cross_entropy", naive=True), NaiveCrossEntropy)
-    assert isinstance(make_objective("mse"), MeanSquaredError)
-    assert isinstance(make_objective("stablemax"), StableMax)
+    assert isinstance(make_objective(TrainConfig()), CrossEntropy)
+    assert isinstance(
+        make_objective(TrainConfig(objective="cross_entropy", naive_loss=True)), NaiveCrossEntropy
+    )
+    assert isinstance(make_objective(TrainConfig(objective="mse")), MeanSquaredError)
+    assert isinstance(make_objective(TrainConfig(objective="stablemax")), StableMax)
 
 
 def test_factory_refuses_what_it_cannot_give():
     with pytest.raises(ConfigError, match="only 'cross_entropy' has a naive form, not 'mse'"):
-        make_objective("mse", naive=True)
-    with pytest.raises(ConfigError, match="above 0, got -1"):
-        make_objective("mse", scale=-1.0)
+        make_objective(TrainConfig(objective="mse", naive_loss=True))
+    with pytest.raises(ConfigError, match="greater than 0, got -1"):
+        make_objective(TrainConfig(objective="mse", loss_scale=-1.0))
 
 
 @pytest.mark.parametrize("gap", [10.0, 43.0, 60.0, 87.0, 89.0, 1e4])

@@ -6,10 +6,11 @@ from torch import nn
 
 from mechgrok import MLPConfig, ModelConfig, build_model, modular_task
 from mechgrok.config import TrainConfig
+from mechgrok.tasks import Finite
 from mechgrok.training.objectives import CrossEntropy, make_objective
-from mechgrok.training.optimizers import Updater
 from mechgrok.training.stacked import StackedStep, member_state, stack_states, stack_weights
 from mechgrok.training.step import AutogradStep
+from mechgrok.training.updates import Updater
 
 SEEDS = (0, 1, 2)
 ADD = modular_task("add", 7)
@@ -39,7 +40,7 @@ def test_gradients_and_logits_are_those_of_each_network_alone(name, rule):
         weight.grad = torch.full_like(weight, torch.nan)
     step()
     for i, model in enumerate(alone):
-        single = AutogradStep(model, task, masks[i], objective)
+        single = AutogradStep(model, task.signature, Finite(task.examples, masks[i]), objective)
         single()
         torch.testing.assert_close(step.logits(i), single.logits())
         for path, weight in model.named_parameters():
@@ -49,12 +50,12 @@ def test_gradients_and_logits_are_those_of_each_network_alone(name, rule):
 @pytest.mark.parametrize("name", ["mse", "stablemax"])
 def test_other_objectives_are_means_over_each_networks_own_inputs(name):
     masks = [ADD.split(0.5, seed, "unordered").train for seed in SEEDS]
-    objective = make_objective(name, scale=0.5)
+    objective = make_objective(TrainConfig(objective=name, loss_scale=0.5))
     alone, together = (_networks(ADD, ModelConfig(d_model=8)) for _ in range(2))
     stack = stack_weights(together)
     StackedStep(stack, ADD, masks, objective)()
     for i, model in enumerate(alone):
-        AutogradStep(model, ADD, masks[i], objective)()
+        AutogradStep(model, ADD.signature, Finite(ADD.examples, masks[i]), objective)()
         torch.testing.assert_close(stack.embed.W_E.grad[i], model.embed.W_E.grad)
 
 

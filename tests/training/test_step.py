@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mechgrok import ConfigError, ModelConfig, build_model, modular_task
+from mechgrok.tasks import Finite
 from mechgrok.training.devices import find_device
 from mechgrok.training.objectives import CrossEntropy
 from mechgrok.training.step import AutogradStep, make_step
@@ -50,10 +51,10 @@ def test_a_compiled_network_has_the_same_gradients():
             pytest.skip("no C++ compiler to compile a network with")
         model = build_model(TASK, TWO_LAYERS, seed=0)
         mask = TASK.split(0.5).train
-        plain = AutogradStep(model, TASK, mask, CrossEntropy())
+        plain = AutogradStep(model, TASK.signature, Finite(TASK.examples, mask), CrossEntropy())
         loss = plain()
         expected = {name: weight.grad.clone() for name, weight in model.named_parameters()}
-        compiled = make_step(model, TASK, mask, CrossEntropy(), compile=True)
+        compiled = make_step(model, TASK, Finite(TASK.examples, mask), CrossEntropy(), compile=True)
         torch.testing.assert_close(compiled(), loss)
         for name, weight in model.named_parameters():
             torch.testing.assert_close(weight.grad, expected[name], msg=name)

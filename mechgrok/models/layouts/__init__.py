@@ -12,13 +12,13 @@ from torch import Tensor
 
 from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.models.layouts import bridge, mlps, torch_transformer  # noqa: F401 - each enters its own in LAYOUTS
 from mechgrok.models.layouts.aliases import without_aliases
-from mechgrok.models.layouts.bridge import BRIDGE
 from mechgrok.models.layouts.buffers import is_buffer, read_buffers
-from mechgrok.models.layouts.mlps import MLPS
 from mechgrok.models.layouts.published import published_code
 from mechgrok.models.layouts.refusals import RefusedError
 from mechgrok.models.layouts.source import (
+    LAYOUTS,
     SETTINGS_KEY,
     Converted,
     Header,
@@ -28,16 +28,20 @@ from mechgrok.models.layouts.source import (
     Tensors,
     settings_of,
 )
-from mechgrok.models.layouts.torch_transformer import TORCH_TRANSFORMER
-from mechgrok.models.layouts.transformers import CONFIG_KEY, TRANSFORMERS
+from mechgrok.models.layouts.transformers import CONFIG_KEY
 from mechgrok.models.networks import Network, make_network
 
-__all__ = ["CONFIG_KEY", "LAYOUTS", "SETTINGS_KEY", "Layout", "LayoutNote", "model_from_tensors"]
-
-LAYOUTS: dict[str, Layout] = {
-    layout.name: layout for layout in (*TRANSFORMERS, *BRIDGE, *TORCH_TRANSFORMER, *MLPS)
-}
-"""All layouts by name, in the order in which they are tried."""
+__all__ = [
+    "CONFIG_KEY",
+    "LAYOUTS",
+    "SETTINGS_KEY",
+    "Converted",
+    "Layout",
+    "LayoutNote",
+    "RefusedError",
+    "Source",
+    "model_from_tensors",
+]
 
 
 def model_from_tensors(
@@ -107,23 +111,21 @@ def _renamed(tensors: Tensors, rename: Mapping[str, str]) -> dict[str, Tensor]:
 
 
 def _choose(source: Source, layout: str | None) -> Layout:
-    if layout is not None and layout not in LAYOUTS:
-        raise ConfigError(f"unknown layout {layout!r}; allowed: {', '.join(LAYOUTS)}")
-    candidates = [LAYOUTS[layout]] if layout else list(LAYOUTS.values())
-    for candidate in candidates:
+    names = [layout] if layout else sorted(LAYOUTS, key=lambda name: LAYOUTS[name].fallback)
+    for candidate in map(LAYOUTS.__getitem__, names):
         if candidate.detect(source):
             return candidate
-    names = ", ".join(f"{name} {tuple(t.shape)}" for name, t in list(source.tensors.items())[:6])
+    found = ", ".join(f"{name} {tuple(t.shape)}" for name, t in list(source.tensors.items())[:6])
     raise CheckpointError(
-        f"the tensors are in no layout that is known ({', '.join(c.name for c in candidates)}); they are "
-        f"{names}, ... "
+        f"the tensors are in no layout that is known ({', '.join(names)}); they are "
+        f"{found}, ... "
         "Say what they are with rename={...}, or build the network yourself and pass it to cache_grid(model, task)"
     )
 
 
 def _convert(layout: Layout, source: Source) -> Converted:
     try:
-        return layout.convert(source)
+        return layout.function(source)
     except RefusedError as reason:
         problem = str(reason)
     except KeyError as error:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from mechgrok.config import ModelConfig
-from mechgrok.models.layouts.facts import Facts, check_sizes
+from mechgrok.models.layouts.facts import Facts, compare_sizes
 from mechgrok.models.layouts.refusals import RefusedError
 from mechgrok.models.layouts.settings import check_scale, said
 from mechgrok.models.layouts.source import Converted
@@ -33,7 +33,7 @@ def as_transformer(
     fixed = dict(by_layout or {})
     n_layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
     n_heads, d_model, d_head = state["blocks.0.attn.W_Q"].shape
-    check_sizes(facts.source.settings, facts.source.known, {"n_layers": n_layers, "d_model": d_model})
+    compare_sizes(facts.source.settings, facts.source.known, {"n_layers": n_layers, "d_model": d_model})
     check_scale(facts.source.settings, d_head)
     mlp = state.get("blocks.0.mlp.W_in")
     learned = "pos_embed.W_pos" in state

@@ -5,7 +5,7 @@ from torch import Tensor
 from mechgrok.models.layouts.architecture import as_transformer
 from mechgrok.models.layouts.facts import Facts
 from mechgrok.models.layouts.refusals import RefusedError
-from mechgrok.models.layouts.source import Converted, Layout, Source, has_shape
+from mechgrok.models.layouts.source import LAYOUTS, Converted, Source, has_shape
 
 OUTER = {"embed": "E", "pos_embed": "pos", "unembed": "U"}
 INNER = {"q": "Q", "k": "K", "v": "V", "o": "O", "in": "in", "out": "out", "gate": "gate"}
@@ -17,6 +17,7 @@ def _is_bridge(source: Source) -> bool:
     return has_shape(source, "blocks.0.attn.q.weight", 2) and has_shape(source, "embed.weight", 2)
 
 
+@LAYOUTS.add("transformer_bridge", what="a TransformerLens TransformerBridge (4)", detect=_is_bridge)
 def _from_bridge(source: Source) -> Converted:
     facts = Facts(source)
     n_heads = facts.find("n_heads") or 1  # where it is missing, that is refused with all else that is
@@ -45,6 +46,3 @@ def _renamed(name: str, tensor: Tensor, n_heads: int) -> tuple[str, Tensor]:
     letter = "W" if kind == "weight" else "b"
     own = f"{letter}_{(OUTER | INNER)[part]}"
     return f"{part if part in OUTER else parent}.{own}", tensor.contiguous()
-
-
-BRIDGE = (Layout("transformer_bridge", "a TransformerLens TransformerBridge (4)", _is_bridge, _from_bridge),)

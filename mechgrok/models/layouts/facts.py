@@ -115,7 +115,7 @@ class Facts:
         )
 
 
-def check_sizes(settings: Mapping[str, Any], known: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
+def compare_sizes(settings: Mapping[str, Any], known: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
     """Whether a configuration is about this file at all.
 
     Raises:

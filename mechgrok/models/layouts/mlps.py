@@ -11,7 +11,7 @@ from mechgrok.config import MLPConfig
 from mechgrok.models.layouts.facts import Facts
 from mechgrok.models.layouts.modules import Module, in_order, modules_of
 from mechgrok.models.layouts.refusals import RefusedError
-from mechgrok.models.layouts.source import Converted, Layout, Source, has_shape
+from mechgrok.models.layouts.source import LAYOUTS, Converted, Source, has_shape
 from mechgrok.models.layouts.zhong import task_of
 
 
@@ -19,6 +19,7 @@ def _is_chughtai(source: Source) -> bool:
     return {"W_x", "W_y", "W_U"} <= source.tensors.keys()
 
 
+@LAYOUTS.add("chughtai", what="an MLP of Chughtai et al. 2023's released code", detect=_is_chughtai)
 def _from_chughtai(source: Source) -> Converted:
     """Released code of Chughtai et al. 2023: relu([W_x[x], W_y[y]] @ W) @ W_U, no biases."""
     tensors = dict(source.tensors)
@@ -45,6 +46,9 @@ def _is_linearformer(source: Source) -> bool:
     return has_shape(source, "blocks.0.W_in", 2) and has_shape(source, "embed.W_E", 2)
 
 
+@LAYOUTS.add(
+    "linearformer", what="a use_linear network of Zhong et al. 2023's released code", detect=_is_linearformer
+)
 def _from_linearformer(source: Source) -> Converted:
     """The option use_linear of Zhong et al. 2023: embeddings side by side, then square hidden layers."""
     tensors = source.tensors
@@ -80,6 +84,9 @@ def _is_pizza_linear(source: Source) -> bool:
     return needed and all(PIZZA_LINEAR.fullmatch(name) for name in source.tensors)
 
 
+@LAYOUTS.add(
+    "pizza_linear", what="a linear model of Zhong et al. 2023's released code", detect=_is_pizza_linear
+)
 def _from_pizza_linear(source: Source) -> Converted:
     """The linear models A (alpha), B (beta), C (gamma), D (delta), X (alpha') of Zhong et al. 2023."""
     letter = source.settings.get("model_type")
@@ -105,6 +112,7 @@ def _is_torch(source: Source) -> bool:
     return len(linear) > 1 and not left and all(m.weight.ndim == 2 and m.kind == "linear" for m in modules)
 
 
+@LAYOUTS.add("torch_mlp", what="a feed-forward network of torch modules", detect=_is_torch, fallback=True)
 def _from_torch(source: Source) -> Converted:
     """Embeddings and linear layers of torch, whatever they are called; one-hot inputs without embeddings."""
     facts = Facts(source, "MLPConfig")
@@ -233,21 +241,3 @@ OUTPUT = re.compile(r"unemb|out|head|logit|final|decoder|classif|readout")
 
 def _is_embedding(module: Module) -> bool:
     return "emb" in module.name.lower() and "unemb" not in module.name.lower()
-
-
-MLPS = (
-    Layout("chughtai", "an MLP of Chughtai et al. 2023's released code", _is_chughtai, _from_chughtai),
-    Layout(
-        "linearformer",
-        "a use_linear network of Zhong et al. 2023's released code",
-        _is_linearformer,
-        _from_linearformer,
-    ),
-    Layout(
-        "pizza_linear",
-        "a linear model of Zhong et al. 2023's released code",
-        _is_pizza_linear,
-        _from_pizza_linear,
-    ),
-    Layout("torch_mlp", "a feed-forward network of torch modules", _is_torch, _from_torch),
-)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mechgrok.config import NetworkConfig
 from mechgrok.models.layouts.buffers import Buffers
+from mechgrok.registry import Registry
 from mechgrok.tasks import Task
 
 Tensors = Mapping[str, Tensor]
@@ -53,12 +54,32 @@ class Converted:
 
 @dataclass(frozen=True)
 class Layout:
-    """A way to store a network: how to recognise it, and how to turn it into ours."""
+    """A way to store a network: how to recognise it, and how to turn it into ours.
 
-    name: str
+    Attributes:
+        function: makes a network of ours of what is stored; raises `RefusedError`, with the reason, if ours cannot be
+            the same network.
+        what: what it is, for messages: "a network of Nanda et al. 2023's released code".
+        detect: whether a file is in this layout.
+        fallback: it takes whatever looks roughly like it, and is tried when no other layout fits.
+    """
+
+    function: Callable[[Source], Converted]
     what: str
     detect: Callable[[Source], bool]
-    convert: Callable[[Source], Converted]
+    fallback: bool = False
+
+
+LAYOUTS: Registry[Layout] = Registry(
+    "layout",
+    (
+        *("mechgrok", "transformer_lens", "pizza", "nanda", "nanda_attention_only", "transformer_bridge"),
+        *("chughtai", "linearformer", "pizza_linear", "torch_attention", "torch_mlp"),
+    ),
+    "mechgrok.models.layouts",
+    of=Layout,
+)
+"""All layouts by name, in the order in which they are tried, those last that are fallbacks."""
 
 
 class LayoutNote(str):

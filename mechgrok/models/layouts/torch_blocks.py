@@ -109,7 +109,7 @@ DOWN = {
 }
 
 
-class Block:
+class StoredBlock:
     """The modules of one block, read for a width of d_model and a number of heads.
 
     Args:

@@ -8,8 +8,8 @@ from mechgrok.models.layouts.architecture import as_transformer
 from mechgrok.models.layouts.facts import Facts
 from mechgrok.models.layouts.modules import Module, fused_order, letter_of, modules_of
 from mechgrok.models.layouts.refusals import RefusedError
-from mechgrok.models.layouts.source import Converted, Layout, Source
-from mechgrok.models.layouts.torch_blocks import DOWN, FIRST_NORM, SECOND_NORM, UP, Block, is_attention
+from mechgrok.models.layouts.source import LAYOUTS, Converted, Source
+from mechgrok.models.layouts.torch_blocks import DOWN, FIRST_NORM, SECOND_NORM, UP, StoredBlock, is_attention
 
 POSITIONS = re.compile(r"pos|wpe|^pe$")
 READOUT = re.compile(
@@ -38,6 +38,7 @@ def _is_torch(source: Source) -> bool:
     return any(fused_order(m) for m in attention) or {"Q", "K", "V"} <= {letter_of(m) for m in attention}
 
 
+@LAYOUTS.add("torch_attention", what="a transformer of torch modules", detect=_is_torch, fallback=True)
 def _from_torch(source: Source) -> Converted:
     """Blocks of attention and an MLP; which tensor is what follows from names, shapes and the order in the file."""
     modules, left = modules_of(source.tensors)
@@ -50,7 +51,7 @@ def _from_torch(source: Source) -> Converted:
     granted: set[str] = set()
     state = _outer_state(outside, d_model, source)
     for i, block in enumerate(blocks):
-        parts = Block(block, d_model, n_heads, conv=conv, granted=granted).state()
+        parts = StoredBlock(block, d_model, n_heads, conv=conv, granted=granted).state()
         state |= {f"blocks.{i}.{name}": tensor.contiguous() for name, tensor in parts.items()}
     facts.notes += sorted(granted)
     return as_transformer(state, facts, lens=False)
@@ -239,6 +240,3 @@ def _oriented(module: Module, d_model: int, *, last: bool) -> Tensor:
             "d_vocab_out]"
         )
     return w if fits else w.mT
-
-
-TORCH_TRANSFORMER = (Layout("torch_attention", "a transformer of torch modules", _is_torch, _from_torch),)

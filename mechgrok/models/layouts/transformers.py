@@ -6,22 +6,23 @@ from typing import Any
 
 from torch import Tensor
 
-from mechgrok.config import MLPConfig, ModelConfig
+from mechgrok.config import DenseConfig, MLPConfig, ModelConfig
 from mechgrok.models.layouts.architecture import as_transformer
 from mechgrok.models.layouts.facts import Facts
 from mechgrok.models.layouts.settings import said
-from mechgrok.models.layouts.source import Converted, Layout, Source, has_shape
+from mechgrok.models.layouts.source import LAYOUTS, Converted, Source, has_shape
 from mechgrok.models.layouts.zhong import task_of
 
 CONFIG_KEY = "mechgrok_config"
 """Where our own files keep the configuration of the network in their header."""
-KINDS = {"transformer": ModelConfig, "mlp": MLPConfig}
+KINDS = {"transformer": ModelConfig, "mlp": MLPConfig, "dense": DenseConfig}
 
 
 def _is_own(source: Source) -> bool:
     return CONFIG_KEY in source.header
 
 
+@LAYOUTS.add("mechgrok", what="a mechgrok network", detect=_is_own)
 def _from_own(source: Source) -> Converted:
     values = json.loads(source.header[CONFIG_KEY])
     config = KINDS[values.get("kind", "transformer")](**values)
@@ -32,6 +33,9 @@ def _is_transformer_lens(source: Source) -> bool:
     return has_shape(source, "blocks.0.attn.W_O", 3) and has_shape(source, "embed.W_E", 2)
 
 
+@LAYOUTS.add(
+    "transformer_lens", what="a TransformerLens HookedTransformer (0.2 to 3.9)", detect=_is_transformer_lens
+)
 def _from_transformer_lens(source: Source) -> Converted:
     """State dict of a `HookedTransformer` of TransformerLens 0.2 to 3.9, or tensors named as in one."""
     return as_transformer(dict(source.tensors), Facts(source), lens=True)
@@ -45,6 +49,7 @@ NANDA: dict[str, Any] = {"act_fn": "relu", "attention_dir": "causal", "normaliza
 """What the code fixes, unless a configuration says otherwise."""
 
 
+@LAYOUTS.add("nanda", what="a network of Nanda et al. 2023's released code", detect=_is_nanda)
 def _from_nanda(source: Source) -> Converted:
     """Released code of Nanda et al. 2023."""
     return as_transformer(_turned(source), Facts(_by_nanda(source)), lens=True)
@@ -78,6 +83,11 @@ def _is_attention_only(source: Source) -> bool:
     return has_shape(source, f"{ATTENTION_ONLY}0.attn.W_O", 2) and has_shape(source, "embed.W_E", 2)
 
 
+@LAYOUTS.add(
+    "nanda_attention_only",
+    what="an attention-only network of Nanda et al. 2023's released notebook, whose blocks double the residual stream",
+    detect=_is_attention_only,
+)
 def _from_attention_only(source: Source) -> Converted:
     """The attention-only networks of the same authors' other tasks, whose blocks map x to 2x + attention(x).
 
@@ -103,6 +113,9 @@ def _is_pizza(source: Source) -> bool:
     return _is_nanda(source) and ("attn_coeff" in source.settings or reads_two)
 
 
+@LAYOUTS.add(
+    "pizza", what="a transformer of Zhong et al. 2023's released code (clock and pizza)", detect=_is_pizza
+)
 def _from_pizza(source: Source) -> Converted:
     """Released code of Zhong et al. 2023: Nanda's, with an attention rate and without a causal mask.
 
@@ -117,27 +130,3 @@ def _from_pizza(source: Source) -> Converted:
     plain = as_transformer(_turned(source), Facts(source), lens=True, by_layout=fixed)
     config = plain.config.replace(init="pizza")
     return replace(plain, config=config, task=task_of(source, config.d_vocab))
-
-
-TRANSFORMERS = (
-    Layout("mechgrok", "a mechgrok network", _is_own, _from_own),
-    Layout(
-        "transformer_lens",
-        "a TransformerLens HookedTransformer (0.2 to 3.9)",
-        _is_transformer_lens,
-        _from_transformer_lens,
-    ),
-    Layout(
-        "pizza",
-        "a transformer of Zhong et al. 2023's released code (clock and pizza)",
-        _is_pizza,
-        _from_pizza,
-    ),
-    Layout("nanda", "a network of Nanda et al. 2023's released code", _is_nanda, _from_nanda),
-    Layout(
-        "nanda_attention_only",
-        "an attention-only network of Nanda et al. 2023's released notebook, whose blocks double the residual stream",
-        _is_attention_only,
-        _from_attention_only,
-    ),
-)

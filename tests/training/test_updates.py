@@ -7,7 +7,7 @@ from torch import nn
 from mechgrok import ModelConfig, TrainConfig, build_model, modular_task
 from mechgrok.models.files import read_tensors
 from mechgrok.storage import write_tensors
-from mechgrok.training.optimizers import Updater, warmup_factor
+from mechgrok.training.updates import Updater, warmup_factor
 
 VARIANTS = {
     "adamw": {},

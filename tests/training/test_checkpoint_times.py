@@ -3,7 +3,7 @@
 import pytest
 
 from mechgrok import TrainConfig
-from mechgrok.training.schedules import checkpoint_due, most_checkpoints
+from mechgrok.training.checkpoint_times import checkpoint_due, most_checkpoints
 
 
 def kept(steps, config, losses=lambda step: 1.0):

@@ -4,7 +4,7 @@ import pytest
 
 import mechgrok as mg
 from mechgrok.training.assembly import Assembly
-from mechgrok.training.room import MARGIN, bytes_needed
+from mechgrok.training.disk_space import MARGIN, bytes_needed
 
 TASK = mg.modular_task("add", 7)
 

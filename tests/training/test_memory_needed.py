@@ -11,7 +11,7 @@ from mechgrok import memory
 CODE = """
 import re, sys
 import mechgrok as mg
-from mechgrok.training.memory import analysis_memory, training_memory
+from mechgrok.training.memory_needed import analysis_memory, training_memory
 # getrusage's peak would be that of the process that started this one, where it was higher.
 peak = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 task = mg.modular_task("add", 151)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from mechgrok.config import TrainConfig
 from mechgrok.runs import HistoryRow, Run
+from mechgrok.tasks import Task
 
-TEST_ACCURACY = 0.999
-"""Test accuracy that a settled network holds throughout the window."""
+SCORES = ("accuracy_test", "r2_test")
+"""Where a row of the history has its score on the test inputs."""
 NORM_CHANGE = 0.03
 """Relative change of the sum of squared weights over the window that counts as none."""
 SHORTEST, LONGEST = 50, 2000
@@ -22,11 +23,12 @@ def window(config: TrainConfig) -> int:
     return LONGEST if decay == 0 else round(min(max(1 / decay, SHORTEST), LONGEST))
 
 
-def settled(history: Sequence[HistoryRow], config: TrainConfig) -> bool:
+def settled(history: Sequence[HistoryRow], config: TrainConfig, learned_from: float = 0.999) -> bool:
     """Whether the network has grokked and come to rest.
 
-    True if over the last window the test accuracy was at least 99.9% at every evaluation, and the sum of
-    squared weights has changed by less than 3%. Never true for a run without test inputs.
+    True if over the last window the score on the test inputs, accuracy or r2, was at least that from which the task
+    counts as learned at every evaluation, and the sum of squared weights has changed by less than 3%. Never true for
+    a run without test inputs.
 
     >>> rows = [dict(step=s, accuracy_test=1.0, sum_squared_weights=5.0) for s in range(0, 400, 100)]
     >>> settled(rows, TrainConfig(lr=1e-2)), settled(rows[:1], TrainConfig(lr=1e-2))
@@ -39,13 +41,18 @@ def settled(history: Sequence[HistoryRow], config: TrainConfig) -> bool:
     if not before:
         return False
     recent = history[before[-1] :]
-    if any(_number(row["accuracy_test"]) < TEST_ACCURACY for row in recent):
+    if any(_number(test_score(row)) < learned_from for row in recent):
         return False
     first, last = (_number(row["sum_squared_weights"]) for row in (recent[0], recent[-1]))
     return abs(last - first) <= NORM_CHANGE * first
 
 
-def over(step: int, history: Sequence[HistoryRow], config: TrainConfig) -> bool:
+def test_score(row: HistoryRow) -> int | float | None:
+    """The score on the test inputs in a row of a history, accuracy or r2."""
+    return next((row[name] for name in SCORES if name in row), None)
+
+
+def over(step: int, history: Sequence[HistoryRow], config: TrainConfig, task: Task) -> bool:
     """Whether a training that has come to this step, and was evaluated there, is at its end."""
     if step >= config.steps:
         return True
@@ -54,7 +61,7 @@ def over(step: int, history: Sequence[HistoryRow], config: TrainConfig) -> bool:
     test_loss = history[-1]["loss_test"]
     if test_loss is not None and test_loss < config.stop_test_loss:
         return True
-    return config.stop_when_settled and settled(history, config)
+    return config.stop_when_settled and settled(history, config, task.learned_from)
 
 
 def finished(run: Run) -> bool:
@@ -63,7 +70,7 @@ def finished(run: Run) -> bool:
     return (
         bool(steps and history)
         and history[-1]["step"] == steps[-1]
-        and over(steps[-1], history, run.config.train)
+        and over(steps[-1], history, run.config.train, run.task)
     )
 
 

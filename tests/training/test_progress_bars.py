@@ -2,9 +2,10 @@
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
-from mechgrok.training import display
-from mechgrok.training.display import bar_on, progress_bar
+from mechgrok.training import progress_bars
+from mechgrok.training.progress_bars import bar, progress_bar
 
 
 def row(step: int) -> dict:
@@ -28,7 +29,7 @@ def test_a_line_for_each_tenth_and_the_last(capsys):
 
 def test_a_line_for_each_half_minute(capsys, monkeypatch):
     seconds = iter(range(0, 1000, 16))
-    monkeypatch.setattr(display.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(progress_bars.time, "monotonic", lambda: next(seconds))
     assert printed(capsys, list(range(6)), 1000) == [0, 2, 4, 5]
 
 
@@ -46,6 +47,33 @@ def test_the_last_line_comes_after_an_error_too(capsys):
 
 
 @pytest.mark.parametrize("notebook", [True, False])
-def test_a_bar_in_a_notebook_leaves_nothing_behind(notebook):
-    bar = bar_on(Console(force_jupyter=notebook), enabled=False)
-    assert bar.live.transient == notebook
+def test_a_bar_in_a_notebook_leaves_nothing_behind(notebook, monkeypatch):
+    made = []
+
+    def noted(*columns, **options):
+        made.append(Progress(*columns, **options, disable=True))
+        return made[-1]
+
+    monkeypatch.setattr(progress_bars, "Progress", noted)
+    monkeypatch.setattr(
+        progress_bars, "Console", lambda stderr: Console(force_jupyter=notebook, force_terminal=not notebook)
+    )
+    with bar("x", 3, "network") as tell:
+        tell(1, "")
+    assert [shown.live.transient for shown in made] == [notebook]
+    assert made[0].tasks[0].completed == 1
+
+
+def test_lines_of_what_has_nothing_to_say_but_how_many(capsys):
+    with bar("networks", 2, "network") as tell:
+        tell(1, "")
+        tell(2, "")
+    with bar("add5 measures", 2, "checkpoint") as tell:
+        tell(2, "step 50")
+    with bar("off", 2, "network", enabled=False) as tell:
+        tell(2, "")
+    assert capsys.readouterr().err.splitlines() == [
+        "networks: network 1/2, 0 s",
+        "networks: network 2/2, 0 s",
+        "add5 measures: checkpoint 2/2, step 50, 0 s",
+    ]

@@ -8,7 +8,7 @@ from mechgrok.models.files import read_tensors
 from mechgrok.runs import load_run
 from mechgrok.storage import DIGEST_KEY, write_tensors
 from mechgrok.training.assembly import Assembly
-from mechgrok.training.states import joined_state, parted_state
+from mechgrok.training.stored_state import joined_state, parted_state
 
 TASK = mg.modular_task("add", 7)
 OPTIONS = {"model": mg.ModelConfig(d_model=16, n_heads=2), "fraction": 0.6, "progress": False}

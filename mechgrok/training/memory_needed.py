@@ -24,7 +24,8 @@ def training_memory(task: Task, config: TrainConfig) -> int:
     >>> training_memory(modular_task("add", 251), TrainConfig()) / 2**20 < 800
     True
     """
-    n_logits = task.n_inputs * (task.n_classes + (config.model.kind == "transformer"))
+    scored = len(task.signature.scored)
+    n_logits = task.n_inputs * scored * (task.signature.d_out + (config.model.kind == "transformer"))
     return AT_LEAST + PER_LOGIT * n_logits
 
 
@@ -43,5 +44,5 @@ def check_training_memory(task: Task, config: TrainConfig, device: str | torch.d
 def analysis_memory(task: Task, model: NetworkConfig | CustomConfig) -> int:
     """An estimate of the bytes that `summarize` takes for a network with a grid of all inputs."""
     return AT_LEAST + task.n_inputs * (
-        ANALYSED_LOGIT * task.n_classes + ANALYSED_NEURON * getattr(model, "d_mlp", 0)
+        ANALYSED_LOGIT * task.signature.d_out + ANALYSED_NEURON * getattr(model, "d_mlp", 0)
     )

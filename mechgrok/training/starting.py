@@ -11,13 +11,13 @@ from mechgrok.models.own import Factory
 from mechgrok.runs import Run, written_for
 from mechgrok.tasks import Split, Task
 from mechgrok.training.assembly import Assembly
+from mechgrok.training.disk_space import bytes_needed
 from mechgrok.training.folders import Plan, as_folder, check_room, create_run, find_run
 from mechgrok.training.locks import tidy
-from mechgrok.training.memory import check_training_memory
+from mechgrok.training.memory_needed import check_training_memory
 from mechgrok.training.networks import fresh_network
-from mechgrok.training.parts import Weights, start_config, starting_weights
-from mechgrok.training.room import bytes_needed
-from mechgrok.training.settling import finished
+from mechgrok.training.parameters import Weights, start_config, starting_weights
+from mechgrok.training.stopping import finished
 
 
 def begin(task: Task, config: TrainConfig, *, seed: int, out: str | Path | None) -> Run:
@@ -40,7 +40,7 @@ def make_plan(
     if not (split is None or isinstance(split, Split)):
         raise ConfigError(f"a split is what task.split(fraction) gives; got {shown(split)}")
     split = split or task.split(config.fraction, seed, config.split_rule)
-    if len(split.train) != task.n_inputs or not split.train.any():
+    if len(split.train) != task.n_inputs or (task.is_finite and not split.train.any()):
         raise ConfigError(
             f"the split is one of {len(split.train)} inputs and trains on {int(split.train.sum())}; the task "
             f"{task.name} has {task.n_inputs} inputs. task.split(fraction) gives one that fits"

@@ -11,7 +11,8 @@ from mechgrok.config import TrainConfig
 from mechgrok.errors import CheckpointError
 from mechgrok.models.networks import Network, make_network
 from mechgrok.models.wrapped import WrappedNetwork
-from mechgrok.training.optimizers import STATE_SEPARATOR, Updater
+from mechgrok.training.gradients import STATE_SEPARATOR
+from mechgrok.training.updates import Updater
 
 WEIGHT = f"weight{STATE_SEPARATOR}"
 SHOWN = 3

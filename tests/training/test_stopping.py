@@ -3,7 +3,7 @@
 import pytest
 
 from mechgrok import TrainConfig
-from mechgrok.training.settling import settled, window
+from mechgrok.training.stopping import settled, window
 
 FAST = TrainConfig(lr=1e-2, weight_decay=1.0)
 

@@ -2,7 +2,7 @@
 
 from mechgrok.config import TrainConfig
 from mechgrok.training.assembly import Assembly
-from mechgrok.training.schedules import most_checkpoints
+from mechgrok.training.checkpoint_times import most_checkpoints
 
 ROW = 320
 """Bytes of a row of the history, at most."""

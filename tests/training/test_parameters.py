@@ -5,7 +5,7 @@ import torch
 
 import mechgrok as mg
 from mechgrok.runs import load_run
-from mechgrok.training.parts import parameters_of, starting_weights
+from mechgrok.training.parameters import parameters_of, starting_weights
 
 SMALL = mg.ModelConfig(d_model=16, n_heads=2)
 ADD, MUL = mg.modular_task("add", 7), mg.modular_task("mul", 7)

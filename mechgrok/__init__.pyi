@@ -1,0 +1,244 @@
+"""The public names for editors and type checkers; at run time they are looked up when they are used."""
+
+from mechgrok.activations import (
+    ActivationGrid as ActivationGrid,
+    cache_grid as cache_grid,
+    grid_from_tensors as grid_from_tensors,
+    infer_task as infer_task,
+)
+from mechgrok.algebra import (
+    Basis as Basis,
+    Block as Block,
+    FourierBasis as FourierBasis,
+    Group as Group,
+    IrrepBasis as IrrepBasis,
+    cyclic_group as cyclic_group,
+    fourier_basis as fourier_basis,
+    named_group as named_group,
+    real_irreps as real_irreps,
+)
+from mechgrok.algebra.walsh import (
+    WalshBasis as WalshBasis,
+    walsh_basis as walsh_basis,
+)
+from mechgrok.analysis.ablation import (
+    Ablation as Ablation,
+    ablate as ablate,
+)
+from mechgrok.analysis.algorithms import (
+    AlgorithmVerdict as AlgorithmVerdict,
+    classify_algorithm as classify_algorithm,
+)
+from mechgrok.analysis.circles import (
+    IsolatedCircle as IsolatedCircle,
+    isolate_circle as isolate_circle,
+)
+from mechgrok.analysis.cosets import (
+    coset_neurons as coset_neurons,
+)
+from mechgrok.analysis.embeddings import (
+    EmbeddingComponents as EmbeddingComponents,
+    circularity as circularity,
+    embedding_components as embedding_components,
+)
+from mechgrok.analysis.explained import (
+    LogitFVE as LogitFVE,
+    logit_fve as logit_fve,
+)
+from mechgrok.analysis.frequencies import (
+    KeyFrequencies as KeyFrequencies,
+    find_key_frequencies as find_key_frequencies,
+)
+from mechgrok.analysis.key_losses import (
+    excluded_loss as excluded_loss,
+    restricted_loss as restricted_loss,
+)
+from mechgrok.analysis.logit_surface import (
+    LogitSurface as LogitSurface,
+    distance_irrelevance as distance_irrelevance,
+    logit_surface as logit_surface,
+)
+from mechgrok.analysis.losses import (
+    accuracy as accuracy,
+    full_loss as full_loss,
+)
+from mechgrok.analysis.milestones import (
+    kind_of_learning as kind_of_learning,
+    milestones as milestones,
+)
+from mechgrok.analysis.neurons import (
+    NeuronFrequencies as NeuronFrequencies,
+    neuron_frequencies as neuron_frequencies,
+)
+from mechgrok.analysis.phases import (
+    Phases as Phases,
+    find_phases as find_phases,
+)
+from mechgrok.analysis.representations import (
+    RepresentationMeasures as RepresentationMeasures,
+    character_similarity as character_similarity,
+    key_irreps as key_irreps,
+    representation_measures as representation_measures,
+)
+from mechgrok.analysis.slingshots import (
+    Slingshots as Slingshots,
+    find_slingshots as find_slingshots,
+)
+from mechgrok.analysis.spectrum import (
+    fourier_coefficient_ratio as fourier_coefficient_ratio,
+    fourier_frequency_density as fourier_frequency_density,
+    frequency_norms as frequency_norms,
+    gini as gini,
+    sum_squared_weights as sum_squared_weights,
+    weight_spectrum as weight_spectrum,
+)
+from mechgrok.analysis.summary import (
+    Summary as Summary,
+    summarize as summarize,
+)
+from mechgrok.analysis.symmetricity import (
+    GradientSymmetricity as GradientSymmetricity,
+    gradient_symmetricity as gradient_symmetricity,
+)
+from mechgrok.config import (
+    DenseConfig as DenseConfig,
+    MLPConfig as MLPConfig,
+    ModelConfig as ModelConfig,
+    TrainConfig as TrainConfig,
+)
+from mechgrok.errors import (
+    ActivationError as ActivationError,
+    CheckpointError as CheckpointError,
+    ConfigError as ConfigError,
+    MechgrokError as MechgrokError,
+    NoGroupError as NoGroupError,
+    TaskError as TaskError,
+    UndefinedMetricError as UndefinedMetricError,
+)
+from mechgrok.experiments.attention_rate import (
+    AttentionRateSweep as AttentionRateSweep,
+    attention_rate_sweep as attention_rate_sweep,
+)
+from mechgrok.experiments.data_fraction import (
+    DataFractionSweep as DataFractionSweep,
+    data_fraction_sweep as data_fraction_sweep,
+)
+from mechgrok.loading import (
+    load_model as load_model,
+)
+from mechgrok.models.character_network import (
+    character_network as character_network,
+)
+from mechgrok.models.constructed import (
+    cosine_network as cosine_network,
+    pizza_network as pizza_network,
+)
+from mechgrok.models.dense import (
+    HookedDense as HookedDense,
+)
+from mechgrok.models.files import (
+    save_model as save_model,
+)
+from mechgrok.models.layouts import (
+    LAYOUTS as LAYOUTS,
+    Converted as Converted,
+    Layout as Layout,
+)
+from mechgrok.models.mlp import (
+    HookedMLP as HookedMLP,
+)
+from mechgrok.models.transformer import (
+    HookedTransformer as HookedTransformer,
+)
+from mechgrok.models.transformer_lens import (
+    to_transformer_lens as to_transformer_lens,
+)
+from mechgrok.models.wrapping import (
+    wrap as wrap,
+)
+from mechgrok.plots.algorithms import (
+    AlgorithmComparison as AlgorithmComparison,
+    compare_algorithms as compare_algorithms,
+)
+from mechgrok.progress import (
+    MEASURES as MEASURES,
+    Measure as Measure,
+    ProgressRecorder as ProgressRecorder,
+    ProgressTable as ProgressTable,
+    Snapshot as Snapshot,
+    measure as measure,
+    progress_measures as progress_measures,
+)
+from mechgrok.registries import (
+    DECAYS as DECAYS,
+    GRADIENTS as GRADIENTS,
+    INITS as INITS,
+    MLP_INITS as MLP_INITS,
+    OBJECTIVES as OBJECTIVES,
+    OPTIMIZERS as OPTIMIZERS,
+    SPLIT_RULES as SPLIT_RULES,
+)
+from mechgrok.report import (
+    write_comparison as write_comparison,
+    write_report as write_report,
+)
+from mechgrok.runs import (
+    Run as Run,
+    load_run as load_run,
+)
+from mechgrok.shipped import (
+    shipped_runs as shipped_runs,
+    verify_shipped as verify_shipped,
+)
+from mechgrok.signature import (
+    Classes as Classes,
+    Features as Features,
+    Signature as Signature,
+    Tokens as Tokens,
+    Values as Values,
+)
+from mechgrok.tasks import (
+    TASKS as TASKS,
+    Batch as Batch,
+    FiniteTask as FiniteTask,
+    Frame as Frame,
+    MixedTask as MixedTask,
+    Operation as Operation,
+    Split as Split,
+    StreamTask as StreamTask,
+    Task as Task,
+    array_task as array_task,
+    function_frame as function_frame,
+    group_task as group_task,
+    mixed_task as mixed_task,
+    modular_task as modular_task,
+    parity_task as parity_task,
+    random_labels as random_labels,
+    running_sum_task as running_sum_task,
+    sn_task as sn_task,
+    task_from_function as task_from_function,
+    task_from_spec as task_from_spec,
+    task_from_table as task_from_table,
+)
+from mechgrok.training.gradients import (
+    GradientFilter as GradientFilter,
+)
+from mechgrok.training.many import (
+    train_many as train_many,
+)
+from mechgrok.training.networks import (
+    build_model as build_model,
+)
+from mechgrok.training.objectives import (
+    LossFunction as LossFunction,
+)
+from mechgrok.training.recipes import (
+    RECIPES as RECIPES,
+)
+from mechgrok.training.trainer import (
+    resume as resume,
+    train as train,
+)
+
+__all__: list[str]
+__version__: str

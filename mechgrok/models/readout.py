@@ -1,0 +1,64 @@
+"""Where a network is read: the only place that knows at which positions its outputs count."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechgrok.models.protocol import Hook, HookedModel, device_of, evaluation_mode
+from mechgrok.signature import Signature
+
+LAST = (-1,)
+"""The scored positions of a network that is read at the last one."""
+
+
+def options_for(model: Any, scored: Sequence[int] = LAST) -> dict[str, bool]:
+    """Arguments of a forward pass that computes no more than the outputs at some positions need."""
+    reads_last = tuple(scored) == LAST and getattr(model, "can_read_out_only", False)
+    return {"readout_only": True} if reads_last else {}
+
+
+def at_scored(outputs: Tensor, scored: Sequence[int] = LAST) -> Float[Tensor, "batch scored d_out"]:
+    """The outputs that count, of outputs at all positions [batch, pos, d_out], or at a single one.
+
+    >>> at_scored(torch.arange(6.0).view(1, 3, 2), (0, -1)).tolist()
+    [[[0.0, 1.0], [4.0, 5.0]]]
+    """
+    if tuple(scored) == LAST:
+        return outputs[:, -1:]
+    return outputs[:, list(scored)]
+
+
+def outputs_of(
+    model: Any, inputs: Tensor, scored: Sequence[int] = LAST
+) -> Float[Tensor, "batch scored d_out"]:
+    """The outputs of a network that count, with a graph if gradients are enabled."""
+    return at_scored(model(inputs, **options_for(model, scored)), scored)
+
+
+def outputs_at(
+    model: HookedModel, signature: Signature, inputs: Tensor, hooks: Sequence[Hook] = ()
+) -> Float[Tensor, "batch scored d_out"]:
+    """The outputs that count under the given hooks, without gradients and without side effects.
+
+    Columns beyond those of the signature, such as logits of special tokens, are left out.
+    """
+    outputs = _run(model, inputs, hooks, signature.scored)
+    return outputs[..., : signature.d_out]
+
+
+def run_at_readout(
+    model: HookedModel, tokens: Tensor, hooks: Sequence[Hook] = ()
+) -> Float[Tensor, "batch d_vocab_out"]:
+    """All outputs at the last position under the given hooks, without gradients and without side effects."""
+    return _run(model, tokens, hooks, LAST)[:, 0]
+
+
+def _run(model: HookedModel, inputs: Tensor, hooks: Sequence[Hook], scored: Sequence[int]) -> Tensor:
+    with torch.no_grad(), evaluation_mode(model):
+        outputs = model.run_with_hooks(
+            inputs.to(device_of(model)), fwd_hooks=list(hooks), **options_for(model, scored)
+        )
+    return at_scored(outputs, scored)

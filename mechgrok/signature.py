@@ -1,0 +1,68 @@
+"""Signature: the sizes that cross from a task to a network, and where the network is read."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mechgrok.config import Config, Size
+
+
+class Tokens(Config):
+    """Inputs that are whole numbers 0..d_vocab-1 at n_ctx positions, [n, n_ctx]."""
+
+    kind: Literal["tokens"] = "tokens"
+    d_vocab: Size
+    n_ctx: Size
+
+
+class Features(Config):
+    """Inputs that are floats, [n, *shape]."""
+
+    kind: Literal["features"] = "features"
+    shape: tuple[Size, ...]
+
+
+class Classes(Config):
+    """Answers that are whole numbers 0..n-1: one output for each, the logits."""
+
+    kind: Literal["classes"] = "classes"
+    n: Size
+
+
+class Values(Config):
+    """Answers that are floats, of which every scored position has a vector of this shape."""
+
+    kind: Literal["values"] = "values"
+    shape: tuple[Size, ...]
+
+
+class Signature(Config):
+    """What a network must take and give for a task.
+
+    Attributes:
+        inputs: what it reads.
+        outputs: what it answers at each scored position; a network may have more outputs, which are ignored.
+        scored: the positions at which its outputs count; -1 is the last one.
+
+    >>> Signature(inputs=Tokens(d_vocab=114, n_ctx=3), outputs=Classes(n=113)).scored
+    (-1,)
+    """
+
+    inputs: Annotated[Tokens | Features, Field(discriminator="kind")]
+    outputs: Annotated[Classes | Values, Field(discriminator="kind")]
+    scored: tuple[int, ...] = (-1,)
+
+    @property
+    def d_out(self) -> int:
+        """Outputs at a scored position: one for each class, or for each number of a value."""
+        if isinstance(self.outputs, Classes):
+            return self.outputs.n
+        size = 1
+        for length in self.outputs.shape:
+            size *= length
+        return size
+
+    @property
+    def reads_last(self) -> bool:
+        """Whether the last position alone is scored, so that nothing else of the last layer is needed."""
+        return self.scored == (-1,)

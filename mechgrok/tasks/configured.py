@@ -1,0 +1,227 @@
+"""Tasks that are configurations: a class with a few fields, from which inputs and answers follow.
+
+This is how tasks beyond the operations are written, those of mechgrok and those of its users.
+"""
+
+from abc import abstractmethod
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mechgrok.config import Config
+from mechgrok.errors import ConfigError, TaskError, shown
+from mechgrok.signature import Classes, Features, Signature, Tokens, Values
+from mechgrok.tasks.batch import Batch
+from mechgrok.tasks.data import Data, Stream, seeded
+from mechgrok.tasks.frames import Frame
+from mechgrok.tasks.splits import Split, SplitRule
+from mechgrok.tasks.task import TASKS, Task
+
+N_HELD_OUT = 2000
+"""Inputs that a task with fresh batches is evaluated on."""
+DEFAULT_BATCH = 256
+"""Fresh inputs of an update, where nobody says how many."""
+
+InputsAndTargets = tuple[Tensor, Tensor]
+
+
+class ConfiguredTask(Config, Task):
+    """A task whose fields are all that it follows from; `class Majority(FiniteTask, kind="majority")` registers one.
+
+    A subclass has fields, with defaults or not, which are plain JSON values, and may have properties `name`, `answer`
+    and `signature`, and a method `make_structure`.
+    """
+
+    kind: ClassVar[str] = ""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ConfigError as error:
+            raise TaskError(str(error)) from None
+        _ = self.examples  # what is wrong with the task comes up here
+
+    def __init_subclass__(cls, kind: str = "", **rest: Any) -> None:
+        super().__init_subclass__(**rest)  # which takes no kind
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, kind: str = "", **rest: Any) -> None:
+        super().__pydantic_init_subclass__(**rest)
+        if not kind:
+            return
+        cls.kind = kind
+        for attribute, default in (("name", _default_name), ("answer", lambda self: self.name)):
+            if attribute not in cls.model_fields and not hasattr(cls, attribute):
+                setattr(cls, attribute, property(default))
+        TASKS.register(kind, cls)
+
+    @property
+    def spec(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The kind and the fields, from which `task_from_spec` builds the same task."""
+        return {"kind": self.kind, **self.to_json()}
+
+    @cached_property
+    def signature(self) -> Signature:
+        """What a network must take and give: by default what the examples show, read at the last position."""
+        return signature_of(self.examples)
+
+    def make_structure(self) -> Frame | None:
+        """The basis to analyse the task in; None where it sits in no group."""
+        return None
+
+    def make_frame(self) -> Frame:
+        structure = self.make_structure()
+        return super().make_frame() if structure is None else structure
+
+    def records(self) -> list[dict[str, Any]]:
+        """The fields of the task."""
+        return [{"name": name, "value": value} for name, value in self.spec.items()]
+
+    def __repr__(self) -> str:
+        return Task.__repr__(self)
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.kind, self.to_json())
+
+
+class FiniteTask(ConfiguredTask):
+    """A task with a fixed domain: a subclass gives all of it, and training takes a part.
+
+    >>> import mechgrok as mg
+    >>> class Majority(mg.FiniteTask, kind="majority"):
+    ...     n_bits: int = 3
+    ...
+    ...     def all_inputs(self):
+    ...         bits = torch.cartesian_prod(*[torch.arange(2)] * self.n_bits)
+    ...         return bits, (bits.sum(1) > self.n_bits / 2).long()
+    >>> Majority(n_bits=5)
+    Task(majority n_bits=5: 5 tokens -> 2 classes, 32 inputs)
+    >>> mg.task_from_spec({"kind": "majority", "n_bits": 5}).labels.sum().item()
+    16
+    """
+
+    @abstractmethod
+    def all_inputs(self) -> InputsAndTargets:
+        """All inputs and their answers.
+
+        Returns:
+            Inputs, [n, n_ctx] whole numbers (tokens) or [n, ...] floats (features); targets, [n] whole numbers
+            (classes) or [n, values] floats, of several scored positions [n, scored] or [n, scored, values].
+        """
+
+    @cached_property
+    def examples(self) -> Batch:
+        """All inputs, in the order in which they are given."""
+        batch = as_batch(type(self).__name__, self.all_inputs())
+        return Batch(batch.inputs, batch.targets, torch.arange(len(batch)))
+
+
+class StreamTask(ConfiguredTask):
+    """A task with fresh inputs in every update: a subclass draws them, and says its signature.
+
+    It is evaluated on held-out examples, the same ones at every step.
+
+    Attributes:
+        n_held_out: how many these are.
+        default_batch: inputs of an update, where nobody says how many.
+    """
+
+    is_finite: ClassVar[bool] = False
+    n_held_out: ClassVar[int] = N_HELD_OUT
+    default_batch: ClassVar[int] = DEFAULT_BATCH
+
+    @abstractmethod
+    def draw(self, n: int, generator: torch.Generator) -> InputsAndTargets:
+        """Draw n inputs with their answers, in the forms of `FiniteTask.all_inputs`, with this generator alone."""
+
+    @cached_property
+    def examples(self) -> Batch:
+        """The held-out inputs."""
+        return self.sample(self.n_held_out, seeded("held out", self.kind))
+
+    def sample(self, n: int, generator: torch.Generator) -> Batch:
+        """So many fresh inputs."""
+        batch = as_batch(type(self).__name__, self.draw(n, generator))
+        if len(batch) != n:
+            raise TaskError(f"{type(self).__name__}.draw was asked for {n} inputs and gave {len(batch)}")
+        return batch
+
+    def data(self, split: Split, batch_size: int = 0, seed: int = 0) -> Data:
+        return Stream(self.sample, self.examples, batch_size or self.default_batch, seed)
+
+    def split(self, fraction: float, seed: int = 0, rule: SplitRule = "shuffle") -> Split:
+        """Nothing of what the task is evaluated on is trained on, whatever the fraction."""
+        return Split(torch.zeros(self.n_inputs, dtype=torch.bool), float(fraction), seed, rule)
+
+
+def as_batch(name: str, given: Any) -> Batch:
+    """Inputs and targets of somebody's own, checked, with an axis for the scored positions.
+
+    Raises:
+        TaskError: they are no two tensors of the same length, or of other types and shapes.
+    """
+    if not (isinstance(given, tuple) and len(given) == 2 and all(isinstance(x, Tensor) for x in given)):
+        raise TaskError(
+            f"{name} gives inputs and targets as two tensors; got {shown(given)}: [n, n_ctx] tokens or "
+            "[n, ...] features, and [n] class numbers or [n, values]"
+        )
+    inputs, targets = given
+    if inputs.ndim < 2 or targets.ndim < 1 or len(inputs) != len(targets) or not len(inputs):
+        raise TaskError(
+            f"{name} gives an input and a target in each row; got inputs {tuple(inputs.shape)} and targets "
+            f"{tuple(targets.shape)}"
+        )
+    if not inputs.is_floating_point() and inputs.ndim != 2:
+        raise TaskError(f"tokens of {name} are [n, n_ctx]; got {shown(inputs)}")
+    values = targets.is_floating_point()
+    scored_axis = targets.ndim == 3 or (not values and targets.ndim == 2)
+    if targets.ndim > 3 or (values and targets.ndim == 1) or (not values and targets.ndim == 3):
+        raise TaskError(
+            f"targets of {name} are [n] or [n, scored] class numbers, or [n, values] or [n, scored, values] floats; "
+            f"got {shown(targets)}"
+        )
+    for what, numbers in (("inputs", inputs), ("targets", targets)):
+        if numbers.is_floating_point():
+            if not numbers.isfinite().all():
+                raise TaskError(f"{what} of {name} are NaN or infinite")
+        elif numbers.dtype == torch.bool or numbers.is_complex() or numbers.min() < 0:
+            raise TaskError(f"{what} of {name} are whole numbers from 0 on, or floats; got {shown(numbers)}")
+    targets = targets if scored_axis else targets[:, None]
+    inputs = inputs.float() if inputs.is_floating_point() else inputs.long()
+    return Batch(inputs, targets.float() if values else targets.long())
+
+
+def signature_of(batch: Batch, scored: tuple[int, ...] | None = None) -> Signature:
+    """The smallest signature that fits a batch; several scored positions are the last ones.
+
+    >>> signature_of(Batch(torch.tensor([[0, 3]]), torch.tensor([[4]]))).outputs
+    Classes(kind='classes', n=5)
+    """
+    inputs, targets = batch.inputs, batch.targets
+    taken = (
+        Features(shape=tuple(inputs.shape[1:]))
+        if inputs.is_floating_point()
+        else Tokens(d_vocab=int(inputs.max()) + 1, n_ctx=inputs.shape[1])
+    )
+    given = (
+        Values(shape=tuple(targets.shape[2:]))
+        if targets.is_floating_point()
+        else Classes(n=max(int(targets.max()) + 1, 2))
+    )
+    return Signature(inputs=taken, outputs=given, scored=scored or tuple(range(-targets.shape[1], 0)))
+
+
+def _default_name(task: Any) -> str:
+    fields = " ".join(f"{name}={value}" for name, value in task.to_json().items())
+    return f"{task.kind} {fields}".strip()[:80]
+
+
+def _rebuilt(cls: type[ConfiguredTask], kind: str, values: dict[str, Any]) -> Any:
+    """A task in another process, where its class may not be registered yet."""
+    if kind not in TASKS:
+        TASKS.register(kind, cls)
+    return cls(**values)

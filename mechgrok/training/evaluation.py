@@ -1,0 +1,62 @@
+"""What a row of the history says: loss and score of the train and of the test inputs."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mechgrok.fast.objective import Objective
+from mechgrok.runs import HistoryRow
+from mechgrok.signature import Signature, Values
+from mechgrok.tasks import Batch
+
+CROSS_ENTROPY = "cross_entropy"
+"""The objective whose losses have no other name than "loss"."""
+
+
+def evaluate(
+    outputs: Tensor,
+    examples: Batch,
+    parts: Mapping[str, Tensor],
+    signature: Signature,
+    objective: Objective,
+    name: str = CROSS_ENTROPY,
+) -> HistoryRow:
+    """The objective's own loss of each part of the examples, and how many answers are right.
+
+    Every scored position of an input counts as an answer of its own.
+
+    Args:
+        outputs: of all examples, [n, d_out] or [n, scored, d_out]; columns beyond the answers are left out.
+        parts: masks of the examples; what a part without any would have, is None.
+        name: of the objective. Losses other than cross-entropies are given under that name too, so that tables of
+            several runs do not mix them.
+
+    Returns:
+        `loss_PART`, then `accuracy_PART` of classes or `r2_PART` of values.
+    """
+    outputs = outputs[..., : signature.d_out].flatten(0, -2)
+    targets, scored = examples.flat_targets, examples.targets.shape[1]
+    losses = objective.losses(outputs, targets)
+    masks = {part: mask.repeat_interleave(scored) for part, mask in parts.items()}
+    row: HistoryRow = {f"loss_{part}": _mean(losses, mask) for part, mask in masks.items()}
+    if isinstance(signature.outputs, Values):
+        row |= {f"r2_{part}": _r2(outputs, targets, mask) for part, mask in masks.items()}
+    else:
+        right = (outputs.argmax(1) == targets).double()
+        row |= {f"accuracy_{part}": _mean(right, mask) for part, mask in masks.items()}
+    if name != CROSS_ENTROPY:
+        row |= {f"{name}_{part}": row[f"loss_{part}"] for part in parts}
+    return row
+
+
+def _mean(values: Tensor, mask: Tensor) -> float | None:
+    return values[mask].mean().item() if mask.any() else None
+
+
+def _r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float | None:
+    """1 less the squared errors over those of the mean; None where all values are the same."""
+    if not mask.any():
+        return None
+    wanted, given = targets[mask].flatten(1).double(), outputs[mask].double()
+    total = (wanted - wanted.mean(0)).square().sum()
+    return (1 - (given - wanted).square().sum() / total).item() if total > 0 else None

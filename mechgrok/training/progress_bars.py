@@ -1,0 +1,104 @@
+"""Progress: a bar in a terminal or a notebook, and lines now and then in a log file."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mechgrok.runs import HistoryRow
+
+Tell = Callable[[int, str], None]
+"""Called with how many are done, and a few words on where they stand."""
+Report = Callable[[HistoryRow], None]
+
+COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(bar_width=10),
+    TextColumn("{task.completed:z.0f}/{task.total:z.0f}"),
+    TextColumn("{task.fields[state]}"),
+    TimeRemainingColumn(),
+)
+"""Together 80 characters wide. The time is that to the last step; a network may settle long before."""
+
+
+EVERY_SHARE, EVERY_SECONDS = 0.1, 30.0
+"""In a log file, how much of the way or of the time lies between two lines."""
+
+
+@contextmanager
+def bar(name: str, total: int, unit: str, *, start: int = 0, enabled: bool = True) -> Iterator[Tell]:
+    """A progress bar on standard error.
+
+    In a file, or anywhere that is not a terminal, there is a line now and then instead, and one for what was told last.
+    In a notebook the bar leaves nothing behind, where its widget would stay as an empty output.
+
+    Args:
+        unit: what is counted, for the lines: "step".
+    """
+    console = Console(stderr=True)
+    if not enabled:
+        yield lambda done, state: None
+    elif console.is_terminal or console.is_jupyter:
+        with Progress(*COLUMNS, console=console, transient=console.is_jupyter) as progress:
+            task = progress.add_task(escape(name), total=total, completed=start, state="")
+            yield lambda done, state: progress.update(task, completed=done, state=state)
+    else:
+        lines = _Lines(name, total, unit, console)
+        try:
+            yield lines.tell
+        finally:
+            lines.last()
+
+
+@contextmanager
+def progress_bar(name: str, steps: int, *, start: int = 0, enabled: bool = True) -> Iterator[Report]:
+    """The bar of a training, which is told the rows of its history."""
+    with bar(name, steps, "step", start=start, enabled=enabled) as tell:
+        yield lambda row: tell(int(row["step"] or 0), described(row))
+
+
+class _Lines:
+    """Lines for a log file: the first, then one for each tenth of the way or half a minute, and the last."""
+
+    def __init__(self, name: str, total: int, unit: str, console: Console) -> None:
+        self.name, self.total, self.unit, self.console = name, total, unit, console
+        self.began = self.printed_at = time.monotonic()
+        self.printed: int | None = None
+        self.told: tuple[int, str] | None = None
+
+    def tell(self, done: int, state: str) -> None:
+        self.told = done, state
+        now = time.monotonic()
+        far = self.printed is None or done - self.printed >= EVERY_SHARE * self.total
+        if far or now - self.printed_at >= EVERY_SECONDS:
+            self._print(now)
+
+    def last(self) -> None:
+        if self.told is not None and self.told[0] != self.printed:
+            self._print(time.monotonic())
+
+    def _print(self, now: float) -> None:
+        done, state = self.told or (0, "")
+        self.printed, self.printed_at = done, now
+        parts = (f"{self.name}: {self.unit} {done}/{self.total}", state, f"{now - self.began:z.0f} s")
+        self.console.print(", ".join(filter(None, parts)), markup=False, highlight=False, soft_wrap=True)
+
+
+def described(row: HistoryRow) -> str:
+    """Losses and scores of a history row in one short line: accuracies in percent, or r2.
+
+    >>> described({"loss_train": 0.0123, "loss_test": None, "accuracy_train": 1.0, "accuracy_test": None})
+    'train 0.012 100.0%'
+    >>> described({"loss_train": 0.0123, "loss_test": 0.5, "r2_train": 0.98765, "r2_test": None})
+    'train 0.012 r2 0.988 test 0.5'
+    """
+    parts = []
+    for name in ("train", "test"):
+        loss, accuracy, r2 = (row.get(f"{score}_{name}") for score in ("loss", "accuracy", "r2"))
+        parts += [] if loss is None else [f"{name} {loss:z.2g}"]
+        parts += [] if accuracy is None else [f"{accuracy:z.1%}"]
+        parts += [] if r2 is None else [f"r2 {r2:z.3f}"]
+    return " ".join(parts)
