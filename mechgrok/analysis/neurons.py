@@ -77,8 +77,7 @@ def neuron_frequencies(source: Source, *, threshold: float = PURITY) -> NeuronFr
     # A few at a time in float64, always in the same memory.
     chunks = grid.neurons.split(NEURONS_AT_A_TIME, dim=1)
     room = torch.empty(chunks[0].numel(), dtype=torch.float64)
-    cyclic = isinstance(frame.basis, FourierBasis) and frame.arity == 2
-    power_of = CyclicPower(frame, frame.basis) if cyclic else GroupPower(frame)
+    power_of = CyclicPower(frame) if _is_cyclic(frame) else GroupPower(frame)
     parts = [power_of(room[: part.numel()].view(part.shape).copy_(part)) for part in chunks]
     power, variance, squares = (torch.cat(values) for values in zip(*parts, strict=True))
     return tuned_to(power, variance, squares, frame.basis.labels, threshold)
@@ -110,6 +109,10 @@ Power = tuple[Float[Tensor, "features blocks"], Float[Tensor, " features"], Floa
 """Squared norm of functions of the two operands within each block, in total without the constant, and with it."""
 
 
+def _is_cyclic(frame: Frame) -> bool:
+    return isinstance(frame.basis, FourierBasis) and frame.arity == 2
+
+
 class GroupPower:
     """Finds these in the blocks of any group, by a transform over each operand."""
 
@@ -133,9 +136,9 @@ class CyclicPower:
     transforms take the place of one over both axes.
     """
 
-    def __init__(self, frame: Frame, basis: FourierBasis) -> None:
+    def __init__(self, frame: Frame) -> None:
         n, i, rows = frame.order, torch.arange(frame.order), frame.rows
-        self.n, self.basis, self.rows = n, basis, rows.flatten()
+        self.n, self.basis, self.rows = n, frame.basis, rows.flatten()
         # Row r of each: the inputs of the line with the value r.
         self.lines = torch.cat((rows, rows.T, rows[i, (i[:, None] - i) % n], rows[i, (i - i[:, None]) % n]))
         self.ones = torch.ones(self.lines.shape, dtype=torch.float64)
