@@ -1,9 +1,6 @@
 """From a network to its activations: the door of all analyses."""
 
 from collections.abc import Sequence
-from typing import cast
-
-from torch import nn
 
 from mechgrok.activations.fitting import fit_task, infer_task
 from mechgrok.activations.forward import run_grid
@@ -43,12 +40,12 @@ def cache_grid(model: Source, task: Task | None = None, names: Sequence[Key] | N
     if task is not None and not isinstance(task, Task):
         raise ActivationError(f"the task is what modular_task and the like give; got {shown(task)}. {ORDER}")
     model = as_network(model)
-    return _run(model, task, _hooks(model, names))
+    names = _hooks(model, names)
+    return run_grid(model, _task(model, task), names)
 
 
-def _run(model: HookedModel, task: Task | None, names: Sequence[str]) -> ActivationGrid:
-    task = fit_task(model, task or getattr(model, "task", None) or infer_task(model))
-    return run_grid(model, task, names)
+def _task(model: HookedModel, task: Task | None = None) -> Task:
+    return fit_task(model, task or getattr(model, "task", None) or infer_task(model))
 
 
 def _hooks(model: HookedModel, names: Sequence[Key] | None) -> tuple[str, ...]:
@@ -96,10 +93,13 @@ def as_grid(source: Source, names: Sequence[str] | None = None) -> ActivationGri
     model = as_network(source)
     asked = _hooks(model, names)
     found = RECENT.find(model, asked)
-    if found is not None or not can_be_remembered(model):
-        return found or _run(model, None, asked)
-    state = NetworkState.of(cast("nn.Module", model))
+    if found is not None:
+        return found
+    task = _task(model)
+    if not can_be_remembered(model, task):
+        return run_grid(model, task, asked)
+    state = NetworkState.of(model)
     # With the neurons, since the next analysis may ask for them.
-    grid = _run(model, None, tuple(dict.fromkeys((*asked, *_neurons(model)))))
+    grid = run_grid(model, task, tuple(dict.fromkeys((*asked, *_neurons(model)))))
     RECENT.remember(grid, state)
     return grid

@@ -53,14 +53,12 @@ class RecentGrids:
         if (
             known is not None
             and known.activations.keys() >= set(names)
-            and can_be_remembered(model)
+            and can_be_remembered(model, known.task)
             and known.state.is_that_of(model)
         ):
             return ActivationGrid(known.task, model, known.logits, known.activations)
         with self._lock:
-            self._remembered.pop(model, None)
-            while len(self._remembered) >= MOST_GRIDS:
-                self._remembered.pop(next(iter(self._remembered)), None)
+            self._make_room(model)
         return None
 
     def remember(self, grid: ActivationGrid, state: NetworkState) -> None:
@@ -68,7 +66,13 @@ class RecentGrids:
         size = sum(x.numel() * x.element_size() for x in (grid.logits, *grid.activations.values()))
         if size <= MOST_BYTES and state.is_that_of(grid.model):
             with self._lock:
+                self._make_room(grid.model)  # again, as another thread may have taken it
                 self._remembered[grid.model] = _Remembered(state, grid.task, grid.logits, grid.activations)
+
+    def _make_room(self, model: HookedModel) -> None:
+        self._remembered.pop(model, None)
+        while len(self._remembered) >= MOST_GRIDS:
+            self._remembered.pop(next(iter(self._remembered)), None)
 
     def forget(self) -> None:
         """Drop all of them."""
@@ -80,6 +84,10 @@ RECENT = RecentGrids()
 """Of this process."""
 
 
-def can_be_remembered(model: HookedModel) -> bool:
-    """Whether a run depends on nothing but the state of the network: not on hooks, code of the user's, or autocast."""
-    return is_unaltered(model) and not any(map(torch.is_autocast_enabled, ("cpu", "cuda")))
+def can_be_remembered(model: HookedModel, task: Task) -> bool:
+    """Whether a run depends on nothing but the state of the network, not on hooks, code of the user's or autocast; and
+    whether its logits and neurons are small enough."""
+    if not is_unaltered(model) or any(map(torch.is_autocast_enabled, ("cpu", "cuda"))):
+        return False
+    columns = task.n_classes + (model.cfg.d_mlp or 0)
+    return task.n_inputs * columns * torch.finfo(torch.float32).bits // 8 <= MOST_BYTES

@@ -1,10 +1,9 @@
 """Means over the inputs with the same answer, which hold all that projections on key blocks need."""
 
-from weakref import WeakKeyDictionary
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from mechgrok.activations import ActivationGrid
 from mechgrok.fast.row_sums import RowSums
@@ -13,8 +12,8 @@ from mechgrok.tasks import Frame
 FEATURES = 32
 """How many features are summed at a time, so that they stay in the cache in float64."""
 
-_LOGITS: WeakKeyDictionary[ActivationGrid, tuple[int, Tensor]] = WeakKeyDictionary()
-"""The means of each grid's logits, and the version of these that they were taken of."""
+_MEANS = WeakTensorKeyDictionary()
+"""For logits, the task and the version that their means were taken of, and these."""
 
 
 def answers_of_inputs(frame: Frame, n_inputs: int) -> Int[Tensor, " inputs"]:
@@ -42,7 +41,7 @@ def means_by_answer(x: Float[Tensor, "inputs features"], frame: Frame) -> Float[
 
 
 def logits_by_answer(grid: ActivationGrid) -> Float[Tensor, "order classes"]:
-    """The means of a grid's logits, taken once for the grid of a network.
+    """The means of a grid's logits, taken once for the logits of a network.
 
     They are taken anew where the logits were changed in place, and always for a grid of bare tensors: arrays that
     such a grid shares with the user change without a trace.
@@ -50,8 +49,9 @@ def logits_by_answer(grid: ActivationGrid) -> Float[Tensor, "order classes"]:
     logits, frame = grid.logits, grid.task.frame
     if grid.source is None or logits.is_inference():
         return means_by_answer(logits, frame)
-    version, means = _LOGITS.get(grid, (None, None))
-    if means is None or version != logits._version:
-        means = means_by_answer(logits, frame)
-        _LOGITS[grid] = logits._version, means
+    known = _MEANS.get(logits)
+    if known is not None and known[0] is grid.task and known[1] == logits._version:
+        return known[2]
+    means = means_by_answer(logits, frame)
+    _MEANS[logits] = grid.task, logits._version, means
     return means

@@ -20,7 +20,7 @@ PURITY = 0.85
 VARIES = 1e-10
 """Variance of a neuron, as a fraction of its mean square, from which it is alive. Rounding in the network leaves a
 constant neuron with about 1e-14."""
-NEURONS_AT_A_TIME = 32
+NEURONS_AT_A_TIME = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +76,11 @@ def neuron_frequencies(source: Source, *, threshold: Share = PURITY) -> NeuronFr
     """
     grid = as_grid(source)
     frame = grid.task.frame
-    # Few at a time, so that they stay in the cache in float64.
-    parts = [_power(part.double(), frame) for part in grid.neurons.split(NEURONS_AT_A_TIME, dim=1)]
+    # A few at a time in float64, always in the same memory.
+    chunks = grid.neurons.split(NEURONS_AT_A_TIME, dim=1)
+    room = torch.empty(chunks[0].numel(), dtype=torch.float64)
+    power_of = CyclicPower(frame) if _is_cyclic(frame) else GroupPower(frame)
+    parts = [power_of(room[: part.numel()].view(part.shape).copy_(part)) for part in chunks]
     power, variance, squares = (torch.cat(values) for values in zip(*parts, strict=True))
     return tuned_to(power, variance, squares, frame.basis.labels, threshold)
 
@@ -105,47 +108,56 @@ def tuned_to(
 
 
 Power = tuple[Float[Tensor, "features blocks"], Float[Tensor, " features"], Float[Tensor, " features"]]
+"""Squared norm of functions of the two operands within each block, in total without the constant, and with it."""
 
 
-def _power(x: Float[Tensor, "inputs features"], frame: Frame) -> Power:
-    """Squared norm of functions of the two operands within each block, in total without the constant, and with it."""
-    if isinstance(frame.basis, FourierBasis) and frame.arity == 2:
-        return cyclic_power(x, frame, frame.basis)
-    square = frame.square(x)
-    if frame.arity == 1:
-        power = frame.basis.power(square - square.mean(0), dim=0)[1:]
-        return power.T, power.sum(0), square.square().sum(0)
-    power, variance = block_power(square, frame.basis)
-    return power, variance, square.square().sum(dim=(0, 1))
+def _is_cyclic(frame: Frame) -> bool:
+    return isinstance(frame.basis, FourierBasis) and frame.arity == 2
 
 
-def cyclic_power(x: Float[Tensor, "inputs features"], frame: Frame, basis: FourierBasis) -> Power:
-    """The same in blocks of Z_n.
+class GroupPower:
+    """Finds these in the blocks of any group, by a transform over each operand."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+
+    def __call__(self, x: Float[Tensor, "inputs features"]) -> Power:
+        square, basis = self.frame.square(x), self.frame.basis
+        if self.frame.arity == 1:
+            power = basis.power(square - square.mean(0), dim=0)[1:]
+            return power.T, power.sum(0), square.square().sum(0)
+        power, variance = block_power(square, basis)
+        return power, variance, square.square().sum(dim=(0, 1))
+
+
+class CyclicPower:
+    """Finds these in the blocks of Z_n, without a transform over both operands.
 
     The products of the cosine and the sine of w_k a with those of w_k b span the same functions as the waves in
     a+b and in a-b. So the sums over the lines of equal a, b, a+b and a-b hold all that is needed, and four short
     transforms take the place of one over both axes.
     """
-    n, i = frame.order, torch.arange(frame.order)
-    inside = frame.covers(len(x)).to(x.dtype)
-    mean = inside @ x / n**2
-    deviation = x - mean
-    # Row r of each: the inputs of the line with the value r.
-    lines = (
-        frame.rows,
-        frame.rows.T,
-        frame.rows[i, (i[:, None] - i) % n],
-        frame.rows[i, (i - i[:, None]) % n],
-    )
-    index = torch.cat(lines)
-    ones = torch.ones(index.shape, dtype=x.dtype)
-    sums = mix(index, deviation, ones, out=x.new_empty(len(index), x.shape[1]))
-    power = basis.power(sums.unflatten(0, (4, n)) / n**0.5, dim=1)[:, 1:]
-    if n % 2 == 0:
-        # The alternating wave in a-b is the one in a+b.
-        power[3, -1] = 0
-    variance = inside @ deviation.square_()
-    return power.sum(0).T, variance, variance + n**2 * mean.square()
+
+    def __init__(self, frame: Frame) -> None:
+        n, i, rows = frame.order, torch.arange(frame.order), frame.rows
+        self.n, self.basis, self.rows = n, frame.basis, rows.flatten()
+        # Row r of each: the inputs of the line with the value r.
+        self.lines = torch.cat((rows, rows.T, rows[i, (i[:, None] - i) % n], rows[i, (i - i[:, None]) % n]))
+        self.ones = torch.ones(self.lines.shape, dtype=torch.float64)
+
+    def __call__(self, x: Float[Tensor, "inputs features"]) -> Power:
+        """Overwrites x."""
+        n, inside = self.n, torch.zeros(len(x), dtype=x.dtype).index_fill_(0, self.rows, 1)
+        mean = inside @ x / n**2
+        x -= mean
+        sums = mix(self.lines, x, self.ones, out=x.new_empty(len(self.lines), x.shape[1]))
+        # The matrix takes less time than a transform that first has to lay out its axis.
+        squares = (self.basis.matrix @ sums.unflatten(0, (4, n))).square_() / n
+        if n % 2 == 0:
+            squares[3, -1] = 0  # the alternating wave in a-b is the one in a+b
+        power = sum_by_block(squares.sum(0), self.basis)[1:]
+        variance = inside @ x.square_()
+        return power.T, variance, variance + n**2 * mean.square()
 
 
 def block_power(
@@ -157,11 +169,18 @@ def block_power(
     """
     first = basis.transform(basis.transform(x, 0), 1).square_()
     first[0, 0] = 0  # before summing: a large mean would swallow the variance
-    of_block = torch.tensor([i for i, block in enumerate(basis.blocks) for _ in range(len(block))])
-    rows, columns, products = (torch.zeros(len(basis.blocks), x.shape[2], dtype=x.dtype) for _ in range(3))
-    rows.index_add_(0, of_block, first[:, 0])
-    columns.index_add_(0, of_block, first[0])
+    rows, columns = sum_by_block(first[:, 0], basis), sum_by_block(first[0], basis)
+    products = torch.zeros_like(rows)
     for i, block in enumerate(basis.blocks):
         products[i] = first[block.rows, block.rows].sum(dim=(0, 1))
     power = (rows + columns + products)[1:]
     return power.T, first.sum(dim=(0, 1))
+
+
+def sum_by_block(
+    squares: Float[Tensor, "order features"], basis: Basis
+) -> Float[Tensor, "all_blocks features"]:
+    """Sums over the rows of each block, the trivial one first."""
+    block_of_row = torch.tensor([i for i, block in enumerate(basis.blocks) for _ in range(len(block))])
+    sums = squares.new_zeros(len(basis.blocks), squares.shape[1])
+    return sums.index_add_(0, block_of_row, squares)

@@ -11,7 +11,7 @@ from mechgrok.fast.tables import Pairs
 from mechgrok.fast.transformer import TabledNetwork
 from mechgrok.models.mlp import HookedMLP
 from mechgrok.models.protocol import is_plain
-from mechgrok.models.transformer import HookedTransformer
+from mechgrok.models.transformer import ACTIVATIONS, HookedTransformer
 from mechgrok.models.unaltered import is_unaltered
 
 HandWritten = HookedTransformer | HookedMLP
@@ -32,7 +32,8 @@ def has_hand_written_pass(model: object) -> bool:
     """
     if not isinstance(model, HandWritten) or model.embed.W_E.device.type != "cpu":
         return False
-    return is_unaltered(model) and (TabledNetwork.supports(model) or _is_mlp(model))
+    known = TabledNetwork.supports(model) or (isinstance(model, HookedMLP) and is_plain(model))
+    return known and is_unaltered(model) and _is_as_configured(model)
 
 
 @torch.no_grad()
@@ -54,5 +55,10 @@ def run_by_hand(model: HandWritten, tokens: Int[Tensor, "inputs slots"], *, neur
     return Outputs(TabledNetwork(model, pairs).logits(pairs.of_input, wanted), wanted)
 
 
-def _is_mlp(model: object) -> bool:
-    return isinstance(model, HookedMLP) and is_plain(model)
+def _is_as_configured(model: HandWritten) -> bool:
+    """Whether all parts have the configuration of the network, and its activation function."""
+    act = ACTIVATIONS[model.cfg.act_fn]
+    return all(
+        getattr(part, "cfg", model.cfg) == model.cfg and getattr(part, "act", act) is act
+        for part in model.modules()
+    )

@@ -49,7 +49,7 @@ class NetworkState:
     weights: Mapping[str, Tensor]
 
     @staticmethod
-    def of(model: nn.Module) -> "NetworkState":
+    def of(model: Any) -> "NetworkState":
         """The present state; the weights are copied."""
         return NetworkState(_settings(model), {name: w.clone() for name, w in _weights(model).items()})
 
