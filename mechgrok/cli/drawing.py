@@ -105,13 +105,13 @@ def check_browser(wanted: Iterable[str]) -> None:
 def _write_images(images: dict[str, go.Figure], folder: Path) -> None:
     check_writable(folder / next(iter(images)))
     with TemporaryDirectory(dir=folder, prefix=".drawing-") as drawn:
-        files: list[str | Path] = [Path(drawn) / name for name in images]
+        files = [Path(drawn) / name for name in images]
         sizes = [(_width(figure), figure.layout.height) for figure in images.values()]
         try:
             write_images(
                 list(images.values()),
-                files,
-                scale=[SCALE if Path(file).suffix == ".png" else 1 for file in files],
+                list[str | Path](files),
+                scale=[SCALE if file.suffix == ".png" else 1 for file in files],
                 width=[width for width, _ in sizes],
                 height=[height for _, height in sizes],
             )
