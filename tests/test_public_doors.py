@@ -15,6 +15,7 @@ import mechgrok as mg
 from mechgrok.door import described, door, fits
 
 TASK = mg.modular_task("add", 7)
+VALUES = mg.array_task([[0.0], [1.0]], [[1.0], [3.0]])
 FEW = {"steps": 2, "progress": False}
 SWITCHES = {"progress", "compile", "keep", "batched", "keep_mean", "default"}
 """Whether something is done: that they are True or False is looked at once."""
@@ -105,6 +106,18 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "measure": {"unit": "nats", "name": "mine", "direction": None, "needs": (), "source": "", "default": False},
         "milestones": {"history": run},
         "mixed_task": {"parts": [TASK, mg.modular_task("sub", 7)], "sequence": None},
+        "array_task": {"features": [[0.0], [1.0]], "targets": [0, 1], "name": "corners", "n_classes": 0},
+        "function_frame": {
+            "basis": mg.walsh_basis(2),
+            "classes": torch.tensor([0, 1, 1, 0]),
+            "n_classes": 2,
+            "answer": "xor",
+            "rows": None,
+        },
+        "parity_task": {"n_bits": 4, "relevant": (0, 1), "n_samples": 0, "seed": 0},
+        "running_sum_task": {"n_terms": 4, "p": 5},
+        "walsh_basis": {"n": 3},
+        "r2": {"source": mg.grid_from_tensors(VALUES, torch.tensor([[1.0], [2.0]])), "mask": None},
         "modular_task": {"operation": "add", "p": 7, "sequence": None, "specials": ()},
         "named_group": {"name": "S3"},
         "neuron_frequencies": {**analysed, "threshold": 0.85},

@@ -200,13 +200,15 @@ def grid_from_tensors(
         weights["W_L"] = weights["W_L"][:, : task.n_classes]
     logits = _as_rows("logits", logits, task)
     cached = {str(name): _as_rows(str(name), values, task) for name, values in (activations or {}).items()}
-    if logits.ndim != 2 or logits.shape[1] < task.n_classes:
+    signature = task.signature
+    scored = () if len(signature.scored) == 1 else (len(signature.scored),)
+    if logits.shape[1:-1] != scored or logits.shape[-1] < signature.d_out:
         raise ActivationError(
-            f"logits of {task.name} have the shape ({task.n_inputs}, {task.n_classes}), one row for each input "
+            f"logits of {task.name} have the shape {(task.n_inputs, *scored, signature.d_out)}, one row for each input "
             f"and one column or more for each class; got {shown(logits)}"
         )
     return ActivationGrid(
-        task, None, logits[:, : task.n_classes], MappingProxyType(cached), MappingProxyType(weights)
+        task, None, logits[..., : signature.d_out], MappingProxyType(cached), MappingProxyType(weights)
     )
 
 

@@ -117,9 +117,9 @@ def classify_algorithm(source: Source, *, triples: int | None = None) -> Algorit
     """
     try:
         grid = as_grid(source)
-    except TaskError as error:
+        right = accuracy(grid)
+    except (TaskError, UndefinedMetricError) as error:
         return AlgorithmVerdict("undetermined", str(error))
-    right = accuracy(grid)
     keys = keys_if_any(grid)
     obstacle = _obstacle(grid, keys, right)
     if obstacle:

@@ -88,8 +88,10 @@ class Snapshot:
         """Mask of the train inputs.
 
         Raises:
-            UndefinedMetricError: they are not known.
+            UndefinedMetricError: they are not known, or there are none.
         """
+        if not self._known_split.train.any():
+            raise UndefinedMetricError("every update has fresh inputs: there are no train inputs")
         return self._known_split.train
 
     @property

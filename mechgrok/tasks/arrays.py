@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mechgrok.door import door
 from mechgrok.errors import TaskError, shown
 from mechgrok.signature import Classes, Signature
 from mechgrok.tasks.configured import FiniteTask, InputsAndTargets, signature_of
@@ -32,6 +33,7 @@ class ArrayTask(FiniteTask, kind="array"):
         return _numbers("features", self.features), _numbers("targets", self.targets)
 
 
+@door
 def array_task(features: Any, targets: Any, *, name: str = "arrays", n_classes: int = 0) -> ArrayTask:
     """Any inputs with their answers, given as arrays.
 

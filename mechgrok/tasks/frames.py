@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mechgrok.algebra import Basis
 from mechgrok.algebra.bases import Label
+from mechgrok.door import door
 from mechgrok.errors import NoGroupError, UndefinedMetricError
 from mechgrok.readable import Readable
 
@@ -128,11 +129,11 @@ class Frame(Readable):
         covered[self.rows.flatten()] = True
         return covered
 
-    def square(self, x: Float[Tensor, "inputs *rest"]) -> Float[Tensor, "order *rest"]:
+    def square(self, x: Float[Tensor, "inputs *rest"]) -> Float[Tensor, "order ..."]:
         """Values per input, laid out over the operands in the order of the group."""
         return x[self.rows]
 
-    def mean_by_result(self, x: Float[Tensor, "inputs *rest"]) -> Float[Tensor, "order *rest"]:
+    def mean_by_result(self, x: Float[Tensor, "inputs *rest"]) -> Float[Tensor, "order ..."]:
         """Mean of x over all inputs with the same answer; zero for an answer that never occurs."""
         flat = x[self.rows.flatten()]
         sums = x.new_zeros(self.order, *x.shape[1:]).index_add_(0, self.results.flatten(), flat)
@@ -182,6 +183,7 @@ def build_frame(
     return Frame(basis, rows, results, answers=elements, classes=elements, answer=answer, symbols=elements)
 
 
+@door
 def function_frame(
     basis: Basis,
     classes: Int[Tensor, " order"],

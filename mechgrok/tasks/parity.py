@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mechgrok.algebra.walsh import walsh_basis
 from mechgrok.config import OpenSize, Seed, Size
+from mechgrok.door import door
 from mechgrok.tasks.configured import FiniteTask, InputsAndTargets
 from mechgrok.tasks.data import seeded
 from mechgrok.tasks.frames import Frame, function_frame
@@ -74,6 +75,7 @@ class ParityTask(FiniteTask, kind="parity"):
         return unique[torch.randperm(wanted, generator=generator)]
 
 
+@door
 def parity_task(
     n_bits: int = 30, relevant: tuple[int, ...] = (0, 1, 2), *, n_samples: int = 0, seed: int = 0
 ) -> ParityTask:

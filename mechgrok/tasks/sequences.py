@@ -3,6 +3,7 @@
 import torch
 
 from mechgrok.config import Size
+from mechgrok.door import door
 from mechgrok.signature import Classes, Signature, Tokens
 from mechgrok.tasks.configured import InputsAndTargets, StreamTask
 
@@ -33,6 +34,7 @@ class RunningSumTask(StreamTask, kind="running_sum"):
         return terms, terms.cumsum(1) % self.p
 
 
+@door
 def running_sum_task(n_terms: int = 4, p: int = 10) -> RunningSumTask:
     """At every position the sum mod p of all numbers so far, on fresh sequences in every update.
 

@@ -160,7 +160,7 @@ def make_step(
     return written(model, task, data.train_mask, objective)
 
 
-def _fits(step: type[HandWrittenStep], model: HookedModel, task: Task, data: Data) -> bool:
+def _fits(step: Any, model: HookedModel, task: Task, data: Data) -> bool:
     """Whether a step is written for this: all train inputs at once, tokens, and classes read at the last position."""
     signature = task.signature
     whole = isinstance(data, Finite) and not data.batch_size

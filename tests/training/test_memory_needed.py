@@ -4,10 +4,10 @@ import subprocess
 import sys
 
 import pytest
-from mechgrok.training.memory import AT_LEAST, analysis_memory, training_memory
 
 import mechgrok as mg
 from mechgrok import TrainConfig, memory
+from mechgrok.training.memory_needed import AT_LEAST, analysis_memory, training_memory
 
 CODE = """
 import re, sys
