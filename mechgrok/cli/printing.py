@@ -12,14 +12,14 @@ from mechgrok.errors import ConfigError
 from mechgrok.wording import number, percent
 
 if TYPE_CHECKING:
-    from mechgrok.analysis.summary import Summary
+    from mechgrok.measures.summary import Summary
     from mechgrok.runs import Run
     from mechgrok.tasks import Split
 
 
 def print_summary(summary: "Summary", *, everything: bool = False) -> None:
     """The numbers at the top of a report, or all of them, then the verdict."""
-    from mechgrok.analysis.headlines import headlines
+    from mechgrok.measures.headlines import headlines
 
     title = escape(f"{summary.task}: {summary.layout}")
     if everything:

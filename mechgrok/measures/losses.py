@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechgrok.analysis.losses import accuracy, full_loss
-from mechgrok.progress.registry import measure
-from mechgrok.progress.snapshot import Snapshot
+from mechgrok.measures.registry import measure
+from mechgrok.measures.snapshot import Snapshot
 
 
 @measure("nats", direction="down", needs=["split"])

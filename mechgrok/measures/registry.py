@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
-from mechgrok.progress.snapshot import Snapshot
+from mechgrok.measures.snapshot import Snapshot
 from mechgrok.registry import Registry
 
 Direction = Literal["up", "down"]

@@ -2,7 +2,7 @@
 
 from math import log
 
-from mechgrok.analysis.summary import Summary
+from mechgrok.measures.summary import Summary
 from mechgrok.wording import in_words, number, percent
 
 MOST_NAMED = 8

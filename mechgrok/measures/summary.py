@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.ablation import Ablation, Site, ablate
+from mechgrok.analysis.algorithms import EXPLAINED, GENERALISED
 from mechgrok.analysis.explained import LogitFVE, logit_fve
 from mechgrok.analysis.frequencies import KeyFrequencies, keys_if_any
 from mechgrok.analysis.key_losses import excluded_loss, restricted_loss
@@ -30,10 +31,6 @@ from mechgrok.tasks import Split
 
 T = TypeVar("T")
 
-EXPLAINED = 0.5
-"""Share of the logits that the keys must explain, for the verdict to name the algorithm."""
-GENERALISED = 0.99
-"""Accuracy over all inputs from which a network counts as having learned the task."""
 ABLATED_SITES: tuple[Site, ...] = ("embed", "neurons", "logits")
 
 

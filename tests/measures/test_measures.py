@@ -9,8 +9,8 @@ import torch
 from planted import gromov_waves, phase_grid, wave_network
 
 import mechgrok as mg
+from mechgrok.measures.neurons import tuning
 from mechgrok.progress.compute import measured
-from mechgrok.progress.neurons import tuning
 
 pytestmark = pytest.mark.bits
 

@@ -13,10 +13,10 @@ from mechgrok.analysis.spectrum import (
     sum_squared_weights as sum_of,
 )
 from mechgrok.errors import UndefinedMetricError
+from mechgrok.measures.circuit import NANDA, ZHONG
+from mechgrok.measures.registry import measure
+from mechgrok.measures.snapshot import Snapshot
 from mechgrok.models.protocol import all_weights, neuron_logit_map, token_embedding
-from mechgrok.progress.circuit import NANDA, ZHONG
-from mechgrok.progress.registry import measure
-from mechgrok.progress.snapshot import Snapshot
 from mechgrok.tasks import as_operation
 
 FURUTA = "Furuta et al. 2024 (arXiv 2402.16726)"

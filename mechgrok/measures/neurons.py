@@ -8,9 +8,9 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import means_by_answer
 from mechgrok.analysis.neurons import PURITY, VARIES, NeuronFrequencies, neuron_frequencies
 from mechgrok.errors import UndefinedMetricError
-from mechgrok.progress.circuit import NANDA
-from mechgrok.progress.registry import measure
-from mechgrok.progress.snapshot import Snapshot
+from mechgrok.measures.circuit import NANDA
+from mechgrok.measures.registry import measure
+from mechgrok.measures.snapshot import Snapshot
 
 
 @measure("fraction", direction="up", needs=["neurons"], source=NANDA)

@@ -5,8 +5,8 @@ from mechgrok.analysis.explained import LogitFVE, logit_fve as fve_of
 from mechgrok.analysis.key_losses import EditedAnswers, exclude, restrict
 from mechgrok.analysis.logit_surface import distance_irrelevance as irrelevance_of
 from mechgrok.analysis.symmetricity import gradient_symmetricity as symmetricity_of
-from mechgrok.progress.registry import measure
-from mechgrok.progress.snapshot import Snapshot
+from mechgrok.measures.registry import measure
+from mechgrok.measures.snapshot import Snapshot
 
 NANDA = "Nanda et al. 2023 (arXiv 2301.05217)"
 ZHONG = "Zhong et al. 2023 (arXiv 2306.17844)"
