@@ -9,11 +9,20 @@ from mechgrok.analysis.by_answer import means_by_answer
 from mechgrok.analysis.neurons import PURITY, VARIES, NeuronFrequencies, neuron_frequencies
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.measures.circuit import NANDA
+from mechgrok.measures.invariances import all_but
+from mechgrok.measures.references import ALL
 from mechgrok.measures.registry import measure
 from mechgrok.measures.snapshot import Snapshot
 
 
-@measure("fraction", direction="up", needs=["neurons"], source=NANDA)
+@measure(
+    "fraction",
+    direction="up",
+    needs=["neurons"],
+    source=NANDA,
+    title="Median FVE of neurons",
+    invariances=all_but(),
+)
 def neuron_fve(snapshot: Snapshot) -> float:
     """Median share of its variance that a decided neuron's own frequency explains."""
     tuned = snapshot.once(tuning)
@@ -22,20 +31,36 @@ def neuron_fve(snapshot: Snapshot) -> float:
     return median(tuned.fve[tuned.decided].tolist())
 
 
-@measure("fraction", direction="up", needs=["neurons"], source=NANDA)
+@measure(
+    "fraction", direction="up", needs=["neurons"], source=NANDA, title="Tuned neurons", invariances=all_but()
+)
 def neurons_decided(snapshot: Snapshot) -> float:
     """Share of all neurons that one frequency explains to 85% or more."""
     return snapshot.once(tuning).decided.double().mean().item()
 
 
-@measure("neurons", direction="up", needs=["neurons", "keys"], source=NANDA)
+@measure(
+    "neurons",
+    direction="up",
+    needs=["neurons", "keys"],
+    source=NANDA,
+    title="Neurons per key",
+    invariances=all_but(),
+)
 def neuron_clusters(snapshot: Snapshot) -> dict[Label, int]:
     """How many decided neurons follow each key frequency."""
     sizes = snapshot.once(tuning).clusters
     return {key: sizes.get(key, 0) for key in snapshot.keys}
 
 
-@measure("fraction", direction="up", needs=["neurons", "keys"], source="Sivasankar 2026 (arXiv 2606.12966)")
+@measure(
+    "fraction",
+    direction="up",
+    needs=["neurons", "keys"],
+    source="Sivasankar 2026 (arXiv 2606.12966)",
+    reference=ALL,
+    invariances=all_but(),
+)
 def frequency_synchronisation(snapshot: Snapshot) -> float:
     """How far the neurons agree on as few dominant frequencies as there are keys; 0 is chance, 1 is all of them.
 

@@ -1,4 +1,4 @@
-"""The registry of progress measures: what each one is called, what it needs, and where it comes from."""
+"""The registry of measures: what each number is, its unit, what it needs, what it ignores, and where it comes from."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
+from mechgrok.measures.invariances import INVARIANCES
+from mechgrok.measures.references import Reference
 from mechgrok.measures.snapshot import Snapshot
 from mechgrok.registry import Registry
 
@@ -26,6 +28,10 @@ class Measure:
             frequencies; "split", the train inputs; "neurons"; or names of hooks, which are then cached.
         source: where it was defined.
         default: whether it is computed where no measures are named; costly ones are not.
+        title: of figures and tables for people; "Test loss".
+        reference: the value in a case to compare with, such as guessing; None where there is none.
+        invariances: names of the changes of a network in `INVARIANCES` that leave the value as it is; None where
+            nobody has said.
     """
 
     name: str
@@ -35,6 +41,15 @@ class Measure:
     needs: tuple[str, ...] = ()
     source: str = ""
     default: bool = True
+    title: str = ""
+    reference: Reference | None = None
+    invariances: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.invariances or ():
+            INVARIANCES[name]  # raises, with the names that are near
+        if not self.title:
+            object.__setattr__(self, "title", self.name[:1].upper() + self.name[1:].replace("_", " "))
 
     def __call__(self, snapshot: Snapshot) -> Any:
         return self.function(snapshot)
@@ -76,6 +91,9 @@ def measure(
     needs: Sequence[str] = (),
     source: str = "",
     default: bool = True,
+    title: str = "",
+    reference: Reference | None = None,
+    invariances: Sequence[str] | None = None,
 ) -> Callable[[Callable[[Snapshot], Any]], Measure]:
     """Make a measure of a function and add it to the registry, so that `progress_measures` computes it.
 
@@ -86,11 +104,12 @@ def measure(
     Args:
         unit: of the values, for tables and axes.
         name: of the column; default that of the function.
-        direction, needs, source, default: see `Measure`. An own measure belongs to the default set unless
-            `default=False`.
+        direction, needs, source, default, title, reference, invariances: see `Measure`. An own measure belongs to
+            the default set unless `default=False`. Its title is by default made of its name.
 
     Raises:
-        ConfigError: no unit; a name that a measure of mechgrok has, or that would be read as `name[part]`.
+        ConfigError: no unit; a name that a measure of mechgrok has, or that would be read as `name[part]`; an
+            invariance that does not exist.
 
     >>> import mechgrok as mg
     >>> @mg.measure("ratio", direction="up", needs=["keys", "split"])
@@ -111,7 +130,10 @@ def measure(
 
     def register(function: Callable[[Snapshot], Any]) -> Measure:
         own = name or getattr(function, "__name__", "measure")
-        made = Measure(own, function, unit, direction, tuple(needs), source, default)
+        ignored = None if invariances is None else tuple(invariances)
+        made = Measure(
+            own, function, unit, direction, tuple(needs), source, default, title, reference, ignored
+        )
         return MEASURES.register(own, made)
 
     return register
