@@ -98,16 +98,14 @@ def say(text: str) -> None:
 
 def _all_values(values: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Name, value and unit; what has a value for each key has a row for each."""
+    from mechgrok.measures.summary import unit_of
+
     for name, value in values.items():
         if isinstance(value, dict):
             for key, item in value.items():
-                yield f"{name}[{key}]", _cell(name, item), _unit(name)
+                yield f"{name}[{key}]", _cell(name, item), unit_of(name)
         else:
-            yield name, _cell(name, value), _unit(name)
-
-
-def _unit(name: str) -> str:
-    return "nats" if "loss" in name else ""
+            yield name, _cell(name, value), unit_of(name)
 
 
 def _cell(name: str, value: Any) -> str:

@@ -5,7 +5,7 @@ from mechgrok.analysis.explained import LogitFVE, logit_fve as fve_of
 from mechgrok.analysis.key_losses import EditedAnswers, exclude, restrict
 from mechgrok.analysis.logit_surface import distance_irrelevance as irrelevance_of
 from mechgrok.analysis.symmetricity import gradient_symmetricity as symmetricity_of
-from mechgrok.measures.invariances import all_but
+from mechgrok.measures.invariances import CONFIDENCE, all_but
 from mechgrok.measures.references import ALL, GUESSING, SYMMETRIC
 from mechgrok.measures.registry import measure
 from mechgrok.measures.snapshot import Snapshot
@@ -21,7 +21,7 @@ PUBLISHED_TRIPLES = 100
     needs=["keys"],
     source=NANDA,
     reference=GUESSING,
-    invariances=all_but("scale of logits"),
+    invariances=CONFIDENCE,
 )
 def restricted_loss(snapshot: Snapshot) -> float:
     """Cross-entropy over all inputs of what the key blocks alone compute."""
@@ -41,7 +41,7 @@ def restricted_accuracy(snapshot: Snapshot) -> float:
     source=NANDA,
     title="Restricted loss, one key alone",
     reference=GUESSING,
-    invariances=all_but("scale of logits"),
+    invariances=CONFIDENCE,
 )
 def restricted_loss_per_key(snapshot: Snapshot) -> dict[Label, float]:
     """Cross-entropy over all inputs of what one key block alone computes."""
@@ -67,7 +67,7 @@ def restricted_accuracy_per_key(snapshot: Snapshot) -> dict[Label, float]:
     needs=["keys", "split"],
     source=NANDA,
     reference=GUESSING,
-    invariances=all_but("scale of logits"),
+    invariances=CONFIDENCE,
 )
 def excluded_loss(snapshot: Snapshot) -> float:
     """Cross-entropy over the train inputs without what the key blocks compute."""
@@ -87,7 +87,7 @@ def excluded_accuracy(snapshot: Snapshot) -> float:
     source=NANDA,
     title="Excluded loss, one key removed",
     reference=GUESSING,
-    invariances=all_but("scale of logits"),
+    invariances=CONFIDENCE,
 )
 def excluded_loss_per_key(snapshot: Snapshot) -> dict[Label, float]:
     """Cross-entropy over the train inputs without what one key block computes."""

@@ -1,7 +1,7 @@
 """The top of a report, and what the command line prints: the numbers that say what was learned and how sure that is."""
 
-from math import log
-
+from mechgrok.measures.references import GUESSING
+from mechgrok.measures.registry import MEASURES
 from mechgrok.measures.summary import Summary
 from mechgrok.wording import in_words, number, percent
 
@@ -22,16 +22,30 @@ def headlines(summary: Summary, algorithm: str) -> tuple[Headline, ...]:
 
 def _results(summary: Summary) -> list[Headline]:
     v = summary.values
-    guessing = f"guessing {number(log(v['n_classes']))}"
     if "accuracy_test" in v:
         return [
-            ("Test accuracy", percent(v["accuracy_test"]), f"train {percent(v['accuracy_train'])}"),
-            ("Test loss", number(v["loss_test"]), f"nats; train {number(v['loss_train'])}, {guessing}"),
+            _headline("accuracy_test", percent(v["accuracy_test"]), f"train {percent(v['accuracy_train'])}"),
+            _headline(
+                "loss_test",
+                number(v["loss_test"]),
+                f"; train {number(v['loss_train'])}, {_guessing(summary)}",
+            ),
         ]
     return [
-        ("Accuracy", percent(v["accuracy_all"]), "over all inputs"),
-        ("Loss", number(v["loss_all"]), f"nats, over all inputs; {guessing}"),
+        _headline("accuracy_all", percent(v["accuracy_all"]), "over all inputs"),
+        _headline("loss_all", number(v["loss_all"]), f", over all inputs; {_guessing(summary)}"),
     ]
+
+
+def _headline(measure: str, value: str, remark: str) -> Headline:
+    """A number under the title of its measure; a value that is not in percent with its unit before the remark."""
+    known = MEASURES[measure]
+    return known.title, value, remark if value.endswith("%") else f"{known.unit}{remark}"
+
+
+def _guessing(summary: Summary) -> str:
+    """What the loss is of a network that guesses."""
+    return f"{GUESSING.case} {number(GUESSING.at(summary.values['n_classes']))}"
 
 
 def _circuit(summary: Summary) -> list[Headline]:
@@ -41,13 +55,15 @@ def _circuit(summary: Summary) -> list[Headline]:
         where = "train" if "excluded_loss_train" in v else "all"
         explained = percent(v["logit_fve_class_centred"])
         cards += [
-            ("Logits explained", explained, "by the keys; centred over the answers"),
-            ("Restricted loss", number(v["restricted_loss_all"]), "nats; the keys alone, all inputs"),
-            ("Excluded loss", number(v[f"excluded_loss_{where}"]), f"nats; without the keys, {where} inputs"),
+            _headline("logit_fve", explained, "by the keys; centred over the answers"),
+            _headline("restricted_loss", number(v["restricted_loss_all"]), "; the keys alone, all inputs"),
+            _headline(
+                "excluded_loss", number(v[f"excluded_loss_{where}"]), f"; without the keys, {where} inputs"
+            ),
         ]
     if summary.neurons is not None:
         pure = f"with {summary.neurons.threshold:z.0%} of their variance in one {summary.what}"
-        cards.append(("Tuned neurons", f"{v['neurons_decided']} of {v['neurons']}", pure))
+        cards.append((MEASURES["neurons_decided"].title, f"{v['neurons_decided']} of {v['neurons']}", pure))
     return cards
 
 

@@ -224,3 +224,7 @@ def _random(like: Tensor) -> Tensor:
     """Normal numbers, the same ones at each call."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)
+
+
+CONFIDENCE = all_but("scale of logits")
+"""What a loss or a margin ignores."""

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechgrok.analysis.losses import accuracy, full_loss
-from mechgrok.measures.invariances import all_but
+from mechgrok.measures.invariances import CONFIDENCE, all_but
 from mechgrok.measures.references import ALL, GUESSING, NO_MARGIN
 from mechgrok.measures.registry import measure
 from mechgrok.measures.snapshot import Snapshot
@@ -17,7 +17,7 @@ from mechgrok.measures.snapshot import Snapshot
     needs=["split"],
     title="Train loss",
     reference=GUESSING,
-    invariances=all_but("scale of logits"),
+    invariances=CONFIDENCE,
 )
 def loss_train(snapshot: Snapshot) -> float:
     """Cross-entropy over the train inputs."""
@@ -30,7 +30,7 @@ def loss_train(snapshot: Snapshot) -> float:
     needs=["split"],
     title="Test loss",
     reference=GUESSING,
-    invariances=all_but("scale of logits"),
+    invariances=CONFIDENCE,
 )
 def loss_test(snapshot: Snapshot) -> float:
     """Cross-entropy over the test inputs."""
@@ -60,7 +60,7 @@ def accuracy_test(snapshot: Snapshot) -> float:
     source="Morwani et al. 2023 (arXiv 2311.07568)",
     title="Smallest margin",
     reference=NO_MARGIN,
-    invariances=all_but("scale of logits"),
+    invariances=CONFIDENCE,
 )
 def margin_min(snapshot: Snapshot) -> float:
     """Smallest margin over the train inputs: the right logit less the largest wrong one."""
@@ -73,11 +73,23 @@ def margin_min(snapshot: Snapshot) -> float:
     needs=["split"],
     title="Median margin",
     reference=NO_MARGIN,
-    invariances=all_but("scale of logits"),
+    invariances=CONFIDENCE,
 )
 def margin_median(snapshot: Snapshot) -> float:
     """Median margin over the train inputs; of an even number the lower of the two in the middle."""
     return snapshot.once(train_margins).median().item()
+
+
+@measure("nats", direction="down", title="Loss", reference=GUESSING, invariances=CONFIDENCE, default=False)
+def loss_all(snapshot: Snapshot) -> float:
+    """Cross-entropy over all inputs."""
+    return full_loss(snapshot.grid)
+
+
+@measure("fraction", direction="up", title="Accuracy", reference=ALL, invariances=all_but(), default=False)
+def accuracy_all(snapshot: Snapshot) -> float:
+    """Share of right answers to all inputs."""
+    return accuracy(snapshot.grid)
 
 
 def train_margins(snapshot: Snapshot) -> Float[Tensor, " train"]:

@@ -14,6 +14,9 @@ from mechgrok.measures.references import ALL
 from mechgrok.measures.registry import measure
 from mechgrok.measures.snapshot import Snapshot
 
+TIED = 1e-6
+"""Powers of two blocks that differ by less than this share are equal, but for rounding."""
+
 
 @measure(
     "fraction",
@@ -65,7 +68,8 @@ def frequency_synchronisation(snapshot: Snapshot) -> float:
     """How far the neurons agree on as few dominant frequencies as there are keys; 0 is chance, 1 is all of them.
 
     Of each neuron's mean activation over the inputs with the same answer, the dominant block is the one with
-    the most power per row of the basis. With K keys, S the share of the living neurons that have one of the
+    the most power per row of the basis; blocks with equal power, of a neuron that responds to a single answer, share
+    it. With K keys, S the share of the living neurons that have one of the
     K commonest dominant blocks, and c = K / number of blocks: (S - c) / (1 - c). Which blocks these are is left
     open: they need not be the keys.
     """
@@ -84,9 +88,10 @@ def frequency_synchronisation(snapshot: Snapshot) -> float:
     if not alive.any():
         raise UndefinedMetricError("no neuron responds to the answer")
     rows = torch.tensor([len(block) for block in basis.blocks[1:]])
-    dominant = (power / rows[:, None]).argmax(0)[alive]
-    commonest = dominant.bincount(minlength=len(basis.labels)).sort(descending=True).values
-    share = int(commonest[:n_keys].sum()) / len(dominant)
+    per_row = power[:, alive] / rows[:, None]
+    dominant = (per_row >= (1 - TIED) * per_row.amax(0)).double()
+    commonest = (dominant / dominant.sum(0)).sum(1).sort(descending=True).values
+    share = (commonest[:n_keys].sum() / dominant.shape[1]).item()
     return (share - chance) / (1 - chance)
 
 

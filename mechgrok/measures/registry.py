@@ -11,6 +11,16 @@ from mechgrok.measures.references import Reference
 from mechgrok.measures.snapshot import Snapshot
 from mechgrok.registry import Registry
 
+
+def in_words(name: str) -> str:
+    """A name as a title.
+
+    >>> in_words("restricted_loss")
+    'Restricted loss'
+    """
+    return name[:1].upper() + name[1:].replace("_", " ")
+
+
 Direction = Literal["up", "down"]
 
 
@@ -49,7 +59,7 @@ class Measure:
         for name in self.invariances or ():
             INVARIANCES[name]  # raises, with the names that are near
         if not self.title:
-            object.__setattr__(self, "title", self.name[:1].upper() + self.name[1:].replace("_", " "))
+            object.__setattr__(self, "title", in_words(self.name))
 
     def __call__(self, snapshot: Snapshot) -> Any:
         return self.function(snapshot)
@@ -112,6 +122,7 @@ def measure(
             invariance that does not exist.
 
     >>> import mechgrok as mg
+    >>> __name__ = "script"  # of somebody's own: what mechgrok itself registers stays registered
     >>> @mg.measure("ratio", direction="up", needs=["keys", "split"])
     ... def circuit_lead(snapshot):
     ...     "How far the circuit alone is ahead of the network on the test inputs."
@@ -137,6 +148,15 @@ def measure(
         return MEASURES.register(own, made)
 
     return register
+
+
+def title_of(name: str) -> str:
+    """What figures and tables call a measure; the name itself in words, where it is not registered here.
+
+    >>> title_of("neuron_clusters"), title_of("attention_to_a")
+    ('Neurons per key', 'Attention to a')
+    """
+    return MEASURES[name].title if name in MEASURES else in_words(name)
 
 
 def find_measures(measures: Sequence[str | Measure] | None) -> tuple[Measure, ...]:

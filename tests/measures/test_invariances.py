@@ -1,6 +1,5 @@
 """Every measure keeps its value under the changes that it declares to ignore, and has another one under the others."""
 
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -40,9 +39,13 @@ MLP = mg.MLPConfig(d_embed=12, d_mlp=24, unembed_bias=True)
 NETWORKS = {
     "planted, prime": lambda: planted(13, {2: 8.0, 5: 6.0}),
     "planted, even": lambda: planted(12, {1: 8.0, 5: 6.0}),
-    "planted, composite": lambda: planted(15, {2: 8.0, 7: 6.0}),
+    "planted, composite": lambda: planted(15, {5: 8.0, 7: 6.0}, noise=0.03),
+    "planted, a third of nine": lambda: planted(9, {1: 5.0, 3: 8.0}, noise=0.03),
     "drawn, prime": lambda: drawn(mg.modular_task("add", 11), RELU, (1, 4)),
     "drawn, even": lambda: drawn(mg.modular_task("sub", 10), RELU, (1, 5)),
+    "drawn, one neuron": lambda: drawn(
+        mg.modular_task("add", 12), RELU.model_copy(update={"d_mlp": 1}), (2, 6)
+    ),
     "two layers, a product": lambda: drawn(
         mg.modular_task("mul", 11), RELU.model_copy(update={"n_layers": 2}), (2, 5)
     ),
