@@ -115,7 +115,7 @@ _HOME = {
     "mechgrok.models.files": ("save_model",),
     "mechgrok.runs": ("Run", "load_run"),
     "mechgrok.shipped": ("shipped_runs", "verify_shipped"),
-    "mechgrok.measures": ("MEASURES", "Measure", "Snapshot", "measure"),
+    "mechgrok.measures": ("INVARIANCES", "MEASURES", "Measure", "Reference", "Snapshot", "measure"),
     "mechgrok.progress": ("ProgressRecorder", "ProgressTable", "progress_measures"),
     "mechgrok.training.networks": ("build_model",),
     "mechgrok.training.gradients": ("GradientFilter",),

@@ -123,8 +123,10 @@ from mechgrok.loading import (
     load_model as load_model,
 )
 from mechgrok.measures import (
+    INVARIANCES as INVARIANCES,
     MEASURES as MEASURES,
     Measure as Measure,
+    Reference as Reference,
     Snapshot as Snapshot,
     measure as measure,
 )

@@ -2,10 +2,12 @@
 
 from importlib import import_module
 
+from mechgrok.measures.invariances import INVARIANCES
+from mechgrok.measures.references import Reference
 from mechgrok.measures.registry import MEASURES, Measure, measure
 from mechgrok.measures.snapshot import Snapshot
 
-__all__ = ["MEASURES", "Measure", "Snapshot", "measure"]
+__all__ = ["INVARIANCES", "MEASURES", "Measure", "Reference", "Snapshot", "measure"]
 
 for _subject in ("losses", "circuit", "neurons", "weights"):
     import_module(

@@ -109,7 +109,7 @@ def rotate_residual(snapshot: Snapshot) -> Snapshot:
 
 @INVARIANCES.add("relabelled frequencies")
 def relabel_frequencies(snapshot: Snapshot) -> Snapshot:
-    """Elements of a cyclic group are renamed x -> ux, u a unit, so that frequency k becomes uk."""
+    """In a cyclic group element ux takes the place of x, u being a unit, so that a key k becomes uk."""
     n = _order_of_cycle(snapshot)
     u = next((u for u in range(2, n - 1) if gcd(u, n) == 1), n - 1)
     new = snapshot.found and tuple(min(u * int(k) % n, -u * int(k) % n) for k in snapshot.found)
@@ -119,7 +119,7 @@ def relabel_frequencies(snapshot: Snapshot) -> Snapshot:
 
 @INVARIANCES.add("shifted operands")
 def shift_operands(snapshot: Snapshot) -> Snapshot:
-    """Operands in a cyclic group are renamed x -> x+1, and answers accordingly."""
+    """In a cyclic group operand x+1 takes the place of x, and answers move accordingly."""
     n = _order_of_cycle(snapshot)
     elements, results = torch.arange(n), snapshot.frame.results
     moved = int(results[1 % n, 1 % n] - results[0, 0])

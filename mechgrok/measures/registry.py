@@ -12,10 +12,10 @@ from mechgrok.measures.snapshot import Snapshot
 from mechgrok.registry import Registry
 
 
-def in_words(name: str) -> str:
+def as_title(name: str) -> str:
     """A name as a title.
 
-    >>> in_words("restricted_loss")
+    >>> as_title("restricted_loss")
     'Restricted loss'
     """
     return name[:1].upper() + name[1:].replace("_", " ")
@@ -59,7 +59,7 @@ class Measure:
         for name in self.invariances or ():
             INVARIANCES[name]  # raises, with the names that are near
         if not self.title:
-            object.__setattr__(self, "title", in_words(self.name))
+            object.__setattr__(self, "title", as_title(self.name))
 
     def __call__(self, snapshot: Snapshot) -> Any:
         return self.function(snapshot)
@@ -156,7 +156,7 @@ def title_of(name: str) -> str:
     >>> title_of("neuron_clusters"), title_of("attention_to_a")
     ('Neurons per key', 'Attention to a')
     """
-    return MEASURES[name].title if name in MEASURES else in_words(name)
+    return MEASURES[name].title if name in MEASURES else as_title(name)
 
 
 def find_measures(measures: Sequence[str | Measure] | None) -> tuple[Measure, ...]:

@@ -70,8 +70,8 @@ def test_the_value_in_the_case_of_reference(measure):
 def test_another_network_has_another_value(measure):
     """The reference says something: a network that is drawn at random is not at it."""
     task = mg.modular_task("add", P)
-    model = mg.build_model(task, mg.ModelConfig(d_model=16, d_mlp=4), seed=0).double()
-    value = measure(mg.Snapshot(0, model, task, task.split(0.5), (1, 2)))
+    model = mg.build_model(task, mg.ModelConfig(d_model=2, n_heads=1, d_mlp=16), seed=0).double()
+    value = measure(mg.Snapshot(0, model, task, task.split(0.5), (1,)))
     for number in value.values() if isinstance(value, dict) else [value]:
         assert number != pytest.approx(measure.reference.at(P), abs=1e-6)
 
