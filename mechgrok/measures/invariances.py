@@ -24,9 +24,10 @@ INVARIANCES: Registry[Callable[[Snapshot], Snapshot]] = Registry("invariance")
 """By name, a change of a network that some measures ignore. It raises `UndefinedMetricError` for a network or a task
 that cannot be changed that way."""
 
-RESIDUAL = dict.fromkeys(("W_E", "W_pos", "W_O", "b_O", "W_out", "b_out"), -1) | dict.fromkeys(
-    ("W_Q", "W_K", "W_V", "W_in", "W_gate", "W_U"), -2
-)
+RESIDUAL: dict[str, int] = {
+    **dict.fromkeys(("W_E", "W_pos", "W_O", "b_O", "W_out", "b_out"), -1),
+    **dict.fromkeys(("W_Q", "W_K", "W_V", "W_in", "W_gate", "W_U"), -2),
+}
 """The axis of each parameter of a transformer that lies in the residual stream."""
 HEADS = ("W_Q", "W_K", "W_V", "b_Q", "b_K", "b_V", "W_O")
 """The parameters whose first axis runs over the heads."""
@@ -112,7 +113,9 @@ def relabel_frequencies(snapshot: Snapshot) -> Snapshot:
     """In a cyclic group element ux takes the place of x, u being a unit, so that a key k becomes uk."""
     n = _order_of_cycle(snapshot)
     u = next((u for u in range(2, n - 1) if gcd(u, n) == 1), n - 1)
-    new = snapshot.found and tuple(min(u * int(k) % n, -u * int(k) % n) for k in snapshot.found)
+    labels = snapshot.frame.basis.labels
+    at = [u * (1 + labels.index(key)) for key in snapshot.found or ()]
+    new = None if snapshot.found is None else tuple(labels[min(k % n, -k % n) - 1] for k in at)
     elements = torch.arange(n)
     return replace(_renamed(snapshot, u * elements % n, u * elements % n), found=new)
 
