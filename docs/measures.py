@@ -17,9 +17,9 @@ ARROWS = {"up": " ↑", "down": " ↓", None: ""}
 HEAD = """\
 # Measures
 
-The numbers that [`progress_measures`](api/progress.md) follows through a training. The history of a run, the summary of a
-network and the report have numbers of the same names, titles and units. [Definitions](definitions.md) has the formulas
-of those that are functions of their own.
+The numbers that [`progress_measures`](api/progress.md) follows through a training. The history of a run, the summary of
+a network and the report have numbers of the same names, titles and units. [Definitions](definitions.md) has the
+formulas of those that are functions of their own.
 
 ↑ and ↓ say which way a number goes while a network comes to generalise. "Needs" is what has to be known beside the
 network: "keys", the key frequencies or irreps of the last checkpoint; "split", the train inputs; "neurons", a hidden

@@ -79,8 +79,8 @@ class Summary(Drawable):
     values: dict[str, Any]
 
     def records(self) -> list[dict[str, Any]]:
-        """All numbers, one below the other, with their units."""
-        return [{"name": name, "value": value, "unit": unit_of(name)} for name, value in self.values.items()]
+        """All numbers, one below the other."""
+        return [{"name": name, "value": value} for name, value in self.values.items()]
 
     def __repr__(self) -> str:
         return f"Summary({self.task}: {self.verdict})"

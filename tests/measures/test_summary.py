@@ -154,8 +154,8 @@ def test_the_numbers_are_those_of_the_measures_that_they_name():
 def test_every_number_has_a_unit():
     model = mg.cosine_network(13, {2: 9.0})
     for split in (None, model.task.split(0.4)):
-        rows = mg.summarize(model, split).records()
-        assert [row["name"] for row in rows if not row["unit"]] == ["task", "key_frequencies"]
+        values = mg.summarize(model, split).values
+        assert [name for name in values if not unit_of(name)] == ["task", "key_frequencies"]
     assert unit_of("excluded_loss_all_per_key") == "nats"
 
 
