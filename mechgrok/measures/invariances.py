@@ -134,6 +134,8 @@ def _renamed(snapshot: Snapshot, operands: Int[Tensor, " order"], answers: Int[T
     task, frame, weights = as_operation(snapshot.task), snapshot.frame, _untied(snapshot)
     if any(slot.endswith("'") for slot in task.slots):
         raise UndefinedMetricError("the second operand has tokens of its own")
+    if "embed.W_E" not in weights:
+        raise UndefinedMetricError("tokens are not embedded by a matrix that could be reordered")
     tokens, classes = torch.arange(task.n_symbols), torch.arange(task.n_classes)
     tokens[frame.tokens] = frame.tokens[operands]
     classes[frame.classes] = frame.classes[answers]
@@ -173,8 +175,8 @@ def _weights(snapshot: Snapshot) -> dict[str, Tensor]:
     Raises:
         UndefinedMetricError: it is another network.
     """
-    if getattr(snapshot.model.cfg, "kind", None) not in ("transformer", "mlp"):
-        raise UndefinedMetricError("only transformers and MLPs of mechgrok can be changed")
+    if getattr(snapshot.model.cfg, "kind", None) not in ("transformer", "mlp", "dense"):
+        raise UndefinedMetricError("only networks of mechgrok's own classes can be changed")
     return {name: weight.detach() for name, weight in snapshot.model.named_parameters()}
 
 

@@ -53,6 +53,7 @@ NETWORKS = {
     "two operands, two embeddings": lambda: drawn(
         mg.modular_task("add", 8), MLP.model_copy(update={"embeddings": "separate", "n_layers": 2}), (1, 4)
     ),
+    "dense": lambda: drawn(mg.modular_task("add", 7), mg.DenseConfig(d_mlp=16), (1, 2)),
     "permutations": lambda: drawn(mg.sn_task("S3"), RELU, ("standard",)),
     "uneven answers": lambda: drawn(mg.modular_task("a^2+a*b", 7), RELU, (1, 2)),
 }
