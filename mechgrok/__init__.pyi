@@ -93,10 +93,6 @@ from mechgrok.analysis.spectrum import (
     sum_squared_weights as sum_squared_weights,
     weight_spectrum as weight_spectrum,
 )
-from mechgrok.analysis.summary import (
-    Summary as Summary,
-    summarize as summarize,
-)
 from mechgrok.analysis.symmetricity import (
     GradientSymmetricity as GradientSymmetricity,
     gradient_symmetricity as gradient_symmetricity,
@@ -126,6 +122,18 @@ from mechgrok.experiments.data_fraction import (
 )
 from mechgrok.loading import (
     load_model as load_model,
+)
+from mechgrok.measures import (
+    INVARIANCES as INVARIANCES,
+    MEASURES as MEASURES,
+    Measure as Measure,
+    Reference as Reference,
+    Snapshot as Snapshot,
+    measure as measure,
+)
+from mechgrok.measures.summary import (
+    Summary as Summary,
+    summarize as summarize,
 )
 from mechgrok.models.character_network import (
     character_network as character_network,
@@ -162,12 +170,8 @@ from mechgrok.plots.algorithms import (
     compare_algorithms as compare_algorithms,
 )
 from mechgrok.progress import (
-    MEASURES as MEASURES,
-    Measure as Measure,
     ProgressRecorder as ProgressRecorder,
     ProgressTable as ProgressTable,
-    Snapshot as Snapshot,
-    measure as measure,
     progress_measures as progress_measures,
 )
 from mechgrok.registries import (

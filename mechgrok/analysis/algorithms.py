@@ -10,7 +10,6 @@ from mechgrok.analysis.explained import logit_fve
 from mechgrok.analysis.frequencies import KeyFrequencies, keys_if_any
 from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
 from mechgrok.analysis.losses import accuracy
-from mechgrok.analysis.summary import EXPLAINED, GENERALISED
 from mechgrok.analysis.symmetricity import GradientSymmetricity, gradient_symmetricity
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
@@ -20,6 +19,10 @@ from mechgrok.readable import Readable
 Algorithm = Literal["clock", "pizza", "hybrid", "undetermined"]
 Vote = Literal["clock", "pizza", "between", "silent"]
 
+EXPLAINED = 0.5
+"""Share of the logits that the keys must explain, for the verdict to name the algorithm."""
+GENERALISED = 0.99
+"""Accuracy over all inputs from which a network counts as having learned the task."""
 CLOCK_DISTANCE = 0.75
 """Distance irrelevance from which a network is like a clock. The paper draws a line at 0.6, but several pizzas together
 hide the distance: our networks at attention rate 0 have up to 0.70."""

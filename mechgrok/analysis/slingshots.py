@@ -119,7 +119,7 @@ def find_slingshots(history: History, *, last_layer: str = LAST_LAYER) -> Slings
 
     >>> losses = [1e-3] * 5 + [0.5, 0.05, 1e-3, 1e-3, 1e-3]
     >>> find_slingshots([{"step": 10 * i, "loss_train": x} for i, x in enumerate(losses)])
-    Slingshots(1 ten-fold jumps in 1 spikes; norm unknown)
+    Slingshots(1 ten-fold jump in 1 spike; norm unknown)
     """
     history = as_rows(history)
     loss = curve(history, "loss_train")

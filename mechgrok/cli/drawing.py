@@ -11,9 +11,9 @@ from plotly.io import write_images
 
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.analysis.algorithms import classify_algorithm
-from mechgrok.analysis.summary import Summary, summarize
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.loading import load_model
+from mechgrok.measures.summary import Summary, summarize
 from mechgrok.plots.ablations import ablation_effects
 from mechgrok.progress import progress_measures
 from mechgrok.report.film import choose_steps

@@ -10,8 +10,8 @@ from typing import Any
 
 from mechgrok.algebra.families import FAMILIES
 from mechgrok.cli.listing import NAMES
+from mechgrok.measures import MEASURES
 from mechgrok.models.layouts import LAYOUTS
-from mechgrok.progress import MEASURES
 from mechgrok.registries import (
     DECAYS,
     GRADIENTS,

@@ -103,7 +103,7 @@ def analyze(
         model = _network_of_file(path, step, {k: v for k, v in stored.items() if v})
         grid = _grid_of(model, task, p, sequence)
         split = grid.task.split(fraction, seed, rule) if fraction else None
-    from mechgrok.analysis.summary import summarize
+    from mechgrok.measures.summary import summarize
 
     summary = summarize(grid, split)
     if as_json:

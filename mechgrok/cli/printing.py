@@ -12,14 +12,14 @@ from mechgrok.errors import ConfigError
 from mechgrok.wording import number, percent
 
 if TYPE_CHECKING:
-    from mechgrok.analysis.summary import Summary
+    from mechgrok.measures.summary import Summary
     from mechgrok.runs import Run
     from mechgrok.tasks import Split
 
 
 def print_summary(summary: "Summary", *, everything: bool = False) -> None:
     """The numbers at the top of a report, or all of them, then the verdict."""
-    from mechgrok.analysis.headlines import headlines
+    from mechgrok.measures.headlines import headlines
 
     title = escape(f"{summary.task}: {summary.layout}")
     if everything:
@@ -98,16 +98,14 @@ def say(text: str) -> None:
 
 def _all_values(values: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Name, value and unit; what has a value for each key has a row for each."""
+    from mechgrok.measures.summary import unit_of
+
     for name, value in values.items():
         if isinstance(value, dict):
             for key, item in value.items():
-                yield f"{name}[{key}]", _cell(name, item), _unit(name)
+                yield f"{name}[{key}]", _cell(name, item), unit_of(name)
         else:
-            yield name, _cell(name, value), _unit(name)
-
-
-def _unit(name: str) -> str:
-    return "nats" if "loss" in name else ""
+            yield name, _cell(name, value), unit_of(name)
 
 
 def _cell(name: str, value: Any) -> str:

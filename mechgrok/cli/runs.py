@@ -139,7 +139,7 @@ def _share(accuracy: float | None) -> str:
 
 def _tell(run: "Run", asked: int | None, report: Path | None) -> None:
     """How the training ended and what came out of it, with a page if one is asked for."""
-    from mechgrok.analysis.summary import summarize
+    from mechgrok.measures.summary import summarize
     from mechgrok.memory import check_memory
     from mechgrok.training.memory_needed import analysis_memory
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Size, Tensor, nn
 
-from mechgrok.config import MLPConfig, ModelConfig, NetworkConfig, check_seed
+from mechgrok.config import DenseConfig, MLPConfig, ModelConfig, NetworkConfig, check_seed
 from mechgrok.errors import ConfigError, shown
 from mechgrok.registries import INITS, MLP_INITS, Draw
 
@@ -93,7 +93,7 @@ def pizza_mlp(path: str, shape: Size, cfg: MLPConfig, generator: Generator) -> T
 
 
 @MLP_INITS.add("fan_in")
-def fan_in(path: str, shape: Size, cfg: MLPConfig, generator: Generator) -> Tensor:
+def fan_in(path: str, shape: Size, cfg: MLPConfig | DenseConfig, generator: Generator) -> Tensor:
     """Normal with variance 1/inputs and biases 0, as Chughtai et al. 2023."""
     if len(shape) == 1:
         return torch.zeros(shape)
@@ -101,6 +101,6 @@ def fan_in(path: str, shape: Size, cfg: MLPConfig, generator: Generator) -> Tens
 
 
 @MLP_INITS.add("xavier")
-def xavier(path: str, shape: Size, cfg: MLPConfig, generator: Generator) -> Tensor:
+def xavier(path: str, shape: Size, cfg: MLPConfig | DenseConfig, generator: Generator) -> Tensor:
     """Xavier normal with biases 0 (scienceetonnante)."""
     return torch.zeros(shape) if len(shape) == 1 else normal(shape, (2 / sum(shape)) ** 0.5, generator)

@@ -20,6 +20,7 @@ def make_network(cfg: NetworkConfig, seed: int | None = None) -> Network:
     Raises:
         ConfigError: a size is still open.
 
+    >>> from mechgrok import MLPConfig
     >>> type(make_network(MLPConfig(d_vocab=7, d_vocab_out=7))).__name__
     'HookedMLP'
     """

@@ -13,6 +13,7 @@ SMALLER = "Smaller sizes take less: d_model, d_mlp, n_heads, d_head, n_layers; d
 def least_bytes(cfg: NetworkConfig) -> int:
     """Bytes in float32 of the large weights; biases and norms are left out.
 
+    >>> from mechgrok import ModelConfig
     >>> least_bytes(ModelConfig(d_vocab=114, d_vocab_out=113, n_ctx=3)) // 1000
     924
     """

@@ -1,12 +1,13 @@
 """What removing or keeping the key frequencies does to a network."""
 
 from collections.abc import Sequence
-from math import log
 
 import plotly.graph_objects as go
 
 from mechgrok.analysis.ablation import Ablation
 from mechgrok.errors import UndefinedMetricError
+from mechgrok.measures import MEASURES
+from mechgrok.measures.references import GUESSING
 from mechgrok.plots.theme import BLUE, GREY, LOGARITHMIC, SOFT, VERMILION, figure
 
 PLACES = {"embed": "embedding", "neurons": "neurons", "logits": "logits"}
@@ -58,8 +59,8 @@ def ablation_effects(ablations: Sequence[Ablation], *, n_classes: int | None = N
     for when in ("before", "after"):
         drawn.add_trace(_dots(names, ordered, colours, when))
     if n_classes is not None:
-        drawn.add_vline(log(n_classes), line={"color": SOFT, "width": 1, "dash": "dot"})
-    drawn.update_xaxes(LOGARITHMIC, title_text="cross-entropy over all inputs (nats)")
+        drawn.add_vline(GUESSING.at(n_classes), line={"color": SOFT, "width": 1, "dash": "dot"})
+    drawn.update_xaxes(LOGARITHMIC, title_text=f"cross-entropy over all inputs ({MEASURES['loss_all'].unit})")
     drawn.update_yaxes(autorange="reversed", automargin=True, showgrid=False, type="category")
     return drawn
 

@@ -1,17 +1,18 @@
 """Loss and accuracy over the steps of a training."""
 
-from math import log
-
 import numpy as np
 import plotly.graph_objects as go
 
 from mechgrok.analysis.curves import History, Rows, as_rows, curve
 from mechgrok.analysis.phases import Phases
+from mechgrok.measures import MEASURES
+from mechgrok.measures.references import GUESSING
 from mechgrok.plots.phases import shade
 from mechgrok.plots.theme import LOGARITHMIC, SOFT, TEST, TRAIN, figure
 
 MOST_POINTS = 2000
 """Points of a curve; longer ones are thinned."""
+UNIT = MEASURES["loss_train"].unit
 _CURVES = (("train", TRAIN), ("test", TEST))
 _STEPS = {"title": {"text": "step"}, "rangemode": "tozero", "tickformat": "~s", "hoverformat": ",d"}
 
@@ -28,12 +29,12 @@ def loss_curves(history: History, *, n_classes: int | None = None, phases: Phase
     >>> [trace.name for trace in loss_curves(rows).data]
     ['train']
     """
-    lines = _lines(history, "loss", "%{y:.3g} nats")
+    lines = _lines(history, "loss", f"%{{y:.3g}} {UNIT}")
     if n_classes is not None and lines:
         lines.append(_guessing(as_rows(history), n_classes))
     drawn = figure(lines, title="Loss", hovermode="x unified")
     drawn.update_xaxes(_STEPS)
-    drawn.update_yaxes(LOGARITHMIC, title_text="cross-entropy (nats)", dtick=_decades(history))
+    drawn.update_yaxes(LOGARITHMIC, title_text=f"cross-entropy ({UNIT})", dtick=_decades(history))
     return shade(drawn, phases) if phases else drawn
 
 
@@ -88,9 +89,9 @@ def _lines(history: History, what: str, hover: str, scale: float = 1.0) -> list[
 def _guessing(history: Rows, n_classes: int) -> go.Scatter:
     return go.Scatter(
         x=[history[0]["step"], history[-1]["step"]],
-        y=[log(n_classes)] * 2,
+        y=[GUESSING.at(n_classes)] * 2,
         mode="lines",
-        name="guessing",
+        name=GUESSING.case,
         line={"color": SOFT, "width": 1, "dash": "dot"},
         hoverinfo="skip",
     )

@@ -18,10 +18,10 @@ from mechgrok.analysis.neurons import NeuronFrequencies
 from mechgrok.analysis.phases import Phases
 from mechgrok.analysis.representations import HiddenFractions, RepresentationMeasures
 from mechgrok.analysis.slingshots import Slingshots
-from mechgrok.analysis.summary import Summary
 from mechgrok.analysis.symmetricity import GradientSymmetricity
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError
+from mechgrok.measures.summary import Summary
 from mechgrok.plots.ablations import ablation_effects
 from mechgrok.plots.algorithms import AlgorithmComparison, comparison_figure, surface_figure
 from mechgrok.plots.circles import component_pairs

@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.phases import Phases
 from mechgrok.errors import ConfigError, UndefinedMetricError
+from mechgrok.measures.registry import title_of
 from mechgrok.plots.curves import thin
 from mechgrok.plots.phases import shade
 from mechgrok.plots.theme import (
@@ -68,9 +69,9 @@ PANELS = (
         | {"restricted": "restricted_accuracy", "excluded": "excluded_accuracy"},
         percent=True,
     ),
-    MeasurePanel("Excluded loss, one key removed", parts="excluded_loss_per_key", logarithmic=True),
+    MeasurePanel(title_of("excluded_loss_per_key"), parts="excluded_loss_per_key", logarithmic=True),
     MeasurePanel(
-        "Logits explained by each key", {"all keys": "logit_fve"}, parts="logit_fve_per_key", percent=True
+        title_of("logit_fve_per_key"), {"all keys": "logit_fve"}, parts="logit_fve_per_key", percent=True
     ),
     MeasurePanel("Gini of the spectrum", {"W_E": "gini_W_E", "W_L": "gini_W_L"}),
     MeasurePanel(
@@ -79,7 +80,9 @@ PANELS = (
         | {"FCR W_E": "fourier_coefficient_ratio_W_E", "FCR W_L": "fourier_coefficient_ratio_W_L"},
     ),
     MeasurePanel(
-        "Sum of squared weights", {"all": "sum_squared_weights"}, parts="sum_squared_weights_per_tensor"
+        title_of("sum_squared_weights"),
+        {"all": "sum_squared_weights"},
+        parts="sum_squared_weights_per_tensor",
     ),
     MeasurePanel(
         "Neurons",
@@ -90,7 +93,7 @@ PANELS = (
         },
         percent=True,
     ),
-    MeasurePanel("Neurons per key", parts="neuron_clusters"),
+    MeasurePanel(title_of("neuron_clusters"), parts="neuron_clusters"),
     MeasurePanel("Margin", {"smallest": "margin_min", "median": "margin_median"}),
 )
 """In this order; measures of a table that are in none of them have a panel each, after these."""
@@ -162,7 +165,7 @@ def _panels(table: ProgressTable, measures: Sequence[str] | None) -> Iterator[Me
             yield panel._replace(measures=own, parts=parts)
     for name in wanted:
         if name not in drawn:
-            title = plain(name[0].upper() + name[1:].replace("_", " "))
+            title = plain(title_of(name))
             yield (
                 MeasurePanel(title, parts=name)
                 if name not in table.columns

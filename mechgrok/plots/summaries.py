@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from mechgrok.analysis.summary import Summary
+from mechgrok.measures.summary import Summary
 from mechgrok.plots.ablations import ablation_effects
 from mechgrok.plots.logits import key_evidence
 from mechgrok.plots.neurons import cluster_sizes

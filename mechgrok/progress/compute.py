@@ -12,10 +12,10 @@ from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.config import NetworkConfig
 from mechgrok.door import door
 from mechgrok.errors import ActivationError, ConfigError, TaskError, UndefinedMetricError
+from mechgrok.measures.registry import Measure, find_measures
+from mechgrok.measures.snapshot import Snapshot
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.progress.columns import About, column_name
-from mechgrok.progress.registry import Measure, find_measures
-from mechgrok.progress.snapshot import Snapshot
 from mechgrok.progress.sources import Checkpoints, Source, open_checkpoints
 from mechgrok.progress.table import LOSSES, Number, ProgressTable
 from mechgrok.tasks import Split, Task

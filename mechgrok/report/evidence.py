@@ -7,8 +7,8 @@ from mechgrok.activations import ActivationGrid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.algorithms import AlgorithmVerdict
 from mechgrok.analysis.spectrum import Matrix, weight_spectrum
-from mechgrok.analysis.summary import Summary
 from mechgrok.errors import ActivationError, UndefinedMetricError
+from mechgrok.measures.summary import Summary
 from mechgrok.plots.ablations import ablation_effects, describe
 from mechgrok.plots.logits import key_evidence
 from mechgrok.plots.neurons import cluster_sizes

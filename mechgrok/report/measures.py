@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mechgrok.analysis.phases import Phase, Phases
-from mechgrok.analysis.summary import Summary
+from mechgrok.measures.summary import Summary
 from mechgrok.plots.phases import SHADES, shade
 from mechgrok.plots.progress import PANELS, progress_figure
 from mechgrok.plots.theme import layout_of

@@ -6,10 +6,10 @@ from pathlib import Path
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.analysis.algorithms import classify_algorithm
 from mechgrok.analysis.curves import History
-from mechgrok.analysis.headlines import headlines
-from mechgrok.analysis.summary import Summary, summarize
 from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
+from mechgrok.measures.headlines import headlines
+from mechgrok.measures.summary import Summary, summarize
 from mechgrok.opening import run_if_any
 from mechgrok.report.checkpoints import readable_steps
 from mechgrok.report.evidence import evidence_sections

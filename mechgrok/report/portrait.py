@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from mechgrok.activations import ActivationGrid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.neurons import NeuronFrequencies
-from mechgrok.analysis.summary import Summary
 from mechgrok.errors import ActivationError, UndefinedMetricError
+from mechgrok.measures.summary import Summary
 from mechgrok.plots.circles import embedding_circle
 from mechgrok.plots.logits import fourier_map
 from mechgrok.plots.neurons import neuron_map, typical_neurons

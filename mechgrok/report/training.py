@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mechgrok.activations import ActivationGrid
 from mechgrok.analysis.losses import accuracy, full_loss, r2
-from mechgrok.analysis.summary import Summary
+from mechgrok.measures.summary import Summary
 from mechgrok.report.film import Film, choose_steps
 from mechgrok.report.parts import SliderSteps
 from mechgrok.report.portrait import Picture, Portrait, choose_portrait, film_of, most_frames

@@ -6,59 +6,110 @@ from torch import Tensor
 
 from mechgrok.analysis.losses import accuracy, full_loss, r2
 from mechgrok.errors import UndefinedMetricError
-from mechgrok.progress.registry import measure
-from mechgrok.progress.snapshot import Snapshot
+from mechgrok.measures.invariances import CONFIDENCE, all_but
+from mechgrok.measures.references import ALL, GUESSING, NO_MARGIN
+from mechgrok.measures.registry import measure
+from mechgrok.measures.snapshot import Snapshot
 
 
-@measure("nats", direction="down", needs=["split"])
+@measure(
+    "nats",
+    direction="down",
+    needs=["split"],
+    title="Train loss",
+    reference=GUESSING,
+    invariances=CONFIDENCE,
+)
 def loss_train(snapshot: Snapshot) -> float:
     """Cross-entropy over the train inputs."""
     return full_loss(snapshot.grid, snapshot.train)
 
 
-@measure("nats", direction="down", needs=["split"])
+@measure(
+    "nats",
+    direction="down",
+    needs=["split"],
+    title="Test loss",
+    reference=GUESSING,
+    invariances=CONFIDENCE,
+)
 def loss_test(snapshot: Snapshot) -> float:
     """Cross-entropy over the test inputs."""
     return full_loss(snapshot.grid, snapshot.test)
 
 
-@measure("fraction", direction="up", needs=["split"])
+@measure(
+    "fraction", direction="up", needs=["split"], title="Train accuracy", reference=ALL, invariances=all_but()
+)
 def accuracy_train(snapshot: Snapshot) -> float:
     """Share of right answers to the train inputs."""
     return accuracy(snapshot.grid, snapshot.train)
 
 
-@measure("fraction", direction="up", needs=["split"])
+@measure(
+    "fraction", direction="up", needs=["split"], title="Test accuracy", reference=ALL, invariances=all_but()
+)
 def accuracy_test(snapshot: Snapshot) -> float:
     """Share of right answers to the test inputs."""
     return accuracy(snapshot.grid, snapshot.test)
 
 
-@measure("fraction", direction="up", needs=["split", "values"])
+@measure(
+    "fraction", direction="up", needs=["split", "values"], title="Train R2", invariances=("order of neurons",)
+)
 def r2_train(snapshot: Snapshot) -> float:
     """Share of the variance of values that the outputs explain, over the train inputs."""
     return r2(snapshot.grid, snapshot.train)
 
 
-@measure("fraction", direction="up", needs=["split", "values"])
+@measure(
+    "fraction", direction="up", needs=["split", "values"], title="Test R2", invariances=("order of neurons",)
+)
 def r2_test(snapshot: Snapshot) -> float:
     """Share of the variance of values that the outputs explain, over the test inputs."""
     return r2(snapshot.grid, snapshot.test)
 
 
-@measure("logits", direction="up", needs=["split"], source="Morwani et al. 2023 (arXiv 2311.07568)")
+@measure(
+    "logits",
+    direction="up",
+    needs=["split"],
+    source="Morwani et al. 2023 (arXiv 2311.07568)",
+    title="Smallest margin",
+    reference=NO_MARGIN,
+    invariances=CONFIDENCE,
+)
 def margin_min(snapshot: Snapshot) -> float:
     """Smallest margin over the train inputs: the right logit less the largest wrong one."""
     return snapshot.once(train_margins).min().item()
 
 
-@measure("logits", direction="up", needs=["split"])
+@measure(
+    "logits",
+    direction="up",
+    needs=["split"],
+    title="Median margin",
+    reference=NO_MARGIN,
+    invariances=CONFIDENCE,
+)
 def margin_median(snapshot: Snapshot) -> float:
     """Median margin over the train inputs; of an even number the lower of the two in the middle."""
     return snapshot.once(train_margins).median().item()
 
 
-def train_margins(snapshot: Snapshot) -> Float[Tensor, " train"]:
+@measure("nats", direction="down", title="Loss", reference=GUESSING, invariances=CONFIDENCE, default=False)
+def loss_all(snapshot: Snapshot) -> float:
+    """Cross-entropy over all inputs."""
+    return full_loss(snapshot.grid)
+
+
+@measure("fraction", direction="up", title="Accuracy", reference=ALL, invariances=all_but(), default=False)
+def accuracy_all(snapshot: Snapshot) -> float:
+    """Share of right answers to all inputs."""
+    return accuracy(snapshot.grid)
+
+
+def train_margins(snapshot: Snapshot) -> Float[Tensor, " answers"]:
     """The right logit less the largest wrong one, for each answer to a train input.
 
     Raises:

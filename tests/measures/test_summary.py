@@ -7,6 +7,8 @@ import torch
 from planted import cosine_logits
 
 import mechgrok as mg
+from mechgrok.measures.summary import COUNTS, VARIANTS, unit_of
+from mechgrok.progress.compute import measured
 
 
 def test_a_planted_network_gets_its_verdict():
@@ -124,3 +126,44 @@ def test_sums_are_not_called_logarithms():
     summary = mg.summarize(mg.cosine_network(13, {2: 20.0, 6: 20.0}))
     assert not summary.logarithmic
     assert "discrete-log" not in summary.verdict
+
+
+OTHER_FORMS = ("_without_mean", "_character_space", "double_centred")
+
+
+def test_the_numbers_are_those_of_the_measures_that_they_name():
+    model = mg.build_model(mg.modular_task("add", 13), mg.ModelConfig(d_model=16), seed=0)
+    split, keys = model.task.split(0.5), (2, 6)
+    values = mg.summarize(model, split, keys=keys).values
+    snapshot = mg.Snapshot(0, model, model.task, split, keys)
+    compared = {name: VARIANTS.get(name, name) for name in values if not name.endswith(OTHER_FORMS)}
+    compared = {
+        name: measure for name, measure in compared.items() if measure in mg.MEASURES and name not in COUNTS
+    }
+    assert len(compared) > 15
+    for name, measure in compared.items():
+        own = measured(snapshot, [mg.MEASURES[measure]])
+        parts = (
+            {f"{measure}[{k}]": v for k, v in values[name].items()} if isinstance(values[name], dict) else {}
+        )
+        for column, value in own.items():
+            if measure != "neuron_clusters" or column in parts:
+                assert parts.get(column, values[name]) == pytest.approx(value, rel=1e-5, abs=1e-6), name
+
+
+def test_every_number_has_a_unit():
+    model = mg.cosine_network(13, {2: 9.0})
+    for split in (None, model.task.split(0.4)):
+        values = mg.summarize(model, split).values
+        assert [name for name in values if not unit_of(name)] == ["task", "key_frequencies"]
+    assert unit_of("excluded_loss_all_per_key") == "nats"
+
+
+def test_the_history_of_a_run_has_measures():
+    run = mg.train(mg.modular_task("add", 7), model=mg.ModelConfig(d_model=16), steps=4, progress=False)
+    snapshot = mg.Snapshot(4, run.model(4), run.task, run.split)
+    row = dict(run.history[-1])
+    assert row.pop("step") == 4
+    assert len(row) >= 5
+    for name, value in measured(snapshot, [mg.MEASURES[name] for name in row]).items():
+        assert row[name] == pytest.approx(value, rel=1e-5), name

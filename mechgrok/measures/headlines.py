@@ -1,8 +1,8 @@
 """The top of a report, and what the command line prints: the numbers that say what was learned and how sure that is."""
 
-from math import log
-
-from mechgrok.analysis.summary import Summary
+from mechgrok.measures.references import GUESSING
+from mechgrok.measures.registry import MEASURES, title_of
+from mechgrok.measures.summary import Summary
 from mechgrok.wording import in_words, number, percent
 
 MOST_NAMED = 8
@@ -23,19 +23,34 @@ def headlines(summary: Summary, algorithm: str) -> tuple[Headline, ...]:
 def _results(summary: Summary) -> list[Headline]:
     v, score = summary.values, summary.score
     shown = percent if score == "accuracy" else number
-    unit = f"nats, guessing {number(log(v['n_classes']))}" if score == "accuracy" else "mean squared error"
+    unit = f"nats, {_guessing(summary)}" if score == "accuracy" else "mean squared error"
     if f"{score}_test" not in v:
         return [
-            (score.capitalize(), shown(v[f"{score}_all"]), "over all inputs"),
-            ("Loss", number(v["loss_all"]), f"{unit}; over all inputs"),
+            (
+                title_of(f"{score}_all") if score == "accuracy" else "R2",
+                shown(v[f"{score}_all"]),
+                "over all inputs",
+            ),
+            (MEASURES["loss_all"].title, number(v["loss_all"]), f"{unit}; over all inputs"),
         ]
     trained = f"{score}_train" in v  # a task with fresh inputs at every step has test inputs alone
     of_train = f"train {shown(v[f'{score}_train'])}" if trained else "held-out inputs"
     loss_of_train = f"; train {number(v['loss_train'])}" if trained else ""
     return [
-        (f"Test {score}", shown(v[f"{score}_test"]), of_train),
-        ("Test loss", number(v["loss_test"]), f"{unit}{loss_of_train}"),
+        (MEASURES[f"{score}_test"].title, shown(v[f"{score}_test"]), of_train),
+        (MEASURES["loss_test"].title, number(v["loss_test"]), f"{unit}{loss_of_train}"),
     ]
+
+
+def _headline(measure: str, value: str, remark: str) -> Headline:
+    """A number under the title of its measure; a value that is not in percent with its unit before the remark."""
+    known = MEASURES[measure]
+    return known.title, value, remark if value.endswith("%") else f"{known.unit}{remark}"
+
+
+def _guessing(summary: Summary) -> str:
+    """What the loss is of a network that guesses."""
+    return f"{GUESSING.case} {number(GUESSING.at(summary.values['n_classes']))}"
 
 
 def _circuit(summary: Summary) -> list[Headline]:
@@ -45,13 +60,15 @@ def _circuit(summary: Summary) -> list[Headline]:
         where = "train" if "excluded_loss_train" in v else "all"
         explained = percent(v["logit_fve_class_centred"])
         cards += [
-            ("Logits explained", explained, "by the keys; centred over the answers"),
-            ("Restricted loss", number(v["restricted_loss_all"]), "nats; the keys alone, all inputs"),
-            ("Excluded loss", number(v[f"excluded_loss_{where}"]), f"nats; without the keys, {where} inputs"),
+            _headline("logit_fve", explained, "by the keys; centred over the answers"),
+            _headline("restricted_loss", number(v["restricted_loss_all"]), "; the keys alone, all inputs"),
+            _headline(
+                "excluded_loss", number(v[f"excluded_loss_{where}"]), f"; without the keys, {where} inputs"
+            ),
         ]
     if summary.neurons is not None:
         pure = f"with {summary.neurons.threshold:z.0%} of their variance in one {summary.what}"
-        cards.append(("Tuned neurons", f"{v['neurons_decided']} of {v['neurons']}", pure))
+        cards.append((MEASURES["neurons_decided"].title, f"{v['neurons_decided']} of {v['neurons']}", pure))
     return cards
 
 

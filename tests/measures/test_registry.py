@@ -3,7 +3,7 @@
 import pytest
 
 import mechgrok as mg
-from mechgrok.progress.registry import find_measures
+from mechgrok.measures.registry import find_measures
 
 
 @pytest.fixture(autouse=True)

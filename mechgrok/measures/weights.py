@@ -13,64 +13,112 @@ from mechgrok.analysis.spectrum import (
     sum_squared_weights as sum_of,
 )
 from mechgrok.errors import UndefinedMetricError
+from mechgrok.measures.circuit import NANDA, ZHONG
+from mechgrok.measures.invariances import all_but
+from mechgrok.measures.references import EVEN, ROUND, UNEVEN
+from mechgrok.measures.registry import measure
+from mechgrok.measures.snapshot import Snapshot
 from mechgrok.models.protocol import all_weights, neuron_logit_map, token_embedding
-from mechgrok.progress.circuit import NANDA, ZHONG
-from mechgrok.progress.registry import measure
-from mechgrok.progress.snapshot import Snapshot
 from mechgrok.tasks import as_operation
 
 FURUTA = "Furuta et al. 2024 (arXiv 2402.16726)"
+SIZE = all_but("shift of logits", "scale of logits", "scale of neurons")
 
 
-@measure("fraction", direction="up", source=NANDA)
+@measure(
+    "fraction", direction="up", source=NANDA, title="Gini of W_E", reference=UNEVEN, invariances=all_but()
+)
 def gini_W_E(snapshot: Snapshot) -> float:
     """Gini coefficient of the norms of the token embedding, one per block of the basis."""
     return gini(frequency_norms(snapshot.once(embedding), basis=snapshot.frame.basis))
 
 
-@measure("fraction", direction="up", needs=["neurons"], source=NANDA)
+@measure(
+    "fraction",
+    direction="up",
+    needs=["neurons"],
+    source=NANDA,
+    title="Gini of W_L",
+    reference=UNEVEN,
+    invariances=all_but("scale of neurons"),
+)
 def gini_W_L(snapshot: Snapshot) -> float:
     """Gini coefficient of the norms of the neuron-logit map, one per block of the basis."""
     return gini(frequency_norms(snapshot.once(logit_map), basis=snapshot.frame.basis))
 
 
-@measure("fraction", direction="down", source=FURUTA)
+@measure(
+    "fraction",
+    direction="down",
+    source=FURUTA,
+    title="FFD of W_E",
+    reference=EVEN,
+    invariances=all_but("shifted operands"),
+)
 def fourier_frequency_density_W_E(snapshot: Snapshot) -> float:
     """FFD of the token embedding: the fraction of cosines and sines with more than half of the largest norm."""
     return fourier_frequency_density(snapshot.once(embedding), basis=snapshot.frame.basis)
 
 
-@measure("fraction", direction="down", needs=["neurons"], source=FURUTA)
+@measure(
+    "fraction",
+    direction="down",
+    needs=["neurons"],
+    source=FURUTA,
+    title="FFD of W_L",
+    reference=EVEN,
+    invariances=all_but("scale of neurons", "shifted operands"),
+)
 def fourier_frequency_density_W_L(snapshot: Snapshot) -> float:
     """FFD of the neuron-logit map."""
     return fourier_frequency_density(snapshot.once(logit_map), basis=snapshot.frame.basis)
 
 
-@measure("fraction", source=FURUTA)
+@measure(
+    "fraction", source=FURUTA, title="FCR of W_E", reference=EVEN, invariances=all_but("shifted operands")
+)
 def fourier_coefficient_ratio_W_E(snapshot: Snapshot) -> float:
     """FCR of the token embedding: how evenly cosine and sine share each frequency."""
     return fourier_coefficient_ratio(snapshot.once(embedding), basis=snapshot.frame.basis)
 
 
-@measure("fraction", needs=["neurons"], source=FURUTA)
+@measure(
+    "fraction",
+    needs=["neurons"],
+    source=FURUTA,
+    title="FCR of W_L",
+    reference=EVEN,
+    invariances=all_but("scale of neurons", "shifted operands"),
+)
 def fourier_coefficient_ratio_W_L(snapshot: Snapshot) -> float:
     """FCR of the neuron-logit map."""
     return fourier_coefficient_ratio(snapshot.once(logit_map), basis=snapshot.frame.basis)
 
 
-@measure("squared weight", direction="down", source=NANDA)
+@measure("squared weight", direction="down", source=NANDA, title="Sum of squared weights", invariances=SIZE)
 def sum_squared_weights(snapshot: Snapshot) -> float:
     """Sum of the squares of all parameters, biases and special tokens included."""
     return sum_of(snapshot.model)
 
 
-@measure("squared weight", direction="down", source=NANDA)
+@measure(
+    "squared weight",
+    direction="down",
+    source=NANDA,
+    title="Sum of squared weights by tensor",
+    invariances=SIZE,
+)
 def sum_squared_weights_per_tensor(snapshot: Snapshot) -> dict[str, float]:
     """Sum of the squares of each parameter tensor."""
     return {name: w.double().square().sum().item() for name, w in all_weights(snapshot.model).items()}
 
 
-@measure("dimensions", direction="down", source="participation ratio of the covariance spectrum")
+@measure(
+    "dimensions",
+    direction="down",
+    source="participation ratio of the covariance spectrum",
+    invariances=all_but(),
+)
 def effective_dimension(snapshot: Snapshot) -> float:
     """Effective dimension of the embedding of the operands' tokens: 1 for a line, d for d equal directions.
 
@@ -84,7 +132,7 @@ def effective_dimension(snapshot: Snapshot) -> float:
     return (gram.trace().square() / gram.square().sum()).item()
 
 
-@measure("fraction", direction="up", source=ZHONG, default=False)
+@measure("fraction", direction="up", source=ZHONG, default=False, reference=ROUND, invariances=all_but())
 def circularity(snapshot: Snapshot) -> float:
     """How purely each of the first four principal components of the embedding is a wave of one frequency."""
     return circularity_of(snapshot.grid)

@@ -1,6 +1,5 @@
 """One network, all that the toolkit has to say about it, and the verdict in plain words."""
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -8,6 +7,7 @@ from typing import Any, TypeVar
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.ablation import Ablation, Site, ablate
+from mechgrok.analysis.algorithms import EXPLAINED, GENERALISED
 from mechgrok.analysis.explained import LogitFVE, logit_fve
 from mechgrok.analysis.frequencies import KeyFrequencies, keys_if_any
 from mechgrok.analysis.key_losses import excluded_loss, restricted_loss
@@ -24,16 +24,30 @@ from mechgrok.analysis.spectrum import (
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError, shown
+from mechgrok.measures.references import GUESSING
+from mechgrok.measures.registry import MEASURES
 from mechgrok.models.protocol import HookedModel
 from mechgrok.opening import run_if_any
 from mechgrok.tasks import Split
 
 T = TypeVar("T")
 
-EXPLAINED = 0.5
-"""Share of the logits that the keys must explain, for the verdict to name the algorithm."""
-GENERALISED = 0.99
-"""Accuracy over all inputs from which a network counts as having learned the task."""
+VARIANTS = {
+    "restricted_loss_all": "restricted_loss",
+    "restricted_loss_all_without_mean": "restricted_loss",
+    "restricted_loss_all_character_space": "restricted_loss",
+    "excluded_loss_train": "excluded_loss",
+    "excluded_loss_train_per_key": "excluded_loss_per_key",
+    "excluded_loss_train_character_space": "excluded_loss",
+    "excluded_loss_all": "excluded_loss",
+    "excluded_loss_all_per_key": "excluded_loss_per_key",
+    "excluded_loss_all_character_space": "excluded_loss",
+    "logit_fve_class_centred": "logit_fve",
+    "logit_fve_double_centred": "logit_fve",
+}
+"""Numbers of a summary whose names say over which inputs, or in which form, a measure was taken; and the measure."""
+COUNTS = {"n_classes": "answers", "neurons": "neurons", "neurons_decided": "neurons"}
+"""Numbers of a summary that count something, with what they count."""
 ABLATED_SITES: tuple[Site, ...] = ("embed", "neurons", "logits")
 
 
@@ -140,6 +154,16 @@ def summarize(
         ablations=_ablations(grid, labels),
         values=values,
     )
+
+
+def unit_of(name: str) -> str:
+    """The unit of a number of a summary, as of the measure that it is; "" for what is not a number.
+
+    >>> unit_of("restricted_loss_all_without_mean"), unit_of("gini_W_E"), unit_of("neurons_decided"), unit_of("task")
+    ('nats', 'fraction', 'neurons', '')
+    """
+    measure = VARIANTS.get(name, name)
+    return COUNTS.get(name) or (MEASURES[measure].unit if measure in MEASURES else "")
 
 
 def _layout(model: HookedModel) -> str:
@@ -271,7 +295,7 @@ def _evidence(summary: Summary) -> str:
         f"The {_key_word(summary)} alone {_plural(summary, 'have', 'has')} a loss of "
         f"{values['restricted_loss_all']:z.2g} nats over all inputs (the whole network: {values['loss_all']:z.2g}); "
         f"without {_plural(summary, 'them', 'it')}, the loss on {inputs} is {values[f'excluded_loss_{where}']:z.3g} "
-        f"(guessing: {math.log(values['n_classes']):z.2f})."
+        f"(guessing: {GUESSING.at(values['n_classes']):z.2f})."
     )
 
 

@@ -1,4 +1,4 @@
-"""The registry of progress measures: what each one is called, what it needs, and where it comes from."""
+"""The registry of measures: what each number is, its unit, what it needs, what it ignores, and where it comes from."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,21 @@ from typing import Any, Literal
 
 from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
-from mechgrok.progress.snapshot import Snapshot
+from mechgrok.measures.invariances import INVARIANCES
+from mechgrok.measures.references import Reference
+from mechgrok.measures.snapshot import Snapshot
 from mechgrok.registry import Registry
 from mechgrok.tasks import Task
+
+
+def as_title(name: str) -> str:
+    """A name as a title.
+
+    >>> as_title("restricted_loss")
+    'Restricted loss'
+    """
+    return name[:1].upper() + name[1:].replace("_", " ")
+
 
 Direction = Literal["up", "down"]
 VALUES = "values"
@@ -30,6 +42,10 @@ class Measure:
             are then cached.
         source: where it was defined.
         default: whether it is computed where no measures are named; costly ones are not.
+        title: of figures and tables for people; "Test loss".
+        reference: the value in a case to compare with, such as guessing; None where there is none.
+        invariances: names of the changes of a network in `INVARIANCES` that leave the value as it is; None where
+            nobody has said.
     """
 
     name: str
@@ -39,6 +55,15 @@ class Measure:
     needs: tuple[str, ...] = ()
     source: str = ""
     default: bool = True
+    title: str = ""
+    reference: Reference | None = None
+    invariances: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.invariances or ():
+            INVARIANCES[name]  # raises, with the names that are near
+        if not self.title:
+            object.__setattr__(self, "title", as_title(self.name))
 
     def __call__(self, snapshot: Snapshot) -> Any:
         return self.function(snapshot)
@@ -80,6 +105,9 @@ def measure(
     needs: Sequence[str] = (),
     source: str = "",
     default: bool = True,
+    title: str = "",
+    reference: Reference | None = None,
+    invariances: Sequence[str] | None = None,
 ) -> Callable[[Callable[[Snapshot], Any]], Measure]:
     """Make a measure of a function and add it to the registry, so that `progress_measures` computes it.
 
@@ -90,13 +118,15 @@ def measure(
     Args:
         unit: of the values, for tables and axes.
         name: of the column; default that of the function.
-        direction, needs, source, default: see `Measure`. An own measure belongs to the default set unless
-            `default=False`.
+        direction, needs, source, default, title, reference, invariances: see `Measure`. An own measure belongs to
+            the default set unless `default=False`. Its title is by default made of its name.
 
     Raises:
-        ConfigError: no unit; a name that a measure of mechgrok has, or that would be read as `name[part]`.
+        ConfigError: no unit; a name that a measure of mechgrok has, or that would be read as `name[part]`; an
+            invariance that does not exist.
 
     >>> import mechgrok as mg
+    >>> __name__ = "script"  # of somebody's own: what mechgrok itself registers stays registered
     >>> @mg.measure("ratio", direction="up", needs=["keys", "split"])
     ... def circuit_lead(snapshot):
     ...     "How far the circuit alone is ahead of the network on the test inputs."
@@ -115,10 +145,22 @@ def measure(
 
     def register(function: Callable[[Snapshot], Any]) -> Measure:
         own = name or getattr(function, "__name__", "measure")
-        made = Measure(own, function, unit, direction, tuple(needs), source, default)
+        ignored = None if invariances is None else tuple(invariances)
+        made = Measure(
+            own, function, unit, direction, tuple(needs), source, default, title, reference, ignored
+        )
         return MEASURES.register(own, made)
 
     return register
+
+
+def title_of(name: str) -> str:
+    """What figures and tables call a measure; the name itself in words, where it is not registered here.
+
+    >>> title_of("neuron_clusters"), title_of("attention_to_a")
+    ('Neurons per key', 'Attention to a')
+    """
+    return MEASURES[name].title if name in MEASURES else as_title(name)
 
 
 def find_measures(measures: Sequence[str | Measure] | None, task: Task | None = None) -> tuple[Measure, ...]:

@@ -8,12 +8,24 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import means_by_answer
 from mechgrok.analysis.neurons import PURITY, VARIES, NeuronFrequencies, neuron_frequencies
 from mechgrok.errors import UndefinedMetricError
-from mechgrok.progress.circuit import NANDA
-from mechgrok.progress.registry import measure
-from mechgrok.progress.snapshot import Snapshot
+from mechgrok.measures.circuit import NANDA
+from mechgrok.measures.invariances import all_but
+from mechgrok.measures.references import ALL
+from mechgrok.measures.registry import measure
+from mechgrok.measures.snapshot import Snapshot
+
+TIED = 1e-6
+"""Powers of two blocks that differ by less than this share are equal, but for rounding."""
 
 
-@measure("fraction", direction="up", needs=["neurons"], source=NANDA)
+@measure(
+    "fraction",
+    direction="up",
+    needs=["neurons"],
+    source=NANDA,
+    title="Median FVE of neurons",
+    invariances=all_but(),
+)
 def neuron_fve(snapshot: Snapshot) -> float:
     """Median share of its variance that a decided neuron's own frequency explains."""
     tuned = snapshot.once(tuning)
@@ -22,25 +34,42 @@ def neuron_fve(snapshot: Snapshot) -> float:
     return median(tuned.fve[tuned.decided].tolist())
 
 
-@measure("fraction", direction="up", needs=["neurons"], source=NANDA)
+@measure(
+    "fraction", direction="up", needs=["neurons"], source=NANDA, title="Tuned neurons", invariances=all_but()
+)
 def neurons_decided(snapshot: Snapshot) -> float:
     """Share of all neurons that one frequency explains to 85% or more."""
     return snapshot.once(tuning).decided.double().mean().item()
 
 
-@measure("neurons", direction="up", needs=["neurons", "keys"], source=NANDA)
+@measure(
+    "neurons",
+    direction="up",
+    needs=["neurons", "keys"],
+    source=NANDA,
+    title="Neurons per key",
+    invariances=all_but(),
+)
 def neuron_clusters(snapshot: Snapshot) -> dict[Label, int]:
     """How many decided neurons follow each key frequency."""
     sizes = snapshot.once(tuning).clusters
     return {key: sizes.get(key, 0) for key in snapshot.keys}
 
 
-@measure("fraction", direction="up", needs=["neurons", "keys"], source="Sivasankar 2026 (arXiv 2606.12966)")
+@measure(
+    "fraction",
+    direction="up",
+    needs=["neurons", "keys"],
+    source="Sivasankar 2026 (arXiv 2606.12966)",
+    reference=ALL,
+    invariances=all_but(),
+)
 def frequency_synchronisation(snapshot: Snapshot) -> float:
     """How far the neurons agree on as few dominant frequencies as there are keys; 0 is chance, 1 is all of them.
 
     Of each neuron's mean activation over the inputs with the same answer, the dominant block is the one with
-    the most power per row of the basis. With K keys, S the share of the living neurons that have one of the
+    the most power per row of the basis; blocks with equal power, of a neuron that responds to a single answer, share
+    it. With K keys, S the share of the living neurons that have one of the
     K commonest dominant blocks, and c = K / number of blocks: (S - c) / (1 - c). Which blocks these are is left
     open: they need not be the keys.
     """
@@ -59,9 +88,10 @@ def frequency_synchronisation(snapshot: Snapshot) -> float:
     if not alive.any():
         raise UndefinedMetricError("no neuron responds to the answer")
     rows = torch.tensor([len(block) for block in basis.blocks[1:]])
-    dominant = (power / rows[:, None]).argmax(0)[alive]
-    commonest = dominant.bincount(minlength=len(basis.labels)).sort(descending=True).values
-    share = int(commonest[:n_keys].sum()) / len(dominant)
+    per_row = power[:, alive] / rows[:, None]
+    dominant = (per_row >= (1 - TIED) * per_row.amax(0)).double()
+    commonest = (dominant / dominant.sum(0)).sum(1).sort(descending=True).values
+    share = (commonest[:n_keys].sum() / dominant.shape[1]).item()
     return (share - chance) / (1 - chance)
 
 
