@@ -69,7 +69,7 @@ def test_cells_are_judged_beside_the_same_from_scratch(tiny, monkeypatch):
         begun.append((task.name, start and start.task.name, parts, options.get("frozen")))
         return mg.train(task, config, start=start, parts=parts, **options)
 
-    monkeypatch.setattr(furuta2024, "train", train)
+    monkeypatch.setattr(furuta2024, "train_kept", train)
     rows = furuta2024._transfer(1, full=False)
     cells, scratch = rows[: len(furuta2024.CELLS)], rows[len(furuta2024.CELLS) :]
     for cell, row, (_, source, parts, frozen) in zip(furuta2024.CELLS, cells, begun[2:], strict=False):

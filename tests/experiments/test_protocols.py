@@ -20,7 +20,7 @@ def trained(monkeypatch):
     def replace(module, make):
         asked = []
         monkeypatch.setattr(
-            module, "train", lambda *args, **options: asked.append(options) or make(*args, **options)
+            module, "train_kept", lambda *args, **options: asked.append(options) or make(*args, **options)
         )
         return asked
 
