@@ -19,7 +19,8 @@ from mechgrok.cli.printing import (
 from mechgrok.cli.tasks import is_table, named_task, table_task
 from mechgrok.cli.usage import Flag, Maybe, Several
 from mechgrok.errors import CheckpointError, ConfigError
-from mechgrok.shipped import folder_or_shipped, shipped_runs
+from mechgrok.opening import run_if_any
+from mechgrok.shipped import shipped_runs
 from mechgrok.spelling import closest
 
 if TYPE_CHECKING:
@@ -230,11 +231,8 @@ def _open(path: Path) -> "Run | HookedModel":
 
 
 def _run_at(path: Path) -> "Run | None":
-    if not folder_or_shipped(path).is_dir():
-        return None
-    from mechgrok.runs import load_run
-
-    return load_run(path)
+    found = run_if_any(path)
+    return None if found is path else found
 
 
 def _existing(path: Path) -> Path:
