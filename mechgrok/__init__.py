@@ -74,7 +74,7 @@ _HOME = {
     "mechgrok.analysis.frequencies": ("KeyFrequencies", "find_key_frequencies"),
     "mechgrok.analysis.neurons": ("NeuronFrequencies", "neuron_frequencies"),
     "mechgrok.analysis.key_losses": ("excluded_loss", "restricted_loss"),
-    "mechgrok.analysis.losses": ("accuracy", "full_loss"),
+    "mechgrok.analysis.losses": ("accuracy", "full_loss", "r2"),
     "mechgrok.analysis.explained": ("LogitFVE", "logit_fve"),
     "mechgrok.analysis.ablation": ("Ablation", "ablate"),
     "mechgrok.analysis.summary": ("Summary", "summarize"),

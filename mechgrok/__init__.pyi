@@ -61,6 +61,7 @@ from mechgrok.analysis.logit_surface import (
 from mechgrok.analysis.losses import (
     accuracy as accuracy,
     full_loss as full_loss,
+    r2 as r2,
 )
 from mechgrok.analysis.milestones import (
     kind_of_learning as kind_of_learning,

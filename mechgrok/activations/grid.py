@@ -130,7 +130,7 @@ class ActivationGrid(Readable):
         if mask is None:
             return torch.ones(self.task.n_inputs, dtype=torch.bool)
         given, mask = mask, torch.from_numpy(mask) if isinstance(mask, np.ndarray) else mask
-        if not isinstance(mask, Tensor) or mask.shape != self.labels.shape or mask.dtype != torch.bool:
+        if not isinstance(mask, Tensor) or mask.shape != (self.task.n_inputs,) or mask.dtype != torch.bool:
             raise UndefinedMetricError(
                 f"a mask holds one boolean for each of the {self.task.n_inputs} inputs of {self.task.name}, "
                 f"as split.train does; got {shown(given)}"

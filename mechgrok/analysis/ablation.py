@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, Source, as_grid, logits_under
+from mechgrok.activations import ActivationGrid, Source, as_grid, logits_under, run_from_site
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.key_losses import check_keys
 from mechgrok.analysis.losses import accuracy, full_loss, mean_loss, right_after_edit
@@ -38,7 +38,8 @@ class Ablation(Drawable):
         loss, accuracy: after the ablation; loss in nats, accuracy in 0..1.
         loss_before, accuracy_before: of the network as it is, over the same inputs.
         hooks: the ablation as hooks: `model.run_with_hooks(tokens, fwd_hooks=ablation.hooks)` runs it on any
-            batch. Empty at the logits of bare tensors, or of a network that has no hook there.
+            batch. Empty for a function of one element, which is edited over all inputs together, at the logits of bare
+            tensors, or of a network that has no hook there.
         keys, component, site, keep: what was done.
     """
 
@@ -82,7 +83,8 @@ def ablate(
         site: "embed" edits the token embedding as a function of the token. "neurons" projects the activations
             of the last hidden layer on the directions that write cos(w_k c) or sin(w_k c), or the entry of an
             irrep as a function of c, to the logits: the columns of W_L in the basis. "logits" edits the logits as
-            functions of the class c.
+            functions of the class c. Of a function of one element, such as a parity, "neurons" and "logits" edit what
+            they are as functions of the input; nothing stands for that in the embedding.
         keep: False removes the components; True removes everything else.
         mask: inputs to evaluate on; None takes all.
 
@@ -108,15 +110,8 @@ def ablate(
     rows = basis.rows_of(labels, component)
     if not rows:
         raise UndefinedMetricError(f"{basis.what} {labels} of {basis} has no {component}: nothing to ablate")
-    name, edit = _EDITS[site](grid, basis.matrix[rows], keep)
-
-    def hook_function(activation: Tensor, hook: Any) -> Tensor:
-        return edit(activation)
-
-    known = {} if grid.source is None else grid.source.hook_dict
-    hooks: list[Hook] = [(name, hook_function)] if name in known else []
-    at_the_end = site == "logits" or not hooks  # the logits that the hook would see are there: nothing to run
-    logits = edit(grid.logits) if at_the_end else logits_under(grid, hooks)
+    edited = _by_hooks if grid.task.frame.is_operation else _by_inputs
+    logits, hooks = edited(grid, site, basis.matrix[rows], keep)
     return Ablation(
         loss=mean_loss(logits, grid, mask),
         accuracy=right_after_edit(logits, grid.labels, grid.logits)[grid.selection(mask)].mean().item(),
@@ -128,6 +123,36 @@ def ablate(
         site=site,
         keep=keep,
     )
+
+
+def _by_hooks(grid: ActivationGrid, site: Site, rows: Tensor, keep: bool) -> tuple[Tensor, list[Hook]]:
+    """An ablation that sees no more than the activation itself, so that it works on any batch."""
+    name, edit = _EDITS[site](grid, rows, keep)
+
+    def hook_function(activation: Tensor, hook: Any) -> Tensor:
+        return edit(activation)
+
+    known = {} if grid.source is None else grid.source.hook_dict
+    hooks: list[Hook] = [(name, hook_function)] if name in known else []
+    at_the_end = site == "logits" or not hooks  # the logits that the hook would see are there: nothing to run
+    return (edit(grid.logits) if at_the_end else logits_under(grid, hooks)), hooks
+
+
+def _by_inputs(grid: ActivationGrid, site: Site, rows: Tensor, keep: bool) -> tuple[Tensor, list[Hook]]:
+    """An ablation of activations as functions of the input, which are there for all inputs together alone."""
+    if site == "embed":
+        raise UndefinedMetricError(
+            f"no single token stands for an input of {grid.task.name}, so there is nothing to ablate in the embedding; "
+            "ablate at the neurons or the logits"
+        )
+    frame, x = grid.task.frame, grid.neurons if site == "neurons" else grid.logits
+    values = frame.square(x.double())
+    along = rows.T @ (rows @ values)
+    edited = x.double().clone()
+    edited[frame.rows] = values.mean(0) + along if keep else values - along
+    if site == "logits":
+        return edited.to(x.dtype), []
+    return run_from_site(grid, neuron_hook(grid.model), edited.to(x.dtype)), []
 
 
 def _edit_embedding(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str, Edit]:

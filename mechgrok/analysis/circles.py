@@ -135,7 +135,7 @@ def circle_fve(source: ActivationGrid, k: int) -> tuple[dict[str, float], int | 
     frame = source.task.frame
     n = frame.order
     answer, distance = answers_and_distances(frame)
-    logits = frame.square(source.logits.double())[..., frame.classes]
+    logits = frame.square(source.logits.double())[..., frame.element_classes]
     gap = (answer[..., None] - torch.arange(n)).double()
     distance = distance[..., None].double()
     fve = {
@@ -172,7 +172,7 @@ def circle_fading(source: ActivationGrid, k: int) -> float | None:
     frame = source.task.frame
     n = frame.order
     answer, distance = answers_and_distances(frame)
-    logits = frame.square(source.logits.double())[..., frame.classes]
+    logits = frame.square(source.logits.double())[..., frame.element_classes]
     gap = answer[..., None] - torch.arange(n)
     wave = (logits * (2 * pi * k / n * gap).cos()).mean(-1)
     # Every distance has n pairs of operands.

@@ -21,16 +21,20 @@ def headlines(summary: Summary, algorithm: str) -> tuple[Headline, ...]:
 
 
 def _results(summary: Summary) -> list[Headline]:
-    v = summary.values
-    guessing = f"guessing {number(log(v['n_classes']))}"
-    if "accuracy_test" in v:
+    v, score = summary.values, summary.score
+    shown = percent if score == "accuracy" else number
+    unit = f"nats, guessing {number(log(v['n_classes']))}" if score == "accuracy" else "mean squared error"
+    if f"{score}_test" not in v:
         return [
-            ("Test accuracy", percent(v["accuracy_test"]), f"train {percent(v['accuracy_train'])}"),
-            ("Test loss", number(v["loss_test"]), f"nats; train {number(v['loss_train'])}, {guessing}"),
+            (score.capitalize(), shown(v[f"{score}_all"]), "over all inputs"),
+            ("Loss", number(v["loss_all"]), f"{unit}; over all inputs"),
         ]
+    trained = f"{score}_train" in v  # a task with fresh inputs at every step has test inputs alone
+    of_train = f"train {shown(v[f'{score}_train'])}" if trained else "held-out inputs"
+    loss_of_train = f"; train {number(v['loss_train'])}" if trained else ""
     return [
-        ("Accuracy", percent(v["accuracy_all"]), "over all inputs"),
-        ("Loss", number(v["loss_all"]), f"nats, over all inputs; {guessing}"),
+        (f"Test {score}", shown(v[f"{score}_test"]), of_train),
+        ("Test loss", number(v["loss_test"]), f"{unit}{loss_of_train}"),
     ]
 
 

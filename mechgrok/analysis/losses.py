@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.door import door
+from mechgrok.errors import UndefinedMetricError
 
 CHUNK = 2**15
 """Logits at a time, so that they stay in the cache in float64."""
@@ -42,9 +43,9 @@ def _cross_entropy(logits: Float[Tensor, "batch classes"], y: Int[Tensor, "batch
 
 @door
 def full_loss(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
-    """Cross-entropy of the network in nats, over the inputs in `mask` (all for None).
+    """Cross-entropy of the network in nats, over the inputs in `mask` (all for None); of values the mean squared error.
 
-    Logits beyond the answers of the task are dropped before.
+    Logits beyond the answers of the task are dropped before. Every scored position counts as an answer.
 
     Raises:
         UndefinedMetricError: the mask selects nothing.
@@ -59,10 +60,10 @@ def full_loss(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> fl
 
 @door
 def accuracy(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
-    """Share of right answers in 0..1, over the inputs in `mask` (all for None).
+    """Share of right answers in 0..1, over the inputs in `mask` (all for None), each scored position an answer.
 
     Raises:
-        UndefinedMetricError: the mask selects nothing.
+        UndefinedMetricError: the mask selects nothing; answers are values.
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> accuracy(cosine_network(7, {2: 5.0}))
@@ -70,15 +71,46 @@ def accuracy(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> flo
     """
     grid = as_grid(source, names=[])
     chosen = grid.selection(mask)
-    return (grid.logits.argmax(1) == grid.labels)[chosen].double().mean().item()
+    if grid.labels.is_floating_point():
+        raise UndefinedMetricError(
+            f"the answers of {grid.task.name} are values, which are near or far; see r2"
+        )
+    return (grid.logits.argmax(-1) == grid.labels)[chosen].double().mean().item()
+
+
+@door
+def r2(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
+    """1 less the squared errors of values over those of their mean: 1 is perfect, 0 no better than the mean.
+
+    Raises:
+        UndefinedMetricError: the mask selects nothing; answers are classes, or all the same.
+
+    >>> from mechgrok import array_task, grid_from_tensors
+    >>> task = array_task([[0.0], [1.0]], [[1.0], [3.0]])
+    >>> r2(grid_from_tensors(task, torch.tensor([[1.0], [2.0]])))
+    0.5
+    """
+    grid = as_grid(source, names=[])
+    chosen = grid.selection(mask)
+    if not grid.labels.is_floating_point():
+        raise UndefinedMetricError(
+            f"the answers of {grid.task.name} are classes, right or wrong; see accuracy"
+        )
+    wanted, given = grid.labels[chosen].double(), grid.logits[chosen].double()
+    total = (wanted - wanted.mean(0)).square().sum()
+    if total == 0:
+        raise UndefinedMetricError("all answers are the same, so there is nothing to explain")
+    return (1 - (given - wanted).square().sum() / total).item()
 
 
 def mean_loss(
     logits: Float[Tensor, "inputs classes"], grid: ActivationGrid, mask: Bool[Tensor, " inputs"] | None
 ) -> float:
-    """Cross-entropy of other logits on the inputs of a grid, over a mask."""
+    """Cross-entropy of other logits on the inputs of a grid, over a mask; of values the mean squared error."""
     chosen = grid.selection(mask)
-    return cross_entropy(logits[chosen], grid.labels[chosen]).mean().item()
+    if grid.labels.is_floating_point():
+        return (logits[chosen].double() - grid.labels[chosen].double()).square().mean().item()
+    return cross_entropy(logits[chosen].flatten(0, -2), grid.labels[chosen].flatten()).mean().item()
 
 
 def right_after_edit(

@@ -51,7 +51,7 @@ def weight_spectrum(
         if matrix == "W_E":
             weights = grid.token_embedding[frame.tokens]
         elif matrix == "W_L":
-            weights = grid.neuron_logit_map.T[frame.classes]
+            weights = grid.neuron_logit_map.T[frame.element_classes]
         else:
             raise ConfigError(f"matrix must be W_E or W_L, got {matrix!r}")
     if not weights.isfinite().all():

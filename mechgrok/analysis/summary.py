@@ -12,7 +12,7 @@ from mechgrok.analysis.explained import LogitFVE, logit_fve
 from mechgrok.analysis.frequencies import KeyFrequencies, keys_if_any
 from mechgrok.analysis.key_losses import excluded_loss, restricted_loss
 from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
-from mechgrok.analysis.losses import accuracy, full_loss
+from mechgrok.analysis.losses import accuracy, full_loss, r2
 from mechgrok.analysis.neurons import NeuronFrequencies, neuron_frequencies
 from mechgrok.analysis.spectrum import (
     fourier_coefficient_ratio,
@@ -74,7 +74,12 @@ class Summary(Drawable):
     @property
     def generalised(self) -> bool:
         """Whether the network gives the right answer almost everywhere."""
-        return self.values["accuracy_all"] >= GENERALISED
+        return self.values[f"{self.score}_all"] >= GENERALISED
+
+    @property
+    def score(self) -> str:
+        """How answers are counted: "accuracy" of classes, "r2" of values."""
+        return "accuracy" if "accuracy_all" in self.values else "r2"
 
     @property
     def verdict(self) -> str:
@@ -109,7 +114,8 @@ def summarize(
     split = own if split is None and isinstance(own, Split) else split
     found = keys if isinstance(keys, KeyFrequencies) else keys_if_any(grid)
     labels = found.frequencies if keys is None else tuple(keys)
-    values: dict[str, Any] = {"task": grid.task.name, "n_classes": grid.task.n_classes}
+    values: dict[str, Any] = {"task": grid.task.name}
+    values |= {"n_classes": grid.task.n_classes} if grid.task.score == "accuracy" else {}
     values |= _losses(grid, split)
     neurons = _or_none(lambda: neuron_frequencies(grid))
     fve = logit_fve(grid, labels) if labels else None
@@ -143,7 +149,8 @@ def _layout(model: HookedModel) -> str:
 def _losses(grid: ActivationGrid, split: Split | None) -> dict[str, float]:
     masks = {"all": None} | ({"train": split.train, "test": split.test} if split else {})
     masks = {name: mask for name, mask in masks.items() if mask is None or mask.any()}
-    return {f"accuracy_{name}": accuracy(grid, mask) for name, mask in masks.items()} | {
+    score = accuracy if grid.task.score == "accuracy" else r2
+    return {f"{grid.task.score}_{name}": score(grid, mask) for name, mask in masks.items()} | {
         f"loss_{name}": full_loss(grid, mask) for name, mask in masks.items()
     }
 
@@ -197,13 +204,10 @@ def _or_none(measure: Callable[[], T]) -> T | None:
 def _verdict(summary: Summary) -> str:
     values = summary.values
     if not summary.generalised:
-        return (
-            f"The network has not learned {summary.answer}: it answers {values['accuracy_all']:z.1%} of all "
-            "inputs correctly. Its algorithm is undetermined."
-        )
+        return f"The network has not learned {summary.answer}: {_how_far(summary)}. Its algorithm is undetermined."
     if summary.keys.no_group:
         return (
-            f"The network computes {summary.answer} with {values['accuracy_all']:z.2%} accuracy{_untested(summary)}. "
+            f"The network computes {summary.answer} with {_how_well(summary)}{_untested(summary)}. "
             f"How it does so is left open: {summary.keys.no_group}."
         )
     if not _used(summary):
@@ -212,6 +216,18 @@ def _verdict(summary: Summary) -> str:
             f"but {_no_keys(summary)}. Its algorithm is undetermined."
         )
     return " ".join([_what(summary), *_clock(summary), _evidence(summary), *_killed(summary)])
+
+
+def _how_far(summary: Summary) -> str:
+    value = summary.values[f"{summary.score}_all"]
+    if summary.score == "r2":
+        return f"over all inputs its r2 is {value:z.3f}"
+    return f"it answers {value:z.1%} of all inputs correctly"
+
+
+def _how_well(summary: Summary) -> str:
+    value = summary.values[f"{summary.score}_all"]
+    return f"an r2 of {value:z.4f}" if summary.score == "r2" else f"{value:z.2%} accuracy"
 
 
 def _no_keys(summary: Summary) -> str:
@@ -294,5 +310,5 @@ def _used(summary: Summary) -> list[Label]:
     return summary.values["key_frequencies"]
 
 
-_PLURALS = {"frequency": "frequencies", "irrep": "irreps"}
+_PLURALS = {"frequency": "frequencies", "irrep": "irreps", "subset": "subsets"}
 _PLACES: dict[Site, str] = {"embed": "embedding", "neurons": "neurons", "logits": "logits"}

@@ -18,6 +18,7 @@ from mechgrok.cli.exports import figures, measures
 from mechgrok.cli.light import open_by_name
 from mechgrok.cli.listing import list_names
 from mechgrok.cli.networks import analyze, compare, report
+from mechgrok.cli.own_code import import_own_code
 from mechgrok.cli.reproductions import reproduce, with_value_for_json
 from mechgrok.cli.runs import demo, train
 from mechgrok.cli.usage import UsageError, check_usage, overview
@@ -73,6 +74,7 @@ def _run(arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise UsageError(unknown("option" if name.startswith("-") else "command", name, COMMANDS))
     command = COMMANDS[name]
+    rest = import_own_code(rest)
     rest = with_value_for_json(name, [_without_section(piece) for piece in rest])
     check_usage(name, command, rest)
     open_by_name()

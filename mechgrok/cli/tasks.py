@@ -1,10 +1,11 @@
 """The task that a command line names."""
 
+import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mechgrok.errors import ConfigError, TaskError
+from mechgrok.errors import ConfigError, TaskError, shown
 from mechgrok.spelling import closest
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ TABLES = (".npy", ".npz")
 
 
 def named_task(operation: str, p: int | None, default: int | None = None) -> "Task":
-    """A group by its name, with a capital letter as in S5 or Z2xS3, or an operation mod p.
+    """A group by its name, with a capital letter as in S5 or Z2xS3, an operation mod p, or any task by its kind.
+
+    A task whose kind is a class of configurations is named by that kind, such as parity, which takes the defaults of
+    its fields, or written as JSON: {"kind": "parity", "n_bits": 8, "relevant": [0, 1]}.
 
     Args:
         default: the modulus of an operation that is given none.
@@ -29,9 +33,18 @@ def named_task(operation: str, p: int | None, default: int | None = None) -> "Ta
     >>> named_task("S3", None), named_task("mul", 7)
     (Task(S3: a b = -> 6 classes, 36 inputs), Task(mul7: a b = -> 7 classes, 49 inputs))
     """
-    from mechgrok.tasks import group_task, modular_task
+    from mechgrok.tasks import TASKS, group_task, modular_task, task_from_spec
     from mechgrok.tasks.modular import NAMED
 
+    if operation.startswith("{"):
+        return task_from_spec(_json(operation))
+    if operation in TASKS and isinstance(TASKS[operation], type):
+        if p is not None:
+            raise ConfigError(
+                f"{operation} is a task with fields of its own, which are given as JSON: "
+                f'\'{{"kind": "{operation}", ...}}\'; leave {p} out'
+            )
+        return task_from_spec({"kind": operation})
     if operation[:1].isupper():
         if p is not None:
             raise ConfigError(f"{operation} stands for a group, which has no modulus; leave {p} out")
@@ -49,6 +62,13 @@ def named_task(operation: str, p: int | None, default: int | None = None) -> "Ta
         if near:
             raise TaskError(f"{error}. Did you mean {' or '.join(near)}?") from None
         raise
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"the task {shown(text)} is not JSON: {error}") from None
 
 
 def is_table(operation: str) -> bool:

@@ -70,8 +70,8 @@ def progress_measures(
     >>> table.steps, table["loss_train"][0] > table["loss_train"][1], table.undefined
     ((0, 20), True, {})
     """
-    chosen = find_measures(measures)
     checkpoints = open_checkpoints(run, task, split, config, model)
+    chosen = find_measures(measures, checkpoints.task)
     wanted = checkpoints.chosen(steps)
     labels = _last_keys(checkpoints) if keys is None else checked_keys(keys, checkpoints.task)
     empty = _table({}, chosen, checkpoints.task, labels)

@@ -8,8 +8,11 @@ from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
 from mechgrok.progress.snapshot import Snapshot
 from mechgrok.registry import Registry
+from mechgrok.tasks import Task
 
 Direction = Literal["up", "down"]
+VALUES = "values"
+"""What a measure needs that is defined for tasks whose answers are values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +26,8 @@ class Measure:
         unit: of the values; "nats", "fraction", "neurons".
         direction: the way it goes while a network comes to generalise, "up" or "down"; None for neither.
         needs: what must be there beside the weights and the logits, else it is undefined: "keys", the key
-            frequencies; "split", the train inputs; "neurons"; or names of hooks, which are then cached.
+            frequencies; "split", the train inputs; "neurons"; "values" in place of classes; or names of hooks, which
+            are then cached.
         source: where it was defined.
         default: whether it is computed where no measures are named; costly ones are not.
     """
@@ -117,14 +121,15 @@ def measure(
     return register
 
 
-def find_measures(measures: Sequence[str | Measure] | None) -> tuple[Measure, ...]:
-    """The measures asked for; the default set for None.
+def find_measures(measures: Sequence[str | Measure] | None, task: Task | None = None) -> tuple[Measure, ...]:
+    """The measures asked for; for None the default set, without those of values if the task has classes.
 
     Raises:
         ConfigError: an unknown name, none at all, or two of one name.
     """
     if measures is None:
-        return tuple(known for known in MEASURES.values() if known.default)
+        has_values = task is not None and task.score == "r2"
+        return tuple(m for m in MEASURES.values() if m.default and (has_values or VALUES not in m.needs))
     if isinstance(measures, str | Measure) or not isinstance(measures, Sequence):
         raise ConfigError("measures is a list of names or measures, also if it is only one: [...]")
     found = tuple(item if isinstance(item, Measure) else _by_name(item) for item in measures)

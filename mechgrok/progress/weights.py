@@ -97,4 +97,4 @@ def embedding(snapshot: Snapshot) -> Float[Tensor, "order d_model"]:
 
 def logit_map(snapshot: Snapshot) -> Float[Tensor, "order d_mlp"]:
     """The neuron-logit map, transposed, in the order of the group."""
-    return neuron_logit_map(snapshot.model, snapshot.task.n_classes).T[snapshot.frame.classes]
+    return neuron_logit_map(snapshot.model, snapshot.task.n_classes).T[snapshot.frame.element_classes]

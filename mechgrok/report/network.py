@@ -24,7 +24,7 @@ def network_section(
 
     Args:
         grid: the network at the end.
-        portrait: what is drawn of it; without a basis, nothing but curves.
+        portrait: what is drawn of it; without maps, nothing but curves.
         films: the portrait's figures.
         curves: figures over the steps, by place.
     """
@@ -33,11 +33,11 @@ def network_section(
         "Move the slider: every figure here shows the network at that step, on axes that stand still."
         if moves
         else "How it was learned."
-        if not portrait.has_basis
+        if not portrait.has_maps
         else "How the network sees its tokens, what its neurons compute and what it makes of it."
     )
     groups = [_curves(films, curves, portrait)]
-    if portrait.has_basis:
+    if portrait.has_maps:
         groups += [_circles(grid, portrait, films), _neurons(grid, portrait, films), _logits(films, portrait)]
     return Section(
         "network",
@@ -48,7 +48,7 @@ def network_section(
     )
 
 
-def learning_curves(history: History, n_classes: int) -> dict[str, go.Figure]:
+def learning_curves(history: History, n_classes: int | None) -> dict[str, go.Figure]:
     """Loss and accuracy over the steps, as far as the history has them."""
     drawn = {"loss": loss_curves(history, n_classes=n_classes), "accuracy": accuracy_curves(history)}
     return {place: figure for place, figure in drawn.items() if figure.data}
@@ -107,7 +107,7 @@ def _logits(films: Mapping[str, Film], portrait: Portrait) -> FigureGroup:
 
 
 def _missing(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]) -> list[str]:
-    if not portrait.has_basis:
+    if not portrait.has_maps:
         return [
             "There are no spectrum, circles, neurons and logits here: they are drawn in the basis of the task's group, "
             "and this task sits in none."

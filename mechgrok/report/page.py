@@ -84,7 +84,7 @@ def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
     grid = run.grid(steps[-1])
     summary = summary or summarize(grid, run.split)
     training = film_training(run, grid, summary, steps)
-    curves = learning_curves(run.history, grid.task.n_classes)
+    curves = learning_curves(run.history, n_classes(grid))
     measures = measure_run(run, summary, training.checkpoints, steps) if training.checkpoints else None
     if measures:
         curves = measures.on(curves)
@@ -100,12 +100,17 @@ def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
     return _page(grid, summary, title, facts, moving, shown, warnings)
 
 
+def n_classes(grid: ActivationGrid) -> int | None:
+    """The number of answers; None where they are values."""
+    return grid.task.n_classes if grid.task.score == "accuracy" else None
+
+
 def _page_of_network(
     grid: ActivationGrid, summary: Summary | None, history: History, title: str | None
 ) -> Page:
     summary = summary or summarize(grid)
     portrait = choose_portrait(grid, summary)
-    curves = learning_curves(history, grid.task.n_classes)
+    curves = learning_curves(history, n_classes(grid))
     network = network_section(grid, portrait, film_of([portrait.draw(grid)]), curves)
     return _page(grid, summary, title, (), (network,))
 
@@ -121,7 +126,9 @@ def _page(
 ) -> Page:
     verb = "How a network computes" if summary.generalised else "A network that learns"
     algorithm = classify_algorithm(grid)
-    sizes = (in_words(grid.task.n_classes, "answer"), in_words(grid.task.n_inputs, "input"))
+    classes = n_classes(grid)
+    answers = "values" if classes is None else in_words(classes, "answer")
+    sizes = (answers, in_words(grid.task.n_inputs, "input"))
     return Page(
         title=title or f"{verb} {summary.answer}",
         facts=(summary.task, *sizes, summary.layout, *facts),

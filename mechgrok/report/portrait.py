@@ -35,7 +35,7 @@ class Portrait:
         neurons: numbers of the neurons drawn.
         tuned: what the neurons are tuned to at the end; None where there are no neurons.
         what: what a key is, "frequency" or "irrep".
-        has_basis: whether the task sits in a group; without one nothing of this is drawn.
+        has_maps: whether the task is an operation on two elements of a group; otherwise nothing of this is drawn.
     """
 
     keys: tuple[Label, ...]
@@ -43,11 +43,11 @@ class Portrait:
     neurons: tuple[int, ...]
     tuned: NeuronFrequencies | None
     what: str
-    has_basis: bool = True
+    has_maps: bool = True
 
     def draw(self, grid: ActivationGrid) -> Picture:
         """All figures of one checkpoint; those that it has nothing to draw for are left out."""
-        if not self.has_basis:
+        if not self.has_maps:
             return {}
         picture = {"fourier": fourier_map(grid, self.keys)}
         if self.tuned is not None:
@@ -64,8 +64,8 @@ class Portrait:
 
 def choose_portrait(grid: ActivationGrid, summary: Summary, n_frames: int = 1) -> Portrait:
     """What to draw of a network: the strongest keys, and for each of them its most typical neuron."""
-    if summary.keys.no_group:
-        return Portrait((), (), (), None, summary.what, has_basis=False)
+    if summary.keys.no_group or grid.task.frame.arity != 2:
+        return Portrait((), (), (), None, summary.what, has_maps=False)
     keys: list[Label] = summary.values["key_frequencies"]
     strongest = sorted(keys, key=summary.keys.share, reverse=True)[:MOST_PANELS]
     shown = [label for label in keys if label in strongest]

@@ -71,6 +71,19 @@ class Frame(Readable):
         return self.symbols
 
     @property
+    def element_classes(self) -> Int[Tensor, " order"]:
+        """The logit that stands for each element, so that logits are functions on the group.
+
+        Raises:
+            UndefinedMetricError: answers are no elements.
+        """
+        if not self.is_operation:
+            raise UndefinedMetricError(
+                f"the answers are no elements of {self.basis.group.name}, so that the logits are no functions on it"
+            )
+        return self.classes
+
+    @property
     def is_logarithmic(self) -> bool:
         """Whether element numbers are discrete logarithms: the classes are the powers of one of them."""
         cyclic = self.basis.what == "frequency"
