@@ -84,12 +84,18 @@ def infer_task(model: Source) -> Task:
     """
     model = as_network(model)
     found: dict[str, tuple[float, Task]] = {}
-    for reading in _readings(model.cfg):
+    readings = _readings(model.cfg)
+    for reading in readings:
         for operation in INFERRED_OPERATIONS:
             task = reading.of(modular_task(operation, reading.p))
             share = _right_answers(model, task)
-            if share >= RIGHT:
+            if share == 1:
                 return task
+            if (
+                share >= RIGHT
+            ):  # so may another reading be, as with "op" and "=" exchanged, and be the true one
+                written = [other.of(modular_task(operation, other.p)) for other in readings]
+                return max(written, key=lambda task: _right_answers(model, task))
             name = f"{operation} mod {reading.p}"
             found[name] = max((share, task), found.get(name, (-1.0, task)), key=lambda pair: pair[0])
     if not found:

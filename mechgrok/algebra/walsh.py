@@ -10,7 +10,6 @@ from mechgrok.algebra.bases import Basis, Block
 from mechgrok.algebra.families import named_group
 from mechgrok.algebra.groups import MOST_ELEMENTS
 from mechgrok.algebra.irrep_names import Label
-from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
 
 
@@ -75,7 +74,6 @@ def subset_of(mask: int, n: int) -> tuple[int, ...]:
     return tuple(place for place in range(n) if mask >> (n - 1 - place) & 1)
 
 
-@door
 @lru_cache(maxsize=16)
 def walsh_basis(n: int) -> WalshBasis:
     """The Walsh basis of n bits; one object per n."""

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from mechgrok.algebra import Basis
 from mechgrok.algebra.bases import Label
-from mechgrok.door import door
 from mechgrok.errors import NoGroupError, UndefinedMetricError
 from mechgrok.readable import Readable
 
@@ -183,7 +182,6 @@ def build_frame(
     return Frame(basis, rows, results, answers=elements, classes=elements, answer=answer, symbols=elements)
 
 
-@door
 def function_frame(
     basis: Basis,
     classes: Int[Tensor, " order"],

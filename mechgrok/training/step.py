@@ -149,8 +149,7 @@ def make_step(
     ('fast', torch.float64, torch.Size([8, 16]))
     """
     task = fit_task(model, task)
-    supporting = (step for step in HAND_WRITTEN if step.supports(model))
-    written = next(supporting, None) if _at_once(task, data) else None
+    written = next((step for step in HAND_WRITTEN if _fits(step, model, task, data)), None)
     if written is None or not isinstance(data, Finite):
         return AutogradStep(model, task.signature, data, objective, compile=compile)
     if compile:
@@ -161,12 +160,12 @@ def make_step(
     return written(model, task, data.train_mask, objective)
 
 
-def _at_once(task: Task, data: Data) -> bool:
-    """Whether steps are written for this: all train inputs at once, tokens, and classes read at the last position."""
+def _fits(step: type[HandWrittenStep], model: HookedModel, task: Task, data: Data) -> bool:
+    """Whether a step is written for this: all train inputs at once, tokens, and classes read at the last position."""
     signature = task.signature
     whole = isinstance(data, Finite) and not data.batch_size
     plain = isinstance(signature.inputs, Tokens) and isinstance(signature.outputs, Classes)
-    return whole and plain and signature.reads_last
+    return whole and plain and signature.reads_last and step.supports(model)
 
 
 def _reason(error: BaseException) -> str:
