@@ -14,7 +14,7 @@ from mechgrok.models.formats import file_in_folder
 from mechgrok.models.layouts import model_from_tensors
 from mechgrok.models.networks import Network
 from mechgrok.runs import load_run, run_of
-from mechgrok.shipped import folder_or_shipped
+from mechgrok.shipped import folder_or_shipped, no_such_run
 from mechgrok.tasks import Task
 
 
@@ -89,6 +89,8 @@ def _stored(
     rename: Mapping[str, str] | None,
     key: str | None,
 ) -> Any:
+    if not path.exists() and not path.suffix and path.name == str(path):  # no file, but the name of a run
+        raise no_such_run(path)
     if path.is_dir() and (file := file_in_folder(path)) is not None:
         path = file
     said = {"config": config, "layout": layout, "rename": rename, "key": key}

@@ -26,8 +26,8 @@ def memory_free() -> int | None:
 
 
 ALL_INPUTS = (
-    "All inputs with all their answers are evaluated: a smaller modulus or group takes less, by its third power. A "
-    "machine with more memory goes on from the same folder"
+    "All inputs with all their answers are evaluated: a smaller modulus or group takes less, "
+    "by its third power"
 )
 """What would take less memory, where tasks are large."""
 

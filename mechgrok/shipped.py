@@ -8,7 +8,7 @@ from typing import Any
 from mechgrok.door import door
 from mechgrok.errors import CheckpointError, shown
 from mechgrok.readable import Readable
-from mechgrok.spelling import unknown
+from mechgrok.spelling import closest, unknown
 
 INDEX = "index.json"
 FOLDERS = (Path(__file__).parent / "checkpoints", Path(__file__).parents[1] / "checkpoints")
@@ -56,6 +56,20 @@ def folder_or_shipped(path: str | Path) -> Path:
         return path if path.exists() else find_shipped(str(path)) or path
     except OSError as error:  # a name that is too long, a folder that may not be read
         raise CheckpointError(f"cannot open {shown(str(path))}: {error.strerror}") from None
+
+
+def no_such_run(path: Path) -> CheckpointError:
+    """The error for the name of a run where there is no file or folder; it says which shipped run may be meant."""
+    return CheckpointError(
+        f"there is no file or folder {path}, and it is none of the runs that come with mechgrok{which_shipped(path)}"
+    )
+
+
+def which_shipped(path: Path) -> str:
+    """The rest of a sentence on a run that there is not: the shipped runs, and which of them may be meant."""
+    near = closest(path, shipped_runs())
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f" ({', '.join(shipped_runs()) or 'none is installed'}){meant}"
 
 
 @door

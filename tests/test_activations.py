@@ -16,7 +16,7 @@ from mechgrok.activations import (
     infer_task,
     run_from_site,
 )
-from mechgrok.errors import ActivationError, CheckpointError, TaskError, UndefinedMetricError
+from mechgrok.errors import ActivationError, CheckpointError, ConfigError, TaskError, UndefinedMetricError
 from mechgrok.models.transformer import HookedTransformer
 
 P = 7
@@ -156,7 +156,7 @@ def test_misspelt_hook_is_refused_with_the_closest_names(name, near):
 
 
 def test_one_name_instead_of_a_list():
-    with pytest.raises(ActivationError, match=rf"list of hook names.*got '{NEURONS}'"):
+    with pytest.raises(ConfigError, match=rf"cache_grid takes names, several in a list.*got '{NEURONS}'"):
         cache_grid(network(), TASK, NEURONS)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PRINTED = {
+    "a_task_of_your_own": "The network computes majority",
     "ablate_with_hooks": "answers with the keys alone: [7, 11]",
     "bring_your_own": "The network computes a+b",
     "compose_permutations": "KeyFrequencies(sign: 50.0%, standard: 50.0%; by logits)",

@@ -48,6 +48,7 @@ def test_own_things_are_registered_again_and_ours_are_not(colours):
     assert "blue" not in colours
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_name_is_a_text(colours):
     for name in (3, "", None):
         with pytest.raises(ConfigError, match="is a text"):

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from torch.nn.functional import cross_entropy
+
 from mechgrok.activations.forward import d_vocab_out, run_grid
 from mechgrok.activations.sources import Source, as_network
 from mechgrok.errors import TaskError
@@ -84,12 +86,15 @@ def infer_task(model: Source) -> Task:
     """
     model = as_network(model)
     found: dict[str, tuple[float, Task]] = {}
-    for reading in _readings(model.cfg):
+    readings = _readings(model.cfg)
+    for reading in readings:
         for operation in INFERRED_OPERATIONS:
             task = reading.of(modular_task(operation, reading.p))
             share = _right_answers(model, task)
             if share >= RIGHT:
-                return task
+                # Another reading may be as right, such as that with "op" and "=" exchanged, and be the true one.
+                written = [other.of(modular_task(operation, other.p)) for other in readings]
+                return min(written, key=lambda task: _loss(model, task)) if len(written) > 1 else task
             name = f"{operation} mod {reading.p}"
             found[name] = max((share, task), found.get(name, (-1.0, task)), key=lambda pair: pair[0])
     if not found:
@@ -162,6 +167,12 @@ def _as_read(model: HookedModel, task: Operation) -> Operation:
     return (
         max(fitting, key=lambda written: _right_answers(model, written)) if len(fitting) > 1 else fitting[0]
     )
+
+
+def _loss(model: HookedModel, task: Task) -> float:
+    """Tells readings apart that give the same answers."""
+    grid = run_grid(model, task, [])
+    return cross_entropy(grid.logits.double(), grid.labels).item()
 
 
 def _right_answers(model: HookedModel, task: Task) -> float:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mechgrok.activations.grid import ActivationGrid
 from mechgrok.errors import ActivationError
+from mechgrok.memory import check_memory
 from mechgrok.models.protocol import Hook, HookedModel, neuron_hook
 from mechgrok.models.readout import outputs_at
 from mechgrok.models.unaltered import is_unaltered
@@ -31,10 +32,18 @@ def run_grid(model: HookedModel, task: Task, names: Sequence[str]) -> Activation
 
     Raises:
         ActivationError: a hook that never runs; logits that are not finite.
+        ConfigError: there is too little memory.
     """
+    check_memory(f"the network on {task.name}", _least_bytes(model, task, names))
     grid = _grid_by_hand(model, task, names) or _grid_by_hooks(model, task, names)
     _check_finite(grid)
     return grid
+
+
+def _least_bytes(model: HookedModel, task: Task, names: Sequence[str]) -> int:
+    """What the logits take, and neurons if they are asked for; of other hooks the widths are not known before."""
+    neurons = sum(getattr(model.cfg, "d_mlp", None) or 0 for name in names if name.endswith("hook_post"))
+    return task.n_inputs * len(task.signature.scored) * 4 * (task.signature.d_out + neurons)
 
 
 def _grid_by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid | None:

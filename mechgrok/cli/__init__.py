@@ -22,6 +22,7 @@ from mechgrok.cli.own_code import import_own_code
 from mechgrok.cli.reproductions import reproduce, with_value_for_json
 from mechgrok.cli.runs import demo, train
 from mechgrok.cli.usage import UsageError, check_usage, overview
+from mechgrok.cli.ways_out import in_shell
 from mechgrok.errors import MechgrokError
 from mechgrok.spelling import unknown
 
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         _say_error(str(error))
         raise SystemExit(WRONG_USAGE) from None
     except MechgrokError as error:
-        _say_error(str(error))
+        _say_error(in_shell(str(error), arguments[0]))
         return FAILED
     except BrokenPipeError:  # whoever reads our output has enough of it, as `| head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

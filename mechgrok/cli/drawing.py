@@ -14,13 +14,13 @@ from mechgrok.analysis.algorithms import classify_algorithm
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.loading import load_model
 from mechgrok.measures.summary import Summary, summarize
+from mechgrok.opening import run_if_any
 from mechgrok.plots.ablations import ablation_effects
 from mechgrok.progress import progress_measures
 from mechgrok.report.film import choose_steps
 from mechgrok.report.network import learning_curves
 from mechgrok.report.portrait import choose_portrait
-from mechgrok.runs import Run, load_run
-from mechgrok.shipped import folder_or_shipped
+from mechgrok.runs import Run
 from mechgrok.storage import check_writable, write_text
 
 MOST_MEASURED = 100
@@ -42,12 +42,12 @@ def draw_all(path: Path, step: int | None) -> Named:
     Raises:
         CheckpointError: there is nothing at the path, or nothing that can be read.
     """
-    if folder_or_shipped(path).is_dir():
-        run = load_run(path)
-        grid, split = run.grid(step), run.split
-        yield from _of_training(run)
+    found = run_if_any(path)
+    if isinstance(found, Run):
+        grid, split = found.grid(step), found.split
+        yield from _of_training(found)
     else:
-        run, grid, split = None, as_grid(load_model(path, step)), None
+        grid, split = as_grid(load_model(path, step)), None
     yield from _of_network(grid, summarize(grid, split))
 
 

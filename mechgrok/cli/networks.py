@@ -18,9 +18,8 @@ from mechgrok.cli.printing import (
 )
 from mechgrok.cli.tasks import is_table, named_task, table_task
 from mechgrok.cli.usage import Flag, Maybe, Several
-from mechgrok.errors import CheckpointError, ConfigError
-from mechgrok.shipped import folder_or_shipped, shipped_runs
-from mechgrok.spelling import closest
+from mechgrok.errors import ConfigError
+from mechgrok.opening import run_if_any
 
 if TYPE_CHECKING:
     from mechgrok.activations import ActivationGrid
@@ -177,7 +176,7 @@ def compare(first: Network, second: Network, *, out: Path = Path("comparison.htm
 def _network_of_file(path: Path, step: int | None, options: dict[str, Any]) -> "HookedModel":
     from mechgrok.loading import load_model
 
-    return load_model(_existing(path), step, **options)
+    return load_model(path, step, **options)
 
 
 def _check_task(operation: str | None, p: int | None, sequence: tuple[str, ...]) -> None:
@@ -226,31 +225,9 @@ def _pair(first: Path, second: Path) -> "dict[str, Run | HookedModel]":
 def _open(path: Path) -> "Run | HookedModel":
     from mechgrok.loading import load_model
 
-    return _run_at(path) or load_model(_existing(path))
+    return _run_at(path) or load_model(path)
 
 
 def _run_at(path: Path) -> "Run | None":
-    if not folder_or_shipped(path).is_dir():
-        return None
-    from mechgrok.runs import load_run
-
-    return load_run(path)
-
-
-def _existing(path: Path) -> Path:
-    """A file that is there.
-
-    Raises:
-        CheckpointError: it is not; the text says which shipped run may have been meant.
-    """
-    if path.exists():
-        return path
-    if path.name == str(path) and not path.suffix:  # the name of a shipped run, misspelt
-        shipped = list(shipped_runs())
-        near = closest(path, shipped)
-        meant = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise CheckpointError(
-            f"there is no file or folder {path}, and no run that comes with mechgrok is called so{meant} "
-            f"They are: {', '.join(shipped) or 'none is installed'}"
-        )
-    raise CheckpointError(f"there is no file {path}")
+    found = run_if_any(path)
+    return None if found is path else found

@@ -21,7 +21,8 @@ def least_bytes(cfg: NetworkConfig) -> int:
         inner = cfg.d_mlp * (cfg.d_embed + cfg.d_mlp * (cfg.n_layers - 1) + cfg.d_vocab_out)
         return 4 * inner + PER_LAYER * cfg.n_layers
     if isinstance(cfg, MLPConfig):
-        first = cfg.d_vocab * (cfg.d_embed if cfg.inputs == "embedding" else cfg.d_mlp)
+        embedded = cfg.inputs == "embedding"
+        first = cfg.d_embed * (cfg.d_vocab + cfg.d_mlp) if embedded else cfg.d_vocab * cfg.d_mlp
         inner = cfg.d_mlp * (
             cfg.d_mlp * (cfg.n_layers - 1) + min(cfg.d_embed or cfg.d_vocab_out, cfg.d_vocab_out)
         )

@@ -86,7 +86,7 @@ def circle_alone(circle: IsolatedCircle) -> go.Figure:
     explained.update_xaxes(
         type="category", showgrid=False, title_text="formula", tickangle=0, tickfont={"size": 10}
     )
-    explained.update_yaxes(ticksuffix="%")  # a title would lie on the panel to the left
+    explained.update_yaxes(ticksuffix="%", title={"text": "variance explained", "standoff": 0})
     return in_panels([surface, explained], columns=2).update_layout(margin={"b": 62})
 
 

@@ -13,7 +13,7 @@ from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError, ConfigError, shown
 from mechgrok.loading import load_model
 from mechgrok.models.files import read_tensors
-from mechgrok.models.formats import SUFFIXES
+from mechgrok.models.formats import SUFFIXES, file_in_folder
 from mechgrok.models.networks import Network
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.opening import open_run
@@ -81,10 +81,9 @@ def open_checkpoints(
     """
     if isinstance(source, str | Path):
         path = Path(source)
-        is_folder = exists(path) and not exists(path / CONFIG)
-        source = (
-            _files_in(path) if is_folder else open_run(path)
-        )  # or the name of one that comes with mechgrok
+        is_run = exists(path / CONFIG) and file_in_folder(path) is None
+        # What is not there may be the name of a run that comes with mechgrok.
+        source = open_run(path) if is_run or not exists(path) else _files_in(path)
     if model is not None and not isinstance(model, WrappedNetwork):
         raise ConfigError(
             f"model is a network that mg.wrap made, for files of its state dicts; got {shown(model)}"
@@ -142,7 +141,7 @@ def _of_files(
         raise CheckpointError("the list of checkpoint files is empty")
     steps = tuple(files)
     if model is not None:
-        load = lambda step: model.with_weights(read_tensors(files[step])[0])  # noqa: E731
+        load = lambda step: model.with_weights(read_tensors(file_in_folder(files[step]) or files[step])[0])  # noqa: E731
         return Checkpoints(task or model.task, split, steps, load)
     last = load_model(files[steps[-1]], config=config)
     task = task or cast("Task | None", last.task)  # some layouts say what was learned
@@ -153,7 +152,7 @@ def _of_files(
 def _files_in(folder: Path) -> list[Path]:
     if folder.suffix in SUFFIXES and folder.is_file():
         return [folder]
-    files = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
+    files = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES or file_in_folder(path))
     if not files:
         raise CheckpointError(f"{folder} is no run and has no files {', '.join(SUFFIXES)} in it")
     return files

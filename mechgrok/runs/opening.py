@@ -8,7 +8,7 @@ from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.own import Factory
 from mechgrok.runs.folder import CHECKPOINTS, CONFIG, read_config
 from mechgrok.runs.run import Run
-from mechgrok.shipped import folder_or_shipped, shipped_runs
+from mechgrok.shipped import folder_or_shipped, which_shipped
 
 
 @door
@@ -40,7 +40,7 @@ def _open(path: Path) -> Run:
     if not file.is_file():
         raise CheckpointError(
             f"{path} holds no run: there is no {CONFIG} in it, and it is none of those that come with "
-            f"mechgrok ({', '.join(shipped_runs()) or 'none is installed'})"
+            f"mechgrok{which_shipped(path)}"
         )
     try:
         return Run(path, read_config(file)[0])

@@ -3,8 +3,8 @@
 import torch
 
 from mechgrok.config import CustomConfig, NetworkConfig, TrainConfig
-from mechgrok.memory import check_memory
-from mechgrok.models.sizes import least_bytes
+from mechgrok.memory import ALL_INPUTS, check_memory
+from mechgrok.models.sizes import SMALLER, least_bytes
 from mechgrok.tasks import Task
 from mechgrok.training.devices import find_device
 from mechgrok.training.networks import sized
@@ -17,6 +17,7 @@ COPIES = 5
 """The weights, their gradients, two moments of the optimiser, and what is being written to a checkpoint."""
 ANALYSED_LOGIT, ANALYSED_NEURON = 21, 50
 """Bytes of an analysis for each logit and each neuron over all inputs."""
+GOES_ON = "A machine with more memory goes on from the same folder"
 LARGE = 2**30
 """Bytes from which it is worth a word."""
 
@@ -41,7 +42,10 @@ def check_training_memory(task: Task, config: TrainConfig, device: str | torch.d
     """
     needed = training_memory(task, config)
     if find_device(device).type == "cpu":
-        check_memory(f"training on {task.name}", needed)
+        of_weights = COPIES * _weights(task, config.model) > needed / 2
+        check_memory(
+            f"training on {task.name}", needed, f"{SMALLER if of_weights else ALL_INPUTS}. {GOES_ON}"
+        )
     return needed
 
 

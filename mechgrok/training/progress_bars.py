@@ -3,6 +3,9 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from math import inf
 
 from rich.console import Console
 from rich.markup import escape
@@ -26,6 +29,8 @@ COLUMNS = (
 
 EVERY_SHARE, EVERY_SECONDS = 0.1, 30.0
 """In a log file, how much of the way or of the time lies between two lines."""
+NOTEBOOK_SECONDS = 0.2
+"""In a notebook, the time between two states of the line."""
 
 
 @contextmanager
@@ -33,7 +38,7 @@ def bar(name: str, total: int, unit: str, *, start: int = 0, enabled: bool = Tru
     """A progress bar on standard error.
 
     In a file, or anywhere that is not a terminal, there is a line now and then instead, and one for what was told last.
-    In a notebook the bar leaves nothing behind, where its widget would stay as an empty output.
+    In a notebook there is one line of text, which is renewed; a widget would stay in the file as an empty output.
 
     Args:
         unit: what is counted, for the lines: "step".
@@ -41,12 +46,12 @@ def bar(name: str, total: int, unit: str, *, start: int = 0, enabled: bool = Tru
     console = Console(stderr=True)
     if not enabled:
         yield lambda done, state: None
-    elif console.is_terminal or console.is_jupyter:
-        with Progress(*COLUMNS, console=console, transient=console.is_jupyter) as progress:
+    elif console.is_terminal and not console.is_jupyter:
+        with Progress(*COLUMNS, console=console) as progress:
             task = progress.add_task(escape(name), total=total, completed=start, state="")
             yield lambda done, state: progress.update(task, completed=done, state=state)
     else:
-        lines = _Lines(name, total, unit, console)
+        lines = _Lines(name, total, unit, *_in_notebook() if console.is_jupyter else _in_file(console))
         try:
             yield lines.tell
         finally:
@@ -60,11 +65,34 @@ def progress_bar(name: str, steps: int, *, start: int = 0, enabled: bool = True)
         yield lambda row: tell(int(row["step"] or 0), described(row))
 
 
-class _Lines:
-    """Lines for a log file: the first, then one for each tenth of the way or half a minute, and the last."""
+Write = Callable[[str], None]
 
-    def __init__(self, name: str, total: int, unit: str, console: Console) -> None:
-        self.name, self.total, self.unit, self.console = name, total, unit, console
+
+def _in_file(console: Console) -> tuple[Write, float, float]:
+    """How a line is written, and what lies between two: the share of the way, or the seconds."""
+    write = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    return write, EVERY_SHARE, EVERY_SECONDS
+
+
+def _in_notebook() -> tuple[Write, float, float]:
+    """As in a file, but that each line takes the place of the one before."""
+    display = import_module("IPython.display").DisplayHandle()
+    shown = False
+
+    def write(line: str) -> None:
+        nonlocal shown
+        (display.update if shown else display.display)({"text/plain": line}, raw=True)
+        shown = True
+
+    return write, inf, NOTEBOOK_SECONDS
+
+
+class _Lines:
+    """Lines of text: the first, then one for a share of the way or some seconds, and the last."""
+
+    def __init__(self, name: str, total: int, unit: str, write: Write, share: float, seconds: float) -> None:
+        self.name, self.total, self.unit = name, total, unit
+        self.write, self.share, self.seconds = write, share, seconds
         self.began = self.printed_at = time.monotonic()
         self.printed: int | None = None
         self.told: tuple[int, str] | None = None
@@ -72,19 +100,19 @@ class _Lines:
     def tell(self, done: int, state: str) -> None:
         self.told = done, state
         now = time.monotonic()
-        far = self.printed is None or done - self.printed >= EVERY_SHARE * self.total
-        if far or now - self.printed_at >= EVERY_SECONDS:
+        far = self.printed is None or done - self.printed >= self.share * self.total
+        if far or now - self.printed_at >= self.seconds:
             self._print(now)
 
     def last(self) -> None:
         if self.told is not None and self.told[0] != self.printed:
             self._print(time.monotonic())
 
-    def _print(self, now: float) -> None:
+    def _print(self, now: int | float) -> None:
         done, state = self.told or (0, "")
         self.printed, self.printed_at = done, now
         parts = (f"{self.name}: {self.unit} {done}/{self.total}", state, f"{now - self.began:z.0f} s")
-        self.console.print(", ".join(filter(None, parts)), markup=False, highlight=False, soft_wrap=True)
+        self.write(", ".join(filter(None, parts)))
 
 
 def described(row: HistoryRow) -> str:

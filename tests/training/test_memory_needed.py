@@ -112,3 +112,20 @@ def test_the_weights_count_in_the_estimates(model):
     training = training_memory(task, TrainConfig(model=model)) - AT_LEAST
     assert 4 * weights < training < 6 * weights, "with gradients and two moments"
     assert analysis_memory(task, model) - AT_LEAST > weights * 0.9
+
+
+def test_a_large_network_is_told_to_be_smaller(monkeypatch):
+    monkeypatch.setattr(memory, "memory_free", lambda: 2**30)
+    with pytest.raises(mg.ConfigError, match=r"Smaller sizes take less: .*n_layers"):
+        mg.train(mg.modular_task("add", 7), model=mg.ModelConfig(n_layers=10**6), steps=1, progress=False)
+
+
+def test_a_grid_that_does_not_fit_is_refused_before_the_network_runs(monkeypatch):
+    task = mg.modular_task("add", 31)
+    network = mg.build_model(task, mg.ModelConfig(d_model=16), seed=0)
+    needed = 31**2 * 4 * (31 + network.cfg.d_mlp)
+    monkeypatch.setattr(memory, "memory_free", lambda: needed)
+    mg.cache_grid(network, task)
+    monkeypatch.setattr(memory, "memory_free", lambda: needed - 1)
+    with pytest.raises(mg.ConfigError, match=r"the network on add31 takes about .* a smaller modulus"):
+        mg.cache_grid(network, task)

@@ -229,17 +229,17 @@ except mg.ConfigError as error:
 print(mg.train(task, seed=np.int64(3), steps=1, **small).config.seed)
 """
 ANSWERS = [
-    "unknown recipe ['fast']",
-    "callback is called as callback(step, model); got 'x'",
-    "a split is what task.split(fraction) gives; got 0.3",
-    "a seed is a whole number from 0 to 4294967295, got True",
+    "train takes recipe, a text, or a TrainConfig; got ['fast']",
+    "train takes callback, ",
+    "train takes split, a split",
+    "train takes seed, a whole number; got True",
     "out is the path of a folder, or None for a temporary one; got ''",
-    "out is the path of a folder, or None for a temporary one; got 5",
+    "train takes out, a text, a path, or None; got 5",
     "TrainConfig: weight_decay: ",
-    "recipes is the name of a recipe, a TrainConfig, or a list of these; got int",
-    "recipes is the name of a recipe, a TrainConfig, or a list of these; got NoneType",
-    "recipes is the name of a recipe, a TrainConfig, or a list of these; got dict",
-    "train_many needs a folder",
+    "train_many takes recipes, a text, a TrainConfig, or several",
+    "train_many takes recipes, a text, a TrainConfig, or several",
+    "train_many takes recipes, a text, a TrainConfig, or several",
+    "train_many takes out, a text, or a path; got None",
     "3",
 ]
 

@@ -1,0 +1,35 @@
+"""The way out of an error, as it is typed: errors speak of Python's arguments, and in the shell there are options."""
+
+import re
+
+CONFIGURED = re.compile(r"config=(?:ModelConfig|MLPConfig)\(((?:[^()'\"]|'[^']*'|\"[^\"]*\")*)\)")
+"""Fields of a network, such as config=ModelConfig(act_fn='relu', attention_dir='causal' or 'bidirectional')."""
+ARGUMENTS = {
+    r"task=modular_task\(\.\.\.\)": "--task and --p",
+    r"modular_task\(\.\.\., sequence=\.\.\.\)": "--sequence",
+    r"task=\.\.\.": "--task",
+    r"layout=\.\.\.": "--layout",
+    r"config=\.\.\.": "--config",
+    r"rename=\{\.\.\.\}": "--rename OLD=NEW",
+}
+"""Other arguments of functions, and what is typed for them."""
+OF_ANALYZE = " (options of mechgrok analyze, which also writes a page with --report)"
+
+
+def in_shell(text: str, command: str) -> str:
+    """The text of an error with options in the place of arguments.
+
+    >>> in_shell("say config=ModelConfig(act_fn='relu', normalization=None, 'LN')", "analyze")
+    'say --act-fn relu, --normalization none, LN'
+    >>> in_shell("Say so with task=modular_task(...)", "report")
+    'Say so with --task and --p (options of mechgrok analyze, which also writes a page with --report)'
+    """
+    typed = CONFIGURED.sub(_fields_as_options, text)
+    for argument, option in ARGUMENTS.items():
+        typed = re.sub(argument, option, typed)
+    return typed if typed == text or command == "analyze" else typed + OF_ANALYZE
+
+
+def _fields_as_options(match: re.Match[str]) -> str:
+    options = re.sub(r"(\w+)=", lambda field: f"--{field[1].replace('_', '-')} ", match[1])
+    return re.sub(r"\bNone\b", "none", options.replace("'", "")).replace("...", "VALUE")
