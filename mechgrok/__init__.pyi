@@ -149,8 +149,8 @@ from mechgrok.models.files import (
     save_model as save_model,
 )
 from mechgrok.models.layouts import (
-    Converted as Converted,
     LAYOUTS as LAYOUTS,
+    Converted as Converted,
     Layout as Layout,
 )
 from mechgrok.models.mlp import (
@@ -203,6 +203,7 @@ from mechgrok.signature import (
     Values as Values,
 )
 from mechgrok.tasks import (
+    TASKS as TASKS,
     Batch as Batch,
     FiniteTask as FiniteTask,
     Frame as Frame,
@@ -210,7 +211,6 @@ from mechgrok.tasks import (
     Operation as Operation,
     Split as Split,
     StreamTask as StreamTask,
-    TASKS as TASKS,
     Task as Task,
     array_task as array_task,
     function_frame as function_frame,

@@ -13,6 +13,7 @@ from tests.planted import cosine_logits
 TASK = mg.modular_task("add", 7)
 NETWORK_ANALYSES = {
     "accuracy": mg.accuracy,
+    "r2": mg.r2,
     "ablate": lambda source: mg.ablate(source, [2], site="logits"),
     "circularity": mg.circularity,
     "classify_algorithm": mg.classify_algorithm,

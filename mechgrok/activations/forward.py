@@ -50,7 +50,7 @@ def _grid_by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> Activ
     """None for other networks, other hooks, and logits that are not finite in the order in which this pass sums."""
     signature = task.signature
     answers_once = isinstance(signature.inputs, Tokens) and signature.reads_last
-    if not answers_once or not is_unaltered(model) or any(name != neuron_hook(model) for name in names):
+    if not answers_once or not is_unaltered(model) or not _are_neurons(model, names):
         return None
     # By name: it needs the classes of networks, which are loaded where there is such a network, and else are not.
     by_hand: Any = import_module("mechgrok.fast.forward")
@@ -60,6 +60,11 @@ def _grid_by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> Activ
     cached = {} if neurons is None else {neuron_hook(model): neurons}
     grid = ActivationGrid(task, model, logits[:, : signature.d_out], MappingProxyType(cached))
     return grid if logits.isfinite().all() else None
+
+
+def _are_neurons(model: HookedModel, names: Sequence[str]) -> bool:
+    """Whether nothing but the neurons is asked for, of a network that has some."""
+    return not names or (bool(getattr(model.cfg, "d_mlp", 0)) and set(names) == {neuron_hook(model)})
 
 
 def _grid_by_hooks(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid:
@@ -132,7 +137,7 @@ def _check_finite(grid: ActivationGrid) -> None:
 
 def run_from_site(
     grid: ActivationGrid, site: str, activations: Float[Tensor, "inputs *rest"]
-) -> Float[Tensor, "inputs classes"]:
+) -> Float[Tensor, "inputs *scored classes"]:
     """Logits of the grid's network if the activation of one hook at the read-out position were replaced."""
 
     def replaced(rows: slice) -> list[Hook]:
@@ -147,7 +152,7 @@ def run_from_site(
     return _logits_under(grid, replaced)
 
 
-def logits_under(grid: ActivationGrid, hooks: Sequence[Hook]) -> Float[Tensor, "inputs classes"]:
+def logits_under(grid: ActivationGrid, hooks: Sequence[Hook]) -> Float[Tensor, "inputs *scored classes"]:
     """Logits of the grid's network on all inputs under the given hooks."""
     return _logits_under(grid, lambda rows: hooks)
 

@@ -42,7 +42,7 @@ class ActivationGrid(Readable):
 
     task: Task
     source: HookedModel | None
-    logits: Float[Tensor, "inputs classes"]
+    logits: Float[Tensor, "inputs *scored classes"]
     activations: MappingProxyType[str, Tensor]
     weights: MappingProxyType[str, Tensor] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -75,7 +75,7 @@ class ActivationGrid(Readable):
         )
 
     @cached_property
-    def neurons(self) -> Float[Tensor, "inputs d_mlp"]:
+    def neurons(self) -> Float[Tensor, "inputs *scored d_mlp"]:
         """Activations of the last hidden layer."""
         given = [name for name in self.activations if name.endswith("mlp.hook_post")]
         if self.source is None and given:

@@ -104,7 +104,9 @@ def r2(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
 
 
 def mean_loss(
-    logits: Float[Tensor, "inputs classes"], grid: ActivationGrid, mask: Bool[Tensor, " inputs"] | None
+    logits: Float[Tensor, "inputs *scored classes"],
+    grid: ActivationGrid,
+    mask: Bool[Tensor, " inputs"] | None,
 ) -> float:
     """Cross-entropy of other logits on the inputs of a grid, over a mask; of values the mean squared error."""
     chosen = grid.selection(mask)

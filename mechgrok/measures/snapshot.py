@@ -60,7 +60,7 @@ class Snapshot:
         return cache_grid(self.model, self.task, [*neurons, *self.hooks])
 
     @cached_property
-    def logits(self) -> Float[Tensor, "inputs classes"]:
+    def logits(self) -> Float[Tensor, "inputs *scored classes"]:
         """The logits over all inputs, in float64."""
         return self.grid.logits.double()
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,8 +11,11 @@ from torch import Tensor
 from mechgrok.algebra import Basis
 from mechgrok.algebra.bases import Label
 from mechgrok.door import door
-from mechgrok.errors import NoGroupError, UndefinedMetricError
+from mechgrok.errors import NoGroupError, TaskError, UndefinedMetricError, shown
 from mechgrok.readable import Readable
+
+MOST_CLASSES = 2**20
+"""Classes that a function of one element may have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,13 +203,30 @@ def function_frame(
         n_classes: how many classes there are.
         answer: the function, for people.
         rows: [order], the input that is each element; default in their order.
+
+    Raises:
+        TaskError: no whole number for each element; a class that is not there.
     """
+    if isinstance(n_classes, bool) or not 2 <= n_classes <= MOST_CLASSES:
+        raise TaskError(f"a function has 2 to {MOST_CLASSES} classes; got n_classes={shown(n_classes)}")
     elements = torch.arange(basis.order)
     return Frame(
         basis,
-        elements if rows is None else rows,
+        elements if rows is None else _of_elements("rows", rows, basis),
         elements,
-        answers=classes,
+        answers=_of_elements("classes", classes, basis, n_classes),
         classes=torch.arange(n_classes),
         answer=answer,
     )
+
+
+def _of_elements(what: str, given: Any, basis: Basis, below: int | None = None) -> Tensor:
+    """A whole number for each element, as an argument of `function_frame` is."""
+    fits = isinstance(given, Tensor) and given.shape == (basis.order,) and given.dtype == torch.long
+    if not fits or given.min() < 0 or (below is not None and given.max() >= below):
+        most = "" if below is None else f" below {below}"
+        raise TaskError(
+            f"{what} are whole numbers from 0 on{most}, one for each of the {basis.order} elements of "
+            f"{basis.group.name}, as a tensor; got {shown(given)}"
+        )
+    return given

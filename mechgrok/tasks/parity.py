@@ -1,5 +1,6 @@
 """Sparse parity: whether the number of ones among a few of many bits is odd."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -77,7 +78,7 @@ class ParityTask(FiniteTask, kind="parity"):
 
 @door
 def parity_task(
-    n_bits: int = 30, relevant: tuple[int, ...] = (0, 1, 2), *, n_samples: int = 0, seed: int = 0
+    n_bits: int = 30, relevant: Sequence[int] = (0, 1, 2), *, n_samples: int = 0, seed: int = 0
 ) -> ParityTask:
     """Sparse parity, also known as "1s and 0s": the parity of a few of many bits, from all of them.
 

@@ -89,8 +89,9 @@ class Task(Readable, ABC):
 
     @property
     def _split_by(self) -> Tensor:
-        """Rows that tell the inputs apart, for the rules of splits."""
-        return self.examples.inputs.flatten(1)
+        """Whole numbers that tell the inputs apart, for the rules of splits: tokens, or of features their places."""
+        inputs = self.examples.inputs
+        return torch.arange(len(inputs))[:, None] if inputs.is_floating_point() else inputs
 
     @cached_property
     def frame(self) -> Frame:

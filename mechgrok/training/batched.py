@@ -82,7 +82,7 @@ class BatchMember(Training):
     batch: "StackedTrainings | None" = None
     number: int = 0
 
-    def logits(self) -> Float[Tensor, "inputs d_vocab_out"]:
+    def logits(self) -> Float[Tensor, "inputs *scored d_out"]:
         return super().logits() if self.batch is None else self.batch.gradients.logits(self.number)
 
     def optimizer_state(self) -> dict[str, Tensor]:

@@ -184,7 +184,7 @@ class Training(Loop):
     def save_state(self) -> None:
         self.run.write_state(self.step, joined_state(self.model, self.optimizer_state()))
 
-    def logits(self) -> Float[Tensor, "inputs d_vocab_out"]:
+    def logits(self) -> Float[Tensor, "inputs *scored d_out"]:
         """Of the present weights, for all inputs of the task."""
         return self.gradients.logits(None)
 

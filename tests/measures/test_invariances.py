@@ -95,7 +95,9 @@ def is_same(before, after):
     return torch.allclose(before.double(), after.double(), rtol=TOLERANCE, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("measure", OURS, ids=lambda measure: measure.name)
+@pytest.mark.parametrize(
+    "measure", [m for m in OURS if "values" not in m.needs], ids=lambda measure: measure.name
+)
 def test_a_measure_ignores_what_it_declares_and_nothing_else(measure):
     assert measure.invariances is not None, "a measure of mechgrok says what it ignores: invariances=(...)"
     for invariance in INVARIANCES:
@@ -107,3 +109,14 @@ def test_a_measure_ignores_what_it_declares_and_nothing_else(measure):
             assert differing == [], invariance
         else:
             assert differing, f"{invariance} changes it nowhere: declare it"
+
+
+def test_measures_of_values_ignore_the_order_of_neurons():
+    x = torch.linspace(-1, 1, 30)[:, None]
+    task = mg.array_task(x, x**2, name="square")
+    model = mg.build_model(task, mg.DenseConfig(d_mlp=16), seed=3).double()
+    snapshot = mg.Snapshot(0, model, task, task.split(0.5, seed=1), ())
+    after = INVARIANCES["order of neurons"](snapshot)
+    for measure in [m for m in OURS if "values" in m.needs]:
+        assert measure.invariances == ("order of neurons",)
+        assert measured(after, [measure]) == pytest.approx(measured(snapshot, [measure]), rel=1e-9)

@@ -216,15 +216,29 @@ def test_what_a_measure_needs_is_what_it_says():
     for need, snapshot in lacking.items():
         for name, measure in mg.MEASURES.items():
             undefined = isinstance(measured(snapshot, [measure]).get(name), str)
-            if name != "neuron_fve" or need == "neurons":
+            if "values" in measure.needs:  # which this task does not have
+                assert undefined, name
+            elif name != "neuron_fve" or need == "neurons":
                 assert undefined == (need in measure.needs), (need, name)
+
+
+def test_measures_of_values_are_in_the_default_set_of_tasks_with_values_alone():
+    x = torch.linspace(-1, 1, 40)[:, None]
+    task = mg.array_task(x, x**2, name="square")
+    run = mg.train(task, steps=30, model=mg.DenseConfig(d_mlp=16), progress=False)
+    table = mg.progress_measures(run, progress=False)
+    row = run.history[-1]
+    assert table["r2_test"][-1] == pytest.approx(row["r2_test"], rel=1e-6)
+    assert table["loss_test"][-1] == pytest.approx(row["mse_test"], rel=1e-6)
+    assert table["accuracy_test"] == (None, None)
+    assert "r2_test" not in mg.progress_measures("add113", steps=[0], progress=False).measures
 
 
 def test_every_measure_is_described():
     for measure in mg.MEASURES.values():
         assert measure.unit, measure
         assert measure.summary.endswith((".", ":")), measure
-        assert set(measure.needs) <= {"keys", "split", "neurons"}, measure
+        assert set(measure.needs) <= {"keys", "split", "neurons", "values"}, measure
 
 
 def test_the_page_of_measures_is_current():

@@ -154,9 +154,7 @@ def test_logits_without_variance_are_refused_or_reported(tmp_path: Path):
 @pytest.mark.usefixtures("unchecked")
 def test_path_and_source_the_wrong_way_round(tmp_path: Path, network):
     swapped: Any = (network, tmp_path / "x.html")
-    with pytest.raises(
-        mg.ConfigError, match=r"write_report takes path, .*write_report\(path, source"
-    ):
+    with pytest.raises(mg.ConfigError, match=r"write_report takes path, .*write_report\(path, source"):
         write_report(*swapped)
 
 
