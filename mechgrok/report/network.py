@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from mechgrok.activations import ActivationGrid
 from mechgrok.analysis.curves import History
+from mechgrok.errors import NoGroupError
 from mechgrok.plots.curves import accuracy_curves, loss_curves
 from mechgrok.plots.neurons import in_token_order
 from mechgrok.plots.theme import name_of
@@ -106,11 +107,19 @@ def _logits(films: Mapping[str, Film], portrait: Portrait) -> FigureGroup:
     return FigureGroup((_panel("fourier", films, "square"),), caption, "logits")
 
 
+def _why_no_maps(grid: ActivationGrid) -> str:
+    try:
+        _ = grid.task.frame
+    except NoGroupError:
+        return "and this task sits in none"
+    return "over two operands, and this task is a function of one element"
+
+
 def _missing(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]) -> list[str]:
     if not portrait.has_maps:
         return [
             "There are no spectrum, circles, neurons and logits here: they are drawn in the basis of the task's group, "
-            "and this task sits in none."
+            f"{_why_no_maps(grid)}."
         ]
     what = grid.task.frame.basis.what
     lines = []
