@@ -91,7 +91,7 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
         for parameter, hint in hints().items():
             if parameter in given and not fits(given[parameter], hint):
                 raise ConfigError(
-                    f"{name} takes {parameter}, {described(hint)}; got {shown(given[parameter])}. Its arguments are "
+                    f"{name} takes {parameter}, {in_kinds(hint)}; got {shown(given[parameter])}. Its arguments are "
                     f"{_usage(name, signature)}"
                 )
         return function(*args, **kwargs)
@@ -161,18 +161,18 @@ def _fits_plain(value: Any, hint: Any) -> bool:
         return True
 
 
-def described(hint: Any) -> str:
+def in_kinds(hint: Any) -> str:
     """What an annotation allows, in words.
 
-    >>> described(int | None), described(Literal["pre", "post"])
+    >>> in_kinds(int | None), in_kinds(Literal["pre", "post"])
     ('a whole number, or None', "'pre' or 'post'")
     """
     origin, inside = get_origin(hint), get_args(hint)
     if origin is Annotated:
         bounds = [f" from {bound.low} to {bound.high}" for bound in inside[1:] if isinstance(bound, Between)]
-        return described(inside[0]) + "".join(bounds)
+        return in_kinds(inside[0]) + "".join(bounds)
     if origin in (Union, UnionType):
-        kinds = list(dict.fromkeys(described(one) for one in inside))
+        kinds = list(dict.fromkeys(in_kinds(one) for one in inside))
         return ", or ".join([", ".join(kinds[:-1]), kinds[-1]]) if len(kinds) > 1 else kinds[0]
     if origin is Literal:
         return " or ".join(map(repr, inside))
@@ -181,7 +181,7 @@ def described(hint: Any) -> str:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return "a dictionary"
     if isinstance(origin, type) and issubclass(origin, Iterable):
-        held = [described(one) for one in inside if one is not Ellipsis]
+        held = [in_kinds(one) for one in inside if one is not Ellipsis]
         return f"several in a list (each {held[0]})" if held and held[0] != "anything" else "a list"
     if hasattr(hint, "array_type"):
         return "a tensor"

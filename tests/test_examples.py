@@ -24,5 +24,6 @@ def test_all_examples_are_known():
 @pytest.mark.parametrize("name", PRINTED)
 def test_example(name, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [f"{name}.py"])
     runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     assert PRINTED[name] in capsys.readouterr().out

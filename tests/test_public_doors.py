@@ -12,7 +12,7 @@ import torch
 from beartype.door import is_bearable
 
 import mechgrok as mg
-from mechgrok.door import described, door, fits
+from mechgrok.door import door, fits, in_kinds
 
 TASK = mg.modular_task("add", 7)
 VALUES = mg.array_task([[0.0], [1.0]], [[1.0], [3.0]])
@@ -271,10 +271,10 @@ def test_what_fits_an_annotation(value: Any, hint: Any, expected: bool):
 
 
 def test_annotations_in_words():
-    assert described(int | str | None) == "a whole number, a text, or None"
-    assert described(typing.Mapping[str, int]) == "a dictionary"
-    assert described(typing.Sequence[int]) == "several in a list (each a whole number)"
-    assert described(typing.Callable[[], int]) == "a function"
+    assert in_kinds(int | str | None) == "a whole number, a text, or None"
+    assert in_kinds(typing.Mapping[str, int]) == "a dictionary"
+    assert in_kinds(typing.Sequence[int]) == "several in a list (each a whole number)"
+    assert in_kinds(typing.Callable[[], int]) == "a function"
 
 
 def test_what_no_annotation_speaks_of_goes_through():

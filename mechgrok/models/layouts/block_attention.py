@@ -10,7 +10,7 @@ from mechgrok.models.layouts.refusals import RefusedError
 from mechgrok.models.layouts.sides import Sides, State
 
 
-class Attention:
+class AttentionPart:
     """The modules of attention.
 
     Args:

@@ -8,7 +8,7 @@ from mechgrok.models.layouts.refusals import RefusedError
 from mechgrok.models.layouts.sides import Sides, State
 
 
-class MLP:
+class MLPPart:
     """The modules of an MLP."""
 
     def __init__(self, modules: Sequence[Module], sides: Sides) -> None:

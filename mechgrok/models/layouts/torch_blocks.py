@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from mechgrok.models.layouts.block_attention import Attention
-from mechgrok.models.layouts.block_mlp import MLP
+from mechgrok.models.layouts.block_attention import AttentionPart
+from mechgrok.models.layouts.block_mlp import MLPPart
 from mechgrok.models.layouts.modules import Module, in_order
 from mechgrok.models.layouts.part_names import FIRST_NORM, SECOND_NORM, is_attention
 from mechgrok.models.layouts.refusals import RefusedError
@@ -23,9 +23,9 @@ def block_state(modules: Sequence[Module], sides: Sides, granted: set[str]) -> S
     norms = [m for m in modules if m.is_norm]
     attention = [m for m in modules if not m.is_norm and is_attention(m)]
     mlp = [m for m in modules if not m.is_norm and not is_attention(m)]
-    state = Attention(attention, sides, granted).state()
+    state = AttentionPart(attention, sides, granted).state()
     state |= _norms(norms, 2 if mlp else 1) if norms else {}
-    return state | (MLP(mlp, sides).state() if mlp else {})
+    return state | (MLPPart(mlp, sides).state() if mlp else {})
 
 
 def _norms(norms: list[Module], wanted: int) -> State:
