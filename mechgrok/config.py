@@ -121,6 +121,11 @@ Normalization = Literal["LN", "LNPre", "RMS", "RMSPre"]
 """TransformerLens's names: LayerNorm or RMSNorm, with weights of its own or ("Pre") without."""
 
 
+def _filled_in(config: C, **sizes: int | tuple[int, ...]) -> C:
+    """A configuration with sizes of a task in place of those that it leaves open."""
+    return config.replace(**{name: size for name, size in sizes.items() if not getattr(config, name)})
+
+
 class ModelConfig(Config):
     """Architecture of a `HookedTransformer`; the defaults are those of Nanda et al. 2023.
 
@@ -193,8 +198,7 @@ class ModelConfig(Config):
     def for_sizes(self, *, d_vocab: int, n_classes: int, n_ctx: int) -> "ModelConfig":
         """The same architecture with the sizes of a task; sizes that were given explicitly stay."""
         d_vocab_out = d_vocab if self.output == "vocabulary" else n_classes
-        sizes = {"d_vocab": d_vocab, "d_vocab_out": d_vocab_out, "n_ctx": n_ctx}
-        return self.replace(**{name: size for name, size in sizes.items() if not getattr(self, name)})
+        return _filled_in(self, d_vocab=d_vocab, d_vocab_out=d_vocab_out, n_ctx=n_ctx)
 
 
 class MLPConfig(Config):
@@ -266,8 +270,7 @@ class MLPConfig(Config):
                 f"an MLP reads the two operands, the task has {n_ctx} tokens; write it down with "
                 "task.with_sequence('a', 'b')"
             )
-        sizes = {"d_vocab": d_vocab, "d_vocab_out": n_classes}
-        return self.replace(**{name: size for name, size in sizes.items() if not getattr(self, name)})
+        return _filled_in(self, d_vocab=d_vocab, d_vocab_out=n_classes)
 
 
 class DenseConfig(Config):
@@ -313,8 +316,7 @@ class DenseConfig(Config):
         self, *, n_classes: int, d_vocab: int = 0, n_ctx: int = 0, features: tuple[int, ...] = ()
     ) -> "DenseConfig":
         """The same architecture with the sizes of a task; sizes that were given explicitly stay."""
-        sizes = {"d_vocab": d_vocab, "n_ctx": n_ctx, "d_vocab_out": n_classes, "features": features}
-        return self.replace(**{name: size for name, size in sizes.items() if not getattr(self, name)})
+        return _filled_in(self, d_vocab=d_vocab, n_ctx=n_ctx, d_vocab_out=n_classes, features=features)
 
 
 class CustomConfig(Config):

@@ -1,5 +1,6 @@
 """Signature: the sizes that cross from a task to a network, and where the network is read."""
 
+from math import prod
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -57,10 +58,7 @@ class Signature(Config):
         """Outputs at a scored position: one for each class, or for each number of a value."""
         if isinstance(self.outputs, Classes):
             return self.outputs.n
-        size = 1
-        for length in self.outputs.shape:
-            size *= length
-        return size
+        return prod(self.outputs.shape)
 
     @property
     def reads_last(self) -> bool:

@@ -1,16 +1,18 @@
 """What tests of hand-written training steps share: autograd in float64 to compare with, and states to compare in."""
 
 import copy
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mechgrok.config import TrainConfig
+from mechgrok import build_model
+from mechgrok.config import NetworkConfig, TrainConfig
 from mechgrok.fast.objective import Objective
 from mechgrok.tasks import Finite, Task
 from mechgrok.training.objectives import CrossEntropy, make_objective
-from mechgrok.training.step import AutogradStep, make_step
+from mechgrok.training.step import AutogradStep, TrainingStep, make_step
 
 RELATIVE = 1e-5
 MEMORISED = 3e-5
@@ -73,3 +75,52 @@ def memorise(model: nn.Module, last: nn.Parameter, task: Task, mask: Tensor) -> 
 def autograd_step(model: nn.Module, task: Task, mask: Tensor, objective: Objective) -> AutogradStep:
     """Autograd's step with the arguments of the steps that are written by hand."""
     return AutogradStep(model, task.signature, Finite(task.examples, mask), objective)
+
+
+Make = Callable[[nn.Module, Task, Tensor, Objective], TrainingStep]
+"""A step that is made of a network, a task, the mask of its train inputs and an objective."""
+
+
+def assert_trains_alike(
+    makes: Sequence[Make], task: Task, config: NetworkConfig, lr: float, updates: int
+) -> None:
+    """The same training by each step: its weights in float64 after some updates."""
+    mask, weights = task.split(0.6).train, []
+    for make in makes:
+        model = build_model(task, config, seed=1).double()
+        step = make(model, task, mask, CrossEntropy(torch.float64))
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+        for _ in range(updates):
+            optimizer.zero_grad()
+            step()
+            optimizer.step()
+        weights.append(nn.utils.parameters_to_vector(model.parameters()))
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-10)
+
+
+def assert_same_objective(makes: Sequence[Make], task: Task, config: NetworkConfig, name: str) -> None:
+    """Loss and gradients of another objective than cross-entropy, by each step."""
+    mask = task.split(0.5).train
+    fast, slow = (build_model(task, config, seed=3).double() for _ in makes)
+    losses = [
+        make(model, task, mask, make_objective(TrainConfig(objective=name, loss_scale=0.5)))()
+        for make, model in zip(makes, (fast, slow), strict=True)
+    ]
+    torch.testing.assert_close(losses[0], losses[1])
+    assert_same_gradients(fast, {n: w.grad for n, w in slow.named_parameters()}, 1e-10)
+
+
+def assert_overwrites_gradients(make: Make, task: Task, config: NetworkConfig) -> None:
+    """Whatever the gradients were, and of the weights as they are when the step is called."""
+    model = build_model(task, config, seed=0)
+    mask = task.split(0.5).train
+    step = make(model, task, mask, CrossEntropy())
+    for weight in model.parameters():
+        weight.grad = torch.full_like(weight, torch.nan)
+    step()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(1.5)
+            weight.grad.fill_(1e6)
+    step()
+    assert_same_gradients(model, reference(model, task, mask)[1])

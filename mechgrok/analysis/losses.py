@@ -96,11 +96,22 @@ def r2(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
         raise UndefinedMetricError(
             f"the answers of {grid.task.name} are classes, right or wrong; see accuracy"
         )
-    wanted, given = grid.labels[chosen].double(), grid.logits[chosen].double()
-    total = (wanted - wanted.mean(0)).square().sum()
-    if total == 0:
+    share = explained_variance(grid.logits[chosen].flatten(0, -2), grid.labels[chosen].flatten(0, -2))
+    if share is None:
         raise UndefinedMetricError("all answers are the same, so there is nothing to explain")
-    return (1 - (given - wanted).square().sum() / total).item()
+    return share
+
+
+def explained_variance(outputs: Float[Tensor, "n d_out"], values: Float[Tensor, "n d_out"]) -> float | None:
+    """1 less the squared errors over those of the mean of the values; None where all of them are the same."""
+    wanted = values.double()
+    total = (wanted - wanted.mean(0)).square().sum()
+    return (1 - (outputs - wanted).square().sum() / total).item() if total > 0 else None
+
+
+def task_score(grid: ActivationGrid, mask: Bool[Tensor, " inputs"] | None = None) -> float:
+    """How right the answers are, as the task counts it: accuracy of classes, r2 of values."""
+    return accuracy(grid, mask) if grid.task.score == "accuracy" else r2(grid, mask)
 
 
 def mean_loss(

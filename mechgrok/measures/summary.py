@@ -12,7 +12,7 @@ from mechgrok.analysis.explained import LogitFVE, logit_fve
 from mechgrok.analysis.frequencies import KeyFrequencies, keys_if_any
 from mechgrok.analysis.key_losses import excluded_loss, restricted_loss
 from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
-from mechgrok.analysis.losses import accuracy, full_loss, r2
+from mechgrok.analysis.losses import full_loss, task_score
 from mechgrok.analysis.neurons import NeuronFrequencies, neuron_frequencies
 from mechgrok.analysis.spectrum import (
     fourier_coefficient_ratio,
@@ -173,8 +173,7 @@ def _layout(model: HookedModel) -> str:
 def _losses(grid: ActivationGrid, split: Split | None) -> dict[str, float]:
     masks = {"all": None} | ({"train": split.train, "test": split.test} if split else {})
     masks = {name: mask for name, mask in masks.items() if mask is None or mask.any()}
-    score = accuracy if grid.task.score == "accuracy" else r2
-    return {f"{grid.task.score}_{name}": score(grid, mask) for name, mask in masks.items()} | {
+    return {f"{grid.task.score}_{name}": task_score(grid, mask) for name, mask in masks.items()} | {
         f"loss_{name}": full_loss(grid, mask) for name, mask in masks.items()
     }
 

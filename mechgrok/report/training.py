@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mechgrok.activations import ActivationGrid
-from mechgrok.analysis.losses import accuracy, full_loss, r2
+from mechgrok.analysis.losses import full_loss, task_score
 from mechgrok.measures.summary import Summary
 from mechgrok.report.film import Film, choose_steps
 from mechgrok.report.parts import SliderSteps
@@ -54,6 +54,5 @@ def _results(grid: ActivationGrid, split: Split) -> dict[str, str]:
     parts = {"train": split.train, "test": split.test}
     present = {name: mask for name, mask in parts.items() if mask.any()}
     losses = {f"{name} loss": number(full_loss(grid, mask)) for name, mask in present.items()}
-    if grid.task.score == "r2":
-        return losses | {f"{name} r2": number(r2(grid, mask)) for name, mask in present.items()}
-    return losses | {f"{name} accuracy": percent(accuracy(grid, mask)) for name, mask in present.items()}
+    score, shown = grid.task.score, percent if grid.task.score == "accuracy" else number
+    return losses | {f"{name} {score}": shown(task_score(grid, mask)) for name, mask in present.items()}

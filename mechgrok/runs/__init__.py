@@ -12,7 +12,7 @@ from mechgrok.runs.folder import (
 )
 from mechgrok.runs.history import MEASURES, HistoryRow
 from mechgrok.runs.opening import load_run, run_of
-from mechgrok.runs.run import Run, written_for
+from mechgrok.runs.run import Run, read_by, written_for
 
 __all__ = [
     "CHECKPOINTS",
@@ -27,6 +27,7 @@ __all__ = [
     "HistoryRow",
     "Run",
     "load_run",
+    "read_by",
     "run_of",
     "written_for",
 ]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, cache_grid
-from mechgrok.config import CustomConfig, MLPConfig, TrainConfig
+from mechgrok.config import CustomConfig, MLPConfig, NetworkConfig, TrainConfig
 from mechgrok.drawable import Drawable
 from mechgrok.errors import CheckpointError, MechgrokError
 from mechgrok.models.files import network_of, read_tensors
@@ -133,7 +133,9 @@ class Run(RunFolder, Drawable):
 
 def written_for(task: Task, config: TrainConfig) -> Task:
     """The task written down as a training has the network read it, where the task leaves that open."""
-    sequence = config.sequence
-    if sequence is None and isinstance(config.model, MLPConfig):
-        sequence = ("a", "b")  # all that an MLP reads
-    return task.written(*sequence) if sequence else task
+    return task.written(*config.sequence) if config.sequence else read_by(task, config.model)
+
+
+def read_by(task: Task, network: NetworkConfig | CustomConfig) -> Task:
+    """The task written down as a network of this architecture has to read it, where the task leaves that open."""
+    return task.written("a", "b") if isinstance(network, MLPConfig) else task

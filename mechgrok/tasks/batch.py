@@ -1,6 +1,5 @@
 """Batch: some inputs of a task with their answers."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -44,7 +43,3 @@ class Batch:
         """The same on another device."""
         rows = None if self.rows is None else self.rows.to(device)
         return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device), rows=rows)
-
-    def parts(self, length: int) -> Iterator[Tensor]:
-        """The inputs, so many at a time."""
-        return iter(self.inputs.split(length))

@@ -195,7 +195,7 @@ def as_batch(name: str, given: Any) -> Batch:
     return Batch(inputs, targets.float() if values else targets.long())
 
 
-def signature_of(batch: Batch, scored: tuple[int, ...] | None = None) -> Signature:
+def signature_of(batch: Batch) -> Signature:
     """The smallest signature that fits a batch; several scored positions are the last ones.
 
     >>> signature_of(Batch(torch.tensor([[0, 3]]), torch.tensor([[4]]))).outputs
@@ -212,7 +212,7 @@ def signature_of(batch: Batch, scored: tuple[int, ...] | None = None) -> Signatu
         if targets.is_floating_point()
         else Classes(n=max(int(targets.max()) + 1, 2))
     )
-    return Signature(inputs=taken, outputs=given, scored=scored or tuple(range(-targets.shape[1], 0)))
+    return Signature(inputs=taken, outputs=given, scored=tuple(range(-targets.shape[1], 0)))
 
 
 def _default_name(task: Any) -> str:

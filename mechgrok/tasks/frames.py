@@ -58,8 +58,8 @@ class Frame(Readable):
 
     @property
     def is_operation(self) -> bool:
-        """Whether the answers are elements of the group too, so that logits are functions on it."""
-        return torch.equal(self.answers, self.classes)
+        """Whether there are two operands, so that answers are elements of the group too, and logits functions on it."""
+        return self.arity == 2
 
     @property
     def tokens(self) -> Int[Tensor, " order"]:

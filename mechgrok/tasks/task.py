@@ -19,8 +19,8 @@ from mechgrok.tasks.splits import Split, SplitRule, make_split
 TASKS: Registry[Any] = Registry("kind of task")
 """By kind, what builds a task from the other values of its `spec`: a function, or a class of configurations."""
 
-LEARNED = {"accuracy": 0.999, "r2": 0.999}
-"""Score from which a task counts as learned, where it does not say otherwise."""
+LEARNED = 0.999
+"""Score, accuracy or r2, from which a task counts as learned, where it does not say otherwise."""
 
 
 class Task(Readable, ABC):
@@ -172,15 +172,7 @@ class Task(Readable, ABC):
     @property
     def learned_from(self) -> float:
         """The score from which the task counts as learned."""
-        return LEARNED[self.score]
-
-    @property
-    def guessing(self) -> float:
-        """The score of the best answer that looks at no input: the share of the commonest class; 0 for r2."""
-        if self.score == "r2":
-            return 0.0
-        counts = torch.bincount(self.examples.targets.flatten(), minlength=self.n_classes)
-        return (counts.max() / counts.sum()).item()
+        return LEARNED
 
     def __repr__(self) -> str:
         return (

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mechgrok.activations import fit_task
 from mechgrok.runs import Run
-from mechgrok.tasks import Data
+from mechgrok.tasks import Data, Task
 from mechgrok.training.devices import find_device
 from mechgrok.training.folders import Plan
 from mechgrok.training.networks import fresh_network
@@ -48,15 +48,18 @@ class Assembly:
             TaskError: the task does not fit the network.
             ConfigError: the network cannot be compiled.
         """
-        task = fit_task(self.model, self.plan.task)
-        return make_step(self.model, task, self.data, self.objective, compile=self.compile)
+        return make_step(self.model, self._task, self.data, self.objective, compile=self.compile)
 
     @cached_property
     def data(self) -> Data:
         """What is trained on, and evaluated, on the device."""
-        task = fit_task(self.model, self.plan.task)
-        data = task.data(self.plan.split, self.config.batch_size, self.plan.config.seed)
+        data = self._task.data(self.plan.split, self.config.batch_size, self.plan.config.seed)
         return data.to(self.device)
+
+    @cached_property
+    def _task(self) -> Task:
+        """What is learned, written as the network reads it."""
+        return fit_task(self.model, self.plan.task)
 
     def state_at(self, step: int) -> dict[str, Tensor]:
         """The form of the state at a step; see `mechgrok.training.stored_state.state_like`."""

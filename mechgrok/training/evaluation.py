@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from mechgrok.analysis.losses import explained_variance
 from mechgrok.fast.objective import Objective
 from mechgrok.runs import HistoryRow
 from mechgrok.signature import Signature, Values
@@ -40,7 +41,7 @@ def evaluate(
     masks = {part: mask.repeat_interleave(scored) for part, mask in parts.items()}
     row: HistoryRow = {f"loss_{part}": _mean(losses, mask) for part, mask in masks.items()}
     if isinstance(signature.outputs, Values):
-        row |= {f"r2_{part}": _r2(outputs, targets, mask) for part, mask in masks.items()}
+        row |= {f"r2_{part}": _r2(outputs[mask], targets[mask]) for part, mask in masks.items()}
     else:
         right = (outputs.argmax(1) == targets).double()
         row |= {f"accuracy_{part}": _mean(right, mask) for part, mask in masks.items()}
@@ -53,10 +54,5 @@ def _mean(values: Tensor, mask: Tensor) -> float | None:
     return values[mask].mean().item() if mask.any() else None
 
 
-def _r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float | None:
-    """1 less the squared errors over those of the mean; None where all values are the same."""
-    if not mask.any():
-        return None
-    wanted, given = targets[mask].flatten(1).double(), outputs[mask].double()
-    total = (wanted - wanted.mean(0)).square().sum()
-    return (1 - (given - wanted).square().sum() / total).item() if total > 0 else None
+def _r2(outputs: Tensor, values: Tensor) -> float | None:
+    return explained_variance(outputs, values) if len(values) else None

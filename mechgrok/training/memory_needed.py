@@ -12,10 +12,11 @@ from mechgrok.training.networks import sized
 AT_LEAST = 128 * 2**20
 """Bytes of a small training or analysis, beside what Python and torch take."""
 PER_LOGIT = 30
-"""Bytes of a training for each logit over all inputs, which an evaluation has in several copies and in float64."""
+"""Bytes of a training for each logit over all inputs in the evaluation of the objective that takes most, "stablemax",
+which has several copies in float64; cross-entropy needs about 6."""
 COPIES = 5
 """The weights, their gradients, two moments of the optimiser, and what is being written to a checkpoint."""
-ANALYSED_LOGIT, ANALYSED_NEURON = 21, 50
+ANALYSED_LOGIT, ANALYSED_NEURON = 24, 12
 """Bytes of an analysis for each logit and each neuron over all inputs."""
 GOES_ON = "A machine with more memory goes on from the same folder"
 LARGE = 2**30

@@ -1,12 +1,12 @@
 """Fresh networks with the sizes of a task."""
 
-from mechgrok.config import CustomConfig, DenseConfig, MLPConfig, ModelConfig, NetworkConfig, TrainConfig
+from mechgrok.config import CustomConfig, DenseConfig, ModelConfig, NetworkConfig, TrainConfig
 from mechgrok.door import door
 from mechgrok.errors import ConfigError
 from mechgrok.models.networks import Network, make_network
 from mechgrok.models.own import Factory, own_config, own_network
 from mechgrok.models.wrapped import WrappedNetwork
-from mechgrok.runs import written_for
+from mechgrok.runs import read_by, written_for
 from mechgrok.signature import Features, Tokens, Values
 from mechgrok.tasks import Task
 from mechgrok.training.objectives import make_objective, takes_values
@@ -29,8 +29,7 @@ def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 
     torch.Size([8, 16])
     """
     config = config or ModelConfig()
-    if isinstance(config, MLPConfig):
-        task = task.written("a", "b")
+    task = read_by(task, config)
     network = make_network(sized(config, task), seed)
     network.task = task
     return network
@@ -42,9 +41,8 @@ def sized(config: NetworkConfig, task: Task) -> NetworkConfig:
     Raises:
         ConfigError: the network does not read what the task gives.
     """
-    if isinstance(config, MLPConfig):
-        task = task.written("a", "b")
-    inputs, n_outputs = task.signature.inputs, task.signature.d_out
+    signature = read_by(task, config).signature
+    inputs, n_outputs = signature.inputs, signature.d_out
     if isinstance(inputs, Tokens):
         return config.for_sizes(d_vocab=inputs.d_vocab, n_ctx=inputs.n_ctx, n_classes=n_outputs)
     if not isinstance(config, DenseConfig):

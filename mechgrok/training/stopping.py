@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mechgrok.config import TrainConfig
 from mechgrok.runs import HistoryRow, Run
 from mechgrok.tasks import Task
+from mechgrok.tasks.task import LEARNED
 
 SCORES = ("accuracy_test", "r2_test")
 """Where a row of the history has its score on the test inputs."""
@@ -23,7 +24,7 @@ def window(config: TrainConfig) -> int:
     return LONGEST if decay == 0 else round(min(max(1 / decay, SHORTEST), LONGEST))
 
 
-def settled(history: Sequence[HistoryRow], config: TrainConfig, learned_from: float = 0.999) -> bool:
+def settled(history: Sequence[HistoryRow], config: TrainConfig, learned_from: float = LEARNED) -> bool:
     """Whether the network has grokked and come to rest.
 
     True if over the last window the score on the test inputs, accuracy or r2, was at least that from which the task

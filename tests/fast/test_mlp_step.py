@@ -5,17 +5,27 @@ import warnings
 import pytest
 import torch
 from hypothesis import assume, given, settings, strategies as st
-from steps import MEMORISED, RELATIVE, assert_same_gradients, autograd_step, memorise, randomise, reference
+from steps import (
+    MEMORISED,
+    RELATIVE,
+    assert_overwrites_gradients,
+    assert_same_gradients,
+    assert_same_objective,
+    assert_trains_alike,
+    autograd_step,
+    memorise,
+    randomise,
+    reference,
+)
 from torch import Tensor, nn
 
 from mechgrok import MLPConfig, build_model, modular_task
-from mechgrok.config import TrainConfig
 from mechgrok.errors import ConfigError
 from mechgrok.fast.mlp_step import FastMLPStep
 from mechgrok.models.mlp import HookedMLP
 from mechgrok.models.transformer import ACTIVATIONS
 from mechgrok.tasks import Finite, Task
-from mechgrok.training.objectives import CrossEntropy, make_objective
+from mechgrok.training.objectives import CrossEntropy
 from mechgrok.training.step import make_step
 
 pytestmark = pytest.mark.bits
@@ -117,48 +127,20 @@ def test_memorised_state_is_as_exact(config, folded):
 @pytest.mark.parametrize("name", ["mse", "stablemax"])
 def test_other_objectives_go_through(name):
     task = modular_task("sub", 7, sequence=("a", "b"))
-    mask = task.split(0.5).train
     config = MLPConfig(d_embed=8, d_mlp=16, n_layers=2)
-    fast, slow = (build_model(task, config, seed=3).double() for _ in range(2))
-    losses = [
-        make(model, task, mask, make_objective(TrainConfig(objective=name, loss_scale=0.5)))()
-        for make, model in ((FastMLPStep, fast), (autograd_step, slow))
-    ]
-    torch.testing.assert_close(losses[0], losses[1])
-    assert_same_gradients(fast, {n: w.grad for n, w in slow.named_parameters()}, 1e-10)
+    assert_same_objective((FastMLPStep, autograd_step), task, config, name)
 
 
 @pytest.mark.parametrize("name", ZHONG)
 def test_training_by_hand_is_training_by_autograd(name):
     task = modular_task("add", 7, sequence=("a", "b"))
-    mask = task.split(0.6).train
-    weights = []
-    for make in (FastMLPStep, autograd_step):
-        model = build_model(task, ZHONG[name].replace(d_embed=8, d_mlp=16), seed=1).double()
-        step = make(model, task, mask, CrossEntropy(torch.float64))
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        for _ in range(20):
-            optimizer.zero_grad()
-            step()
-            optimizer.step()
-        weights.append(nn.utils.parameters_to_vector(model.parameters()))
-    torch.testing.assert_close(*weights, rtol=0, atol=1e-10)
+    config = ZHONG[name].replace(d_embed=8, d_mlp=16)
+    assert_trains_alike((FastMLPStep, autograd_step), task, config, lr=0.1, updates=20)
 
 
 def test_gradients_are_overwritten_and_of_the_present_weights():
     task = modular_task("add", 5, sequence=("a", "b"))
-    model = build_model(task, MLPConfig(d_embed=8, d_mlp=12, readout="tied"), seed=0)
-    mask = task.split(0.5).train
-    step = FastMLPStep(model, task, mask, CrossEntropy())
-    for weight in model.parameters():
-        weight.grad = torch.full_like(weight, torch.nan)
-    step()
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.mul_(1.5)
-            weight.grad.fill_(1e6)
-    step()
-    assert_same_gradients(model, reference(model, task, mask)[1])
+    assert_overwrites_gradients(FastMLPStep, task, MLPConfig(d_embed=8, d_mlp=12, readout="tied"))
 
 
 def test_weights_are_the_networks_own_and_stay_as_they_are():

@@ -3,16 +3,26 @@
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from steps import MEMORISED, RELATIVE, assert_same_gradients, autograd_step, memorise, randomise, reference
+from steps import (
+    MEMORISED,
+    RELATIVE,
+    assert_overwrites_gradients,
+    assert_same_gradients,
+    assert_same_objective,
+    assert_trains_alike,
+    autograd_step,
+    memorise,
+    randomise,
+    reference,
+)
 from torch import Tensor, nn
 
 from mechgrok import ModelConfig, build_model, modular_task
-from mechgrok.config import TrainConfig
 from mechgrok.errors import ConfigError, TaskError
 from mechgrok.fast.transformer_step import FastStep
 from mechgrok.models.transformer import ACTIVATIONS, HookedTransformer
 from mechgrok.tasks import Finite, Task
-from mechgrok.training.objectives import CrossEntropy, make_objective
+from mechgrok.training.objectives import CrossEntropy
 from mechgrok.training.step import make_step
 
 pytestmark = pytest.mark.bits
@@ -96,47 +106,18 @@ def test_memorised_state_is_as_exact(memorised, folded):
 @pytest.mark.parametrize("name", ["mse", "stablemax"])
 def test_other_objectives_go_through(name):
     task = modular_task("sub", 7)
-    mask = task.split(0.5).train
-    fast, slow = (build_model(task, ModelConfig(d_model=16), seed=3).double() for _ in range(2))
-    losses = [
-        make(model, task, mask, make_objective(TrainConfig(objective=name, loss_scale=0.5)))()
-        for make, model in ((FastStep, fast), (autograd_step, slow))
-    ]
-    torch.testing.assert_close(losses[0], losses[1])
-    assert_same_gradients(fast, {n: w.grad for n, w in slow.named_parameters()}, 1e-10)
+    assert_same_objective((FastStep, autograd_step), task, ModelConfig(d_model=16), name)
 
 
 def test_training_by_hand_is_training_by_autograd():
     task = modular_task("add", 7, sequence=("a", "b"))
-    mask = task.split(0.6).train
-    weights = []
-    for make in (FastStep, autograd_step):
-        model = build_model(task, ModelConfig(d_model=16, attn_bias=True), seed=1).double()
-        step = make(model, task, mask, CrossEntropy(torch.float64))
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
-        for _ in range(30):
-            optimizer.zero_grad()
-            step()
-            optimizer.step()
-        weights.append(nn.utils.parameters_to_vector(model.parameters()))
-    torch.testing.assert_close(*weights, rtol=0, atol=1e-10)
+    config = ModelConfig(d_model=16, attn_bias=True)
+    assert_trains_alike((FastStep, autograd_step), task, config, lr=0.3, updates=30)
 
 
 @pytest.mark.parametrize("make", [FastStep, autograd_step])
 def test_gradients_are_overwritten_and_of_the_present_weights(make):
-    task = modular_task("add", 5)
-    model = build_model(task, ModelConfig(d_model=12), seed=0)
-    mask = task.split(0.5).train
-    step = make(model, task, mask, CrossEntropy())
-    for weight in model.parameters():
-        weight.grad = torch.full_like(weight, torch.nan)
-    step()
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.mul_(1.5)
-            weight.grad.fill_(1e6)
-    step()
-    assert_same_gradients(model, reference(model, task, mask)[1])
+    assert_overwrites_gradients(make, modular_task("add", 5), ModelConfig(d_model=12))
 
 
 def test_unused_tokens_and_positions_get_zero_gradient():
