@@ -164,7 +164,7 @@ def _extended(numbers: Tensor, n: int) -> Tensor:
 
 def _order_of_cycle(snapshot: Snapshot) -> int:
     frame = snapshot.frame
-    if frame.basis.what != "frequency" or frame.arity != 2 or not frame.is_operation:
+    if frame.basis.what != "frequency" or not frame.is_operation:
         raise UndefinedMetricError("only operations in a cyclic group have frequencies and shifts")
     return frame.order
 

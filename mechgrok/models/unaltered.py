@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_NETWORKS = ("mechgrok.models.transformer", "mechgrok.models.mlp")
+_NETWORKS = ("mechgrok.models.transformer", "mechgrok.models.mlp", "mechgrok.models.dense")
 _HOOK_POINTS = "transformer_lens.hook_points"
 """By name: whoever has a network has loaded these modules, and analyses of bare tensors need none of them."""
 _CONTAINERS = (nn.ModuleList, nn.Identity)

@@ -1,6 +1,6 @@
 """Sparse parity: whether the number of ones among a few of many bits is odd."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -78,7 +78,7 @@ class ParityTask(FiniteTask, kind="parity"):
 
 @door
 def parity_task(
-    n_bits: int = 30, relevant: Sequence[int] = (0, 1, 2), *, n_samples: int = 0, seed: int = 0
+    n_bits: int = 30, relevant: Iterable[int] = (0, 1, 2), *, n_samples: int = 0, seed: int = 0
 ) -> ParityTask:
     """Sparse parity, also known as "1s and 0s": the parity of a few of many bits, from all of them.
 
@@ -101,7 +101,12 @@ def parity_task(
     >>> task, task.frame.basis
     (Task(parity8 of 0 1: 8 tokens -> 2 classes, 256 inputs), WalshBasis(Z2xZ2xZ2xZ2xZ2xZ2xZ2xZ2))
     """
-    values: dict[str, Any] = {"n_bits": n_bits, "relevant": relevant, "n_samples": n_samples, "seed": seed}
+    values: dict[str, Any] = {
+        "n_bits": n_bits,
+        "relevant": tuple(relevant),
+        "n_samples": n_samples,
+        "seed": seed,
+    }
     return ParityTask(**values)
 
 

@@ -41,7 +41,7 @@ def network(config=CONFIGS["by hand"], seed=0, task=TASK):
     return mg.build_model(task, config, seed=seed)
 
 
-@every_kind
+@pytest.mark.parametrize("config", [*CONFIGS.values(), mg.DenseConfig(d_mlp=12)], ids=[*CONFIGS, "dense"])
 def test_analyses_in_a_row_run_the_network_once(config, runs):
     model = network(config)
     mg.find_key_frequencies(model)
