@@ -20,7 +20,7 @@ paths: $(READY)
 	tests/code_paths/run.sh $(BIN)/python -m "bits and not slow" -q $(CHECKED) $(PARALLEL)
 
 slow: $(READY)
-	$(BIN)/python -m pytest $(CHECKED) -m slow
+	$(BIN)/python -m pytest $(CHECKED) -m slow --timeout 0
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -32,8 +32,8 @@ class WalshBasis(Basis):
     """
 
     def __init__(self, n: int) -> None:
-        if not isinstance(n, int) or isinstance(n, bool) or n < 1 or 2**n > MOST_ELEMENTS:
-            most = MOST_ELEMENTS.bit_length() - 1
+        most = MOST_ELEMENTS.bit_length() - 1
+        if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= most:
             raise ConfigError(f"the functions of n bits have a basis for n from 1 to {most}; got {shown(n)}")
         self.n_bits = n
         blocks = tuple(Block(subset_of(mask, n), mask, ("sign",)) for mask in range(2**n))

@@ -10,7 +10,8 @@ import mechgrok as mg
 from mechgrok import storage
 from mechgrok.config import TrainConfig
 from mechgrok.models.files import read_tensors
-from mechgrok.runs import load_run, run
+from mechgrok.runs import folder as run_folder
+from mechgrok.runs import load_run
 from mechgrok.runs.history import append_row
 from mechgrok.training import many
 from mechgrok.training.many import train_many
@@ -210,7 +211,7 @@ def _copied_at_every_write(patch, folder, copies):
     for owner, name, write in (
         (storage.os, "fsync", os.fsync),
         (storage.os, "replace", os.replace),
-        (run, "append_row", append_row),
+        (run_folder, "append_row", append_row),
     ):
         patch.setattr(owner, name, copying(write))
 
