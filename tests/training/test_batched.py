@@ -10,8 +10,7 @@ import mechgrok as mg
 from mechgrok import storage
 from mechgrok.config import TrainConfig
 from mechgrok.models.files import read_tensors
-from mechgrok.runs import folder as run_folder
-from mechgrok.runs import load_run
+from mechgrok.runs import folder as run_folder, load_run
 from mechgrok.runs.history import append_row
 from mechgrok.training import many
 from mechgrok.training.many import train_many
