@@ -107,6 +107,24 @@ def first_step(
     return int(line.steps[reached.argmax()]) if reached.any() else None
 
 
+def stable_step(history: History, name: str, *, at_least: int | float) -> int | None:
+    """The first measured step from which on a quantity never falls below a bound again; None for never.
+
+    A first crossing may be a spike, after which the network unlearns again.
+
+    Raises:
+        ConfigError: rows out of order.
+
+    >>> rows = [{"step": step, "accuracy_test": value} for step, value in enumerate((0.1, 1.0, 0.3, 1.0, 1.0))]
+    >>> first_step(rows, "accuracy_test", at_least=0.99), stable_step(rows, "accuracy_test", at_least=0.99)
+    (1, 3)
+    """
+    line = curve(history, name)
+    below = np.flatnonzero(line.values < at_least)
+    after = int(below[-1]) + 1 if len(below) else 0
+    return int(line.steps[after]) if after < len(line) else None
+
+
 def _check_order(history: Rows) -> None:
     if not all(isinstance(row.get("step"), Integral) for row in history):
         raise ConfigError("every row of a history needs a step, its number of updates")

@@ -81,9 +81,9 @@ class Tables:
         sought: [n_heads, n_last, d_model], the direction of the residual stream that a head's scores measure.
     """
 
-    terms: Float[Tensor, "rows columns"]
-    scores: Float[Tensor, "last_pairs heads"] | None
-    out: Float[Tensor, "d_mlp width"] | None
+    terms: Float[Tensor, "*several rows columns"]
+    scores: Float[Tensor, "*several last_pairs heads"] | None
+    out: Float[Tensor, "*several d_mlp width"] | None
     embedded: Tensor
     queries: Tensor | None
     sought: Tensor | None
@@ -103,16 +103,20 @@ class Tables:
 class TableGradients:
     """Gradients of the tables, and of W_U and b_U, as far as there are any, where those are not folded in."""
 
-    terms: Float[Tensor, "rows columns"]
-    scores: Float[Tensor, "last_pairs heads"] | None
-    out: Float[Tensor, "d_mlp width"] | None
+    terms: Float[Tensor, "*several rows columns"]
+    scores: Float[Tensor, "*several last_pairs heads"] | None
+    out: Float[Tensor, "*several d_mlp width"] | None
     unembed: tuple[Tensor, ...]
 
 
 class TokenTables:
     """Computes the tables of a network from its weights, and the weights' gradients from the tables'.
 
+    The weights may have a first axis more, for several networks of one architecture on the same inputs; the tables
+    then have it too, and nothing else is different.
+
     Args:
+        model: the network, or what has the weights of several under the names of one.
         folded: multiply the unembedding into the tables: no d_model-wide product per input. Pays where
             there are few classes, see `fold_pays`.
     """
@@ -130,8 +134,9 @@ class TokenTables:
         self.score_scale = cfg.d_head**-0.5
         columns = cfg.d_mlp + (cfg.d_vocab_out if folded else cfg.d_model)
         heads, like = cfg.n_heads, self.attn.W_O
-        self.of_heads = like.new_empty(heads, len(pairs), columns, dtype=torch.float64)
-        self.terms = like.new_empty(len(pairs) * heads + pairs.n_last, columns)
+        several = like.shape[:-3]
+        self.of_heads = like.new_empty(*several, heads, len(pairs), columns, dtype=torch.float64)
+        self.terms = like.new_empty(*several, len(pairs) * heads + pairs.n_last, columns)
 
     def compute(self) -> Tables:
         """The tables of the present weights, summed in float64 and rounded once; valid until the next call.
@@ -140,27 +145,29 @@ class TokenTables:
         and its loss and gradient with them; here the tables are small enough to afford better.
         """
         attn, last_start = self.attn, self.pairs.last_start
-        x = self.model.embed.W_E[self.pairs.tokens].double()
+        x = self.model.embed.W_E.index_select(-2, self.pairs.tokens).double()
         if self.model.cfg.positions == "learned":
-            x += self.model.pos_embed.W_pos[self.pairs.slots]
-        last = x[last_start:] if attn.b_O is None else x[last_start:] + attn.b_O
+            x += self.model.pos_embed.W_pos.index_select(-2, self.pairs.slots)
+        last = x[..., last_start:, :]
+        last = last if attn.b_O is None else last + attn.b_O.unsqueeze(-2)
         queries = sought = scores = None
         if self.attends:
             # Without the keys' bias, which shifts the scores of all slots alike.
-            queries = _heads(x[last_start:], attn.W_Q, attn.b_Q)
+            queries = _heads(x[..., last_start:, :], attn.W_Q, attn.b_Q)
             sought = queries @ attn.W_K.double().mT * self.score_scale
             # In dense rows: those of the inputs are picked out of it.
-            scores = (sought @ x.T).permute(1, 2, 0).flatten(0, 1).contiguous()
+            scores = (sought @ x.unsqueeze(-3).mT).movedim(-3, -1).flatten(-3, -2).contiguous()
         values, last_values = _heads(x, attn.W_V, attn.b_V), None
         if self.relative:
-            last_values = values[:, -1:]
-            last = last + self.weight_sum * (last_values @ attn.W_O.double()).sum(0)
+            last_values = values[..., -1:, :]
+            last = last + self.weight_sum * (last_values @ attn.W_O.double()).sum(-3)
             values = values - last_values
         read = self._read()
-        head_read = (attn.W_O.flatten(0, 1).double() @ read).view(*attn.W_O.shape[:2], -1)
-        by_pair = torch.bmm(values, head_read, out=self.of_heads).transpose(0, 1)
-        self.terms[: -len(last)].view(by_pair.shape).copy_(by_pair)
-        self.terms[-len(last) :] = torch.addmm(self._constant(), last, read)
+        head_read = (attn.W_O.flatten(-3, -2).double() @ read).unflatten(-2, attn.W_O.shape[-3:-1])
+        by_pair = torch.matmul(values, head_read, out=self.of_heads).transpose(-3, -2)
+        n_last = self.pairs.n_last
+        self.terms[..., :-n_last, :].unflatten(-2, by_pair.shape[-3:-1]).copy_(by_pair)
+        self.terms[..., -n_last:, :] = self._constant().unsqueeze(-2) + last @ read
         exact = Tables(
             self.terms, scores, self._out(), x, queries, sought, values, read, head_read, last, last_values
         )
@@ -170,8 +177,9 @@ class TokenTables:
         """[d_model, columns]: what a vector of the residual stream before the MLP contributes."""
         unembed = self.model.unembed.W_U
         passing = unembed if self.folded else torch.eye(self.d_model, device=unembed.device)
+        passing = passing.expand(*unembed.shape[:-2], *passing.shape[-2:])
         into_mlp = [] if self.mlp is None else [self.mlp.W_in.double()]
-        return torch.cat([*into_mlp, passing.double()], dim=1)
+        return torch.cat([*into_mlp, passing.double()], dim=-1)
 
     def _out(self) -> Tensor | None:
         if self.mlp is None or not self.folded:
@@ -181,12 +189,13 @@ class TokenTables:
     def _constant(self) -> Tensor:
         """[columns]: what the biases of MLP and unembedding contribute."""
         unembed, mlp = self.model.unembed, self.mlp
-        width = unembed.W_U.shape[1] if self.folded else self.d_model
-        constant = unembed.W_U.new_zeros(self.d_mlp + width, dtype=torch.float64)
-        into_mlp, passing = constant[: self.d_mlp], constant[self.d_mlp :]
+        width = unembed.W_U.shape[-1] if self.folded else self.d_model
+        several = unembed.W_U.shape[:-2]
+        constant = unembed.W_U.new_zeros(*several, self.d_mlp + width, dtype=torch.float64)
+        into_mlp, passing = constant[..., : self.d_mlp], constant[..., self.d_mlp :]
         if mlp is not None and mlp.b_in is not None:
             into_mlp += mlp.b_in
-            passing += mlp.b_out.double() @ unembed.W_U.double() if self.folded else mlp.b_out
+            passing += _row(mlp.b_out.double(), unembed.W_U.double()) if self.folded else mlp.b_out
         if self.folded and unembed.b_U is not None:
             passing += unembed.b_U
         return constant
@@ -195,23 +204,24 @@ class TokenTables:
         """Turn gradients of the tables into those of the weights, overwriting `grads`."""
         attn, last_start = self.attn, self.pairs.last_start
         n_last = self.pairs.n_last
-        by_pair, g_last = g.terms[:-n_last].unflatten(0, (-1, len(tables.values))), g.terms[-n_last:]
-        g_heads = by_pair.transpose(0, 1)
-        g_head_read = (tables.values.mT @ g_heads).flatten(0, 1)
-        torch.mm(g_head_read, tables.read.T, out=grads[attn.W_O].flatten(0, 1))
-        g_read = attn.W_O.flatten(0, 1).T @ g_head_read
-        g_read.addmm_(tables.last.T, g_last)
-        g_values, g_residual = g_heads @ tables.head_read.mT, g_last @ tables.read.T
+        n_heads = tables.values.shape[-3]
+        by_pair, g_last = g.terms[..., :-n_last, :].unflatten(-2, (-1, n_heads)), g.terms[..., -n_last:, :]
+        g_heads = by_pair.transpose(-3, -2)
+        g_head_read = (tables.values.mT @ g_heads).flatten(-3, -2)
+        torch.matmul(g_head_read, tables.read.mT, out=grads[attn.W_O].flatten(-3, -2))
+        g_read = attn.W_O.flatten(-3, -2).mT @ g_head_read
+        g_read += tables.last.mT @ g_last
+        g_values, g_residual = g_heads @ tables.head_read.mT, g_last @ tables.read.mT
         if tables.last_values is not None:
-            shared = self.weight_sum * g_residual
-            g_values[:, -1:] = shared @ attn.W_O.mT - g_values.sum(1, keepdim=True)
+            shared = (self.weight_sum * g_residual).unsqueeze(-3)
+            g_values[..., -1:, :] = shared @ attn.W_O.mT - g_values.sum(-2, keepdim=True)
             grads[attn.W_O] += tables.last_values.mT @ shared
         g_x = _heads_backward(g_values, tables.embedded, attn.W_V, attn.b_V, grads)
-        g_x[last_start:] += g_residual
+        g_x[..., last_start:, :] += g_residual
         if attn.b_O is not None:
-            torch.sum(g_residual, 0, out=grads[attn.b_O])
+            torch.sum(g_residual, -2, out=grads[attn.b_O])
         self._write_attention(tables, g.scores, g_x, grads)
-        self._write_read_out(g, g_read, g_last.sum(0), grads)
+        self._write_read_out(g, g_read, g_last.sum(-2), grads)
         self._write_embeddings(g_x, grads)
 
     def _write_attention(
@@ -223,46 +233,48 @@ class TokenTables:
                 if unused is not None:
                     grads[unused].zero_()
             return
-        shape = (self.pairs.n_last, len(self.pairs), -1)
-        g_products = g_scores.view(shape).permute(2, 0, 1)
+        g_products = g_scores.unflatten(-2, (self.pairs.n_last, len(self.pairs))).movedim(-1, -3)
         x = tables.embedded
-        g_sought = g_products @ x * self.score_scale
-        g_x.addbmm_(g_products.mT, tables.sought)
+        g_sought = g_products @ x.unsqueeze(-3) * self.score_scale
+        g_x += (g_products.mT @ tables.sought).sum(-3)
         torch.matmul(g_sought.mT, tables.queries, out=grads[attn.W_K])
         if attn.b_K is not None:
             # What sums up to here is rounding, which an optimiser that normalises by size, as Adam does, would
             # take for a direction.
             grads[attn.b_K].zero_()
-        g_x[last_start:] += _heads_backward(g_sought @ attn.W_K, x[last_start:], attn.W_Q, attn.b_Q, grads)
+        g_queries = g_sought @ attn.W_K
+        g_x[..., last_start:, :] += _heads_backward(
+            g_queries, x[..., last_start:, :], attn.W_Q, attn.b_Q, grads
+        )
 
     def _write_read_out(
         self, g: TableGradients, g_read: Tensor, g_constant: Tensor, grads: dict[nn.Parameter, Tensor]
     ) -> None:
         unembed, mlp = self.model.unembed, self.mlp
-        g_passing = g_constant[self.d_mlp :]
-        own = (g_read[:, self.d_mlp :], g_passing) if self.folded else g.unembed
+        g_passing = g_constant[..., self.d_mlp :]
+        own = (g_read[..., self.d_mlp :], g_passing) if self.folded else g.unembed
         assert own, "a read-out that is not folded has gradients of its own"
         g_unembed = grads[unembed.W_U].copy_(own[0])
         if unembed.b_U is not None:
             grads[unembed.b_U].copy_(own[1])
         if mlp is None or g.out is None:
             return
-        grads[mlp.W_in].copy_(g_read[:, : self.d_mlp])
+        grads[mlp.W_in].copy_(g_read[..., : self.d_mlp])
         if self.folded:
-            torch.mm(g.out, unembed.W_U.T, out=grads[mlp.W_out])
-            g_unembed.addmm_(mlp.W_out.T, g.out)
+            torch.matmul(g.out, unembed.W_U.mT, out=grads[mlp.W_out])
+            g_unembed += mlp.W_out.mT @ g.out
         else:
             grads[mlp.W_out].copy_(g.out)
         if mlp.b_in is not None:
-            grads[mlp.b_in].copy_(g_constant[: self.d_mlp])
-            grads[mlp.b_out].copy_(unembed.W_U @ g_passing if self.folded else g_passing)
+            grads[mlp.b_in].copy_(g_constant[..., : self.d_mlp])
+            grads[mlp.b_out].copy_(_row(g_passing, unembed.W_U.mT) if self.folded else g_passing)
             if self.folded:
-                g_unembed.addr_(mlp.b_out, g_passing)
+                g_unembed += mlp.b_out.unsqueeze(-1) * g_passing.unsqueeze(-2)
 
     def _write_embeddings(self, g_x: Tensor, grads: dict[nn.Parameter, Tensor]) -> None:
-        grads[self.model.embed.W_E].zero_().index_add_(0, self.pairs.tokens, g_x)
+        grads[self.model.embed.W_E].zero_().index_add_(-2, self.pairs.tokens, g_x)
         if self.model.cfg.positions == "learned":
-            grads[self.model.pos_embed.W_pos].zero_().index_add_(0, self.pairs.slots, g_x)
+            grads[self.model.pos_embed.W_pos].zero_().index_add_(-2, self.pairs.slots, g_x)
 
 
 def fold_pays(model: HookedTransformer) -> bool:
@@ -273,15 +285,20 @@ def fold_pays(model: HookedTransformer) -> bool:
 
 def _heads(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """[pairs, d_model] -> [head, pairs, d_head]."""
-    out = x @ weight.to(x.dtype)
-    return out if bias is None else out + bias[:, None]
+    out = x.unsqueeze(-3) @ weight.to(x.dtype)
+    return out if bias is None else out + bias.unsqueeze(-2)
+
+
+def _row(vector: Tensor, matrix: Tensor) -> Tensor:
+    """vector @ matrix, where both may have an axis more."""
+    return (vector.unsqueeze(-2) @ matrix).squeeze(-2)
 
 
 def _heads_backward(
     g: Tensor, x: Tensor, weight: nn.Parameter, bias: nn.Parameter | None, grads: dict[nn.Parameter, Tensor]
 ) -> Tensor:
     """Write the gradients of weight and bias of `_heads`; returns that of x."""
-    torch.matmul(x.T, g, out=grads[weight])
+    torch.matmul(x.unsqueeze(-3).mT, g, out=grads[weight])
     if bias is not None:
-        torch.sum(g, 1, out=grads[bias])
-    return torch.addbmm(x.new_zeros(x.shape), g, weight.mT)
+        torch.sum(g, -2, out=grads[bias])
+    return (g @ weight.mT).sum(-3)

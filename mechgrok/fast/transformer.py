@@ -19,6 +19,7 @@ class LastPositionAttention:
         of_input: [n_inputs, n_slots], the pairs of these inputs.
         rate: attention rate alpha: weights are alpha * pattern + (1 - alpha).
         for_gradient: whether gradients will be asked for.
+        member: [n_inputs], of several networks, whose scores follow each other, the one that runs each input.
     """
 
     def __init__(
@@ -28,11 +29,16 @@ class LastPositionAttention:
         rate: float,
         *,
         for_gradient: bool,
+        member: Int[Tensor, " inputs"] | None = None,
     ) -> None:
         self.shape, self.rate = of_input.shape, rate
         last = of_input[:, -1:] - pairs.last_start
-        self.index = (last * len(pairs) + of_input).flatten()
         n_scores = pairs.n_last * len(pairs)
+        index = last * len(pairs) + of_input
+        if member is not None:
+            index += member[:, None] * n_scores
+            n_scores *= int(member.max()) + 1
+        self.index = index.flatten()
         self.sums = RowSums(self.index, n_scores) if for_gradient and rate > 0 else None
 
     def pattern(self, scores: Float[Tensor, "scores heads"]) -> Float[Tensor, "inputs slots heads"]:
@@ -99,8 +105,7 @@ class TabledNetwork:
         like, columns = model.embed.W_E, self.cfg.d_mlp + self.width
         self.chunk_rows = min(chunk_rows or rows_that_fit(columns, like), len(pairs.of_input))
         self.n_weighted = pairs.n_mixed * self.cfg.n_heads
-        self.n_heads_rows = self.cfg.n_heads * len(pairs)
-        self.table_length = self.n_heads_rows + pairs.n_last
+        self.table_length = self.cfg.n_heads * len(pairs) + pairs.n_last
         self.u = like.new_empty(self.chunk_rows, columns)
         self.active = like.new_empty(self.chunk_rows, self.cfg.d_mlp)
 
@@ -127,11 +132,8 @@ class TabledNetwork:
         return logits
 
     def term_index(self, of_input: Int[Tensor, "inputs slots"]) -> Int[Tensor, "inputs terms"]:
-        """Table rows of each input: head by head within slot by slot, then that of the last token itself."""
-        heads = torch.arange(self.cfg.n_heads, device=of_input.device)
-        own = self.n_heads_rows + of_input[:, -1:] - self.pairs.last_start
-        mixed = of_input[:, : self.pairs.n_mixed, None] * self.cfg.n_heads
-        return torch.cat([(mixed + heads).flatten(1), own], dim=1)
+        """Table rows of each input."""
+        return term_index(self.pairs, of_input, self.cfg.n_heads)
 
     def new_weights(self, n: int) -> Float[Tensor, "n terms"]:
         """Room for the weights of the terms; the last token's own row always has the weight 1."""
@@ -164,3 +166,13 @@ class TabledNetwork:
         unembed = self.model.unembed
         torch.mm(passing, unembed.W_U, out=out)
         return out if unembed.b_U is None else out.add_(unembed.b_U)
+
+
+def term_index(
+    pairs: Pairs, of_input: Int[Tensor, "inputs slots"], n_heads: int
+) -> Int[Tensor, "inputs terms"]:
+    """Table rows of inputs: head by head within slot by slot, then that of the last token itself."""
+    heads = torch.arange(n_heads, device=of_input.device)
+    own = len(pairs) * n_heads + of_input[:, -1:] - pairs.last_start
+    mixed = of_input[:, : pairs.n_mixed, None] * n_heads
+    return torch.cat([(mixed + heads).flatten(1), own], dim=1)

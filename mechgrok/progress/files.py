@@ -76,7 +76,7 @@ def _number(text: str) -> Number | None:
 
 
 def _write_parquet(path: Path, header: Mapping[str, Any], columns: Mapping[str, Sequence[Any]]) -> None:
-    arrow, parquet = _pyarrow()
+    arrow, parquet = pyarrow()
     # A type is inferred from the values; a column without any has none to infer from.
     arrays = {
         name: arrow.array(v, arrow.float64() if all(x is None for x in v) else None)
@@ -87,7 +87,7 @@ def _write_parquet(path: Path, header: Mapping[str, Any], columns: Mapping[str, 
 
 
 def _read_parquet(path: Path) -> tuple[dict[str, Any], Columns]:
-    _, parquet = _pyarrow()
+    _, parquet = pyarrow()
     table = parquet.read_table(path)
     header = (table.schema.metadata or {}).get(MARK.encode())
     if header is None:
@@ -95,7 +95,12 @@ def _read_parquet(path: Path) -> tuple[dict[str, Any], Columns]:
     return json.loads(header), {name: tuple(table[name].to_pylist()) for name in table.column_names}
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def pyarrow() -> tuple[Any, Any]:
+    """The library that reads and writes Parquet: pyarrow and its module for these files.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
     try:
         import pyarrow
         import pyarrow.parquet

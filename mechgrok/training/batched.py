@@ -1,4 +1,4 @@
-"""Many seeds as one network with stacked weights: what a GPU needs to be busy with networks as small as these."""
+"""Many trainings as one network with stacked weights: what keeps a processor busy with networks as small as these."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,10 +17,10 @@ from mechgrok.training.assembly import Assembly
 from mechgrok.training.locks import only_here
 from mechgrok.training.loop import Loop
 from mechgrok.training.progress_bars import Report, progress_bar
-from mechgrok.training.stacked import StackedStep, member_state, stack_states, stack_weights
+from mechgrok.training.stacked import StackedUpdater, make_stacked_step, stack_weights, update_settings
 from mechgrok.training.stopping import finished
 from mechgrok.training.trainer import Training
-from mechgrok.training.updates import Updater, takes_weights_whole
+from mechgrok.training.updates import takes_weights_whole
 
 Failures = dict[Path, Exception]
 """What ended the training in a folder."""
@@ -45,10 +45,23 @@ def why_not_batched(config: TrainConfig) -> str | None:
     return None
 
 
+SHARED = (
+    "sequence", "model", "objective", "loss_dtype", "naive_loss", "loss_scale", "batch_size", "eval_every",
+)  # fmt: skip
+"""Fields of a configuration in which trainings of one stack agree, besides their task."""
+
+
+def stack_key(config: TrainConfig) -> str:
+    """What trainings that can be stacked have in common, as text; how initial weights are drawn is not part of it."""
+    shared = {field: value for field, value in config.to_json().items() if field in SHARED}
+    shared["model"].pop("init", None)
+    return repr(shared)
+
+
 def train_batched(
     runs: Sequence[Run], *, device: str | torch.device | None = None, progress: bool = True
 ) -> Failures:
-    """Go on with runs of one task and configuration, which differ in seed and split, as one batched network.
+    """Go on with runs of one task and architecture, which differ in seed, split and updates, as one batched network.
 
     Every run becomes what it would have become alone, but for rounding. Members that have come to different steps,
     since the processes were killed while they were saved, keep their places in the batch, and wait there for
@@ -66,8 +79,8 @@ def train_batched(
         trained = sum(place.member is not None for place in places)
         if trained:
             batch = StackedTrainings(places, failures)
-            name = f"{trained} networks {batch.config.recipe}"
-            with progress_bar(name, batch.config.steps, start=batch.step, enabled=progress) as report:
+            name, steps = f"{trained} networks {batch.config.recipe}", max(p.run.config.train.steps for p in places)
+            with progress_bar(name, steps, start=batch.step, enabled=progress) as report:
                 batch.go(report)
     return failures
 
@@ -88,7 +101,7 @@ class BatchMember(Training):
     def optimizer_state(self) -> dict[str, Tensor]:
         if self.batch is None:
             return super().optimizer_state()
-        return member_state(self.batch.updater.state(), self.number)
+        return self.batch.updater.state(self.number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +127,14 @@ class StackedTrainings(Loop):
     of another network, for as long as it took part in these steps.
 
     Args:
-        places: runs of the same task and configuration, one of them unfinished.
+        places: runs of one task and one `stack_key`, one of them unfinished.
         failures: takes the errors of members.
     """
 
     def __init__(self, places: Sequence[Place], failures: Failures) -> None:
-        self.places, self.failures = list(places), failures
+        # Neighbours with the same settings are updated as one.
+        self.places = sorted(places, key=lambda place: update_settings(place.run.config.train))
+        self.failures = failures
         members = [place.member for place in places if place.member is not None]
         self.config, self.path = members[0].config, members[0].run.path.parent
         self.threads = members[0].run.config.threads
@@ -184,11 +199,11 @@ class StackedTrainings(Loop):
             _copy(model) if member is None else model for model, member in zip(models, trained, strict=True)
         ]
         network = stack_weights(models)
-        self.updater = Updater(network, self.config)
-        self.updater.load(stack_states(states))
         runs = [place.run for place in self.places]
+        self.updater = StackedUpdater(network, [run.config.train for run in runs], states)
         masks = [run.split.train for run in runs]
-        self.gradients = StackedStep(network, runs[0].task, masks, active[0].assembly.objective)
+        objective = active[0].assembly.objective
+        self.gradients = make_stacked_step(models, network, runs[0].task, masks, objective)
         for number, member in enumerate(trained):
             if member is not None:
                 member.batch, member.number = self, number

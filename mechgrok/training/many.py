@@ -122,7 +122,7 @@ def train_many(
         model = changes.get("model")
         configs = [with_own_network(task, config, seeds[0], network, model) for config in configs]
     jobs = [
-        Job(config, seed, folder / f"{config.recipe}-seed{seed}", network)
+        Job(task, config, seed, folder / f"{config.recipe}-seed{seed}", network)
         for config in configs
         for seed in seeds
     ]
@@ -131,9 +131,9 @@ def train_many(
     else:
         together = [config for config in configs if batched and _must_be_batched(config)]
     alone = [job for job in jobs if job.config not in together]
-    failures = train_in_processes(task, alone, device=device, workers=workers, progress=progress)
+    failures = train_in_processes(alone, device=device, workers=workers, progress=progress)
     for config in together:
-        failures |= _as_one(task, [job for job in jobs if job.config == config], device, progress)
+        failures |= _as_one([job for job in jobs if job.config == config], device, progress)
     return Records(_member(job, failures.get(job.path)) for job in jobs)
 
 
@@ -165,13 +165,13 @@ def _must_be_batched(config: TrainConfig) -> bool:
     return True
 
 
-def _as_one(task: Task, jobs: Sequence[Job], device: torch.device, progress: bool) -> dict[Path, str]:
+def _as_one(jobs: Sequence[Job], device: torch.device, progress: bool) -> dict[Path, str]:
     """Train seeds of one configuration as one network; gives the errors of those that failed."""
     runs: list[Run] = []
     failures: Failures = {}
     for job in jobs:
         try:
-            runs.append(begin(task, job.config, seed=job.seed, out=job.path))
+            runs.append(begin(job.task, job.config, seed=job.seed, out=job.path))
         except Exception as error:
             failures[job.path] = error
     failures |= train_batched(runs, device=device, progress=progress)

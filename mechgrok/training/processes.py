@@ -17,6 +17,7 @@ from joblib.externals.loky.backend.reduction import dumps
 from mechgrok.config import TrainConfig, registered_names
 from mechgrok.errors import ConfigError, shown
 from mechgrok.models.own import Factory
+from mechgrok.runs import Run
 from mechgrok.tasks import Task
 from mechgrok.training.interrupts import deferred_interrupt
 from mechgrok.training.progress_bars import bar
@@ -34,13 +35,16 @@ class Job:
 
     Attributes:
         network: makes its network where that is the user's own.
+        then: called with the run once it is trained, in the process that trained it.
         registered: what the configuration names that the user has registered, which a new process does not know.
     """
 
+    task: Task
     config: TrainConfig
     seed: int
     path: Path
     network: Factory | None = None
+    then: Callable[[Run], object] | None = None
     registered: tuple[Any, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
@@ -67,7 +71,7 @@ class Ending:
 
 
 def train_in_processes(
-    task: Task, jobs: Sequence[Job], *, device: torch.device, workers: int | None, progress: bool
+    jobs: Sequence[Job], *, device: torch.device, workers: int | None, progress: bool
 ) -> dict[Path, str]:
     """Train each in a process of its own.
 
@@ -97,9 +101,7 @@ def train_in_processes(
         for at_least, group in chain([(1, jobs), (2, jobs)], ((2, [job]) for job in jobs)):
             left = [job for job in group if job.path not in ended]
             with suppress(BrokenExecutor):
-                for outcome in (
-                    _through_a_pool(task, left, device, workers, stopped, at_least) if left else ()
-                ):
+                for outcome in _through_a_pool(left, device, workers, stopped, at_least) if left else ():
                     if outcome.interrupted:
                         interrupted.append(outcome.path)
                     else:
@@ -147,7 +149,6 @@ def one_thread() -> Iterator[None]:
 
 
 def _through_a_pool(
-    task: Task,
     jobs: Sequence[Job],
     device: torch.device,
     workers: int | None,
@@ -159,25 +160,26 @@ def _through_a_pool(
     Raises:
         BrokenExecutor: a process was killed.
     """
-    arguments = (task, str(device), os.getpid())
-    calls = (delayed(_train_one)(job, *arguments) for job in jobs if not stopped())
+    calls = (delayed(_train_one)(job, str(device), os.getpid()) for job in jobs if not stopped())
     # No more are handed out than are trained, so that those that have not begun can be held back.
     options: Any = {"return_as": "generator_unordered", "pre_dispatch": "n_jobs", "batch_size": 1}
     outcomes: Any = Parallel(max(at_least, min(workers or cpu_count(), len(jobs))), **options)(calls)
     yield from outcomes
 
 
-def _train_one(job: Job, task: Task, device: str, caller: int) -> Ending:
+def _train_one(job: Job, device: str, caller: int) -> Ending:
     """Train in a worker; neither an error nor Ctrl-C is raised, as either would end all others."""
     if os.getpid() != caller:
         _ignore_ctrl_c_between_trainings()
     try:
         with one_thread():
             job.register()
-            train(
-                task, job.config, seed=job.seed, out=job.path, network=job.network,
+            run = train(
+                job.task, job.config, seed=job.seed, out=job.path, network=job.network,
                 device=device, progress=False,
             )  # fmt: skip
+            if job.then is not None:
+                job.then(run)
     except KeyboardInterrupt:
         return Ending(job.path, interrupted=True)
     except Exception as error:

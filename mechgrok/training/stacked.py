@@ -2,18 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 
+from itertools import groupby
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.utils.rnn import pad_sequence
 
+from mechgrok.config import TrainConfig
+from mechgrok.fast.objective import Objective
+from mechgrok.fast.stacked_step import StackedTransformerStep, shares
 from mechgrok.models.networks import Network, make_network
 from mechgrok.models.readout import at_scored, options_for
 from mechgrok.tasks import Task
 from mechgrok.training.gradients import STATE_SEPARATOR
-from mechgrok.training.objectives import Objective
 from mechgrok.training.step import EVALUATION_ROWS
+from mechgrok.training.updates import Updater
 
 
 def stack_weights(models: Sequence[Network]) -> Network:
@@ -35,8 +41,20 @@ def stack_weights(models: Sequence[Network]) -> Network:
     return stack
 
 
+def make_stacked_step(
+    models: Sequence[Network],
+    stack: Network,
+    task: Task,
+    train_masks: Sequence[Bool[Tensor, " inputs"]],
+    objective: Objective,
+) -> "StackedTransformerStep | StackedStep":
+    """The step of networks that are stacked: by hand where there is one for them, else by autograd."""
+    by_hand: Any = StackedTransformerStep if StackedTransformerStep.supports(models[0]) else None
+    return (by_hand or StackedStep)(stack, task, train_masks, objective)
+
+
 class StackedStep:
-    """Gradients of stacked networks, each on its own train inputs of the task.
+    """Gradients of stacked networks by autograd, each on its own train inputs of the task.
 
     Args:
         stack: what `stack_weights` gives.
@@ -59,7 +77,7 @@ class StackedStep:
         rows = [mask.nonzero().flatten().to(device) for mask in train_masks]
         padded = pad_sequence(rows, batch_first=True)
         self.train_tokens, self.train_labels = self.tokens[padded], task.labels.to(device)[padded]
-        self.share = _shares([len(own) for own in rows], like=like)
+        self.share = shares([len(own) for own in rows], like=like)
         self._logits: Tensor | None = None
 
     def __call__(self) -> None:
@@ -72,7 +90,8 @@ class StackedStep:
         # All inputs of all networks as one long list, each with its weight in the mean over one network's inputs.
         flat, labels = logits.detach().flatten(0, 1).clone(), self.train_labels.flatten()
         _, gradient = self.objective.loss_and_gradient(flat, labels, self.train_labels.shape[1])
-        logits.backward(gradient.view_as(logits) * self.share)
+        gradient = gradient.view_as(logits)
+        logits.backward(gradient if self.share is None else gradient * self.share)
 
     @torch.no_grad()
     def logits(self, member: int) -> Float[Tensor, "inputs d_vocab_out"]:
@@ -86,13 +105,6 @@ class StackedStep:
     def _run(self, parameters: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
         outputs = functional_call(self.stack, dict(parameters), (tokens,), self.options)
         return at_scored(outputs)[:, 0]
-
-
-def _shares(lengths: Sequence[int], like: Tensor) -> Float[Tensor, "members rows 1"]:
-    """Makes the mean over the longest train set one over each network's own: 0 for what was only filled in."""
-    own, longest = torch.tensor(lengths, dtype=torch.float64, device=like.device)[:, None], max(lengths)
-    filled = torch.arange(longest, device=like.device) < own
-    return (filled * (longest / own)).to(like.dtype)[..., None]
 
 
 def stack_states(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -120,3 +132,58 @@ def member_state(state: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
 def _member_axis(path: str) -> int:
     """Grokfast-MA keeps its window of gradients along the first axis."""
     return 1 if path.endswith(f"{STATE_SEPARATOR}ring") else 0
+
+
+OF_UPDATES = (
+    "optimizer", "lr", "weight_decay", "decay_towards", "betas", "momentum", "eps", "gradient", "grokfast_alpha",
+    "grokfast_lambda", "grokfast_window", "frozen", "warmup",
+)  # fmt: skip
+"""Fields of a configuration that decide what becomes of a gradient."""
+
+
+def update_settings(config: TrainConfig) -> str:
+    """What decides how a network is updated, as text that can be compared and sorted."""
+    return repr([getattr(config, field) for field in OF_UPDATES])
+
+
+class StackedUpdater:
+    """Updates of stacked weights, where neighbours with the same settings are updated as one.
+
+    Args:
+        configs: of each network; those with the same `update_settings` are to be neighbours.
+        states: of each network, as an `Updater` of its own has it.
+    """
+
+    def __init__(
+        self, stack: Network, configs: Sequence[TrainConfig], states: Sequence[Mapping[str, Tensor]]
+    ) -> None:
+        self.stack = stack
+        self.parts: list[tuple[slice, Network, Updater]] = []
+        begin = 0
+        for _, group in groupby(configs, update_settings):
+            own = slice(begin, begin := begin + len(list(group)))
+            part = _part(stack, own)
+            updater = Updater(part, configs[own.start])
+            updater.load(stack_states(states[own]))
+            self.parts.append((own, part, updater))
+
+    def __call__(self, step: int) -> None:
+        """Take the update number `step` from the gradients of the stack."""
+        for own, part, updater in self.parts:
+            for name, weight in self.stack.named_parameters():
+                part.get_parameter(name).grad = None if weight.grad is None else weight.grad[own]
+            updater(step)
+
+    def state(self, member: int) -> dict[str, Tensor]:
+        """The state of one network, as an `Updater` of its own has it."""
+        own, _, updater = next(part for part in self.parts if part[0].start <= member < part[0].stop)
+        return member_state(updater.state(), member - own.start)
+
+
+def _part(stack: Network, own: slice) -> Network:
+    """Some networks of a stack, as a stack whose weights are views."""
+    like = next(stack.parameters())
+    part = make_network(stack.cfg).to(like.device, like.dtype)
+    for name, weight in stack.named_parameters():
+        part.get_parameter(name).data = weight.data[own]
+    return part

@@ -9,12 +9,13 @@ import torch
 import mechgrok as mg
 from mechgrok import storage
 from mechgrok.config import TrainConfig
+from mechgrok.fast.stacked_step import StackedTransformerStep
 from mechgrok.models.files import read_tensors
 from mechgrok.runs import folder as run_folder, load_run
 from mechgrok.runs.history import append_row
 from mechgrok.training import many
 from mechgrok.training.many import train_many
-from mechgrok.training.stacked import StackedStep
+from mechgrok.training.stacked import make_stacked_step
 
 TASK = mg.modular_task("add", 7)
 SMALL = {
@@ -85,13 +86,12 @@ def test_members_that_have_come_to_their_end_leave(tmp_path):
     changes = {"steps": 40, "eval_every": 1, "fraction": 0.9, "lr": 1e-2, "stop_test_loss": 2.3}
     sizes = []
 
-    class Counted(StackedStep):
-        def __init__(self, stack, task, train_masks, objective):
-            sizes.append(len(train_masks))
-            super().__init__(stack, task, train_masks, objective)
+    def counted(models, *rest):
+        sizes.append(len(models))
+        return make_stacked_step(models, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mechgrok.training.batched.StackedStep", Counted)
+        patch.setattr("mechgrok.training.batched.make_stacked_step", counted)
         members = _train(tmp_path, **changes)
     ends = [member.run.steps[-1] for member in members]
     assert len(set(ends)) == 3, ends
@@ -102,13 +102,13 @@ def test_members_that_have_come_to_their_end_leave(tmp_path):
 
 
 def test_a_member_that_diverges_is_reported_and_the_others_are_kept(tmp_path, monkeypatch):
-    def spoil_the_second_once(self, _call=StackedStep.__call__):
+    def spoil_the_second_once(self, _call=StackedTransformerStep.__call__):
         _call(self)
-        if len(self.train_tokens) == 3 and next(updates) == 5:
-            self.parameters["embed.W_E"].grad[1] = torch.nan
+        if len(self.tables.terms) == 3 and next(updates) == 5:
+            next(iter(self.grads.values()))[1] = torch.nan
 
     updates = iter(range(100))
-    monkeypatch.setattr(StackedStep, "__call__", spoil_the_second_once)
+    monkeypatch.setattr(StackedTransformerStep, "__call__", spoil_the_second_once)
     fine, failed, other = _train(tmp_path)
     monkeypatch.undo()
     assert failed.run is None
@@ -141,7 +141,7 @@ def test_ctrl_c_saves_all_and_the_same_call_goes_on(tmp_path, interrupt_at):
 
 def test_finished_members_are_opened_and_not_trained_again(tmp_path, monkeypatch):
     _train(tmp_path)
-    monkeypatch.setattr(StackedStep, "__call__", lambda self: pytest.fail("trained again"))
+    monkeypatch.setattr(StackedTransformerStep, "__call__", lambda self: pytest.fail("trained again"))
     assert [member.run.steps for member in _train(tmp_path)] == [(0, 10, 20)] * 3
 
 
@@ -170,8 +170,8 @@ def test_the_choice_follows_the_device(tmp_path, monkeypatch):
         trained[kind] += len(jobs)
         return {job.path: "not trained" for job in jobs}
 
-    monkeypatch.setattr(many, "train_in_processes", lambda task, jobs, **_: count("processes", jobs))
-    monkeypatch.setattr(many, "_as_one", lambda task, jobs, *_: count("batched", jobs))
+    monkeypatch.setattr(many, "train_in_processes", lambda jobs, **_: count("processes", jobs))
+    monkeypatch.setattr(many, "_as_one", lambda jobs, *_: count("batched", jobs))
     options = {"out": tmp_path, "progress": False}
     train_many(TASK, seeds=(0, 1), **options)
     assert trained == {"processes": 2, "batched": 0}

@@ -1,0 +1,1 @@
+"""Sweeps: many trainings that differ in a few settings, as one object."""

@@ -1,0 +1,81 @@
+"""A member of a sweep once it is trained: how it went, and what is kept of its folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mechgrok.analysis.curves import stable_step
+from mechgrok.analysis.milestones import kind_of_learning, milestones
+from mechgrok.errors import UndefinedMetricError
+from mechgrok.progress.compute import progress_measures
+from mechgrok.runs import STATE, Run, load_run
+from mechgrok.sweeps.settings import Setting
+from mechgrok.sweeps.table import Row, write_row
+
+Keep = Literal["all", "last", "none"]
+GROKKED = 0.99
+"""Test accuracy from which a network counts as grokked."""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What is done with a run once it is trained: measured, written down as a row, and cleared of what is not kept.
+
+    Attributes:
+        setting: which member it is.
+        measures: names of measures that the row has of the last checkpoint.
+        keep: what is kept of the folder besides configuration, split, history and row.
+    """
+
+    setting: Setting
+    measures: tuple[str, ...]
+    keep: Keep
+
+    def __call__(self, run: Run) -> None:
+        """Measure, write the row, and clear; in this order, so that a kill loses none of them."""
+        write_row(run.path, row_of(self.setting, run.path, outcome(run) | measured(run, self.measures)))
+        clear(run.path, self.keep)
+
+
+def row_of(setting: Setting, folder: Path, how: dict[str, Any], error: str | None = None) -> Row:
+    """The row of a member."""
+    return Row(setting.digest, folder.name, setting.record(), how, error)
+
+
+def outcome(run: Run) -> dict[str, Any]:
+    """How a training went, from its history alone.
+
+    `grokked` is the first step with 99% of the test inputs right, `grokked_for_good` the first from which it stays so.
+    """
+    history = run.history
+    last = history[-1]
+    row: dict[str, Any] = {"last_step": last["step"]}
+    try:
+        row["kind"] = kind_of_learning(history).kind
+    except UndefinedMetricError:
+        row["kind"] = None
+    row["grokked"] = milestones(history).get(f"accuracy_test >= {GROKKED:g}")
+    row["grokked_for_good"] = stable_step(history, "accuracy_test", at_least=GROKKED)
+    row |= {name: step for name, step in milestones(history).items() if not name.endswith(f">= {GROKKED:g}")}
+    return row | {name: value for name, value in last.items() if name != "step"}
+
+
+def measured(run: Run, measures: Sequence[str]) -> dict[str, Any]:
+    """Measures of the last checkpoint; None for what this network has no value of."""
+    if not measures:
+        return {}
+    table = progress_measures(run, list(measures), steps=[run.steps[-1]], progress=False)
+    return {name: values[0] for name, values in table.columns.items()}
+
+
+def clear(folder: Path, keep: Keep) -> None:
+    """Delete the checkpoints that are not kept, and the state to go on from; what is gone already stays so."""
+    if keep == "all" or not (folder / STATE).exists():
+        return
+    run = load_run(folder)
+    kept = run.steps[-1:] if keep == "last" else ()
+    for step in run.steps:
+        if step not in kept:
+            run.checkpoint(step).unlink()
+    (folder / STATE).unlink()  # last: without it everything is cleared

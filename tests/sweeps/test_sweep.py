@@ -1,0 +1,122 @@
+"""Sweeps: what varies, what is trained again and what is not, and the table."""
+
+import json
+import shutil
+
+import pytest
+
+import mechgrok as mg
+from mechgrok.sweeps.settings import log_grid, log_uniform, vary
+from mechgrok.sweeps.sweep import load_sweep, sweep
+
+TASK = mg.modular_task("add", 7)
+SMALL = {"task": TASK, "d_model": 16, "n_heads": 2, "steps": 20, "eval_every": 5, "checkpoint_every": 10, "fraction": 0.6}
+
+
+def test_every_combination_of_what_is_listed():
+    runs = vary(**SMALL, lr=[1e-3, 1e-2], betas=(0.9, 0.9), d_mlp=range(8, 24, 8), seed=(0, 4))
+    assert [(s.config.lr, s.config.model.d_mlp, s.seed) for s in runs] == [
+        (lr, d_mlp, seed) for lr in (1e-3, 1e-2) for d_mlp in (8, 16) for seed in (0, 4)
+    ]
+    assert {s.config.betas for s in runs} == {(0.9, 0.9)}
+    assert len({s.digest for s in runs}) == 8
+    assert runs[0].varied == {"lr": 1e-3, "d_mlp": 8, "seed": 0}
+
+
+def test_points_are_combined_with_the_rest():
+    runs = vary(**SMALL, points=log_uniform(3, lr=(1e-3, 1e-1), weight_decay=(0.1, 1.0)), seed=range(2))
+    assert len(runs) == 6
+    assert [r.seed for r in runs] == [0, 1] * 3
+    assert runs[0].config.lr == runs[1].config.lr != runs[2].config.lr
+    assert log_uniform(2, lr=(1e-3, 1e-1)) == log_uniform(3, lr=(1e-3, 1e-1))[:2]
+    assert log_grid(1, 100, 3) == [1, 10, 100]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"lr": []}, "one or several values of lr"),
+        ({"lr": [1e-2, 1e-2]}, "each value of lr is tried once"),
+        ({"lr": -1.0}, "lr: .* greater than 0"),
+        ({"learning_rate": [1, 2]}, "unknown field 'learning_rate'"),
+        ({"d_modell": [1, 2]}, "did you mean d_model"),
+        ({"seed": [0, "a"]}, "vary takes .*seed"),
+        ({"seed": -1}, "a seed is a whole number"),
+        ({"recipe": "fats"}, "did you mean fast"),
+        ({"points": [{"seed": 3}]}, "seed is an argument of its own"),
+        ({"points": []}, "nothing to train"),
+        ({"points": [{"lr": 1.0}, {"lr": 1.0}]}, "there twice"),
+    ],
+)
+def test_what_cannot_be_varied(options, text):
+    with pytest.raises(mg.ConfigError, match=text):
+        vary(**{**SMALL, **options})
+
+
+def _table(found):
+    return [row.record() for row in found.rows]
+
+
+def test_a_sweep_trains_what_is_new_and_nothing_twice(tmp_path):
+    few = vary(**SMALL, lr=[1e-3, 1e-2])
+    first = sweep(few, out=tmp_path / "s", measures=["gini_W_E"], progress=False)
+    assert [row.settings["lr"] for row in first.rows] == [1e-3, 1e-2]
+    assert all(row.error is None and row.outcome["last_step"] == 20 for row in first.rows)
+    alone = mg.train(TASK, few[1].config, seed=0, progress=False)
+    for name, value in alone.history[-1].items():
+        assert first.rows[1].outcome["last_step" if name == "step" else name] == pytest.approx(value, rel=1e-4)
+    written = {file: file.stat().st_mtime_ns for file in (tmp_path / "s").rglob("*.safetensors")}
+    more = sweep(vary(**SMALL, lr=[1e-3, 1e-2], seed=[0, 1]), out=tmp_path / "s", measures=["gini_W_E"], progress=False)
+    assert len(more.rows) == 4
+    assert more.varied == ("seed", "lr")
+    assert [row.outcome for row in more.rows][::2] == [row.outcome for row in first.rows]
+    assert all(file.stat().st_mtime_ns == at for file, at in written.items())
+    assert _table(load_sweep(tmp_path / "s")) == _table(more)
+    assert more.run(lr=1e-2, seed=1).config.seed == 1
+
+
+def test_what_is_kept(tmp_path):
+    runs = vary(**SMALL, lr=[1e-3])
+    for keep, steps in (("all", (0, 10, 20)), ("last", (20,)), ("none", ())):
+        found = sweep(runs, out=tmp_path / keep, keep=keep, progress=False)
+        assert found.members[0].run.steps == steps
+        assert [row["step"] for row in found.members[0].run.history] == [0, 5, 10, 15, 20]
+    assert sweep(runs, out=tmp_path / "all", keep="last", progress=False).members[0].run.steps == (20,)
+
+
+def test_a_lost_table_is_made_from_the_folders(tmp_path):
+    runs = vary(**SMALL, lr=[1e-3, 1e-2])
+    found = sweep(runs, out=tmp_path, progress=False)
+    (tmp_path / "table.parquet").unlink()
+    assert sorted(map(str, _table(load_sweep(tmp_path)))) == sorted(map(str, _table(found)))
+    (tmp_path / "table.parquet").write_bytes(b"PAR1 no table")
+    with pytest.raises(mg.CheckpointError, match=r"is damaged, or not the table of a sweep.*Delete it"):
+        load_sweep(tmp_path)
+
+
+def test_a_member_that_fails_is_tried_again_and_reported(tmp_path):
+    runs = vary(**SMALL, lr=[1e-3, 1e30], optimizer="sgd", warmup=0)
+    found = sweep(runs, out=tmp_path, progress=False)
+    assert [row.error is None for row in found.rows] == [True, False]
+    assert "diverged" in found.failed[0].error
+    assert _table(load_sweep(tmp_path)) == _table(found)
+    blocked = vary(**SMALL, lr=[5e-3])[0]
+    (tmp_path / blocked.folder).mkdir()
+    (tmp_path / blocked.folder / "thesis.txt").write_text("mine")
+    found = sweep([blocked], out=tmp_path, progress=False)
+    assert "is not empty and holds no run" in found.rows[0].error
+    assert (tmp_path / blocked.folder / "thesis.txt").exists()
+    shutil.rmtree(tmp_path / blocked.folder)
+    assert sweep([blocked], out=tmp_path, progress=False).rows[0].error is None
+
+
+def test_a_damaged_row_is_made_again(tmp_path):
+    runs = vary(**SMALL, lr=[1e-3])
+    found = sweep(runs, out=tmp_path, progress=False, keep="all")
+    (tmp_path / "table.parquet").unlink()
+    row = tmp_path / found.rows[0].folder / "row.json"
+    text = row.read_text()
+    row.write_text(text[: len(text) // 2])
+    again = sweep(runs, out=tmp_path, progress=False, keep="all")
+    assert _table(again) == _table(found)
+    assert json.loads(row.read_text())["digest"] == runs[0].digest
