@@ -186,6 +186,7 @@ from mechgrok.registries import (
 from mechgrok.report import (
     write_comparison as write_comparison,
     write_report as write_report,
+    write_sweep_page as write_sweep_page,
 )
 from mechgrok.runs import (
     Run as Run,
@@ -201,6 +202,17 @@ from mechgrok.signature import (
     Signature as Signature,
     Tokens as Tokens,
     Values as Values,
+)
+from mechgrok.sweeps.settings import (
+    Setting as Setting,
+    log_grid as log_grid,
+    log_uniform as log_uniform,
+    vary as vary,
+)
+from mechgrok.sweeps.sweep import (
+    Sweep as Sweep,
+    load_sweep as load_sweep,
+    sweep as sweep,
 )
 from mechgrok.tasks import (
     TASKS as TASKS,

@@ -20,7 +20,7 @@ FEW = {"steps": 2, "progress": False}
 SWITCHES = {"progress", "compile", "keep", "batched", "keep_mean", "default"}
 """Whether something is done: that they are True or False is looked at once."""
 HEAVY = {"train", "train_many", "resume", "attention_rate_sweep", "data_fraction_sweep", "progress_measures"}
-HEAVY |= {"write_report", "write_comparison"}
+HEAVY |= {"write_report", "write_comparison", "sweep"}
 """Functions that would do a lot with what they do accept; that is for their own tests."""
 WRONG = {
     "an int": -5,
@@ -55,6 +55,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     out = tmp_path_factory.mktemp("doors")
     net = mg.cosine_network(7, {2: 5.0})
     run = mg.train(TASK, model=mg.ModelConfig(d_model=16), out=out / "run", **FEW)
+    swept = mg.sweep(mg.vary(task=TASK, d_model=16, steps=2), out=out / "swept", workers=1, progress=False)
     analysed = {"source": net}
     basis = {**analysed, "matrix": "W_E", "basis": None}
     loss = {**analysed, "keys": [2], "mask": None, "space": "product", "site": "logits"}
@@ -100,6 +101,9 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "key_irreps": {**analysed, "threshold": 0.005},
         "kind_of_learning": {"history": run, "accuracy": 0.9, "within": 1000, "lag": 100},
         "load_model": {"path": out / "run", "task": TASK, **nothing("step", "config", "layout", "rename", "key")},
+        "load_sweep": {"path": out / "sweep"},
+        "log_grid": {"low": 1e-3, "high": 1e-1, "n": 3},
+        "log_uniform": {"n": 3, "seed": 0},
         "load_run": {"path": out / "run", "network": None},
         "logit_fve": {**analysed, "keys": [2], "centre": "class"},
         "logit_surface": {**analysed, "k": 2, "which": "correct"},
@@ -135,6 +139,11 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "shipped_runs": {},
         "sn_task": {"group": "S3", "op": "xy", "sequence": None},
         "sum_squared_weights": analysed,
+        "sweep": {
+            "runs": mg.vary(task=TASK, d_model=16, steps=2), "out": out / "sweep", "measures": ["gini_W_E"],
+            "keep": "last", "workers": 1, "device": None, "progress": False,
+        },
+        "vary": {"task": TASK, "recipe": "fast", "seed": 0, "points": [{"lr": 1e-2}]},
         "summarize": {**analysed, "split": None, "keys": None},
         "task_from_function": {"function": max, "n": 4, "n_classes": None, "name": None, "sequence": None},
         "task_from_spec": {"spec": TASK.spec},
@@ -154,6 +163,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
             "module": torch.nn.Linear(2, 7), "task": TASK, **nothing("hooks", "weights", "inputs", "readout"),
         },
         "write_comparison": {"path": out / "c.html", "sources": {"A": net}, "comparison": None, "title": None},
+        "write_sweep_page": {"path": out / "s.html", "sweep": swept, "title": None},
         "write_report": {"path": out / "r.html", "source": net, "summary": None, "history": None, "title": None},
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The command line: train, analyse, report, compare, list, export, reproduce, and the demonstration.
+"""The command line: train, sweep, analyse, report, compare, list, export, reproduce, and the demonstration.
 
 Commands are declared in modules that import next to nothing; what a command works with is imported in its body, after
 its arguments were understood. So help and wrong usage come at once.
@@ -21,6 +21,7 @@ from mechgrok.cli.networks import analyze, compare, report
 from mechgrok.cli.own_code import import_own_code
 from mechgrok.cli.reproductions import reproduce, with_value_for_json
 from mechgrok.cli.runs import demo, train
+from mechgrok.cli.sweeps import sweep
 from mechgrok.cli.usage import UsageError, check_usage, overview
 from mechgrok.cli.ways_out import in_shell
 from mechgrok.errors import MechgrokError
@@ -30,6 +31,7 @@ FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo,
     "train": train,
+    "sweep": sweep,
     "analyze": analyze,
     "report": report,
     "compare": compare,

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from mechgrok.errors import shown
 from mechgrok.spelling import closest, unknown
@@ -22,6 +22,8 @@ Maybe = Annotated[T | None, arg(help_behavior_hint="(optional)")]
 """An option that may be left out; what is meant then is in its help."""
 Several = Annotated[tuple[T, ...], arg(help_behavior_hint="(optional)")]
 """An option with any number of values."""
+Repeated = Annotated[tuple[T, ...], UseAppendAction, arg(help_behavior_hint="(optional, may be repeated)")]
+"""An option with one value, which may be given several times."""
 Flag = FlagCreatePairsOff[bool]
 """An option without a value."""
 
@@ -149,6 +151,8 @@ def options(command: Command) -> Iterator[Option]:
     for name, parameter in signature(command).parameters.items():
         metadata = getattr(hints[name], "__metadata__", ())
         kind = get_args(hints[name])[0] if metadata else hints[name]
+        if get_args(UseAppendAction[int])[1] in metadata:
+            kind = get_args(kind)[0]
         needed = parameter.default is Parameter.empty
         if is_typeddict(kind):
             for field, hint in get_type_hints(kind, include_extras=True).items():

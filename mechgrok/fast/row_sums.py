@@ -34,6 +34,7 @@ class Bags:
         weights: [rows, terms], contiguous. They are read where they are: overwrite them to change them.
         table_length: number of rows of the table.
         weighted: the first so many terms have weights that are trained.
+        members: the rows are those of so many networks, one after the other, each with as many.
 
     >>> bags = Bags(torch.tensor([[0, 2], [1, 2]]), torch.tensor([[1.0, 0.5], [3.0, 0.1]]), table_length=3)
     >>> bags.mix(torch.tensor([[1.0], [2.0], [10.0]]), out=torch.empty(2, 1)).tolist()
@@ -46,13 +47,16 @@ class Bags:
         weights: Float[Tensor, "rows terms"],
         table_length: int,
         weighted: int = 0,
+        members: int = 1,
     ) -> None:
         n, terms = index.shape
+        self.members = members
         self.weights, self.matrix = weights, _in_rows(index, weights, table_length)
-        # A table row that all rows have is summed by dense products.
-        constant = (index == index[:1]).all(dim=0)
+        # A table row that all rows of a network have is summed by dense products.
+        of_members = index.unflatten(0, (members, -1))
+        constant = (of_members == of_members[:, :1]).all(dim=1).all(dim=0)
         self.constant_terms = constant.nonzero().flatten()
-        self.constant_rows = index[0, self.constant_terms]
+        self.constant_rows = of_members[:, 0, self.constant_terms].flatten()
         # The others seen from the table: which rows each of its rows goes to; some go to none.
         place = torch.arange(n * terms, device=index.device).view(n, terms)[:, ~constant].flatten()
         pieces = Pieces.of(index.flatten()[place], table_length)
@@ -87,8 +91,9 @@ class Bags:
         else:
             into += self.rest(self.transposed @ gradient)
         if len(self.constant_terms):
-            columns = self.weights.index_select(1, self.constant_terms)
-            into.index_add_(0, self.constant_rows, product_over_rows(columns, gradient))
+            columns = self.weights.index_select(1, self.constant_terms).unflatten(0, (self.members, -1))
+            sums = product_over_rows(columns, gradient.unflatten(0, (self.members, -1)))
+            into.index_add_(0, self.constant_rows, sums.flatten(0, 1))
 
 
 @dataclass(frozen=True)
@@ -141,16 +146,16 @@ class RowSums:
 
 
 def product_over_rows(
-    a: Float[Tensor, "rows left"], b: Float[Tensor, "rows right"]
-) -> Float[Tensor, "left right"]:
-    """a.T @ b, summed over the rows piece by piece.
+    a: Float[Tensor, "*several rows left"], b: Float[Tensor, "*several rows right"]
+) -> Float[Tensor, "*several left right"]:
+    """a.mT @ b, summed over the rows piece by piece.
 
     >>> product_over_rows(torch.ones(1000, 1), torch.ones(1000, 2)).tolist()
     [[1000.0, 1000.0]]
     """
-    whole = len(a) // PIECE * PIECE
-    pieces = torch.bmm(a[:whole].unflatten(0, (-1, PIECE)).mT, b[:whole].unflatten(0, (-1, PIECE)))
-    return pieces.sum(0).addmm_(a[whole:].T, b[whole:])
+    whole = a.shape[-2] // PIECE * PIECE
+    left, right = (x[..., :whole, :].unflatten(-2, (-1, PIECE)) for x in (a, b))
+    return (left.mT @ right).sum(-3) + a[..., whole:, :].mT @ b[..., whole:, :]
 
 
 def mix(

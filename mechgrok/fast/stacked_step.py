@@ -6,6 +6,8 @@ loss are the calls of a single network, and only the products with weights are b
 """
 
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -62,8 +64,7 @@ class StackedTransformerStep:
         side_by_side = max(rows_that_fit(columns, like) // padded.shape[1], 1)
         labels = task.labels.to(like.device)
         self.parts = [
-            _Members(self.tables, self.pairs.of_input[own], labels[own])
-            for own in padded.split(side_by_side)
+            _Members(self.tables, self.pairs.of_input[own], labels[own]) for own in padded.split(side_by_side)
         ]
         self._logits: Tensor | None = None
         d_mlp, width = stack.cfg.d_mlp, stack.cfg.d_vocab_out
@@ -76,12 +77,10 @@ class StackedTransformerStep:
         self._logits = None
         tables = self.tables.compute()
         self.g_terms.zero_()
-        g_scores, begin = [], 0
-        for part in self.parts:
-            own = slice(begin, begin + part.count)
+        g_scores = []
+        for part, own in zip(self.parts, _slices(self.parts), strict=True):
             g_out = None if self.g_out is None else self.g_out[own]
             g_scores.append(part.backward(_some(tables, own), self, own, self.g_terms[own], g_out))
-            begin += part.count
         scores = torch.cat(g_scores) if tables.scores is not None else None
         self.tables.write_gradients(tables, TableGradients(self.g_terms, scores, self.g_out, ()), self.grads)
         for parameter, gradient in self.grads.items():
@@ -91,15 +90,17 @@ class StackedTransformerStep:
     def logits(self, member: int) -> Float[Tensor, "inputs d_vocab_out"]:
         """Logits of one network on all inputs of the task; those of all are computed together, once for each update."""
         if self._logits is None:
-            tables, everything = self.tables.compute(), self.pairs.of_input
-            several = max(rows_that_fit(tables.terms.shape[-1], tables.terms) // len(everything), 1)
-            outs = []
-            for begin in range(0, len(tables.terms), several):
-                some = _some(tables, slice(begin, begin + several))
-                of_input = everything.expand(len(some.terms), -1, -1)
-                outs.append(_Members(self.tables, of_input).forward(some).clone())
-            self._logits = torch.cat(outs)
+            tables = self.tables.compute()
+            parts = zip(self.everything, _slices(self.everything), strict=True)
+            self._logits = torch.cat([part.forward(_some(tables, own)).clone() for part, own in parts])
         return self._logits[member]
+
+    @cached_property
+    def everything(self) -> list["_Members"]:
+        """All inputs of the task for each network; made when logits are first asked for."""
+        of_input, n = self.pairs.of_input, len(self.tables.terms)
+        side_by_side = max(rows_that_fit(self.tables.terms.shape[-1], self.tables.terms) // len(of_input), 1)
+        return [_Members(self.tables, part) for part in of_input.expand(n, -1, -1).split(side_by_side)]
 
 
 class _Members:
@@ -130,7 +131,8 @@ class _Members:
         self.weights = like.new_ones(self.index.shape)
         attends = cfg.attention_rate > 0
         if labels is not None:
-            self.bags = Bags(self.index, self.weights, self.count * length, n_weighted if attends else 0)
+            weighted = n_weighted if attends else 0
+            self.bags = Bags(self.index, self.weights, self.count * length, weighted, self.count)
         self.u = like.new_empty(len(flat), like.shape[-1])
         self.active = like.new_empty(len(flat), cfg.d_mlp)
         self.pattern: Tensor | None = None
@@ -185,6 +187,12 @@ class _Members:
 
     def _of_members(self, rows: Float[Tensor, "rows columns"]) -> Float[Tensor, "members n columns"]:
         return rows.unflatten(0, (self.count, self.n))
+
+
+def _slices(parts: Sequence[_Members]) -> list[slice]:
+    """Which of all networks each part has."""
+    ends = list(accumulate(part.count for part in parts))
+    return [slice(end - part.count, end) for part, end in zip(parts, ends, strict=True)]
 
 
 def _some(tables: Tables, own: slice) -> Tables:

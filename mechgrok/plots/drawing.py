@@ -33,8 +33,10 @@ from mechgrok.plots.neurons import cluster_sizes, coset_sizes
 from mechgrok.plots.phases import phase_timeline, spike_timeline
 from mechgrok.plots.progress import progress_figure
 from mechgrok.plots.summaries import summary_figure
+from mechgrok.plots.sweeps import sweep_figure
 from mechgrok.progress.table import ProgressTable
 from mechgrok.runs import Run
+from mechgrok.sweeps.sweep import Sweep
 
 
 def _ablation(ablation: Ablation, *, n_classes: int | None = None) -> go.Figure:
@@ -60,6 +62,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     Run: learning_figure,
     Slingshots: spike_timeline,
     Summary: summary_figure,
+    Sweep: sweep_figure,
 }
 """Each function takes a result of its class first; what else it takes are the options of `.figure()`. An own class
 of results that derives from `Drawable` is added by `FIGURES[MyResult] = my_function`."""

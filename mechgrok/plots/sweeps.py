@@ -81,7 +81,9 @@ def _first_with_numbers(sweep: Sweep) -> str:
         if field != "seed" and all(_is_number(row.settings.get(field)) for row in sweep.rows)
     ]
     if not numeric:
-        raise ConfigError(f"say over which field, x=...; what varies is {', '.join(sweep.varied) or 'nothing'}")
+        raise ConfigError(
+            f"say over which field, x=...; what varies is {', '.join(sweep.varied) or 'nothing'}"
+        )
     return numeric[0]
 
 
@@ -134,7 +136,10 @@ def _summary(values: Sequence[float], value: str) -> tuple[float, float, float]:
 def _phases(records: Records, x: str, y: str) -> go.Figure:
     """The most frequent kind of learning in each cell, as squares of its colour."""
     cells = _cells(records, x, y)
-    kinds = {cell: Counter(member["kind"] for member in members).most_common(1)[0] for cell, members in cells.items()}
+    kinds = {
+        cell: Counter(member["kind"] for member in members).most_common(1)[0]
+        for cell, members in cells.items()
+    }
     traces = []
     for kind, colour in KINDS.items():
         own = [(cell, count) for cell, (most, count) in kinds.items() if most == kind]

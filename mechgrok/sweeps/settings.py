@@ -118,7 +118,9 @@ def vary(
 
 
 @door
-def log_uniform(n: int, *, seed: int = 0, **bounds: tuple[int | float, int | float]) -> list[dict[str, float]]:
+def log_uniform(
+    n: int, *, seed: int = 0, **bounds: tuple[int | float, int | float]
+) -> list[dict[str, float]]:
     """Points for `vary` that are drawn uniformly in the logarithm of each field.
 
     Args:
@@ -137,7 +139,9 @@ def log_uniform(n: int, *, seed: int = 0, **bounds: tuple[int | float, int | flo
         raise ConfigError(f"log_uniform draws at least one point of at least one field; got n={n}")
     for field, pair in bounds.items():
         _check_bounds(field, pair)
-    low, high = (torch.tensor([pair[i] for pair in bounds.values()], dtype=torch.float64).log() for i in (0, 1))
+    low, high = (
+        torch.tensor([pair[i] for pair in bounds.values()], dtype=torch.float64).log() for i in (0, 1)
+    )
     share = torch.rand(n, len(bounds), dtype=torch.float64, generator=seeded("log_uniform", seed))
     drawn = (low + share * (high - low)).exp().tolist()
     return [dict(zip(bounds, row, strict=True)) for row in drawn]
@@ -156,7 +160,9 @@ def log_grid(low: int | float, high: int | float, n: int) -> list[float]:
     _check_bounds("log_grid", (low, high))
     if n < 2:
         raise ConfigError(f"log_grid gives at least 2 values, both ends included; got n={n}")
-    return [float(f"{value:.12g}") for value in np.geomspace(low, high, n)]  # 0.01 rather than 0.010000000000000002
+    return [
+        float(f"{value:.12g}") for value in np.geomspace(low, high, n)
+    ]  # 0.01 rather than 0.010000000000000002
 
 
 def changed(base: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:
@@ -221,8 +227,12 @@ def _values(field: str, given: Any, one: Any = None) -> list[Any]:
     values = given.tolist() if isinstance(given, np.ndarray | Tensor) else list(given)
     wrong = [value for value in values if one is not None and not isinstance(value, one)]
     if not values or wrong:
-        raise ConfigError(f"vary takes one or several values of {field}; got {shown(wrong[0] if wrong else given)}")
-    twice = [value for number, value in enumerate(values) if any(value is v or value == v for v in values[:number])]
+        raise ConfigError(
+            f"vary takes one or several values of {field}; got {shown(wrong[0] if wrong else given)}"
+        )
+    twice = [
+        value for number, value in enumerate(values) if any(value is v or value == v for v in values[:number])
+    ]
     if twice:
         raise ConfigError(f"each value of {field} is tried once; got {shown(twice[0])} twice")
     return values
@@ -232,11 +242,15 @@ def _checked(points: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     listed = [dict(point) for point in points]
     taken = sorted({name for point in listed for name in point if name in OWN})
     if taken:
-        raise ConfigError(f"points have fields of trainings and networks; {taken[0]} is an argument of its own")
+        raise ConfigError(
+            f"points have fields of trainings and networks; {taken[0]} is an argument of its own"
+        )
     return listed
 
 
 def _check_bounds(field: str, bounds: Any) -> None:
-    numbers = isinstance(bounds, tuple | list) and len(bounds) == 2 and all(isinstance(b, Real) for b in bounds)
+    numbers = (
+        isinstance(bounds, tuple | list) and len(bounds) == 2 and all(isinstance(b, Real) for b in bounds)
+    )
     if not numbers or not 0 < bounds[0] < bounds[1] < float("inf"):
         raise ConfigError(f"{field} goes from one positive number to a larger one; got {shown(bounds)}")

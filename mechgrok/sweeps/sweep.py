@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from joblib import cpu_count
+from rich.console import Console
 
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
@@ -19,9 +21,9 @@ from mechgrok.sweeps.settings import Setting, check_settings
 from mechgrok.sweeps.table import TABLE, Row, read_row, read_rows, write_table
 from mechgrok.training.devices import find_device
 from mechgrok.training.folders import as_folder
+from mechgrok.training.groups import in_groups
 from mechgrok.training.many import Member
 from mechgrok.training.processes import Job, train_in_processes
-
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,9 @@ class Sweep(Drawable):
         """
         found = [row for row in self.rows if fields.items() <= row.settings.items()]
         if len(found) != 1:
-            raise ConfigError(f"{len(found)} members have {shown(fields)}; the members differ in {', '.join(self.varied)}")
+            raise ConfigError(
+                f"{len(found)} members have {shown(fields)}; the members differ in {', '.join(self.varied)}"
+            )
         member = self._member(found[0])
         if member.run is None:
             raise ConfigError(f"{member.name} failed: {member.error}")
@@ -166,7 +170,9 @@ def _stored(folder: Path) -> dict[str, Row]:
     rows = read_rows(folder / TABLE)
     names = {row.folder for row in rows.values()}
     members = (
-        [place for place in folder.iterdir() if place.name not in names and place.is_dir()] if folder.is_dir() else []
+        [place for place in folder.iterdir() if place.name not in names and place.is_dir()]
+        if folder.is_dir()
+        else []
     )
     found = [row for place in sorted(members) if (row := read_row(place)) is not None]
     return rows | {row.digest: row for row in found}
@@ -205,17 +211,23 @@ def _train(
     progress: bool,
 ) -> dict[str, str]:
     """Train the settings; gives the errors of those that failed, by digest."""
-    jobs = [
-        Job(s.task, s.config, s.seed, places[s.digest], then=Finish(s, measures, keep)) for s in settings
-    ]
+    jobs = [Job(s.task, s.config, s.seed, places[s.digest], then=Finish(s, measures, keep)) for s in settings]
     if not jobs:
         return {}
-    failures = train_in_processes(jobs, device=device, workers=workers, progress=progress)
-    return {s.digest: failures[job.path] for s, job in zip(settings, jobs, strict=True) if job.path in failures}
+    groups, words = in_groups(jobs, workers or cpu_count())
+    if progress:
+        Console(stderr=True).print("; ".join(words), highlight=False)
+    failures = train_in_processes(groups, device=device, workers=workers, progress=progress)
+    return {
+        s.digest: failures[job.path] for s, job in zip(settings, jobs, strict=True) if job.path in failures
+    }
 
 
 def _rows(
-    settings: Sequence[Setting], places: Mapping[str, Path], stored: Mapping[str, Row], errors: Mapping[str, str]
+    settings: Sequence[Setting],
+    places: Mapping[str, Path],
+    stored: Mapping[str, Row],
+    errors: Mapping[str, str],
 ) -> dict[str, Row]:
     """The rows of all settings that have come to an end, in order and by digest."""
     ended: dict[str, Row] = {}

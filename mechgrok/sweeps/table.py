@@ -87,7 +87,11 @@ def read_rows(path: Path) -> dict[str, Row]:
         records = table.to_pylist()
         rows = [
             Row(
-                record["digest"], record["folder"], _there(record, settings), _there(record, outcomes), record["error"]
+                record["digest"],
+                record["folder"],
+                _there(record, settings),
+                _there(record, outcomes),
+                record["error"],
             )
             for record in records
         ]

@@ -79,7 +79,10 @@ def train_batched(
         trained = sum(place.member is not None for place in places)
         if trained:
             batch = StackedTrainings(places, failures)
-            name, steps = f"{trained} networks {batch.config.recipe}", max(p.run.config.train.steps for p in places)
+            name, steps = (
+                f"{trained} networks {batch.config.recipe}",
+                max(p.run.config.train.steps for p in places),
+            )
             with progress_bar(name, steps, start=batch.step, enabled=progress) as report:
                 batch.go(report)
     return failures

@@ -131,7 +131,7 @@ def train_many(
     else:
         together = [config for config in configs if batched and _must_be_batched(config)]
     alone = [job for job in jobs if job.config not in together]
-    failures = train_in_processes(alone, device=device, workers=workers, progress=progress)
+    failures = train_in_processes([[job] for job in alone], device=device, workers=workers, progress=progress)
     for config in together:
         failures |= _as_one([job for job in jobs if job.config == config], device, progress)
     return Records(_member(job, failures.get(job.path)) for job in jobs)

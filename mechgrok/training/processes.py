@@ -1,4 +1,7 @@
-"""Trainings in processes of one thread each, and what happens when one is killed or Ctrl-C is pressed."""
+"""Trainings in processes of one thread each, and what happens when one is killed or Ctrl-C is pressed.
+
+What a process is given is a group of trainings: one, or several that are trained as one stacked network.
+"""
 
 import os
 import signal
@@ -19,8 +22,10 @@ from mechgrok.errors import ConfigError, shown
 from mechgrok.models.own import Factory
 from mechgrok.runs import Run
 from mechgrok.tasks import Task
+from mechgrok.training.batched import train_batched
 from mechgrok.training.interrupts import deferred_interrupt
 from mechgrok.training.progress_bars import bar
+from mechgrok.training.starting import begin
 from mechgrok.training.trainer import train
 
 KILLED = (
@@ -71,14 +76,15 @@ class Ending:
 
 
 def train_in_processes(
-    jobs: Sequence[Job], *, device: torch.device, workers: int | None, progress: bool
+    groups: Sequence[Sequence[Job]], *, device: torch.device, workers: int | None, progress: bool
 ) -> dict[Path, str]:
-    """Train each in a process of its own.
+    """Train each group in a process of its own.
 
     A process that is killed takes the others of its pool along. What is unfinished then goes on in a second pool,
-    and should this one fall too, each alone, so that only those fail whose own process is killed.
+    and should this one fall too, each training alone, so that only those fail whose own process is killed.
 
     Args:
+        groups: trainings; those of a group of several are stacked.
         workers: processes at a time; None takes one for each processor.
 
     Returns:
@@ -88,6 +94,7 @@ def train_in_processes(
         KeyboardInterrupt: Ctrl-C; those under way are saved. A second Ctrl-C does not wait for them.
     """
     ended: dict[Path, str | None] = {}
+    jobs = [job for group in groups for job in group]
     interrupted: list[Path] = []
     with (
         deferred_interrupt() as pressed,
@@ -98,15 +105,13 @@ def train_in_processes(
             return pressed() or bool(interrupted)
 
         # A pool of one would be this process, which must not be the one that is killed.
-        for at_least, group in chain([(1, jobs), (2, jobs)], ((2, [job]) for job in jobs)):
-            left = [job for job in group if job.path not in ended]
+        for at_least, some in chain([(1, groups), (2, groups)], ((2, [[job]]) for job in jobs)):
+            left = [kept for group in some if (kept := [job for job in group if job.path not in ended])]
             with suppress(BrokenExecutor):
-                for outcome in _through_a_pool(left, device, workers, stopped, at_least) if left else ():
-                    if outcome.interrupted:
-                        interrupted.append(outcome.path)
-                    else:
-                        ended[outcome.path] = outcome.error
-                        tell(len(ended), "")
+                for outcomes in _through_a_pool(left, device, workers, stopped, at_least) if left else ():
+                    interrupted += [outcome.path for outcome in outcomes if outcome.interrupted]
+                    ended |= {outcome.path: outcome.error for outcome in outcomes if not outcome.interrupted}
+                    tell(len(ended), "")
             if stopped():
                 raise KeyboardInterrupt(
                     f"stopped, with {len(ended)} of {len(jobs)} trainings at their end; the same call goes on from "
@@ -149,42 +154,65 @@ def one_thread() -> Iterator[None]:
 
 
 def _through_a_pool(
-    jobs: Sequence[Job],
+    groups: Sequence[Sequence[Job]],
     device: torch.device,
     workers: int | None,
     stopped: Callable[[], bool],
     at_least: int,
-) -> Iterator[Ending]:
+) -> Iterator[list[Ending]]:
     """The outcomes as they come; once it is stopped, of those alone that are under way.
 
     Raises:
         BrokenExecutor: a process was killed.
     """
-    calls = (delayed(_train_one)(job, str(device), os.getpid()) for job in jobs if not stopped())
+    calls = (delayed(_train_group)(group, str(device), os.getpid()) for group in groups if not stopped())
     # No more are handed out than are trained, so that those that have not begun can be held back.
     options: Any = {"return_as": "generator_unordered", "pre_dispatch": "n_jobs", "batch_size": 1}
-    outcomes: Any = Parallel(max(at_least, min(workers or cpu_count(), len(jobs))), **options)(calls)
+    outcomes: Any = Parallel(max(at_least, min(workers or cpu_count(), len(groups))), **options)(calls)
     yield from outcomes
 
 
-def _train_one(job: Job, device: str, caller: int) -> Ending:
+def _train_group(group: Sequence[Job], device: str, caller: int) -> list[Ending]:
     """Train in a worker; neither an error nor Ctrl-C is raised, as either would end all others."""
     if os.getpid() != caller:
         _ignore_ctrl_c_between_trainings()
+    runs: dict[Path, Run] = {}
+    failures: dict[Path, str] = {}
+    with one_thread():
+        try:
+            for job in group:
+                with _failing(job, failures):
+                    job.register()
+                    runs[job.path] = (
+                        _trained(job, device)
+                        if len(group) == 1
+                        else begin(job.task, job.config, seed=job.seed, out=job.path)
+                    )
+            if len(group) > 1:
+                stopped = train_batched(list(runs.values()), device=device, progress=False)
+                failures |= {path: explain(error) for path, error in stopped.items()}
+        except KeyboardInterrupt:
+            return [Ending(job.path, interrupted=True) for job in group]
+        for job in group:
+            if job.then is not None and job.path not in failures:
+                with _failing(job, failures):
+                    job.then(runs[job.path])
+    return [Ending(job.path, failures.get(job.path)) for job in group]
+
+
+def _trained(job: Job, device: str) -> Run:
+    return train(
+        job.task, job.config, seed=job.seed, out=job.path, network=job.network, device=device, progress=False
+    )
+
+
+@contextmanager
+def _failing(job: Job, failures: dict[Path, str]) -> Iterator[None]:
+    """Within the context an error is noted as the failure of a training."""
     try:
-        with one_thread():
-            job.register()
-            run = train(
-                job.task, job.config, seed=job.seed, out=job.path, network=job.network,
-                device=device, progress=False,
-            )  # fmt: skip
-            if job.then is not None:
-                job.then(run)
-    except KeyboardInterrupt:
-        return Ending(job.path, interrupted=True)
+        yield
     except Exception as error:
-        return Ending(job.path, explain(error))
-    return Ending(job.path)
+        failures[job.path] = explain(error)
 
 
 def _ignore_ctrl_c_between_trainings() -> None:

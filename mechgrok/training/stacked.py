@@ -1,7 +1,6 @@
 """Several networks of one architecture as one: their weights stacked, every product one batched product."""
 
 from collections.abc import Mapping, Sequence
-
 from itertools import groupby
 from typing import Any
 

@@ -1,16 +1,32 @@
 """Sweeps: what varies, what is trained again and what is not, and the table."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 import mechgrok as mg
 from mechgrok.sweeps.settings import log_grid, log_uniform, vary
 from mechgrok.sweeps.sweep import load_sweep, sweep
+from mechgrok.training.groups import in_groups
 
 TASK = mg.modular_task("add", 7)
-SMALL = {"task": TASK, "d_model": 16, "n_heads": 2, "steps": 20, "eval_every": 5, "checkpoint_every": 10, "fraction": 0.6}
+SMALL = {
+    "task": TASK,
+    "d_model": 16,
+    "n_heads": 2,
+    "steps": 20,
+    "eval_every": 5,
+    "checkpoint_every": 10,
+    "fraction": 0.6,
+}
 
 
 def test_every_combination_of_what_is_listed():
@@ -57,6 +73,10 @@ def _table(found):
     return [row.record() for row in found.rows]
 
 
+def _sorted(found):
+    return sorted(_table(found), key=lambda record: record["folder"])
+
+
 def test_a_sweep_trains_what_is_new_and_nothing_twice(tmp_path):
     few = vary(**SMALL, lr=[1e-3, 1e-2])
     first = sweep(few, out=tmp_path / "s", measures=["gini_W_E"], progress=False)
@@ -64,14 +84,18 @@ def test_a_sweep_trains_what_is_new_and_nothing_twice(tmp_path):
     assert all(row.error is None and row.outcome["last_step"] == 20 for row in first.rows)
     alone = mg.train(TASK, few[1].config, seed=0, progress=False)
     for name, value in alone.history[-1].items():
-        assert first.rows[1].outcome["last_step" if name == "step" else name] == pytest.approx(value, rel=1e-4)
+        assert first.rows[1].outcome["last_step" if name == "step" else name] == pytest.approx(
+            value, rel=1e-4
+        )
     written = {file: file.stat().st_mtime_ns for file in (tmp_path / "s").rglob("*.safetensors")}
-    more = sweep(vary(**SMALL, lr=[1e-3, 1e-2], seed=[0, 1]), out=tmp_path / "s", measures=["gini_W_E"], progress=False)
+    more = sweep(
+        vary(**SMALL, lr=[1e-3, 1e-2], seed=[0, 1]), out=tmp_path / "s", measures=["gini_W_E"], progress=False
+    )
     assert len(more.rows) == 4
     assert more.varied == ("seed", "lr")
     assert [row.outcome for row in more.rows][::2] == [row.outcome for row in first.rows]
     assert all(file.stat().st_mtime_ns == at for file, at in written.items())
-    assert _table(load_sweep(tmp_path / "s")) == _table(more)
+    assert _sorted(load_sweep(tmp_path / "s")) == _sorted(more)
     assert more.run(lr=1e-2, seed=1).config.seed == 1
 
 
@@ -88,7 +112,7 @@ def test_a_lost_table_is_made_from_the_folders(tmp_path):
     runs = vary(**SMALL, lr=[1e-3, 1e-2])
     found = sweep(runs, out=tmp_path, progress=False)
     (tmp_path / "table.parquet").unlink()
-    assert sorted(map(str, _table(load_sweep(tmp_path)))) == sorted(map(str, _table(found)))
+    assert _sorted(load_sweep(tmp_path)) == _sorted(found)
     (tmp_path / "table.parquet").write_bytes(b"PAR1 no table")
     with pytest.raises(mg.CheckpointError, match=r"is damaged, or not the table of a sweep.*Delete it"):
         load_sweep(tmp_path)
@@ -120,3 +144,81 @@ def test_a_damaged_row_is_made_again(tmp_path):
     again = sweep(runs, out=tmp_path, progress=False, keep="all")
     assert _table(again) == _table(found)
     assert json.loads(row.read_text())["digest"] == runs[0].digest
+
+
+def _many():
+    return vary(**SMALL, lr=[3e-3, 1e-2], weight_decay=[0.1, 1.0], seed=range(3))
+
+
+@pytest.fixture(scope="module")
+def stacked(tmp_path_factory):
+    """Twelve members, and the groups that they were trained in."""
+    groups = []
+
+    def noted(jobs, workers):
+        found = in_groups(jobs, workers)
+        groups.extend(found[0])
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mechgrok.training.groups._milliseconds", lambda job: (1.0, 0.5))
+        patch.setattr("mechgrok.sweeps.sweep.in_groups", noted)
+        found = sweep(_many(), out=tmp_path_factory.mktemp("stacked"), workers=2, progress=False)
+    return found, groups
+
+
+def test_members_of_a_stack_are_what_they_are_alone(stacked):
+    found, groups = stacked
+    assert [len(group) for group in groups] == [6, 6]
+    assert all(row.error is None for row in found.rows)
+    for row, setting in zip(found.rows, _many(), strict=True):
+        alone = mg.train(TASK, setting.config, seed=setting.seed, progress=False).history
+        for name in ("loss_train", "loss_test", "sum_squared_weights"):
+            assert row.outcome[name] == pytest.approx(alone[-1][name], rel=1e-4), (row.folder, name)
+
+
+@pytest.mark.parametrize("killed", ["driver", "worker"])
+def test_a_sweep_that_was_killed_goes_on(killed, stacked, tmp_path):
+    script = f"""
+import mechgrok as mg
+from mechgrok.sweeps.settings import vary
+from mechgrok.sweeps.sweep import sweep
+task = mg.modular_task("add", 7)
+runs = vary(task=task, d_model=16, n_heads=2, steps=20, eval_every=5, checkpoint_every=10, fraction=0.6,
+            lr=[3e-3, 1e-2], weight_decay=[0.1, 1.0], seed=range(3))
+sweep(runs, out={str(tmp_path)!r}, workers=2, progress=False)
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(mg.__file__).parents[1])}
+    process = subprocess.Popen([sys.executable, "-c", script], env=environment, start_new_session=True)
+    deadline = time.monotonic() + 240
+    while not list(tmp_path.glob("*/row.json")) and process.poll() is None:
+        assert time.monotonic() < deadline, "nothing was trained"
+        time.sleep(0.02)
+    victim = process.pid if killed == "driver" else _a_worker_of(process.pid)
+    if victim is not None:
+        os.kill(victim, signal.SIGKILL)
+    process.wait(240)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # what is left of it
+    finished = {row: row.stat().st_mtime_ns for row in tmp_path.glob("*/row.json")}
+    assert finished
+    again = sweep(_many(), out=tmp_path, workers=2, progress=False)
+    assert {row: row.stat().st_mtime_ns for row in finished} == finished, "a finished member was repeated"
+    for row, undisturbed in zip(again.rows, stacked[0].rows, strict=True):
+        assert row.error is None
+        assert row.settings == undisturbed.settings
+        assert row.outcome == {
+            name: pytest.approx(value, rel=1e-4) if isinstance(value, float) else value
+            for name, value in undisturbed.outcome.items()
+        }
+
+
+def _a_worker_of(pid):
+    """The id of a process that trains for another one; None if there is none left."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                command = (stat.parent / "cmdline").read_bytes()
+                if b"loky" in command and b"resource_tracker" not in command:
+                    return int(stat.parent.name)
+    return None
