@@ -19,8 +19,10 @@ RATE = "rate"
 """Not a column of the table but the share of members that grokked for good."""
 NORMAL = 1.959963984540054
 """Standard deviations of a normal distribution within which 95% of it lie."""
-SPREAD_OVER_DECADES = 8
+WIDE = 3
 """Ratio of the ends from which an axis is logarithmic."""
+MOST_TICKS = 8
+"""Values of a field that each get their own tick."""
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -98,7 +100,8 @@ def _lines(records: Records, x: str, value: str, by: str | None) -> go.Figure:
         members = [record for record in records if by is None or record[by] == group]
         name = f"{by} = {plain(group)}" if by else ""
         traces += _line(members, x, value, name, COLOURS[number % len(COLOURS)])
-    drawn = figure(traces, title=f"{_title(value)}, {_spread(value)}")
+    title = f"{_title(value)} over {plain(x)}, {_spread(value)}"
+    drawn = figure(traces, title=title[0].upper() + title[1:])
     _axis(drawn.update_xaxes, x, _values(records, x))
     drawn.update_yaxes(title_text=_title(value))
     if value == RATE:
@@ -112,7 +115,7 @@ def _line(members: Records, x: str, value: str, name: str, colour: str) -> list[
     summaries = [_summary([m[value] for m in members if m[x] == place], value) for place in places]
     low, middle, high = zip(*summaries, strict=True)
     band = go.Scatter(
-        x=[*places, *reversed(places)], y=[*high, *reversed(low)], fill="toself", fillcolor=colour, opacity=0.18,
+        x=[*places, *reversed(places)], y=[*high, *reversed(low)], mode="lines", fill="toself", fillcolor=colour, opacity=0.18,
         line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=name,
     )  # fmt: skip
     line = go.Scatter(
@@ -189,9 +192,11 @@ def _values(records: Records, field: str) -> list[Any]:
 def _axis(update: Any, field: str, values: Sequence[Any]) -> None:
     update(title_text=field)
     numeric = all(_is_number(value) for value in values)
-    if numeric and min(values) > 0 and max(values) >= SPREAD_OVER_DECADES * min(values):
+    if numeric and min(values) > 0 and max(values) >= WIDE * min(values):
         update(LOGARITHMIC)
-    elif not numeric:
+    if numeric and len(values) <= MOST_TICKS:
+        update(tickvals=values, ticktext=[f"{value:z.4g}" for value in values], tickfont={"size": 11})
+    if not numeric:
         update(type="category")
 
 

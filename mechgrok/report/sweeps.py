@@ -36,7 +36,7 @@ def write_sweep_page(path: Path | str, sweep: Sweep, title: str | None = None) -
     kinds = Counter(row.outcome.get("kind") or "not told" for row in sweep.rows if row.error is None)
     words = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     page = Page(
-        title=title or f"Sweep over {', '.join(sweep.varied) or 'one setting'}",
+        title=title or f"Sweep over {', '.join(f for f in sweep.varied if f != 'seed') or 'seeds'}",
         facts=(f"{len(sweep.rows)} networks", *(f"{len(sweep.failed)} failed" for _ in sweep.failed[:1])),
         verdicts=(("", f"Kinds of learning: {words or 'none'}."),),
         headlines=(),
