@@ -128,10 +128,11 @@ def _line(members: Records, x: str, value: str, name: str, colour: str) -> list[
 def _summary(values: Sequence[float], value: str) -> tuple[float, float, float]:
     """The lower end, the middle and the upper end of what is drawn for a group."""
     if value == RATE:
-        low, high = wilson(sum(values), len(values))
-        return low, sum(values) / len(values), high
+        grokked = int(sum(values))
+        low, high = wilson(grokked, len(values))
+        return low, grokked / len(values), high
     if len(values) == 1:
-        return (values[0],) * 3
+        return values[0], values[0], values[0]
     low, _, high = quantiles(values, n=4, method="inclusive")
     return low, median(values), high
 

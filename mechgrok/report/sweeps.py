@@ -50,7 +50,8 @@ def _sections(sweep: Sweep) -> Iterator[Section]:
     ended = [row for row in sweep.rows if row.error is None]
     if ended and fields:
         panels = [
-            Panel(f"rate-{i}", sweep_figure(sweep, x=field, value=RATE), "wide") for i, field in enumerate(fields)
+            Panel(f"rate-{i}", sweep_figure(sweep, x=field, value=RATE), "wide")
+            for i, field in enumerate(fields)
         ]
         yield Section(
             "rates",

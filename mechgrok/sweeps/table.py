@@ -63,7 +63,10 @@ def write_table(path: Path, rows: Iterable[Row]) -> None:
     rows = list(rows)
     settings = list(dict.fromkeys(name for row in rows for name in row.settings))
     outcomes = list(dict.fromkeys(name for row in rows for name in row.outcome))
-    columns = {"digest": [row.digest for row in rows], "folder": [row.folder for row in rows]}
+    columns: dict[str, list[Any]] = {
+        "digest": [row.digest for row in rows],
+        "folder": [row.folder for row in rows],
+    }
     columns |= {name: _one_type([row.settings.get(name) for row in rows]) for name in settings}
     columns |= {name: _one_type([row.outcome.get(name) for row in rows]) for name in outcomes}
     columns["error"] = [row.error for row in rows]

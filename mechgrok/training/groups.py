@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 from math import ceil
+from typing import Any
 
 from mechgrok.fast.stacked_step import StackedTransformerStep
 from mechgrok.runs import written_for
 from mechgrok.storage import json_digest
 from mechgrok.training.batched import stack_key, why_not_batched
-from mechgrok.training.networks import build_model
+from mechgrok.training.networks import fresh_network
 from mechgrok.training.objectives import make_objective
 from mechgrok.training.processes import Job, one_thread
 from mechgrok.training.stacked import make_stacked_step, stack_weights
@@ -59,13 +60,13 @@ def _may_stack(jobs: Sequence[Job]) -> bool:
     """
     if len(jobs) < FEWEST or any(why_not_batched(job.config) for job in jobs):
         return False
-    return StackedTransformerStep.supports(build_model(jobs[0].task, jobs[0].config.model))
+    return StackedTransformerStep.supports(_network(jobs[0], 0))
 
 
 def _milliseconds(job: Job) -> tuple[float, float]:
     """What a step takes of one network alone, and of each of several in a stack."""
     task, config = written_for(job.task, job.config), job.config
-    models = [build_model(task, config.model, seed=seed) for seed in range(TRIED)]
+    models = [_network(job, seed) for seed in range(TRIED)]
     splits = [task.split(config.fraction, seed, config.split_rule) for seed in range(TRIED)]
     objective = make_objective(config)
     with one_thread():
@@ -74,6 +75,10 @@ def _milliseconds(job: Job) -> tuple[float, float]:
         stack = stack_weights(models)
         together = make_stacked_step(models, stack, task, [split.train for split in splits], objective)
         return time_alone, _shortest(together) / TRIED
+
+
+def _network(job: Job, seed: int) -> Any:
+    return fresh_network(written_for(job.task, job.config), job.config, seed, job.network)
 
 
 def _shortest(call: Callable[[], object]) -> float:
