@@ -115,8 +115,8 @@ def _line(members: Records, x: str, value: str, name: str, colour: str) -> list[
     summaries = [_summary([m[value] for m in members if m[x] == place], value) for place in places]
     low, middle, high = zip(*summaries, strict=True)
     band = go.Scatter(
-        x=[*places, *reversed(places)], y=[*high, *reversed(low)], mode="lines", fill="toself", fillcolor=colour, opacity=0.18,
-        line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=name,
+        x=[*places, *reversed(places)], y=[*high, *reversed(low)], mode="lines", fill="toself", fillcolor=colour,
+        opacity=0.18, line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=name,
     )  # fmt: skip
     line = go.Scatter(
         x=places, y=middle, mode="lines+markers", name=name, line={"color": colour}, legendgroup=name,
