@@ -126,6 +126,7 @@ _HOME = {
     "mechgrok.sweeps.sweep": ("Sweep", "load_sweep", "sweep"),
     "mechgrok.experiments.attention_rate": ("AttentionRateSweep", "attention_rate_sweep"),
     "mechgrok.experiments.data_fraction": ("DataFractionSweep", "data_fraction_sweep"),
+    "mechgrok.training.trackers": ("Tracker",),
     "mechgrok.training.trainer": ("resume", "train"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -252,6 +252,9 @@ from mechgrok.training.objectives import (
 from mechgrok.training.recipes import (
     RECIPES as RECIPES,
 )
+from mechgrok.training.trackers import (
+    Tracker as Tracker,
+)
 from mechgrok.training.trainer import (
     resume as resume,
     train as train,

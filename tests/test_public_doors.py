@@ -134,14 +134,16 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "real_irreps": {"group": mg.named_group("S3")},
         "representation_measures": {**analysed, "keys": None, "train": None},
         "restricted_loss": {**loss, "keep_mean": None},
-        "resume": {"run": run, "callback": None, "device": None, "compile": False, "progress": False},
+        "resume": {
+            "run": run, "callback": None, "device": None, "compile": False, "tracker": None, "progress": False,
+        },
         "save_model": {"model": net, "path": out / "x.safetensors"},
         "shipped_runs": {},
         "sn_task": {"group": "S3", "op": "xy", "sequence": None},
         "sum_squared_weights": analysed,
         "sweep": {
             "runs": mg.vary(task=TASK, d_model=16, steps=2), "out": out / "sweep", "measures": ["gini_W_E"],
-            "keep": "last", "workers": 1, "device": None, "progress": False,
+            "keep": "last", "workers": 1, "device": None, "tracker": None, "progress": False,
         },
         "vary": {"task": TASK, "recipe": "fast", "seed": 0, "points": [{"lr": 1e-2}]},
         "summarize": {**analysed, "split": None, "keys": None},
@@ -151,7 +153,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "to_transformer_lens": {"model": net},
         "train": {
             "task": TASK, "recipe": "fast", "seed": 0, "compile": False, **small,
-            **nothing("out", "split", "start", "parts", "network", "callback", "device"),
+            **nothing("out", "split", "start", "parts", "network", "callback", "device", "tracker"),
         },
         "train_many": {
             "task": TASK, "recipes": "fast", "seeds": [0], "out": out / "many", "workers": 1, **small,

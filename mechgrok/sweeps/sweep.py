@@ -24,6 +24,7 @@ from mechgrok.training.folders import as_folder
 from mechgrok.training.groups import in_groups
 from mechgrok.training.many import Member
 from mechgrok.training.processes import Job, train_in_processes
+from mechgrok.training.trackers import check_tracker
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +98,7 @@ def sweep(
     keep: Keep = "last",
     workers: int | None = None,
     device: str | torch.device | None = None,
+    tracker: str | None = None,
     progress: bool = True,
 ) -> Sweep:
     """Train every setting, in parallel, and tell how each went.
@@ -113,6 +115,7 @@ def sweep(
             or "none". Configuration, history and row always stay.
         workers: processes at a time; None takes one for each processor.
         device: where to train, as in `train`.
+        tracker: name of what is told the evaluations of every member, as in `train`.
         progress: show a progress bar on standard error.
 
     Raises:
@@ -128,6 +131,7 @@ def sweep(
     names = tuple(measures)
     if names:
         find_measures(list(names))
+    check_tracker(tracker)
     folder, device = as_folder(out), find_device(device)
     if folder is None:
         raise ConfigError("sweep needs a folder for its members, out=...; got None")
@@ -140,7 +144,13 @@ def sweep(
     errors: dict[str, str] = {}
     try:
         for _ in range(2):  # whatever fails is tried once more
-            errors = _train(left, places, names, keep, workers, device, progress)
+            jobs = {
+                s.digest: Job(
+                    s.task, s.config, s.seed, places[s.digest], then=Finish(s, names, keep), tracker=tracker
+                )
+                for s in left
+            }
+            errors = _train(jobs, workers, device, progress)
             left = [setting for setting in left if setting.digest in errors]
     finally:
         rows = _rows(settings, places, stored, errors)
@@ -202,25 +212,16 @@ def _places(folder: Path, settings: Sequence[Setting]) -> dict[str, Path]:
 
 
 def _train(
-    settings: Sequence[Setting],
-    places: Mapping[str, Path],
-    measures: tuple[str, ...],
-    keep: Keep,
-    workers: int | None,
-    device: torch.device,
-    progress: bool,
+    jobs: Mapping[str, Job], workers: int | None, device: torch.device, progress: bool
 ) -> dict[str, str]:
-    """Train the settings; gives the errors of those that failed, by digest."""
-    jobs = [Job(s.task, s.config, s.seed, places[s.digest], then=Finish(s, measures, keep)) for s in settings]
+    """Train the members; gives the errors of those that failed, by digest."""
     if not jobs:
         return {}
-    groups, words = in_groups(jobs, workers or cpu_count())
+    groups, words = in_groups(list(jobs.values()), workers or cpu_count())
     if progress:
         Console(stderr=True).print("; ".join(words), highlight=False)
     failures = train_in_processes(groups, device=device, workers=workers, progress=progress)
-    return {
-        s.digest: failures[job.path] for s, job in zip(settings, jobs, strict=True) if job.path in failures
-    }
+    return {digest: failures[job.path] for digest, job in jobs.items() if job.path in failures}
 
 
 def _rows(

@@ -19,6 +19,7 @@ from mechgrok.training.loop import Loop
 from mechgrok.training.progress_bars import Report, progress_bar
 from mechgrok.training.stacked import StackedUpdater, make_stacked_step, stack_weights, update_settings
 from mechgrok.training.stopping import finished
+from mechgrok.training.trackers import Tracker, tracking
 from mechgrok.training.trainer import Training
 from mechgrok.training.updates import takes_weights_whole
 
@@ -59,7 +60,11 @@ def stack_key(config: TrainConfig) -> str:
 
 
 def train_batched(
-    runs: Sequence[Run], *, device: str | torch.device | None = None, progress: bool = True
+    runs: Sequence[Run],
+    *,
+    device: str | torch.device | None = None,
+    tracker: str | Tracker | None = None,
+    progress: bool = True,
 ) -> Failures:
     """Go on with runs of one task and architecture, which differ in seed, split and updates, as one batched network.
 
@@ -74,8 +79,10 @@ def train_batched(
         KeyboardInterrupt: Ctrl-C; all are saved.
     """
     failures: Failures = {}
-    with ExitStack() as locks:
-        places = [place for run in runs if (place := _open(run, device, failures, locks)) is not None]
+    with ExitStack() as contexts:
+        places = [
+            place for run in runs if (place := _open(run, device, tracker, failures, contexts)) is not None
+        ]
         trained = sum(place.member is not None for place in places)
         if trained:
             batch = StackedTrainings(places, failures)
@@ -219,12 +226,19 @@ def _copy(model: Network) -> Network:
     return copy
 
 
-def _open(run: Run, device: str | torch.device | None, failures: Failures, locks: ExitStack) -> Place | None:
+def _open(
+    run: Run,
+    device: str | torch.device | None,
+    tracker: str | Tracker | None,
+    failures: Failures,
+    contexts: ExitStack,
+) -> Place | None:
     try:
         if finished(run):
             return Place(run, None, run.steps[-1])
-        locks.enter_context(only_here(run))
-        member = BatchMember(run, Assembly(run, device=device))
+        contexts.enter_context(only_here(run))
+        tells = contexts.enter_context(tracking(tracker, run))
+        member = BatchMember(run, Assembly(run, device=device), tracker=tells)
         return Place(run, member, member.step)
     except Exception as error:
         failures[run.path] = error

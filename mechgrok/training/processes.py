@@ -41,6 +41,7 @@ class Job:
     Attributes:
         network: makes its network where that is the user's own.
         then: called with the run once it is trained, in the process that trained it.
+        tracker: name of what is told its evaluations.
         registered: what the configuration names that the user has registered, which a new process does not know.
     """
 
@@ -50,6 +51,7 @@ class Job:
     path: Path
     network: Factory | None = None
     then: Callable[[Run], object] | None = None
+    tracker: str | None = None
     registered: tuple[Any, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
@@ -189,7 +191,9 @@ def _train_group(group: Sequence[Job], device: str, caller: int) -> list[Ending]
                         else begin(job.task, job.config, seed=job.seed, out=job.path)
                     )
             if len(group) > 1:
-                stopped = train_batched(list(runs.values()), device=device, progress=False)
+                stopped = train_batched(
+                    list(runs.values()), device=device, tracker=group[0].tracker, progress=False
+                )
                 failures |= {path: explain(error) for path, error in stopped.items()}
         except KeyboardInterrupt:
             return [Ending(job.path, interrupted=True) for job in group]
@@ -202,8 +206,9 @@ def _train_group(group: Sequence[Job], device: str, caller: int) -> list[Ending]
 
 def _trained(job: Job, device: str) -> Run:
     return train(
-        job.task, job.config, seed=job.seed, out=job.path, network=job.network, device=device, progress=False
-    )
+        job.task, job.config, seed=job.seed, out=job.path, network=job.network, device=device,
+        tracker=job.tracker, progress=False,
+    )  # fmt: skip
 
 
 @contextmanager

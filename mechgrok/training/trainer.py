@@ -33,6 +33,7 @@ from mechgrok.training.starting import assemble, make_plan, prepare
 from mechgrok.training.step import TrainingStep
 from mechgrok.training.stopping import finished, over
 from mechgrok.training.stored_state import check_state, joined_state, parted_state
+from mechgrok.training.trackers import Tracker, check_tracker, tracking
 
 Callback = Callable[[int, Network | WrappedNetwork], None]
 """Told the step and the network; see `train`."""
@@ -54,6 +55,7 @@ def train(
     callback: Callback | None = None,
     device: str | torch.device | None = None,
     compile: bool = False,
+    tracker: str | Tracker | None = None,
     progress: bool = True,
     **changes: Unpack[TrainChanges],
 ) -> Run:
@@ -85,6 +87,8 @@ def train(
         device: where to train; None is the CPU.
         compile: compile networks that are trained by automatic differentiation, with `torch.compile`. Like the
             device it is chosen for a machine and not stored with the run: it changes results by rounding alone.
+        tracker: what is told every evaluation as it comes: "tensorboard", "wandb" (offline) or "mlflow", each of which
+            needs the package of that name, or an object with a method `log(step, values)`.
         progress: show a progress bar on standard error.
         changes: other fields of `TrainConfig` to replace, as in `lr=3e-3`.
 
@@ -112,9 +116,10 @@ def train(
     if network is not None:
         config = with_own_network(task, config, seed, network, model)
     find_device(device)
+    check_tracker(tracker)
     plan = make_plan(task, config, seed, split, start, parts, network)
     run, assembly = prepare(plan, out, device, compile)
-    return run if assembly is None else _go(run, assembly, callback, progress)
+    return run if assembly is None else _go(run, assembly, callback, tracker, progress)
 
 
 @door
@@ -124,11 +129,13 @@ def resume(
     callback: Callback | None = None,
     device: str | torch.device | None = None,
     compile: bool = False,
+    tracker: str | Tracker | None = None,
     progress: bool = True,
 ) -> Run:
     """Go on with an interrupted run from its newest state; a finished one stays as it is.
 
-    `callback` is called with the checkpoints that are new; `device` and `compile` are those of `train`.
+    `callback` is called with the checkpoints that are new, `tracker` told the evaluations that are new; `device` and
+    `compile` are those of `train`.
 
     >>> from mechgrok import ModelConfig, modular_task
     >>> run = train(modular_task("add", 5), steps=3, model=ModelConfig(d_model=16), progress=False)
@@ -138,13 +145,16 @@ def resume(
     if finished(run):
         tidy(run)
         return run
-    return _go(run, assemble(run, run.path, device, compile), callback, progress)
+    check_tracker(tracker)
+    return _go(run, assemble(run, run.path, device, compile), callback, tracker, progress)
 
 
-def _go(run: Run, assembly: Assembly, callback: Callback | None, progress: bool) -> Run:
+def _go(
+    run: Run, assembly: Assembly, callback: Callback | None, tracker: str | Tracker | None, progress: bool
+) -> Run:
     name = f"{run.task.name} {run.config.train.recipe}"
-    with only_here(run):
-        training = Training(run, assembly, callback)
+    with only_here(run), tracking(tracker, run) as tells:
+        training = Training(run, assembly, callback, tells)
         with progress_bar(name, run.config.train.steps, start=training.step, enabled=progress) as report:
             training.go(report)
     return run
@@ -153,8 +163,15 @@ def _go(run: Run, assembly: Assembly, callback: Callback | None, progress: bool)
 class Training(Loop):
     """A training between two steps: the weights, the optimiser and the number of updates taken."""
 
-    def __init__(self, run: Run, assembly: Assembly, callback: Callback | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        assembly: Assembly,
+        callback: Callback | None = None,
+        tracker: Tracker | None = None,
+    ) -> None:
         self.run, self.config, self.assembly, self.callback = run, run.config.train, assembly, callback
+        self.tracker = tracker
         self.path = None if run.temporary else run.path
         self.threads = run.config.threads
         self.model, self.updater = assembly.model, assembly.updater
@@ -197,6 +214,8 @@ class Training(Loop):
             row = {"step": self.step, **self._measures()}
             self.history.append(row)
             self.run.append_history(row)
+            if self.tracker is not None:
+                self.tracker.log(self.step, {n: v for n, v in row.items() if n != "step" and v is not None})
         report(self.history[-1])
 
     def _measures(self) -> HistoryRow:
