@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 import mechgrok as mg
-from mechgrok import cli
-from mechgrok.cli import networks
+from mechgrok import activations, cli
 from mechgrok.models.files import write_model
 
 TRAIN = ["train", "add", "7", "--steps", "20", "--fraction", "0.6"]
@@ -247,12 +246,12 @@ def test_the_network_in_a_file_is_described_by_options(tmp_path, planted, capsys
         model.task = task or model.task
         return model
 
-    def noted(*arguments, _call=networks._grid_of):
+    def noted(*arguments, _call=activations.cache_grid):
         seen["grid"] = _call(*arguments)
         return seen["grid"]
 
     monkeypatch.setattr("mechgrok.loading.load_model", load)
-    monkeypatch.setattr(networks, "_grid_of", noted)
+    monkeypatch.setattr(activations, "cache_grid", noted)
     known = ["--task", "add", "--p", "11", "--sequence", "a", "b", "--n-heads", "4", "--act-fn", "relu"]
     names = ["--rename", "x=W_E", "--key", "model", "--attention-dir", "causal"]
     assert cli.main(["analyze", str(planted), *known, *names]) == 0

@@ -59,7 +59,7 @@ def _grid_by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> Activ
     logits, neurons = by_hand.run_by_hand(model, task.tokens, neurons=bool(names))
     cached = {} if neurons is None else {neuron_hook(model): neurons}
     grid = ActivationGrid(task, model, logits[:, : signature.d_out], MappingProxyType(cached))
-    return grid if logits.isfinite().all() else None
+    return grid if _is_finite(logits) else None
 
 
 def _are_neurons(model: HookedModel, names: Sequence[str]) -> bool:
@@ -124,15 +124,21 @@ def d_vocab_out(cfg: Any) -> int:
     return cfg.d_vocab_out if cfg.d_vocab_out and cfg.d_vocab_out > 0 else cfg.d_vocab
 
 
+def _is_finite(x: Tensor) -> bool:
+    """Whether all numbers are finite; nothing of the size of x is allocated."""
+    return all(bool(end.isfinite()) for end in torch.aminmax(x))
+
+
 def _check_finite(grid: ActivationGrid) -> None:
+    if _is_finite(grid.logits):
+        return
     bad = ~grid.logits.flatten(1).isfinite().all(dim=1)
-    if bad.any():
-        broken = [name for name, weight in grid.model.named_parameters() if not weight.isfinite().all()]
-        where = f"; not finite are the weights {', '.join(broken)}" if broken else ""
-        raise ActivationError(
-            f"the logits are NaN or infinite for {int(bad.sum())} of {len(bad)} inputs of "
-            f"{grid.task.name}{where}. The network cannot be analysed"
-        )
+    broken = [name for name, weight in grid.model.named_parameters() if not weight.isfinite().all()]
+    where = f"; not finite are the weights {', '.join(broken)}" if broken else ""
+    raise ActivationError(
+        f"the logits are NaN or infinite for {int(bad.sum())} of {len(bad)} inputs of "
+        f"{grid.task.name}{where}. The network cannot be analysed"
+    )
 
 
 def run_from_site(

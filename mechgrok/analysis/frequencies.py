@@ -26,6 +26,8 @@ OF_NOISE = 25
 """Logits: a key has at least this many times the power that white noise would have along its direction."""
 ALIGNED = 0.5
 """Logits: of what they hold in a key's block, at least this fraction lies along the direction of the answer."""
+PART = 2**17
+"""Logits that are looked at together in float64, so that they stay in the cache."""
 MAJORITY = 0.5
 """Neurons: one speaks for a block that explains at least this fraction of its variance."""
 
@@ -189,7 +191,8 @@ def logit_alignment(grid: ActivationGrid) -> Float[Tensor, " blocks"]:
     """
     frame = grid.task.frame
     if frame.is_operation:
-        part = frame.basis.power(_centred_logits(grid)[:, frame.classes], dim=1).sum(0)[1:]
+        power = (frame.basis.power(part[:, frame.classes], dim=1).sum(0) for part in _centred_logits(grid))
+        part = torch.stack(list(power)).sum(0)[1:]
     else:
         part = frame.basis.power(_centred_over_classes(frame.square(grid.logits.double())), dim=0).sum(1)[1:]
     along = character_power(logits_by_answer(grid), frame)
@@ -204,19 +207,23 @@ def _labels(labels: tuple[Label, ...], chosen: Tensor) -> tuple[Label, ...]:
     return tuple(label for label, is_chosen in zip(labels, chosen.tolist(), strict=True) if is_chosen)
 
 
-def _centred_logits(grid: ActivationGrid) -> Float[Tensor, "inputs classes"]:
-    """The logits of the inputs in the frame, without what is common to all classes or to all inputs."""
-    logits = grid.logits.double()[grid.task.frame.covers(grid.task.n_inputs)]
-    centred = logits - logits.mean(1, keepdim=True)
-    return centred - centred.mean(0)
+def _centred_logits(grid: ActivationGrid) -> Iterator[Float[Tensor, "some classes"]]:
+    """The logits of the inputs in the frame, without what is common to all classes or to all inputs, part by part."""
+    frame, logits = grid.task.frame, grid.logits
+    covered = frame.covers(grid.task.n_inputs)
+    logits = logits if covered.all() else logits[covered]
+    common = (frame.counts[:, None] * logits_by_answer(grid)).sum(0) / frame.counts.sum()
+    for part in logits.split(max(1, PART // logits.shape[1])):
+        centred = part.double() - common
+        yield centred.sub_(centred.mean(1, keepdim=True))
 
 
 def _logit_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     frame = grid.task.frame
-    logits = _centred_logits(grid)
-    shares = _fraction(character_power(logits_by_answer(grid), frame), logits.square().sum(), grid.logits)
+    total = torch.stack([part.square_().sum() for part in _centred_logits(grid)]).sum()
+    shares = _fraction(character_power(logits_by_answer(grid), frame), total, grid.logits)
     unexplained = (1 - shares.sum()).clamp(min=0).item()
-    noise = unexplained / (len(logits) * (logits.shape[1] - 1))
+    noise = unexplained / (frame.counts.sum().item() * (grid.logits.shape[1] - 1))
     return shares, noise, f"logit variance along {frame.direction}"
 
 
@@ -241,7 +248,8 @@ def _embedding_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
 
 def rounding_power(x: Tensor) -> float:
     """Sum of squares that rounding alone leaves where x does not vary."""
-    return (10 * torch.finfo(x.dtype).eps) ** 2 * x.double().square().sum().item()
+    parts = x.reshape(-1).split(PART)
+    return (10 * torch.finfo(x.dtype).eps) ** 2 * sum(part.double().square_().sum().item() for part in parts)
 
 
 def _fraction(power: Tensor, total: Tensor, x: Tensor) -> Tensor:
