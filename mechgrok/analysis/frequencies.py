@@ -11,6 +11,7 @@ from torch import Tensor
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import logits_by_answer
+from mechgrok.analysis.centring import centred_logits, logit_power, rounding_power
 from mechgrok.analysis.neurons import neuron_frequencies
 from mechgrok.analysis.projections import character_power
 from mechgrok.door import door
@@ -26,8 +27,6 @@ OF_NOISE = 25
 """Logits: a key has at least this many times the power that white noise would have along its direction."""
 ALIGNED = 0.5
 """Logits: of what they hold in a key's block, at least this fraction lies along the direction of the answer."""
-PART = 2**17
-"""Logits that are looked at together in float64, so that they stay in the cache."""
 MAJORITY = 0.5
 """Neurons: one speaks for a block that explains at least this fraction of its variance."""
 
@@ -191,8 +190,10 @@ def logit_alignment(grid: ActivationGrid) -> Float[Tensor, " blocks"]:
     """
     frame = grid.task.frame
     if frame.is_operation:
-        power = (frame.basis.power(part[:, frame.classes], dim=1).sum(0) for part in _centred_logits(grid))
-        part = torch.stack(list(power)).sum(0)[1:]
+        power = torch.zeros(len(frame.basis.blocks), dtype=torch.float64)
+        for some in centred_logits(grid, "double"):
+            power += frame.basis.power(some[:, frame.classes], dim=1).sum(0)
+        part = power[1:]
     else:
         part = frame.basis.power(_centred_over_classes(frame.square(grid.logits.double())), dim=0).sum(1)[1:]
     along = character_power(logits_by_answer(grid), frame)
@@ -207,20 +208,9 @@ def _labels(labels: tuple[Label, ...], chosen: Tensor) -> tuple[Label, ...]:
     return tuple(label for label, is_chosen in zip(labels, chosen.tolist(), strict=True) if is_chosen)
 
 
-def _centred_logits(grid: ActivationGrid) -> Iterator[Float[Tensor, "some classes"]]:
-    """The logits of the inputs in the frame, without what is common to all classes or to all inputs, part by part."""
-    frame, logits = grid.task.frame, grid.logits
-    covered = frame.covers(grid.task.n_inputs)
-    logits = logits if covered.all() else logits[covered]
-    common = (frame.counts[:, None] * logits_by_answer(grid)).sum(0) / frame.counts.sum()
-    for part in logits.split(max(1, PART // logits.shape[1])):
-        centred = part.double() - common
-        yield centred.sub_(centred.mean(1, keepdim=True))
-
-
 def _logit_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     frame = grid.task.frame
-    total = torch.stack([part.square_().sum() for part in _centred_logits(grid)]).sum()
+    total = logit_power(grid, "double")
     shares = _fraction(character_power(logits_by_answer(grid), frame), total, grid.logits)
     unexplained = (1 - shares.sum()).clamp(min=0).item()
     noise = unexplained / (frame.counts.sum().item() * (grid.logits.shape[1] - 1))
@@ -246,13 +236,7 @@ def _embedding_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     return _fraction(power, power.sum(), embedding), 0.0, "embedding variance"
 
 
-def rounding_power(x: Tensor) -> float:
-    """Sum of squares that rounding alone leaves where x does not vary."""
-    parts = x.reshape(-1).split(PART)
-    return (10 * torch.finfo(x.dtype).eps) ** 2 * sum(part.double().square_().sum().item() for part in parts)
-
-
-def _fraction(power: Tensor, total: Tensor, x: Tensor) -> Tensor:
+def _fraction(power: Tensor, total: Tensor | float, x: Tensor) -> Tensor:
     """Power as shares of the total; all 0 where x does not vary, and the total is nothing but its rounding."""
     return power / total if total > rounding_power(x) else torch.zeros_like(power)
 

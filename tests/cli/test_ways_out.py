@@ -55,7 +55,9 @@ def test_every_command_takes_what_it_asks_for(command, plain, tmp_path, capsys):
     assert "Say so with --task and --p" in failing(capsys, command, source, *more, *known)
     assert cli.main([command, source, *more, *known, "--task", "add", "--p", "7"]) == 0
     named = ["--rename", "embed.W_F=embed.W_E"]
-    assert "unknown tensor 'embed.W_F'" in failing(capsys, command, source, *more, *known, "--task", "add", "--p", "7", *named)
+    assert "unknown tensor 'embed.W_F'" in failing(
+        capsys, command, source, *more, *known, "--task", "add", "--p", "7", *named
+    )
 
 
 @pytest.mark.parametrize("command", LOOKING)
@@ -66,7 +68,18 @@ def test_what_is_said_about_a_file_is_no_option_for_a_run(command, tmp_path, cap
 
 
 def test_a_run_is_compared_with_a_file_that_is_explained(plain, tmp_path, capsys):
-    known = ["--act-fn", "relu", "--attention-dir", "causal", "--normalization", "none", "--task", "add", "--p", "7"]
+    known = [
+        "--act-fn",
+        "relu",
+        "--attention-dir",
+        "causal",
+        "--normalization",
+        "none",
+        "--task",
+        "add",
+        "--p",
+        "7",
+    ]
     assert cli.main(["compare", "clock59", plain, *known, *out("compare", tmp_path)]) == 0
     assert "plain7" in capsys.readouterr().out
 
