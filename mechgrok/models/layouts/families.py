@@ -154,7 +154,7 @@ def family_of(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tup
 
 
 def check_order_of_fused(source: Source) -> None:
-    """Refuse fused matrices [outputs, inputs] of several heads that two architectures of the same names order differently.
+    """Refuse fused matrices [outputs, inputs] of several heads where two architectures of the same names differ.
 
     nanoGPT's configuration, or the mask that it stored in its first years, tells that they are its own.
 
