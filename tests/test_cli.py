@@ -218,6 +218,8 @@ def test_the_step_is_named_and_whether_the_run_is_finished(tmp_path, capsys):
     assert cli.main([*TRAIN, "--checkpoint-every", "10", "--out", out]) == 0
     err = " ".join(capsys.readouterr().err.split())
     assert "Trained to step 20: the 20 steps that were asked for. It has not grokked" in err
+    assert re.search(r"of the test inputs are right, and [\d.]+% were at step 10\. --steps 40 goes on", err)
+    assert re.search(r"more than \d+ of the \d+ inputs, as by --fraction 0\.\d in another folder", err)
     assert cli.main(["analyze", out, "--step", "10"]) == 0
     assert "Step 10 of 20: a checkpoint on the way." in capsys.readouterr().err
     mg.load_run(out).checkpoint(20).unlink()

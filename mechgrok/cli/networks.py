@@ -1,6 +1,5 @@
 """Commands that look at networks that are there: `analyze`, `report` and `compare`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -80,7 +79,7 @@ def analyze(
 
     summary = summarize(grid, split)
     if as_json:
-        print(json.dumps({**summary.values, "layout": summary.layout, "verdict": summary.verdict}, indent=2))
+        print(summary.to_json())
     else:
         if run is not None:
             say(which_step(run, step))
