@@ -42,5 +42,5 @@ def logit_power(grid: ActivationGrid, centre: Centre) -> float:
 
 def rounding_power(x: Tensor) -> float:
     """Sum of squares that rounding alone leaves where x does not vary."""
-    squares = sum(part.double().square_().sum().item() for part in x.reshape(-1).split(CHUNK))
+    squares = sum(part.double().square().sum().item() for part in x.reshape(-1).split(CHUNK))
     return (10 * torch.finfo(x.dtype).eps) ** 2 * squares

@@ -20,7 +20,26 @@ from mechgrok.algebra import (
 from mechgrok.errors import TaskError
 
 QUATERNIONS = ["1", "-1", "i", "-i", "j", "-j", "k", "-k"]
-NAMED = ["Z2", "Z12", "D3", "D4", "D5", "Q8", "Q12", "S2", "S3", "S4", "S5", "A3", "A4", "A5", "U3", "U8", "U15", "Z2xS3"]
+NAMED = [
+    "Z2",
+    "Z12",
+    "D3",
+    "D4",
+    "D5",
+    "Q8",
+    "Q12",
+    "S2",
+    "S3",
+    "S4",
+    "S5",
+    "A3",
+    "A4",
+    "A5",
+    "U3",
+    "U8",
+    "U15",
+    "Z2xS3",
+]
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -304,7 +304,13 @@ def gpt(*, in_turn: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     return {f"transformer.{name}": t for name, t in inside.items()}, {"Q": qkv[0], "K": qkv[1], "V": qkv[2]}
 
 
-NANO = mg.ModelConfig(n_heads=HEADS, act_fn="gelu", attention_dir="causal", norm_position="pre")
+def nano(n_heads: int) -> mg.ModelConfig:
+    return mg.ModelConfig(
+        n_heads=n_heads, act_fn="gelu", attention_dir="causal", normalization="LN", norm_position="pre"
+    )
+
+
+NANO = nano(HEADS)
 TIED = {"lm_head.weight": "transformer.wte.weight"}
 
 
@@ -336,7 +342,7 @@ def test_nanogpt_is_told_by_its_configuration_its_mask_or_the_caller(told: str):
 
 def test_with_one_head_both_orders_are_the_same():
     tensors, heads = nano_tensors()
-    model = model_from_tensors(tensors, config=NANO.replace(n_heads=1))
+    model = model_from_tensors(tensors, config=nano(1))
     torch.testing.assert_close(model.blocks[0].attn.W_Q[0], heads["Q"].flatten(0, 1).T)
 
 
