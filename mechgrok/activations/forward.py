@@ -48,18 +48,25 @@ def _least_bytes(model: HookedModel, task: Task, names: Sequence[str]) -> int:
 
 def _grid_by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid | None:
     """None for other networks, other hooks, and logits that are not finite in the order in which this pass sums."""
+    by_hand = _by_hand(model, task, names)
+    if by_hand is None:
+        return None
+    signature = task.signature
+    logits, neurons = by_hand.run_by_hand(model, task.tokens, neurons=bool(names))
+    cached = {} if neurons is None else {neuron_hook(model): neurons}
+    grid = ActivationGrid(task, model, logits[:, : signature.d_out], MappingProxyType(cached))
+    return grid if _is_finite(logits) else None
+
+
+def _by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> Any:
+    """The module with the hand-written passes; None for other networks and other hooks than they have."""
     signature = task.signature
     answers_once = isinstance(signature.inputs, Tokens) and signature.reads_last
     if not answers_once or not is_unaltered(model) or not _are_neurons(model, names):
         return None
     # By name: it needs the classes of networks, which are loaded where there is such a network, and else are not.
-    by_hand: Any = import_module("mechgrok.fast.forward")
-    if not by_hand.has_hand_written_pass(model):
-        return None
-    logits, neurons = by_hand.run_by_hand(model, task.tokens, neurons=bool(names))
-    cached = {} if neurons is None else {neuron_hook(model): neurons}
-    grid = ActivationGrid(task, model, logits[:, : signature.d_out], MappingProxyType(cached))
-    return grid if _is_finite(logits) else None
+    by_hand = import_module("mechgrok.fast.forward")
+    return by_hand if by_hand.has_hand_written_pass(model) else None
 
 
 def _are_neurons(model: HookedModel, names: Sequence[str]) -> bool:
@@ -144,7 +151,15 @@ def _check_finite(grid: ActivationGrid) -> None:
 def run_from_site(
     grid: ActivationGrid, site: str, activations: Float[Tensor, "inputs *rest"]
 ) -> Float[Tensor, "inputs *scored classes"]:
-    """Logits of the grid's network if the activation of one hook at the read-out position were replaced."""
+    """Logits of the grid's network if the activation of one hook at the read-out position were replaced.
+
+    Where nothing but linear maps lies between the neurons and the logits, nothing is run again; in half precision it
+    is, as differences would not hold the logits.
+    """
+    exact = torch.finfo(grid.logits.dtype).eps < 1e-6
+    if exact and site in grid.activations and _by_hand(grid.model, grid.task, [site]) is not None:
+        change = activations.to(grid.neurons) - grid.neurons
+        return torch.addmm(grid.logits, change, grid.neuron_logit_map)
 
     def replaced(rows: slice) -> list[Hook]:
         def replace(activation: Tensor, hook: Any) -> Tensor:
@@ -156,6 +171,18 @@ def run_from_site(
         return [(site, replace)]
 
     return _logits_under(grid, replaced)
+
+
+def run_with_embedding(grid: ActivationGrid, embedding: Float[Tensor, "tokens d_model"]) -> Tensor | None:
+    """Logits of the grid's network if its token embedding were another one; None where that is run by hooks alone.
+
+    With a read-out that is tied to the embedding they would not be those of a hook on the embedding.
+    """
+    by_hand = _by_hand(grid.model, grid.task, [])
+    if by_hand is None or getattr(grid.model.cfg, "readout", None) == "tied":
+        return None
+    logits = by_hand.run_with_embedding(grid.model, embedding, grid.task.tokens)
+    return logits[:, : grid.task.signature.d_out]
 
 
 def logits_under(grid: ActivationGrid, hooks: Sequence[Hook]) -> Float[Tensor, "inputs *scored classes"]:

@@ -8,7 +8,14 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, Source, as_grid, logits_under, run_from_site
+from mechgrok.activations import (
+    ActivationGrid,
+    Source,
+    as_grid,
+    logits_under,
+    run_from_site,
+    run_with_embedding,
+)
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.key_losses import check_keys
 from mechgrok.analysis.losses import accuracy, full_loss, mean_loss, right_after_edit
@@ -135,7 +142,15 @@ def _by_hooks(grid: ActivationGrid, site: Site, rows: Tensor, keep: bool) -> tup
     known = {} if grid.source is None else grid.source.hook_dict
     hooks: list[Hook] = [(name, hook_function)] if name in known else []
     at_the_end = site == "logits" or not hooks  # the logits that the hook would see are there: nothing to run
-    return (edit(grid.logits) if at_the_end else logits_under(grid, hooks)), hooks
+    return (edit(grid.logits) if at_the_end else _run_edited(grid, site, edit, hooks)), hooks
+
+
+def _run_edited(grid: ActivationGrid, site: Site, edit: Edit, hooks: list[Hook]) -> Tensor:
+    """What the hooks make of the logits, without running the whole network where that can be spared."""
+    if site == "neurons":
+        return run_from_site(grid, hooks[0][0], edit(grid.neurons))
+    logits = run_with_embedding(grid, edit(token_embedding(grid.model)))
+    return logits_under(grid, hooks) if logits is None else logits
 
 
 def _by_inputs(grid: ActivationGrid, site: Site, rows: Tensor, keep: bool) -> tuple[Tensor, list[Hook]]:

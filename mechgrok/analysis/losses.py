@@ -123,7 +123,8 @@ def mean_loss(
     chosen = grid.selection(mask)
     if grid.labels.is_floating_point():
         return (logits[chosen].double() - grid.labels[chosen].double()).square().mean().item()
-    return cross_entropy(logits[chosen].flatten(0, -2), grid.labels[chosen].flatten()).mean().item()
+    logits, labels = (logits, grid.labels) if chosen.all() else (logits[chosen], grid.labels[chosen])
+    return cross_entropy(logits.flatten(0, -2), labels.flatten()).mean().item()
 
 
 def right_after_edit(
