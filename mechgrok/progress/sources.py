@@ -162,7 +162,7 @@ def _of_files(
 
 def _last_that_opens(files: Mapping[int, Path], reading: Mapping[str, Any]) -> Network:
     first: MechgrokError | None = None
-    for file in reversed(files.values()):
+    for file in reversed(list(files.values())):
         try:
             return load_model(file, **reading)
         except MechgrokError as error:
