@@ -151,15 +151,7 @@ def _check_finite(grid: ActivationGrid) -> None:
 def run_from_site(
     grid: ActivationGrid, site: str, activations: Float[Tensor, "inputs *rest"]
 ) -> Float[Tensor, "inputs *scored classes"]:
-    """Logits of the grid's network if the activation of one hook at the read-out position were replaced.
-
-    Where nothing but linear maps lies between the neurons and the logits, nothing is run again; in half precision it
-    is, as differences would not hold the logits.
-    """
-    exact = torch.finfo(grid.logits.dtype).eps < 1e-6
-    if exact and site in grid.activations and _by_hand(grid.model, grid.task, [site]) is not None:
-        change = activations.to(grid.neurons) - grid.neurons
-        return torch.addmm(grid.logits, change, grid.neuron_logit_map)
+    """Logits of the grid's network if the activation of one hook at the read-out position were replaced."""
 
     def replaced(rows: slice) -> list[Hook]:
         def replace(activation: Tensor, hook: Any) -> Tensor:
@@ -171,6 +163,26 @@ def run_from_site(
         return [(site, replace)]
 
     return _logits_under(grid, replaced)
+
+
+def run_with_neurons(grid: ActivationGrid, edit: Callable[[Tensor], Tensor]) -> Tensor | None:
+    """Logits of the grid's network if its neurons were edited; None where more than linear maps lies behind them.
+
+    Nor in half precision, in which differences would not hold the logits.
+
+    Args:
+        edit: takes the neurons of some inputs.
+    """
+    names = [name for name in grid.activations if name.endswith("hook_post")]
+    exact = torch.finfo(grid.logits.dtype).eps < 1e-6
+    if not (exact and names) or _by_hand(grid.model, grid.task, names) is None:
+        return None
+    readout, logits = grid.neuron_logit_map, torch.empty_like(grid.logits)
+    rows = max(1, CHUNK_BYTES // (4 * grid.neurons.shape[1]))
+    parts = zip(grid.neurons.split(rows), grid.logits.split(rows), logits.split(rows), strict=True)
+    for neurons, before, after in parts:
+        torch.addmm(before, edit(neurons) - neurons, readout, out=after)
+    return logits
 
 
 def run_with_embedding(grid: ActivationGrid, embedding: Float[Tensor, "tokens d_model"]) -> Tensor | None:
