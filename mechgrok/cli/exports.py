@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from mechgrok.cli.foreign import AboutFile, run_at
+from mechgrok.cli.foreign import AboutFile
 from mechgrok.cli.options import FileOptions
 from mechgrok.cli.printing import check_report, tell
 from mechgrok.cli.usage import Flag, Maybe, Several
@@ -38,12 +38,15 @@ def measures(
     """
     check_report(out, "--out", "measures.csv")
     about = AboutFile(options)
-    if run_at(run) is not None:
-        about.check_unused()
     from mechgrok.progress import progress_measures
+    from mechgrok.progress.sources import run_or_files
+    from mechgrok.runs import Run
 
+    source = run_or_files(run)
+    if isinstance(source, Run):
+        about.check_unused()
     progress_measures(
-        run, list(only) or None, steps=list(steps) or None, out=out, progress=not quiet, task=about.task(),
+        source, list(only) or None, steps=list(steps) or None, out=out, progress=not quiet, task=about.task(),
         **about.reading,
     )  # fmt: skip
     tell("Measures", out)

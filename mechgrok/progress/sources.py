@@ -88,10 +88,7 @@ def open_checkpoints(
         TaskError: the task of the files is not given and cannot be inferred.
     """
     if isinstance(source, str | Path):
-        path = Path(source)
-        is_run = exists(path / CONFIG) and file_in_folder(path) is None
-        # What is not there may be the name of a run that comes with mechgrok.
-        source = open_run(path) if is_run or not exists(path) else _files_in(path)
+        source = run_or_files(Path(source))
     if model is not None and not isinstance(model, WrappedNetwork):
         raise ConfigError(
             f"model is a network that mg.wrap made, for files of its state dicts; got {shown(model)}"
@@ -107,6 +104,17 @@ def open_checkpoints(
             "load_run(path) opens a run"
         )
     return _of_files(numbered([Path(file) for file in source]), task, split, reading, model)
+
+
+def run_or_files(path: Path) -> Run | list[Path]:
+    """The run in a folder, or of a name; or the files in a folder that have the suffixes of checkpoints.
+
+    Raises:
+        CheckpointError: neither.
+    """
+    is_run = exists(path / CONFIG) and file_in_folder(path) is None
+    # What is not there may be the name of a run that comes with mechgrok.
+    return cast(Run, open_run(path)) if is_run or not exists(path) else _files_in(path)
 
 
 def numbered(files: Sequence[Path]) -> dict[int, Path]:
