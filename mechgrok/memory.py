@@ -32,7 +32,7 @@ ALL_INPUTS = (
 """What would take less memory, where tasks are large."""
 
 
-ANALYSED_LOGIT, ANALYSED_NEURON = 24, 12
+ANALYSED_LOGIT, ANALYSED_NEURON = 12, 8
 """Bytes of an analysis at its peak for each logit and each neuron over all inputs, those of the grid among them."""
 
 

@@ -209,19 +209,26 @@ def _edit_neurons(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str, 
     readout = neuron_logit_map(grid.model, grid.task.n_classes)[:, grid.task.frame.classes].double()
     left, strength, _ = torch.linalg.svd(readout @ rows.T, full_matrices=False)
     directions = left[:, strength > 1e-9 * readout.norm()]
-    return neuron_hook(grid.model), _along(directions, grid.neurons.mean(0, dtype=torch.float64), keep)
+    return neuron_hook(grid.model), _along(directions, _mean(grid.neurons), keep)
 
 
 def _edit_logits(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str, Edit]:
     directions = torch.zeros(grid.task.n_classes, len(rows), dtype=rows.dtype)
     directions[grid.task.frame.classes] = rows.T
-    edit_classes = _along(directions, grid.logits.mean(0, dtype=torch.float64), keep)
+    edit_classes = _along(directions, _mean(grid.logits), keep)
 
     def edit(logits: Tensor) -> Tensor:
         classes, others = logits[..., : grid.task.n_classes], logits[..., grid.task.n_classes :]
         return torch.cat([edit_classes(classes), others], dim=-1)
 
     return LOGITS_HOOK, edit
+
+
+def _mean(x: Tensor) -> Tensor:
+    """Over the rows, in float64 without a copy of all of them."""
+    return torch.stack([part.double().sum(0) for part in x.split(max(1, CHUNK // x.shape[1]))]).sum(0) / len(
+        x
+    )
 
 
 def _along(directions: Tensor, mean: Tensor, keep: bool) -> Edit:
