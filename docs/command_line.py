@@ -32,7 +32,8 @@ Commands do not load torch before they have understood their arguments, so that 
 Every field of `TrainConfig`, and of the network's `ModelConfig` or `MLPConfig`, is an option of `train`, named like the
 field with dashes: `--lr 3e-3`, `--d-model 64`, `--stop-when-settled` and `--no-stop-when-settled`. Several values
 follow one another: `--betas 0.9 0.99`. `--kind mlp` takes the other kind of network. What is not given is as in the
-recipe. `analyze` has the fields of the network, for what the tensors of a file cannot tell.
+recipe. `analyze`, `report`, `compare`, `measures` and `figures` have the fields of the network, for what the tensors of
+a file cannot tell.
 
 `--config FILE` reads the same fields from JSON, YAML or TOML; those of the network are below `model`. An option on
 the command line overrides the file, the file overrides the recipe, and a field that does not exist is an error.
@@ -86,6 +87,7 @@ A file of somebody else's, of which the tensors do not tell everything:
 
 ```text
 mechgrok analyze their_model.pth --task add --p 113 --sequence a b = --n-heads 4 --act-fn relu
+mechgrok measures their_checkpoints --task add --p 113 --n-heads 4 --act-fn relu --out measures.csv
 ```
 
 ## What the commands take

@@ -32,6 +32,15 @@ ALL_INPUTS = (
 """What would take less memory, where tasks are large."""
 
 
+ANALYSED_LOGIT, ANALYSED_NEURON = 12, 8
+"""Bytes of an analysis at its peak for each logit and each neuron over all inputs, those of the grid among them."""
+
+
+def analysis_bytes(n_logits: int, n_neurons: int) -> int:
+    """An estimate of what `summarize` takes at its peak, with the grid."""
+    return ANALYSED_LOGIT * n_logits + ANALYSED_NEURON * n_neurons
+
+
 def check_memory(what: str, needed: int, remedy: str = ALL_INPUTS) -> None:
     """Refuse work that does not fit, before it begins and in place of the allocator.
 

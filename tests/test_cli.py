@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 import mechgrok as mg
-from mechgrok import cli
-from mechgrok.cli import networks
+from mechgrok import activations, cli
 from mechgrok.models.files import write_model
 
 TRAIN = ["train", "add", "7", "--steps", "20", "--fraction", "0.6"]
@@ -219,6 +218,8 @@ def test_the_step_is_named_and_whether_the_run_is_finished(tmp_path, capsys):
     assert cli.main([*TRAIN, "--checkpoint-every", "10", "--out", out]) == 0
     err = " ".join(capsys.readouterr().err.split())
     assert "Trained to step 20: the 20 steps that were asked for. It has not grokked" in err
+    assert re.search(r"of the test inputs are right, and [\d.]+% were at step 10\. --steps 40 goes on", err)
+    assert re.search(r"more than \d+ of the \d+ inputs, as by --fraction 0\.\d in another folder", err)
     assert cli.main(["analyze", out, "--step", "10"]) == 0
     assert "Step 10 of 20: a checkpoint on the way." in capsys.readouterr().err
     mg.load_run(out).checkpoint(20).unlink()
@@ -247,12 +248,12 @@ def test_the_network_in_a_file_is_described_by_options(tmp_path, planted, capsys
         model.task = task or model.task
         return model
 
-    def noted(*arguments, _call=networks._grid_of):
+    def noted(*arguments, _call=activations.cache_grid):
         seen["grid"] = _call(*arguments)
         return seen["grid"]
 
     monkeypatch.setattr("mechgrok.loading.load_model", load)
-    monkeypatch.setattr(networks, "_grid_of", noted)
+    monkeypatch.setattr(activations, "cache_grid", noted)
     known = ["--task", "add", "--p", "11", "--sequence", "a", "b", "--n-heads", "4", "--act-fn", "relu"]
     names = ["--rename", "x=W_E", "--key", "model", "--attention-dir", "causal"]
     assert cli.main(["analyze", str(planted), *known, *names]) == 0

@@ -48,18 +48,25 @@ def _least_bytes(model: HookedModel, task: Task, names: Sequence[str]) -> int:
 
 def _grid_by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid | None:
     """None for other networks, other hooks, and logits that are not finite in the order in which this pass sums."""
+    by_hand = _by_hand(model, task, names)
+    if by_hand is None:
+        return None
+    signature = task.signature
+    logits, neurons = by_hand.run_by_hand(model, task.tokens, neurons=bool(names))
+    cached = {} if neurons is None else {neuron_hook(model): neurons}
+    grid = ActivationGrid(task, model, logits[:, : signature.d_out], MappingProxyType(cached))
+    return grid if _is_finite(logits) else None
+
+
+def _by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> Any:
+    """The module with the hand-written passes; None for other networks and other hooks than they have."""
     signature = task.signature
     answers_once = isinstance(signature.inputs, Tokens) and signature.reads_last
     if not answers_once or not is_unaltered(model) or not _are_neurons(model, names):
         return None
     # By name: it needs the classes of networks, which are loaded where there is such a network, and else are not.
-    by_hand: Any = import_module("mechgrok.fast.forward")
-    if not by_hand.has_hand_written_pass(model):
-        return None
-    logits, neurons = by_hand.run_by_hand(model, task.tokens, neurons=bool(names))
-    cached = {} if neurons is None else {neuron_hook(model): neurons}
-    grid = ActivationGrid(task, model, logits[:, : signature.d_out], MappingProxyType(cached))
-    return grid if logits.isfinite().all() else None
+    by_hand = import_module("mechgrok.fast.forward")
+    return by_hand if by_hand.has_hand_written_pass(model) else None
 
 
 def _are_neurons(model: HookedModel, names: Sequence[str]) -> bool:
@@ -124,15 +131,21 @@ def d_vocab_out(cfg: Any) -> int:
     return cfg.d_vocab_out if cfg.d_vocab_out and cfg.d_vocab_out > 0 else cfg.d_vocab
 
 
+def _is_finite(x: Tensor) -> bool:
+    """Whether all numbers are finite; nothing of the size of x is allocated."""
+    return all(bool(end.isfinite()) for end in torch.aminmax(x))
+
+
 def _check_finite(grid: ActivationGrid) -> None:
+    if _is_finite(grid.logits):
+        return
     bad = ~grid.logits.flatten(1).isfinite().all(dim=1)
-    if bad.any():
-        broken = [name for name, weight in grid.model.named_parameters() if not weight.isfinite().all()]
-        where = f"; not finite are the weights {', '.join(broken)}" if broken else ""
-        raise ActivationError(
-            f"the logits are NaN or infinite for {int(bad.sum())} of {len(bad)} inputs of "
-            f"{grid.task.name}{where}. The network cannot be analysed"
-        )
+    broken = [name for name, weight in grid.model.named_parameters() if not weight.isfinite().all()]
+    where = f"; not finite are the weights {', '.join(broken)}" if broken else ""
+    raise ActivationError(
+        f"the logits are NaN or infinite for {int(bad.sum())} of {len(bad)} inputs of "
+        f"{grid.task.name}{where}. The network cannot be analysed"
+    )
 
 
 def run_from_site(
@@ -150,6 +163,38 @@ def run_from_site(
         return [(site, replace)]
 
     return _logits_under(grid, replaced)
+
+
+def run_with_neurons(grid: ActivationGrid, edit: Callable[[Tensor], Tensor]) -> Tensor | None:
+    """Logits of the grid's network if its neurons were edited; None where more than linear maps lies behind them.
+
+    Nor in half precision, in which differences would not hold the logits.
+
+    Args:
+        edit: takes the neurons of some inputs.
+    """
+    names = [name for name in grid.activations if name.endswith("hook_post")]
+    exact = torch.finfo(grid.logits.dtype).eps < 1e-6
+    if not (exact and names) or _by_hand(grid.model, grid.task, names) is None:
+        return None
+    readout, logits = grid.neuron_logit_map, torch.empty_like(grid.logits)
+    rows = max(1, CHUNK_BYTES // (4 * grid.neurons.shape[1]))
+    parts = zip(grid.neurons.split(rows), grid.logits.split(rows), logits.split(rows), strict=True)
+    for neurons, before, after in parts:
+        torch.addmm(before, edit(neurons) - neurons, readout, out=after)
+    return logits
+
+
+def run_with_embedding(grid: ActivationGrid, embedding: Float[Tensor, "tokens d_model"]) -> Tensor | None:
+    """Logits of the grid's network if its token embedding were another one; None where that is run by hooks alone.
+
+    With a read-out that is tied to the embedding they would not be those of a hook on the embedding.
+    """
+    by_hand = _by_hand(grid.model, grid.task, [])
+    if by_hand is None or getattr(grid.model.cfg, "readout", None) == "tied":
+        return None
+    logits = by_hand.run_with_embedding(grid.model, embedding, grid.task.tokens)
+    return logits[:, : grid.task.signature.d_out]
 
 
 def logits_under(grid: ActivationGrid, hooks: Sequence[Hook]) -> Float[Tensor, "inputs *scored classes"]:

@@ -226,6 +226,13 @@ class FourierBasis(Basis):
             out[-1] = spectrum[-1].real
         return out.movedim(0, dim)
 
+    def power(self, x: Tensor, dim: int) -> Tensor:
+        self._check(x, dim)
+        spectrum = torch.view_as_real(torch.fft.rfft(x.movedim(dim, -1), norm="ortho"))
+        power = spectrum.square_().sum(-1)
+        power[..., 1 : (self.order + 1) // 2] *= 2  # the bins n-k, which rfft leaves out
+        return power.movedim(-1, dim)
+
     def inverse(self, coefficients: Tensor, dim: int) -> Tensor:
         self._check(coefficients, dim)
         rows = coefficients.movedim(dim, 0)

@@ -1,4 +1,4 @@
-"""The groups with names: cyclic, dihedral, symmetric, alternating, units mod n, and products of these.
+"""The groups with names: cyclic, dihedral, quaternion, symmetric, alternating, units mod n, and products of these.
 
 All of up to 4096 elements; a `TaskError` refuses larger ones.
 """
@@ -58,6 +58,26 @@ def dihedral_group(n: int) -> Group:
     sign = 1 - 2 * flip
     turns = (turn[:, None] + sign[:, None] * turn) % n
     return Group(f"D{n}", turns + n * (flip[:, None] ^ flip))
+
+
+@lru_cache(maxsize=16)
+def quaternion_group(n: int) -> Group:
+    """The generalised quaternions of order n, also called dicyclic: r^0 .. r^(n/2-1), then r^i s, with s^2 = r^(n/4).
+
+    Raises:
+        TaskError: n is no multiple of 4, or below 8.
+
+    >>> quaternion_group(8).element_orders.tolist()  # one element of order 2, six of order 4
+    [1, 4, 2, 4, 4, 4, 4, 4]
+    """
+    if n < 8 or n % 4:
+        raise TaskError(f"generalised quaternions have an order of 8, 12, 16, ..., got {n}")
+    check_order(n, f"Q{n}")
+    half = n // 2
+    turn, flip = torch.arange(n) % half, torch.arange(n) // half
+    sign = 1 - 2 * flip
+    turns = (turn[:, None] + sign[:, None] * turn + n // 4 * (flip[:, None] & flip)) % half
+    return Group(f"Q{n}", turns + half * (flip[:, None] ^ flip))
 
 
 @lru_cache(maxsize=8)
@@ -136,15 +156,18 @@ FAMILIES: dict[str, Callable[[int], Group]] = {
     "S": symmetric_group,
     "A": alternating_group,
     "D": dihedral_group,
+    "Q": quaternion_group,
     "Z": cyclic_group,
     "C": cyclic_group,
     "U": units_group,
 }
 
+LETTERS = "".join(FAMILIES)
+
 
 @door
 def named_group(name: str) -> Group:
-    """The group that a name stands for: "S5", "A5", "D59", "Z12" (or "C12"), "U15", "Z2xS3".
+    """The group that a name stands for: "S5", "A5", "D59", "Q8", "Z12" (or "C12"), "U15", "Z2xS3".
 
     Raises:
         TaskError: a name of another form, a size that the family does not have, or more than 4096 elements.
@@ -152,12 +175,13 @@ def named_group(name: str) -> Group:
     >>> named_group("D4")
     Group(D4, order 8)
     """
-    factors = [re.fullmatch(r"([SADZCU])(\d{1,6})", part) for part in str(name).split("x")]
+    factors = [re.fullmatch(rf"([{LETTERS}])(\d{{1,6}})", part) for part in str(name).split("x")]
     groups = [FAMILIES[match[1]](int(match[2])) for match in factors if match]
     if len(groups) < len(factors):
         raise TaskError(
-            f"unknown group {shown(name)}; allowed are S, A, D, Z and U (units) with a number, such as S5, A5, "
-            "D59, Z12, U15, and products such as Z2xS3; for any other group give its multiplication table"
+            f"unknown group {shown(name)}; allowed are S, A, D, Q (quaternions), Z and U (units) with a number, such "
+            "as S5, A5, D59, Q8, Z12, U15, and products such as Z2xS3; any other group is given by its multiplication "
+            "table"
         )
     product = groups[0]
     for group in groups[1:]:

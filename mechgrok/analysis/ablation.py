@@ -8,8 +8,17 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, Source, as_grid, logits_under, run_from_site
+from mechgrok.activations import (
+    ActivationGrid,
+    Source,
+    as_grid,
+    logits_under,
+    run_from_site,
+    run_with_embedding,
+    run_with_neurons,
+)
 from mechgrok.algebra.bases import Label
+from mechgrok.analysis.centring import CHUNK
 from mechgrok.analysis.key_losses import check_keys
 from mechgrok.analysis.losses import accuracy, full_loss, mean_loss, right_after_edit
 from mechgrok.door import door
@@ -135,7 +144,25 @@ def _by_hooks(grid: ActivationGrid, site: Site, rows: Tensor, keep: bool) -> tup
     known = {} if grid.source is None else grid.source.hook_dict
     hooks: list[Hook] = [(name, hook_function)] if name in known else []
     at_the_end = site == "logits" or not hooks  # the logits that the hook would see are there: nothing to run
-    return (edit(grid.logits) if at_the_end else logits_under(grid, hooks)), hooks
+    return (_in_parts(edit, grid.logits) if at_the_end else _run_edited(grid, site, edit, hooks)), hooks
+
+
+def _in_parts(edit: Edit, x: Tensor) -> Tensor:
+    """An edit that acts on each row alone, without copies of all rows on the way."""
+    edited = torch.empty_like(x)
+    rows = max(1, CHUNK // x.shape[1])
+    for part, room in zip(x.split(rows), edited.split(rows), strict=True):
+        room.copy_(edit(part))
+    return edited
+
+
+def _run_edited(grid: ActivationGrid, site: Site, edit: Edit, hooks: list[Hook]) -> Tensor:
+    """What the hooks make of the logits, without running the whole network where that can be spared."""
+    if site == "neurons":
+        logits = run_with_neurons(grid, edit)
+    else:
+        logits = run_with_embedding(grid, edit(token_embedding(grid.model)))
+    return logits_under(grid, hooks) if logits is None else logits
 
 
 def _by_inputs(grid: ActivationGrid, site: Site, rows: Tensor, keep: bool) -> tuple[Tensor, list[Hook]]:
@@ -182,19 +209,26 @@ def _edit_neurons(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str, 
     readout = neuron_logit_map(grid.model, grid.task.n_classes)[:, grid.task.frame.classes].double()
     left, strength, _ = torch.linalg.svd(readout @ rows.T, full_matrices=False)
     directions = left[:, strength > 1e-9 * readout.norm()]
-    return neuron_hook(grid.model), _along(directions, grid.neurons.double().mean(0), keep)
+    return neuron_hook(grid.model), _along(directions, _mean(grid.neurons), keep)
 
 
 def _edit_logits(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str, Edit]:
     directions = torch.zeros(grid.task.n_classes, len(rows), dtype=rows.dtype)
     directions[grid.task.frame.classes] = rows.T
-    edit_classes = _along(directions, grid.logits.double().mean(0), keep)
+    edit_classes = _along(directions, _mean(grid.logits), keep)
 
     def edit(logits: Tensor) -> Tensor:
         classes, others = logits[..., : grid.task.n_classes], logits[..., grid.task.n_classes :]
         return torch.cat([edit_classes(classes), others], dim=-1)
 
     return LOGITS_HOOK, edit
+
+
+def _mean(x: Tensor) -> Tensor:
+    """Over the rows, in float64 without a copy of all of them."""
+    return torch.stack([part.double().sum(0) for part in x.split(max(1, CHUNK // x.shape[1]))]).sum(0) / len(
+        x
+    )
 
 
 def _along(directions: Tensor, mean: Tensor, keep: bool) -> Edit:

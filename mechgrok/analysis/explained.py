@@ -2,22 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
-import torch
-
-from mechgrok.activations import ActivationGrid, Source, as_grid
+from mechgrok.activations import Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import logits_by_answer
-from mechgrok.analysis.frequencies import rounding_power
+from mechgrok.analysis.centring import Centre, logit_power, rounding_power
 from mechgrok.analysis.key_losses import check_keys
-from mechgrok.analysis.losses import CHUNK
 from mechgrok.analysis.projections import character_part, character_power
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
-
-Centre = Literal["class", "double", "none"]
 
 
 @dataclass(frozen=True)
@@ -69,16 +63,3 @@ def logit_fve(source: Source, keys: Iterable[Label], *, centre: Centre = "class"
     per_key = {label: power[label] / total for label in labels}
     together = frame.counts @ character_part(means, frame, labels).square().sum(1)
     return LogitFVE(together.item() / total, per_key, centre)
-
-
-def logit_power(grid: ActivationGrid, centre: Centre) -> float:
-    """Sum of the squared logits over the inputs in the frame and the classes, centred as in `logit_fve`."""
-    frame, means = grid.task.frame, logits_by_answer(grid)
-    common = frame.counts @ means / frame.counts.sum() if centre == "double" else torch.zeros(means.shape[1])
-    total = 0.0
-    for rows in frame.rows.flatten().split(max(CHUNK // means.shape[1], 1)):
-        part = grid.logits[rows].double() - common
-        if centre != "none":
-            part -= part.mean(1, keepdim=True)
-        total += part.square_().sum().item()
-    return total

@@ -11,6 +11,7 @@ from torch import Tensor
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import logits_by_answer
+from mechgrok.analysis.centring import centred_logits, logit_power, rounding_power
 from mechgrok.analysis.neurons import neuron_frequencies
 from mechgrok.analysis.projections import character_power
 from mechgrok.door import door
@@ -189,7 +190,10 @@ def logit_alignment(grid: ActivationGrid) -> Float[Tensor, " blocks"]:
     """
     frame = grid.task.frame
     if frame.is_operation:
-        part = frame.basis.power(_centred_logits(grid)[:, frame.classes], dim=1).sum(0)[1:]
+        power = torch.zeros(len(frame.basis.blocks), dtype=torch.float64)
+        for some in centred_logits(grid, "double"):
+            power += frame.basis.power(some[:, frame.classes], dim=1).sum(0)
+        part = power[1:]
     else:
         part = frame.basis.power(_centred_over_classes(frame.square(grid.logits.double())), dim=0).sum(1)[1:]
     along = character_power(logits_by_answer(grid), frame)
@@ -204,19 +208,12 @@ def _labels(labels: tuple[Label, ...], chosen: Tensor) -> tuple[Label, ...]:
     return tuple(label for label, is_chosen in zip(labels, chosen.tolist(), strict=True) if is_chosen)
 
 
-def _centred_logits(grid: ActivationGrid) -> Float[Tensor, "inputs classes"]:
-    """The logits of the inputs in the frame, without what is common to all classes or to all inputs."""
-    logits = grid.logits.double()[grid.task.frame.covers(grid.task.n_inputs)]
-    centred = logits - logits.mean(1, keepdim=True)
-    return centred - centred.mean(0)
-
-
 def _logit_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     frame = grid.task.frame
-    logits = _centred_logits(grid)
-    shares = _fraction(character_power(logits_by_answer(grid), frame), logits.square().sum(), grid.logits)
+    total = logit_power(grid, "double")
+    shares = _fraction(character_power(logits_by_answer(grid), frame), total, grid.logits)
     unexplained = (1 - shares.sum()).clamp(min=0).item()
-    noise = unexplained / (len(logits) * (logits.shape[1] - 1))
+    noise = unexplained / (frame.counts.sum().item() * (grid.logits.shape[1] - 1))
     return shares, noise, f"logit variance along {frame.direction}"
 
 
@@ -239,12 +236,7 @@ def _embedding_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
     return _fraction(power, power.sum(), embedding), 0.0, "embedding variance"
 
 
-def rounding_power(x: Tensor) -> float:
-    """Sum of squares that rounding alone leaves where x does not vary."""
-    return (10 * torch.finfo(x.dtype).eps) ** 2 * x.double().square().sum().item()
-
-
-def _fraction(power: Tensor, total: Tensor, x: Tensor) -> Tensor:
+def _fraction(power: Tensor, total: Tensor | float, x: Tensor) -> Tensor:
     """Power as shares of the total; all 0 where x does not vary, and the total is nothing but its rounding."""
     return power / total if total > rounding_power(x) else torch.zeros_like(power)
 

@@ -4,10 +4,10 @@ The part of the logits, or of the neurons, in some blocks is a function of the a
 weighted by its inputs, holds what the blocks compute alone; what is left without them has a row for each input.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,7 +16,7 @@ from torch import Tensor
 from mechgrok.activations import ActivationGrid, Source, as_grid, run_from_site
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import answers_of_inputs, logits_by_answer, means_by_answer
-from mechgrok.analysis.losses import cross_entropy, right_after_edit
+from mechgrok.analysis.losses import CHUNK, cross_entropy, right_after_edit
 from mechgrok.analysis.projections import character_part, product_part
 from mechgrok.door import door
 from mechgrok.errors import ConfigError, UndefinedMetricError, shown
@@ -30,26 +30,38 @@ class EditedAnswers:
     """How well a network would answer with other logits.
 
     Attributes:
-        logits: [rows, classes], in float64 where they were edited themselves.
-        labels: [rows], the right answers.
-        weights: [rows], the share of each row among the inputs; they add up to 1.
+        parts: gives the rows, a part at a time, as all of them may be several times as large as the grid.
         before: the logits of the network as it is; their rounding tells apart what the edit has made equal.
     """
 
-    logits: Float[Tensor, "rows classes"]
-    labels: Int[Tensor, " rows"]
-    weights: Float[Tensor, " rows"]
+    parts: Callable[[], Iterable["Rows"]]
     before: Float[Tensor, "inputs classes"]
 
     @cached_property
     def loss(self) -> float:
         """Mean cross-entropy, in nats."""
-        return (self.weights @ cross_entropy(self.logits, self.labels)).item()
+        return sum((rows.weights @ cross_entropy(rows.logits, rows.labels)).item() for rows in self.parts())
 
     @cached_property
     def accuracy(self) -> float:
         """Share of right answers, 0..1; classes that are equal up to rounding share an answer."""
-        return (self.weights @ right_after_edit(self.logits, self.labels, self.before)).item()
+        largest = self.before.abs().amax().view(1, 1)
+        parts = ((rows, right_after_edit(rows.logits, rows.labels, largest)) for rows in self.parts())
+        return sum((rows.weights @ right).item() for rows, right in parts)
+
+
+class Rows(NamedTuple):
+    """Some of the rows of `EditedAnswers`.
+
+    Attributes:
+        logits: in float64 where they were edited themselves.
+        labels: the right answers.
+        weights: the share of each row among the inputs; over all parts they add up to 1.
+    """
+
+    logits: Float[Tensor, "rows classes"]
+    labels: Int[Tensor, " rows"]
+    weights: Float[Tensor, " rows"]
 
 
 @door
@@ -150,7 +162,8 @@ def restrict(
         x = frame.spread_by_result(kept, len(inside)).view_as(grid[site])
         return _of_inputs(grid, run_from_site(grid, site, x)[inside], inside)
     counts = answers_of_inputs(frame, len(inside))[inside].bincount(minlength=frame.order).double()
-    return EditedAnswers(_READ[site](grid, kept), frame.answers, counts / counts.sum(), grid.logits)
+    rows = Rows(_READ[site](grid, kept), frame.answers, counts / counts.sum())
+    return EditedAnswers(lambda: [rows], grid.logits)
 
 
 def exclude(
@@ -168,9 +181,15 @@ def exclude(
     if site not in _READ:
         x = x.double() - frame.spread_by_result(kept, len(inside)).view_as(x)
         return _of_inputs(grid, run_from_site(grid, site, x)[inside], inside)
-    answers = answers_of_inputs(frame, len(inside))[inside]
-    logits = _READ[site](grid, x[inside].double()) - _READ[site](grid, kept)[answers]
-    return _of_inputs(grid, logits, inside)
+    answers, removed = answers_of_inputs(frame, len(inside)), _READ[site](grid, kept)
+
+    def parts() -> Iterator[Rows]:
+        inputs = inside.nonzero().squeeze(1)
+        for some in inputs.split(max(CHUNK // removed.shape[1], 1)):
+            logits = _READ[site](grid, x[some].double()) - removed[answers[some]]
+            yield Rows(logits, grid.labels[some], _even(len(some), of=len(inputs)))
+
+    return EditedAnswers(parts, grid.logits)
 
 
 def check_keys(grid: ActivationGrid, keys: Iterable[Label]) -> tuple[Label, ...]:
@@ -226,5 +245,9 @@ def _inside(grid: ActivationGrid, mask: Tensor | None) -> Bool[Tensor, " inputs"
 
 
 def _of_inputs(grid: ActivationGrid, logits: Tensor, chosen: Tensor) -> EditedAnswers:
-    weights = torch.full((len(logits),), 1 / len(logits), dtype=torch.float64)
-    return EditedAnswers(logits, grid.labels[chosen], weights, grid.logits)
+    rows = Rows(logits, grid.labels[chosen], _even(len(logits), of=len(logits)))
+    return EditedAnswers(lambda: [rows], grid.logits)
+
+
+def _even(n: int, *, of: int) -> Float[Tensor, " n"]:
+    return torch.full((n,), 1 / of, dtype=torch.float64)

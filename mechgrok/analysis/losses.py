@@ -123,7 +123,8 @@ def mean_loss(
     chosen = grid.selection(mask)
     if grid.labels.is_floating_point():
         return (logits[chosen].double() - grid.labels[chosen].double()).square().mean().item()
-    return cross_entropy(logits[chosen].flatten(0, -2), grid.labels[chosen].flatten()).mean().item()
+    logits, labels = (logits, grid.labels) if chosen.all() else (logits[chosen], grid.labels[chosen])
+    return cross_entropy(logits.flatten(0, -2), labels.flatten()).mean().item()
 
 
 def right_after_edit(
@@ -139,6 +140,13 @@ def right_after_edit(
     eps = torch.finfo(before.dtype).eps
     # Sums of many products round in the last two digits of float32; half precision has no more than two of its own.
     rounding = eps * (100 if eps < 1e-6 else 2) * before.abs().max()
+    rows = max(CHUNK // logits.shape[1], 1)
+    parts = zip(logits.split(rows), labels[:, None].split(rows), strict=True)
+    return torch.cat([_share_of_right(part, y, rounding) for part, y in parts])
+
+
+def _share_of_right(
+    logits: Float[Tensor, "batch classes"], y: Int[Tensor, "batch 1"], rounding: Tensor
+) -> Float[Tensor, " batch"]:
     first = logits >= logits.amax(1, keepdim=True) - rounding
-    right = first.gather(1, labels[:, None]).squeeze(1)
-    return right.double() / first.sum(1)
+    return first.gather(1, y).squeeze(1).double() / first.sum(1)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mechgrok.activations import Source, as_grid
 from mechgrok.algebra import Basis, fourier_basis
-from mechgrok.analysis.frequencies import rounding_power
+from mechgrok.analysis.centring import rounding_power
 from mechgrok.door import door
 from mechgrok.errors import ConfigError, UndefinedMetricError, shown
 from mechgrok.models.protocol import HookedModel, all_weights

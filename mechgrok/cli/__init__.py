@@ -6,6 +6,7 @@ its arguments were understood. So help and wrong usage come at once.
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -50,12 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        return _run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _say_warning
+            return _run(arguments)
     except UsageError as error:
         _say_error(str(error))
         raise SystemExit(WRONG_USAGE) from None
     except MechgrokError as error:
-        _say_error(in_shell(str(error), arguments[0]))
+        _say_error(in_shell(str(error)))
         return FAILED
     except BrokenPipeError:  # whoever reads our output has enough of it, as `| head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -94,6 +97,11 @@ def _run(arguments: list[str]) -> int:
 def _without_section(piece: str) -> str:
     """An option that is called as in a configuration, `--model.d-model`, by its own name."""
     return piece.replace("model.", "", 1) if piece.startswith("--model.") else piece
+
+
+def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
+    text = in_shell(str(message))
+    Console(stderr=True).print(f"[bold yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def _say_error(text: str) -> None:

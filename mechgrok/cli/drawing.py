@@ -1,6 +1,7 @@
 """All figures of a run or of a network, by the name of the file that each is written to."""
 
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -9,18 +10,18 @@ from tempfile import TemporaryDirectory
 import plotly.graph_objects as go
 from plotly.io import write_images
 
-from mechgrok.activations import ActivationGrid, as_grid
+from mechgrok.activations import ActivationGrid
 from mechgrok.analysis.algorithms import classify_algorithm
+from mechgrok.analysis.frequencies import keys_if_any
 from mechgrok.errors import ConfigError, UndefinedMetricError
-from mechgrok.loading import load_model
 from mechgrok.measures.summary import Summary, summarize
-from mechgrok.opening import run_if_any
 from mechgrok.plots.ablations import ablation_effects
 from mechgrok.progress import progress_measures
 from mechgrok.report.film import choose_steps
 from mechgrok.report.network import learning_curves
+from mechgrok.report.page import n_classes
 from mechgrok.report.portrait import choose_portrait
-from mechgrok.runs import Run
+from mechgrok.runs import Run, readable_steps
 from mechgrok.storage import check_writable, write_text
 
 MOST_MEASURED = 100
@@ -36,18 +37,23 @@ WITHOUT = "--formats html json needs no browser"
 Named = Iterator[tuple[str, go.Figure]]
 
 
-def draw_all(path: Path, step: int | None) -> Named:
+def draw_all(source: Run | ActivationGrid, step: int | None) -> Named:
     """Figures of the training, where there is one, then of the network.
 
+    Checkpoints that do not open are left out, with a warning for each.
+
     Raises:
-        CheckpointError: there is nothing at the path, or nothing that can be read.
+        CheckpointError: there is no checkpoint that opens, or none at the step.
     """
-    found = run_if_any(path)
-    if isinstance(found, Run):
-        grid, split = found.grid(step), found.split
-        yield from _of_training(found)
+    if isinstance(source, Run):
+        steps, left_out = readable_steps(source.steps, source.model)
+        for line in left_out:
+            warnings.warn(line, stacklevel=2)
+        newest = source.grid(steps[-1] if steps else None)
+        grid, split = newest if step is None else source.grid(step), source.split
+        yield from _of_training(source, steps, newest)
     else:
-        grid, split = as_grid(load_model(path, step)), None
+        grid, split = source, None
     yield from _of_network(grid, summarize(grid, split))
 
 
@@ -132,12 +138,13 @@ def _failed(how: str) -> ConfigError:
     return ConfigError(f"the browser that draws images failed: {how[:300]}. {WITHOUT}")
 
 
-def _of_training(run: Run) -> Named:
-    for place, figure in learning_curves(run.history, run.task.n_classes).items():
+def _of_training(run: Run, steps: Sequence[int], newest: ActivationGrid) -> Named:
+    for place, figure in learning_curves(run.history, n_classes(newest)).items():
         yield f"training-{place}", figure
-    if len(run.steps) > 1:
-        steps = choose_steps(run.steps, run.history, MOST_MEASURED)
-        table = progress_measures(run, steps=steps, progress=False)
+    if len(steps) > 1:
+        chosen = choose_steps(steps, run.history, MOST_MEASURED)
+        keys = keys_if_any(newest).frequencies
+        table = progress_measures(run, keys=keys, steps=chosen, progress=False)
         yield "training-phases", table.phases.figure()
         yield "training-measures", table.figure()
 

@@ -5,12 +5,15 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from mechgrok.cli.foreign import AboutFile
+from mechgrok.cli.options import FileOptions
 from mechgrok.cli.printing import check_report, tell
 from mechgrok.cli.usage import Flag, Maybe, Several
 from mechgrok.errors import ConfigError
 from mechgrok.wording import in_words
 
 Format = Literal["html", "json", "svg", "png", "pdf"]
+About = Annotated[FileOptions, arg(name="")]  # pyright: ignore[reportInvalidTypeForm]
 
 
 def measures(
@@ -20,6 +23,7 @@ def measures(
     only: Several[str] = (),
     steps: Several[int] = (),
     quiet: Flag = False,
+    options: About,
 ) -> None:
     """Write the progress measures of a run at every checkpoint to a table.
 
@@ -29,13 +33,22 @@ def measures(
         run: folder of a run, the name of one that comes with mechgrok, or a folder of checkpoint files.
         out: the table, a file that ends in .csv or .parquet.
         only: names of measures; by default the usual ones. `mechgrok list measures` shows all.
-        steps: checkpoints to measure at; by default all.
+        steps: checkpoints to measure at; by default all that open.
         quiet: show no progress.
     """
     check_report(out, "--out", "measures.csv")
+    about = AboutFile(options)
     from mechgrok.progress import progress_measures
+    from mechgrok.progress.sources import run_or_files
+    from mechgrok.runs import Run
 
-    progress_measures(run, list(only) or None, steps=list(steps) or None, out=out, progress=not quiet)
+    source = run_or_files(run)
+    if isinstance(source, Run):
+        about.check_unused()
+    progress_measures(
+        source, list(only) or None, steps=list(steps) or None, out=out, progress=not quiet, task=about.task(),
+        **about.reading,
+    )  # fmt: skip
     tell("Measures", out)
 
 
@@ -45,6 +58,7 @@ def figures(
     out: Path,
     formats: tuple[Format, ...] = ("html", "json"),
     step: Maybe[int] = None,
+    options: About,
 ) -> None:
     """Draw the figures of a run or of a network in a file, each to a file of its own.
 
@@ -53,7 +67,7 @@ def figures(
         out: folder for the figures; made if it is not there.
         formats: html and json (plotly's) always work; svg, png and pdf need the extra `mechgrok[png]` and a
             Chrome or Chromium.
-        step: checkpoint of a run; by default the newest.
+        step: checkpoint of a run; by default the newest that opens.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out needs a folder for the figures; {out} is a file")
@@ -61,5 +75,6 @@ def figures(
 
     formats = tuple(dict.fromkeys(formats))
     check_browser(formats)
-    count = write_figures(draw_all(run, step), out, formats)
+    found = AboutFile(options).open(run, step)
+    count = write_figures(draw_all(found, step), out, formats)
     tell(in_words(count, "file") + " of figures", out)

@@ -65,8 +65,40 @@ def _options(name: str, *configs: type[Config], default: str) -> Any:
     return make(name, types, total=False)
 
 
+def _about_files(name: str) -> Any:
+    """A dictionary type with a key for all that a user may know about a network in a file."""
+    told = {field: Annotated[kind, arg(help=meaning)] for field, (kind, meaning) in FILE_FIELDS.items()}
+    make: Any = TypedDict
+    return make(name, {**told, **NetworkOptions.__annotations__}, total=False)
+
+
+FILE_FIELDS: dict[str, tuple[Any, str]] = {
+    "task": (
+        str,
+        "the operation, where it is not stored and cannot be inferred; a group, such as S5, in the order of elements "
+        "in which mechgrok has it; or a file with a table of answers or of a group, FILE.npy or FILE.npz:NAME.",
+    ),
+    "p": (int, "the modulus of the operation; by default what the sizes of the network suggest."),
+    "sequence": (
+        tuple[str, ...],
+        "the tokens that the network in a file reads, with --task, such as a op b =.",
+    ),
+    "layout": (
+        str,
+        "how the tensors of a file are laid out; by default detected. `mechgrok list` shows all.",
+    ),
+    "rename": (
+        tuple[str, ...],
+        "names of tensors in a file and what they are called in its layout, as OLD=NEW.",
+    ),
+    "key": (str, "where the weights are in a file that holds more than these, such as model.state_dict."),
+    "config": (Path, "file of JSON, YAML or TOML with fields of the network, for what tensors cannot tell."),
+}
+"""What may be said about a network in a file besides the fields of its configuration: type and meaning by name."""
+
 TrainOptions: Any = _options("TrainOptions", TrainConfig, *NETWORKS, default="(default: the recipe's)")
 NetworkOptions: Any = _options("NetworkOptions", *NETWORKS, default="(default: from the file)")
+FileOptions: Any = _about_files("FileOptions")
 
 
 def training_from(

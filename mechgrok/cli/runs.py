@@ -171,7 +171,26 @@ def _how_it_ended(run: "Run", asked: int | None) -> str:
         grokked = f"It has grokked: {accuracy:z.1%} of the test inputs are right."
     else:
         grokked = (
-            f"It has not grokked: {accuracy:z.1%} of the test inputs are right. "
-            f"--steps {2 * last} goes on from here."
+            f"It has not grokked: {accuracy:z.1%} of the test inputs are right{_half_way(run)}. "
+            f"--steps {2 * last} goes on from here{_more_data(run)}."
         )
     return f"Trained to step {last}: {why}. {grokked}"
+
+
+def _half_way(run: "Run") -> str:
+    """Whether there is still movement in the accuracy on the test inputs."""
+    rows = [row for row in run.history if (row["step"] or 0) <= run.steps[-1] / 2]
+    before = rows[-1]["accuracy_test"] if len(rows) > 1 else None
+    return "" if before is None else f", and {before:z.1%} were at step {rows[-1]['step']}"
+
+
+def _more_data(run: "Run") -> str:
+    """What else helps: the more inputs are trained on, the earlier a network generalises."""
+    train = run.split.train
+    share = train.double().mean().item()
+    if not run.task.is_finite or share > 0.75:
+        return ""
+    return (
+        f"; trained on more than {int(train.sum())} of the {len(train)} inputs, as by --fraction {share + 0.2:z.1f} "
+        "in another folder, networks generalise earlier"
+    )

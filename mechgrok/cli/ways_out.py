@@ -13,21 +13,20 @@ ARGUMENTS = {
     r"rename=\{\.\.\.\}": "--rename OLD=NEW",
 }
 """Other arguments of functions, and what is typed for them."""
-OF_ANALYZE = " (options of mechgrok analyze, which also writes a page with --report)"
 
 
-def in_shell(text: str, command: str) -> str:
+def in_shell(text: str) -> str:
     """The text of an error with options in the place of arguments.
 
-    >>> in_shell("say config=ModelConfig(act_fn='relu', normalization=None, 'LN')", "analyze")
+    >>> in_shell("say config=ModelConfig(act_fn='relu', normalization=None, 'LN')")
     'say --act-fn relu, --normalization none, LN'
-    >>> in_shell("Say so with task=modular_task(...)", "report")
-    'Say so with --task and --p (options of mechgrok analyze, which also writes a page with --report)'
+    >>> in_shell("Say so with task=modular_task(...)")
+    'Say so with --task and --p'
     """
     typed = CONFIGURED.sub(_fields_as_options, text)
     for argument, option in ARGUMENTS.items():
         typed = re.sub(argument, option, typed)
-    return typed if typed == text or command == "analyze" else typed + OF_ANALYZE
+    return typed
 
 
 def _fields_as_options(match: re.Match[str]) -> str:

@@ -1,5 +1,6 @@
 """The logits and neurons of networks that have a hand-written pass."""
 
+from copy import deepcopy
 from typing import NamedTuple
 
 import torch
@@ -53,6 +54,16 @@ def run_by_hand(model: HandWritten, tokens: Int[Tensor, "inputs slots"], *, neur
         return Outputs(by_tables.logits(by_tables.table.rows_of(tokens), wanted), wanted)
     pairs = Pairs.of(tokens)
     return Outputs(TabledNetwork(model, pairs).logits(pairs.of_input, wanted), wanted)
+
+
+def run_with_embedding(
+    model: HandWritten, embedding: Float[Tensor, "tokens d_model"], tokens: Int[Tensor, "inputs slots"]
+) -> Float[Tensor, "inputs d_vocab_out"]:
+    """Logits of the network if its token embedding were another one."""
+    other = deepcopy(model)
+    with torch.no_grad():
+        other.embed.W_E.copy_(embedding)
+    return run_by_hand(other, tokens, neurons=False).logits
 
 
 def _is_as_configured(model: HandWritten) -> bool:

@@ -1,5 +1,6 @@
 """One network, all that the toolkit has to say about it, and the verdict in plain words."""
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError, shown
 from mechgrok.measures.references import GUESSING
 from mechgrok.measures.registry import MEASURES
+from mechgrok.memory import analysis_bytes, check_memory
 from mechgrok.models.protocol import HookedModel
 from mechgrok.opening import run_if_any
 from mechgrok.tasks import Split
@@ -82,6 +84,16 @@ class Summary(Drawable):
         """All numbers, one below the other."""
         return [{"name": name, "value": value} for name, value in self.values.items()]
 
+    def to_json(self) -> str:
+        """All numbers by name, what the file was taken for, and the verdict.
+
+        >>> import json
+        >>> from mechgrok.models.constructed import cosine_network
+        >>> json.loads(summarize(cosine_network(7, {2: 9.0})).to_json())["key_frequencies"]
+        [2]
+        """
+        return json.dumps({**self.values, "layout": self.layout, "verdict": self.verdict}, indent=2)
+
     def __repr__(self) -> str:
         return f"Summary({self.task}: {self.verdict})"
 
@@ -115,6 +127,9 @@ def summarize(
             over the train inputs, otherwise over all. None takes that of a run.
         keys: None finds them.
 
+    Raises:
+        ConfigError: there is too little memory.
+
     >>> from mechgrok.models.constructed import cosine_network
     >>> summary = summarize(cosine_network(11, {3: 9.0, 5: 9.0}))
     >>> summary.keys.frequencies, round(summary.values["accuracy_all"], 2)
@@ -124,6 +139,7 @@ def summarize(
         raise ConfigError(f"split is a Split, as task.split(0.3) gives one; got {shown(split)}")
     source = run_if_any(source)
     grid = as_grid(source)
+    _check_memory(grid)
     own: Any = getattr(source, "split", None)  # of a run
     split = own if split is None and isinstance(own, Split) else split
     found = keys if isinstance(keys, KeyFrequencies) else keys_if_any(grid)
@@ -154,6 +170,13 @@ def summarize(
         ablations=_ablations(grid, labels),
         values=values,
     )
+
+
+def _check_memory(grid: ActivationGrid) -> None:
+    held = (grid.logits, *grid.activations.values())
+    there = sum(x.numel() * x.element_size() for x in held)
+    needed = analysis_bytes(grid.logits.numel(), sum(x.numel() for x in grid.activations.values())) - there
+    check_memory(f"the analysis of {grid.task.name}", needed)
 
 
 def unit_of(name: str) -> str:

@@ -3,8 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor
 
+from mechgrok.analysis.centring import rounding_power
 from mechgrok.analysis.embeddings import circularity as circularity_of
-from mechgrok.analysis.frequencies import rounding_power
 from mechgrok.analysis.spectrum import (
     fourier_coefficient_ratio,
     fourier_frequency_density,

@@ -1,5 +1,6 @@
 """progress_measures: every measure at every checkpoint."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
@@ -35,6 +36,9 @@ def progress_measures(
     task: Task | None = None,
     split: Split | None = None,
     config: NetworkConfig | None = None,
+    layout: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    key: str | None = None,
     model: WrappedNetwork | None = None,
     out: str | Path | None = None,
     progress: bool = True,
@@ -45,11 +49,11 @@ def progress_measures(
         run: a run, its folder, or the name of one that comes with mechgrok; or a folder or a list of checkpoint
             files, other people's too, which are ordered by the number in their names.
         measures: names from `MEASURES`, or measures; None takes the default set.
-        keys: labels of the key blocks; None finds them in the logits of the last checkpoint of all.
-        steps: the checkpoints to measure; None takes all.
+        keys: labels of the key blocks; None finds them in the logits of the last checkpoint that opens.
+        steps: the checkpoints to measure; None takes all that open, and warns of those that do not.
         task, split: of checkpoint files, what was learned and on which inputs. Without a split, measures of
             train and test inputs are undefined. Of a run, they replace its own.
-        config: of checkpoint files, what their tensors do not tell of the networks, as in `load_model`.
+        config, layout, rename, key: of checkpoint files, what they do not tell of themselves, as in `load_model`.
         model: of a module of the user's own, the network that `wrap` made of it, for files of its state dicts.
         out: .csv or .parquet file of the table, written at the end and when the computation is cut off, by
             Ctrl-C or an error. Steps that are in it already are not computed again.
@@ -61,7 +65,7 @@ def progress_measures(
 
     Raises:
         ConfigError: an unknown measure, key or step; a file with other measures or keys.
-        CheckpointError: no checkpoints, or unreadable ones.
+        CheckpointError: no checkpoints, none that opens, or one of `steps` that does not.
         TaskError: the task of the files is not given and cannot be inferred.
 
     >>> from mechgrok import ModelConfig, modular_task, train
@@ -70,10 +74,12 @@ def progress_measures(
     >>> table.steps, table["loss_train"][0] > table["loss_train"][1], table.undefined
     ((0, 20), True, {})
     """
-    checkpoints = open_checkpoints(run, task, split, config, model)
+    reading = {"config": config, "layout": layout, "rename": rename, "key": key}
+    checkpoints = open_checkpoints(run, task, split, reading, model)
     chosen = find_measures(measures, checkpoints.task)
-    wanted = checkpoints.chosen(steps)
-    labels = _last_keys(checkpoints) if keys is None else checked_keys(keys, checkpoints.task)
+    readable = _readable(checkpoints) if steps is None or keys is None else checkpoints
+    wanted = readable.steps if steps is None else checkpoints.chosen(steps)
+    labels = _last_keys(readable) if keys is None else checked_keys(keys, checkpoints.task)
     empty = _table({}, chosen, checkpoints.task, labels)
     rows = _already_in(out, empty)
     try:
@@ -180,6 +186,13 @@ def _values_at(
     model = checkpoints.load(step)
     snapshot = Snapshot(step, model, checkpoints.task, checkpoints.split, keys, _hooks_of(measures))
     return measured(snapshot, measures)
+
+
+def _readable(checkpoints: Checkpoints) -> Checkpoints:
+    readable, left_out = checkpoints.readable()
+    for line in left_out:
+        warnings.warn(line, stacklevel=4)  # the caller of `progress_measures`, in front of its door
+    return readable
 
 
 def _history(checkpoints: Checkpoints, measures: Sequence[Measure]) -> Rows:

@@ -1,23 +1,22 @@
 """Where checkpoints come from: a run of ours, or a folder or list of files of anybody's."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from os.path import exists
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from mechgrok.activations import fit_task, infer_task
 from mechgrok.analysis.curves import Rows
-from mechgrok.config import NetworkConfig
-from mechgrok.errors import CheckpointError, ConfigError, shown
+from mechgrok.errors import CheckpointError, ConfigError, MechgrokError, shown
 from mechgrok.loading import load_model
 from mechgrok.models.files import read_tensors
 from mechgrok.models.formats import SUFFIXES, file_in_folder
 from mechgrok.models.networks import Network
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.opening import open_run
-from mechgrok.runs import CONFIG, Run
+from mechgrok.runs import CONFIG, Run, readable_steps
 from mechgrok.tasks import Split, Task
 
 Source = Run | str | Path | Sequence[str | Path]
@@ -59,12 +58,21 @@ class Checkpoints:
             )
         return wanted
 
+    def readable(self) -> tuple["Checkpoints", tuple[str, ...]]:
+        """Those that open, and a line for each that is left out.
+
+        Raises:
+            MechgrokError: none of them opens.
+        """
+        steps, left_out = readable_steps(self.steps, self.load)
+        return replace(self, steps=steps), left_out
+
 
 def open_checkpoints(
     source: Source,
     task: Task | None = None,
     split: Split | None = None,
-    config: NetworkConfig | None = None,
+    reading: Mapping[str, Any] | None = None,
     model: WrappedNetwork | None = None,
 ) -> Checkpoints:
     """The checkpoints of a run, of what `load_run` opens, or of files ordered by the number in their names.
@@ -72,7 +80,7 @@ def open_checkpoints(
     Args:
         task, split: of files, where they are known; a task that is not given is inferred from the last network. Of
             a run, they replace its own.
-        config: of files, what their tensors do not tell, as in `load_model`.
+        reading: of files, arguments of `load_model`, for what they do not tell of themselves.
         model: of a module of somebody's own, the network that `wrap` made; the files hold its state dicts.
 
     Raises:
@@ -80,22 +88,33 @@ def open_checkpoints(
         TaskError: the task of the files is not given and cannot be inferred.
     """
     if isinstance(source, str | Path):
-        path = Path(source)
-        is_run = exists(path / CONFIG) and file_in_folder(path) is None
-        # What is not there may be the name of a run that comes with mechgrok.
-        source = open_run(path) if is_run or not exists(path) else _files_in(path)
+        source = run_or_files(Path(source))
     if model is not None and not isinstance(model, WrappedNetwork):
         raise ConfigError(
             f"model is a network that mg.wrap made, for files of its state dicts; got {shown(model)}"
         )
+    reading = {name: value for name, value in (reading or {}).items() if value is not None}
     if isinstance(source, Run):
+        if reading:
+            raise ConfigError(f"a run knows its own network; leave {', '.join(reading)} out")
         return _of_run(source, task, split, model)
     if not isinstance(source, Sequence) or not all(isinstance(file, str | Path) for file in source):
         raise ConfigError(
             f"expected a run, the folder of one, or a list of checkpoint files, got {shown(source)}; "
             "load_run(path) opens a run"
         )
-    return _of_files(numbered([Path(file) for file in source]), task, split, config, model)
+    return _of_files(numbered([Path(file) for file in source]), task, split, reading, model)
+
+
+def run_or_files(path: Path) -> Run | list[Path]:
+    """The run in a folder, or of a name; or the files in a folder that have the suffixes of checkpoints.
+
+    Raises:
+        CheckpointError: neither.
+    """
+    is_run = exists(path / CONFIG) and file_in_folder(path) is None
+    # What is not there may be the name of a run that comes with mechgrok.
+    return cast(Run, open_run(path)) if is_run or not exists(path) else _files_in(path)
 
 
 def numbered(files: Sequence[Path]) -> dict[int, Path]:
@@ -134,7 +153,7 @@ def _of_files(
     files: dict[int, Path],
     task: Task | None,
     split: Split | None,
-    config: NetworkConfig | None,
+    reading: Mapping[str, Any],
     model: WrappedNetwork | None,
 ) -> Checkpoints:
     if not files:
@@ -143,10 +162,21 @@ def _of_files(
     if model is not None:
         load = lambda step: model.with_weights(read_tensors(file_in_folder(files[step]) or files[step])[0])  # noqa: E731
         return Checkpoints(task or model.task, split, steps, load)
-    last = load_model(files[steps[-1]], config=config)
+    last = _last_that_opens(files, reading)
     task = task or cast("Task | None", last.task)  # some layouts say what was learned
     task = fit_task(last, task) if task else infer_task(last)
-    return Checkpoints(task, split, steps, lambda step: load_model(files[step], task=task, config=config))
+    return Checkpoints(task, split, steps, lambda step: load_model(files[step], task=task, **reading))
+
+
+def _last_that_opens(files: Mapping[int, Path], reading: Mapping[str, Any]) -> Network:
+    first: MechgrokError | None = None
+    for file in reversed(list(files.values())):
+        try:
+            return load_model(file, **reading)
+        except MechgrokError as error:
+            first = first or error
+    assert first is not None, "there is a file"
+    raise first
 
 
 def _files_in(folder: Path) -> list[Path]:

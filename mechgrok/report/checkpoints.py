@@ -1,28 +1,20 @@
 """Which checkpoints of a run can be shown, and what a reader must know about those that cannot."""
 
 from mechgrok.errors import MechgrokError
-from mechgrok.runs import Run
+from mechgrok.runs import Run, readable_steps
 from mechgrok.training.stopping import finished
 
 
-def readable_steps(run: Run) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def shown_steps(run: Run) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """The steps with a checkpoint that opens, and a warning for what is damaged or unfinished.
-
-    Every checkpoint is opened before anything is computed, so that damage is found at once.
 
     Raises:
         CheckpointError: there is no checkpoint, or none that opens.
     """
-    damaged: dict[int, MechgrokError] = {}
-    for step in run.steps:
-        try:
-            run.model(step)
-        except MechgrokError as error:
-            damaged[step] = error
-    steps = tuple(step for step in run.steps if step not in damaged)
+    steps, left_out = readable_steps(run.steps, run.model)
     if not steps:
-        raise next(iter(damaged.values())) if damaged else _without_checkpoints(run)
-    warnings = [f"Left out: the checkpoint at step {step:,}. {error}." for step, error in damaged.items()]
+        raise _without_checkpoints(run)
+    warnings = [f"{line}." for line in left_out]
     if not finished(run):
         most = run.config.train.steps
         warnings.append(

@@ -11,7 +11,7 @@ from mechgrok.errors import ConfigError, shown
 from mechgrok.measures.headlines import headlines
 from mechgrok.measures.summary import Summary, summarize
 from mechgrok.opening import run_if_any
-from mechgrok.report.checkpoints import readable_steps
+from mechgrok.report.checkpoints import shown_steps
 from mechgrok.report.evidence import evidence_sections
 from mechgrok.report.html import Page, write_page
 from mechgrok.report.measures import measure_run
@@ -80,7 +80,7 @@ def write_report(
 
 
 def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
-    steps, warnings = readable_steps(run)
+    steps, warnings = shown_steps(run)
     grid = run.grid(steps[-1])
     summary = summary or summarize(grid, run.split)
     training = film_training(run, grid, summary, steps)

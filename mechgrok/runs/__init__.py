@@ -12,6 +12,7 @@ from mechgrok.runs.folder import (
 )
 from mechgrok.runs.history import MEASURES, HistoryRow
 from mechgrok.runs.opening import load_run, run_of
+from mechgrok.runs.readable import readable_steps
 from mechgrok.runs.run import Run, read_by, written_for
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Run",
     "load_run",
     "read_by",
+    "readable_steps",
     "run_of",
     "written_for",
 ]

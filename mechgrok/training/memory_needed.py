@@ -3,7 +3,7 @@
 import torch
 
 from mechgrok.config import CustomConfig, NetworkConfig, TrainConfig
-from mechgrok.memory import ALL_INPUTS, check_memory
+from mechgrok.memory import ALL_INPUTS, analysis_bytes, check_memory
 from mechgrok.models.sizes import SMALLER, least_bytes
 from mechgrok.tasks import Task
 from mechgrok.training.devices import find_device
@@ -16,8 +16,6 @@ PER_LOGIT = 30
 which has several copies in float64; cross-entropy needs about 6."""
 COPIES = 5
 """The weights, their gradients, two moments of the optimiser, and what is being written to a checkpoint."""
-ANALYSED_LOGIT, ANALYSED_NEURON = 24, 12
-"""Bytes of an analysis for each logit and each neuron over all inputs."""
 GOES_ON = "A machine with more memory goes on from the same folder"
 LARGE = 2**30
 """Bytes from which it is worth a word."""
@@ -52,8 +50,8 @@ def check_training_memory(task: Task, config: TrainConfig, device: str | torch.d
 
 def analysis_memory(task: Task, model: NetworkConfig | CustomConfig) -> int:
     """An estimate of the bytes that `summarize` takes for a network with a grid of all inputs."""
-    per_input = ANALYSED_LOGIT * task.signature.d_out + ANALYSED_NEURON * getattr(model, "d_mlp", 0)
-    return AT_LEAST + task.n_inputs * per_input + _weights(task, model)
+    of_grid = analysis_bytes(task.n_inputs * task.signature.d_out, task.n_inputs * getattr(model, "d_mlp", 0))
+    return AT_LEAST + of_grid + _weights(task, model)
 
 
 def _weights(task: Task, model: NetworkConfig | CustomConfig) -> int:

@@ -264,6 +264,7 @@ class Training(Loop):
                     f"{self.run.path} has a state at step {self.step}, but its history is gone; train again in another "
                     "folder"
                 )
+        _ = self.run.parameter_groups  # written anew below: those of another run are refused, not replaced
         self.run.write_config()  # with more steps, where the run is lengthened
         self.run.remove_partial()
         self.run.forget_after(self.step if stored else -1)

@@ -54,6 +54,8 @@ GROUPS = {
     "A4": (named_group("A4"), [1, 2, 3]),
     "U15": (named_group("U15"), [1, 1, 1, 1, 2, 2]),
     "Q8": (quaternions(), [1, 1, 1, 1, 4]),
+    "named Q8": (named_group("Q8"), [1, 1, 1, 1, 4]),
+    "Q12": (named_group("Q12"), [1, 1, 2, 2, 4]),
     # Quaternionic type of two complex dimensions times a complex character: complex type.
     "Q8xZ3": (direct_product(quaternions(), cyclic_group(3)), [1, 1, 1, 1, 2, 2, 2, 2, 4, 4]),
     "Z2xA5": (named_group("Z2xA5"), [1, 1, 3, 3, 3, 3, 4, 4, 5, 5]),

@@ -20,7 +20,26 @@ from mechgrok.algebra import (
 from mechgrok.errors import TaskError
 
 QUATERNIONS = ["1", "-1", "i", "-i", "j", "-j", "k", "-k"]
-NAMED = ["Z2", "Z12", "D3", "D4", "D5", "S2", "S3", "S4", "S5", "A3", "A4", "A5", "U3", "U8", "U15", "Z2xS3"]
+NAMED = [
+    "Z2",
+    "Z12",
+    "D3",
+    "D4",
+    "D5",
+    "Q8",
+    "Q12",
+    "S2",
+    "S3",
+    "S4",
+    "S5",
+    "A3",
+    "A4",
+    "A5",
+    "U3",
+    "U8",
+    "U15",
+    "Z2xS3",
+]
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -75,6 +94,23 @@ def test_element_orders_and_powers():
     assert group.powers(2).tolist() == [0, 2, 4, 6, 1, 3, 5]
     assert not group.is_abelian
     assert cyclic_group(7).is_abelian
+
+
+def test_quaternions_multiply_as_i_j_and_k():
+    table = named_group("Q8").table
+    one, i, minus, j = 0, 1, 2, 4
+    k = int(table[i, j])
+    assert [int(table[x, x]) for x in (i, j, k)] == [minus] * 3
+    assert int(table[j, i]) == int(table[minus, k])
+    assert int(table[minus, minus]) == one
+    dicyclic = named_group("Q12")
+    assert dicyclic.element_orders.bincount().tolist() == [0, 1, 1, 2, 6, 0, 2]
+
+
+@pytest.mark.parametrize("n", [4, 10, 14])
+def test_quaternions_have_a_multiple_of_four_elements(n):
+    with pytest.raises(TaskError, match="order of 8, 12, 16"):
+        named_group(f"Q{n}")
 
 
 @pytest.mark.parametrize("n", [3, 8, 15, 21])
@@ -159,9 +195,9 @@ def test_integers_of_any_kind_make_a_table(kind):
     assert torch.equal(Group.from_table(table).table, torch.tensor([[0, 1], [1, 0]]))
 
 
-@pytest.mark.parametrize("name", ["S", "X5", "S5x", "5", "s5", "Z2xQ8", ""])
+@pytest.mark.parametrize("name", ["S", "X5", "S5x", "5", "s5", "Z2xB8", ""])
 def test_unknown_names_are_refused_with_what_is_allowed(name):
-    with pytest.raises(TaskError, match=f"unknown group '{name}'; allowed are S, A, D, Z"):
+    with pytest.raises(TaskError, match=f"unknown group '{name}'; allowed are S, A, D, Q .quaternions., Z"):
         named_group(name)
 
 

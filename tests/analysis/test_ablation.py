@@ -78,6 +78,27 @@ def test_hooks_do_the_same_on_a_shuffled_part_of_the_inputs(site, keep):
     assert not torch.allclose(everything, model(task.tokens), atol=1e-3)
 
 
+CONFIGS = {
+    "transformer": mg.ModelConfig(d_model=16, n_heads=2),
+    "two layers": mg.ModelConfig(d_model=16, n_heads=2, n_layers=2),
+    "final norm": mg.ModelConfig(d_model=16, n_heads=2, normalization="LN"),
+    "mlp": mg.MLPConfig(d_embed=8, d_mlp=16),
+    "tied mlp": mg.MLPConfig(d_embed=8, d_mlp=16, readout="tied"),
+}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("site", ["embed", "neurons"])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_what_is_not_run_again_is_what_the_hooks_give(config, site, keep):
+    model = mg.build_model(mg.modular_task("add", 7), config, seed=1)
+    ablation = mg.ablate(model, [1, 3], site=site, keep=keep)
+    task = mg.cache_grid(model).task
+    logits = model.run_with_hooks(task.tokens, fwd_hooks=ablation.hooks)[:, -1, : task.n_classes].detach()
+    assert ablation.loss == pytest.approx(mg.full_loss(mg.grid_from_tensors(task, logits)), rel=1e-5)
+    assert abs(ablation.loss - ablation.loss_before) > 1e-5 * ablation.loss, "the ablation does something"
+
+
 def test_the_mask_selects_the_inputs():
     model = mg.cosine_network(11, {2: 3.0})
     split = mg.cache_grid(model).task.split(0.4)

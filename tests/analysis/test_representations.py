@@ -25,6 +25,7 @@ CASES = {
     "S5": (sn_task("S5"), {"sign": 6.0, "standard_sign": 2.0, "6d": 1.0}),
     "A5": (group_task("A5"), {"3d_a": 4.0}),
     "A4": (group_task("A4"), {"2d": 4.0, "standard": 3.0}),
+    "Q8": (group_task("Q8"), {"1d_a": 3.0, "4d": 3.0}),
     "D7": (group_task("D7"), {"freq_2": 3.0, "freq_3": 2.0}),
     "S4 xyx^-1": (sn_task("S4", op="xyx^-1"), {"standard": 4.0, "2d": 3.0}),
     "S4 xyx": (sn_task("S4", op="xyx"), {"standard_sign": 4.0}),

@@ -279,3 +279,76 @@ def test_a_norm_before_the_blocks_is_not_taken_for_the_last_one(name: str):
     tensors |= {f"{name}.weight": torch.ones(D), f"{name}.bias": torch.ones(D)}
     with pytest.raises(mg.CheckpointError, match=r"norm of the embedding, before the blocks.*ln_final"):
         model_from_tensors(tensors, header())
+
+
+def gpt(*, in_turn: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """nanoGPT's tensors, or those of GPT-BigCode with a key and a value for each head, and the queries and so on."""
+    generator = torch.Generator().manual_seed(0)
+    qkv = torch.randn(3, HEADS, D // HEADS, D, generator=generator)
+    biases = torch.randn(3, HEADS, D // HEADS, generator=generator)
+    order = (1, 0, 2) if in_turn else (0, 1, 2)
+    fused = {
+        "attn.c_attn.weight": qkv.permute(*order, 3).reshape(3 * D, D),
+        "attn.c_attn.bias": biases.permute(*order).flatten(),
+    }
+    shapes = {"attn.c_proj": (D, D), "mlp.c_fc": (HIDDEN, D), "mlp.c_proj": (D, HIDDEN)}
+    parts = {f"{name}.weight": torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    parts |= {f"{name}.bias": torch.randn(shape[0], generator=generator) for name, shape in shapes.items()}
+    norms = {
+        f"{name}.{part}": torch.ones(D)
+        for name in ("h.0.ln_1", "h.0.ln_2", "ln_f")
+        for part in ("weight", "bias")
+    }
+    embeddings = {"wte.weight": torch.randn(P + 1, D, generator=generator), "wpe.weight": torch.ones(3, D)}
+    inside = {**embeddings, **{f"h.0.{name}": t for name, t in (fused | parts).items()}, **norms}
+    return {f"transformer.{name}": t for name, t in inside.items()}, {"Q": qkv[0], "K": qkv[1], "V": qkv[2]}
+
+
+def nano(n_heads: int) -> mg.ModelConfig:
+    return mg.ModelConfig(
+        n_heads=n_heads, act_fn="gelu", attention_dir="causal", normalization="LN", norm_position="pre"
+    )
+
+
+NANO = nano(HEADS)
+TIED = {"lm_head.weight": "transformer.wte.weight"}
+
+
+def nano_tensors() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    tensors, heads = gpt(in_turn=False)
+    return tensors | {new: tensors[old] for new, old in TIED.items()}, heads
+
+
+@pytest.mark.parametrize("in_turn", [True, False])
+def test_names_that_nanogpt_and_gpt_bigcode_share_do_not_tell_the_order(in_turn: bool):
+    tensors, _ = gpt(in_turn=in_turn)
+    with pytest.raises(mg.CheckpointError, match="GPT-BigCode, where these three lie in turn") as refused:
+        model_from_tensors(tensors, config=NANO)
+    assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize("told", ["configuration", "mask", "rename"])
+def test_nanogpt_is_told_by_its_configuration_its_mask_or_the_caller(told: str):
+    tensors, heads = nano_tensors()
+    header = {"config": '{"model_args": {"block_size": 3}}'} if told == "configuration" else {}
+    if told == "mask":
+        tensors["transformer.h.0.attn.bias"] = torch.ones(3, 3).tril()[None, None]
+    names = [name for name in tensors if "c_attn" in name]
+    rename = {name: name.replace("c_attn", "qkv") for name in names} if told == "rename" else None
+    model = model_from_tensors(tensors, header, config=NANO, rename=rename)
+    for letter, weight in heads.items():
+        torch.testing.assert_close(getattr(model.blocks[0].attn, f"W_{letter}"), weight.mT)
+
+
+def test_with_one_head_both_orders_are_the_same():
+    tensors, heads = nano_tensors()
+    model = model_from_tensors(tensors, config=nano(1))
+    torch.testing.assert_close(model.blocks[0].attn.W_Q[0], heads["Q"].flatten(0, 1).T)
+
+
+def test_without_biases_it_is_nanogpt():
+    tensors, _ = nano_tensors()
+    model = model_from_tensors(
+        {name: t for name, t in tensors.items() if not name.endswith("bias")}, config=NANO
+    )
+    assert "all Q, then all K, then all V" in model.layout

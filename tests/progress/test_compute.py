@@ -1,5 +1,7 @@
 """progress_measures on runs, on files of others, and interrupted."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -158,6 +160,51 @@ def test_a_broken_checkpoint_leaves_a_gap(run, tmp_path):
     assert [value is None for value in table["loss_train"]] == [False, True, False, False]
     assert "not finite are the weights unembed.W_U" in table.undefined["loss_train"][10]
     assert None not in table["gini_W_E"]
+
+
+def test_damaged_checkpoints_are_left_out_and_named_at_once(run, tmp_path):
+    whole = measure(run, ["loss_test"], keys=None)
+    copy = load_run(shutil.copytree(run.path, tmp_path / "run"))
+    for step in (copy.steps[1], copy.steps[-1]):
+        copy.checkpoint(step).write_bytes(copy.checkpoint(step).read_bytes()[:1000])
+    with pytest.warns(UserWarning, match="Left out: the checkpoint at step") as told:
+        table = measure(copy, ["loss_test"], keys=None)
+    assert all(
+        f"step {copy.steps[i]}." in str(warning.message) for i, warning in ((1, told[0]), (-1, told[1]))
+    )
+    assert [warning.filename for warning in told] == [__file__] * 2, "it is the caller who is warned"
+    readable = [step for step in copy.steps if step not in (copy.steps[1], copy.steps[-1])]
+    assert table.steps == tuple(readable)
+    assert table["loss_test"] == whole.select(where=lambda row: row["step"] in readable)["loss_test"]
+    with pytest.raises(mg.CheckpointError, match="truncated"):
+        measure(copy, ["loss_test"], steps=[copy.steps[1]])
+    for step in readable:
+        copy.checkpoint(step).write_bytes(b"")
+    with pytest.raises(mg.CheckpointError, match="step_00000000"):
+        measure(copy, ["loss_test"])
+
+
+def test_damaged_files_of_others_are_left_out_too(run, tmp_path):
+    for step in run.steps:
+        torch.save(run.model(step).state_dict(), tmp_path / f"epoch{step}.pt")
+    (tmp_path / f"epoch{run.steps[-1]}.pt").write_bytes(b"PK")
+    known = {"config": SAID, "task": run.task}
+    with pytest.warns(UserWarning, match=f"Left out: the checkpoint at step {run.steps[-1]}"):
+        table = measure(tmp_path, ["loss_all"], **known)
+    assert table.steps == run.steps[:-1]
+
+
+def test_files_are_renamed_and_runs_are_not(run, tmp_path):
+    for step in run.steps:
+        weights = run.model(step).state_dict()
+        torch.save(
+            {"tokens" if name == "embed.W_E" else name: w for name, w in weights.items()},
+            tmp_path / f"{step}.pt",
+        )
+    known = {"config": SAID, "task": run.task, "rename": {"tokens": "embed.W_E"}}
+    assert measure(tmp_path, ["loss_all"], **known)["loss_all"] == measure(run, ["loss_all"])["loss_all"]
+    with pytest.raises(mg.ConfigError, match="a run knows its own network; leave config, rename out"):
+        measure(run, **{name: known[name] for name in ("config", "rename")})
 
 
 def test_measures_of_ones_own(run):

@@ -1,14 +1,16 @@
 """Training: what it writes, how it resumes, how it stops. Small networks, real runs."""
 
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 import mechgrok as mg
-from mechgrok.runs import GROUPS, HISTORY, load_run
+from mechgrok.runs import GROUPS, HISTORY, SPLIT, STATE, load_run
 
 SMALL = mg.ModelConfig(d_model=16, n_heads=2)
 TASK = mg.modular_task("add", 7)
@@ -280,6 +282,19 @@ def test_lost_parameter_groups_are_written_again(tmp_path, interrupt_at):
         train(tmp_path / "run")
     (tmp_path / "run" / GROUPS).unlink()
     assert train(tmp_path / "run").parameter_groups
+
+
+@pytest.mark.parametrize("file", [GROUPS, STATE, SPLIT])
+def test_files_of_another_run_are_not_gone_on_with(file, tmp_path, interrupt_at):
+    """Also those of the same configuration and another seed, in which shapes and names are the same."""
+    for name, seed in (("run", 0), ("other", 1)):
+        interrupt_at(15)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / name, seed=seed)
+    shutil.copy(tmp_path / "other" / file, tmp_path / "run" / file)
+    with pytest.raises(mg.CheckpointError, match=Path(file).name) as refused:
+        train(tmp_path / "run")
+    assert len(str(refused.value)) < 1000
 
 
 def test_a_run_is_not_lengthened_before_all_is_checked(tmp_path):

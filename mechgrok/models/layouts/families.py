@@ -13,6 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from mechgrok.models.layouts.refusals import RefusedError
+from mechgrok.models.layouts.settings import mentions
+from mechgrok.models.layouts.source import Source
 
 PRE_NORM = {"attention_dir": "causal", "norm_position": "pre", "normalization": "LN", "tied": True}
 WITHOUT_TABLE = r"(^|\.)(wpe|pe|(\w+_)?pos(?!t)\w*)(\.|$)"
@@ -104,6 +106,14 @@ KIN = (
         ((r"multi_head_attention\.", "attn."),),
     ),
 )
+BIGCODE = (
+    r"(^|\.)wte\.",
+    r"(^|\.)wpe\.",
+    r"\bh\.0\.ln_1\.bias$",
+    r"\bh\.0\.attn\.c_attn\.bias$",
+    r"\bh\.0\.mlp\.c_fc\.bias$",
+)
+"""Names of GPT-BigCode without multi-query attention, and of nanoGPT with biases."""
 OTHERS = frozenset({
     "bart", "bert", "biogpt", "blenderbot", "bloom", "codegen", "cohere", "ctrl", "distilbert", "electra",
     "falcon", "gemma", "gemma2", "gemma3_text", "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "granite",
@@ -143,6 +153,26 @@ def family_of(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tup
     return None
 
 
+def check_order_of_fused(source: Source) -> None:
+    """Refuse fused matrices [outputs, inputs] of several heads where two architectures of the same names differ.
+
+    nanoGPT's configuration, or the mask that it stored in its first years, tells that they are its own.
+
+    Raises:
+        RefusedError: they may hold queries, keys and values of all heads one after the other, or of each head in turn.
+    """
+    told = source.author or source.buffers.direction or mentions(source.settings, "block_size")
+    if told or not _has(source.tensors, BIGCODE):
+        return
+    fused = [name for name in source.tensors if ".c_attn." in name]
+    raise RefusedError(
+        f"its names are those of nanoGPT, whose {fused[0]} holds all queries, then all keys, then all values, and of "
+        "Hugging Face's GPT-BigCode, where these three lie in turn for each head. If it is nanoGPT's, put its "
+        "configuration, the one with block_size, beside the weights, or say so with "
+        f"{_renaming({name: name.replace('.c_attn.', '.qkv.') for name in fused})}; the other cannot be represented"
+    )
+
+
 def in_our_rows(family: Family, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """The tensors with positions that begin at the first row, and a line for each that was cut."""
     first = family.first_row
@@ -156,10 +186,13 @@ def _has(tensors: Mapping[str, Tensor], signs: tuple[str, ...]) -> bool:
 
 def _several(kin: Kin, tensors: Mapping[str, Tensor]) -> str:
     new = {name: re.sub(old, new, name) for old, new in kin.plain for name in tensors if re.search(old, name)}
-    renamed = ", ".join(f"{name!r}: {other!r}" for name, other in list(new.items())[:2])
-    more = ", ..." if len(new) > 2 else ""
     return (
         f"its names are those of Hugging Face's {kin.who}, where tensors do not show that {kin.hidden}. If it is "
         f"one of {' and '.join(READ)}, put their config.json beside the file; the others cannot be represented. If it "
-        f"is a network without any of this, say so with rename={{{renamed}{more}}}"
+        f"is a network without any of this, say so with {_renaming(new)}"
     )
+
+
+def _renaming(new: Mapping[str, str]) -> str:
+    renamed = ", ".join(f"{name!r}: {other!r}" for name, other in list(new.items())[:2])
+    return f"rename={{{renamed}{', ...' if len(new) > 2 else ''}}}"

@@ -134,6 +134,15 @@ def said(settings: Mapping[str, Any], field: str) -> tuple[Any, str] | None:
     return next(((value, key) for key, value in found.items()), None)
 
 
+def mentions(settings: Mapping[str, Any], key: str) -> bool:
+    """Whether the author's configuration has a key, nested or not.
+
+    >>> mentions({"model_args": {"block_size": 3}}, "block_size")
+    True
+    """
+    return any(True for _ in _entries(settings, (key,)))
+
+
 def check_representable(settings: Mapping[str, Any]) -> None:
     """Refuse what our networks do not have, whatever the tensors are.
 

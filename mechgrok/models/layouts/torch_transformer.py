@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mechgrok.models.layouts.architecture import as_transformer
 from mechgrok.models.layouts.facts import Facts
+from mechgrok.models.layouts.families import check_order_of_fused
 from mechgrok.models.layouts.modules import Module, fused_order, letter_of, modules_of
 from mechgrok.models.layouts.part_names import DOWN, FIRST_NORM, SECOND_NORM, UP, is_attention
 from mechgrok.models.layouts.refusals import RefusedError
@@ -56,6 +57,8 @@ def _from_torch(source: Source) -> Converted:
     facts = Facts(source)
     n_heads = _heads(facts, blocks[0], d_model)
     sides = Sides(d_model, n_heads, _is_conv(blocks, d_model))
+    if n_heads > 1 and not sides.conv:
+        check_order_of_fused(source)
     granted: set[str] = set()
     state = _outer_state(outside, d_model, source, granted)
     for i, block in enumerate(blocks):
