@@ -70,7 +70,7 @@ def test_what_is_no_tracker(tmp_path, monkeypatch):
             mg.train(TASK, out=tmp_path / "run", steps=10, tracker=tracker, **SMALL)
     imported = builtins.__import__
     monkeypatch.setattr("mechgrok.training.trackers.import_module", lambda name: without_wandb(name))
-    with pytest.raises(mg.ConfigError, match="needs wandb, .*: pip install wandb"):
+    with pytest.raises(mg.ConfigError, match=r"needs wandb, .*: pip install wandb"):
         mg.train(TASK, out=tmp_path / "run", steps=10, tracker="wandb", **SMALL)
     assert not list(tmp_path.iterdir())
 
