@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mechgrok.registry import Registry
+from mechgrok.errors import ConfigError, shown
+from mechgrok.registry import Registry, module_of
 
 
 def every_parameter(name: str) -> bool:
@@ -110,3 +111,50 @@ SPLIT_RULES: Registry[Callable[..., Any]] = Registry(
 )
 """`TrainConfig.split_rule`: which inputs are trained on. Called as rule(operands, fraction, seed) with the operands
 [n_inputs, arity]; gives the numbers of the train inputs."""
+
+
+@dataclass(frozen=True)
+class NetworkEntry:
+    """A family of networks.
+
+    Attributes:
+        network: called as network(config, seed); a class that derives from `HookedNetwork`, with None for weights that
+            are to be loaded. Or where it is, as "module:name", if that is to be imported with the first network.
+        config: class of its architectures, a `NetworkConfig`.
+    """
+
+    network: Callable[..., Any] | str
+    config: Any = None
+
+
+class Networks(Registry[NetworkEntry]):
+    """Families of networks by their kind."""
+
+    def register(self, name: str, thing: NetworkEntry) -> NetworkEntry:
+        """As in every registry.
+
+        Raises:
+            ConfigError: also where there is no class of configurations, or its kind has another name.
+        """
+        if isinstance(thing, NetworkEntry):
+            kind = getattr(thing.config, "model_fields", {}).get("kind")
+            if kind is None or kind.default != name or name == CUSTOM:
+                raise ConfigError(
+                    f"a network is registered with a class of configurations whose kind has its name: @NETWORKS.add({name!r}, "
+                    f'config=MyConfig), and in MyConfig(mg.NetworkConfig) the field kind: Literal[{name!r}] = {name!r}; '
+                    f"got {shown(thing.config)} with the kind {getattr(kind, 'default', None)!r}"
+                )
+        return super().register(name, thing)
+
+
+CUSTOM = "custom"
+"""The kind of a network of somebody's own that is not registered."""
+
+NETWORKS = Networks(
+    "kind of network",
+    ("transformer", "mlp", "dense"),
+    "mechgrok.config",
+    of=NetworkEntry,
+    written_in=lambda entry: module_of(entry.config),
+)
+"""`TrainConfig.model`: which family a network belongs to. An entry has its class and that of its configurations."""

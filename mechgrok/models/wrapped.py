@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
 from mechgrok.errors import ActivationError, CheckpointError, shown
-from mechgrok.models.hooked import HookedNetwork
+from mechgrok.models.hooked import Hooked
 from mechgrok.models.taps import Tap
 from mechgrok.models.weight_roles import Weight
 
@@ -35,7 +35,7 @@ class WrappedConfig:
     d_mlp: int = 0
 
 
-class WrappedNetwork(HookedNetwork):
+class WrappedNetwork(Hooked):
     """A module of somebody's own behind TransformerLens's hooks; made by `wrap`.
 
     Takes the tokens of the task and returns logits [batch, 1, d_vocab_out], of the read-out position alone. The module

@@ -14,7 +14,7 @@ from mechgrok.errors import CheckpointError, ConfigError, shown
 from mechgrok.loading import load_model
 from mechgrok.models.files import read_tensors
 from mechgrok.models.formats import SUFFIXES, file_in_folder
-from mechgrok.models.networks import Network
+from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.opening import open_run
 from mechgrok.runs import CONFIG, Run
@@ -39,7 +39,7 @@ class Checkpoints:
     task: Task
     split: Split | None
     steps: tuple[int, ...]
-    load: Callable[[int], Network | WrappedNetwork]
+    load: Callable[[int], HookedNetwork | WrappedNetwork]
     history: Callable[[], Rows] = tuple
 
     def chosen(self, steps: Sequence[int] | None) -> tuple[int, ...]:

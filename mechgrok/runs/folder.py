@@ -30,7 +30,7 @@ from torch import Tensor
 from mechgrok.config import RunConfig
 from mechgrok.errors import CheckpointError
 from mechgrok.models.files import read_tensors, write_model
-from mechgrok.models.networks import Network
+from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.readable import Records
 from mechgrok.runs.history import HistoryRow, append_row, last_digest, read_history, rewrite
@@ -121,7 +121,7 @@ class RunFolder:
         name = STEP.fullmatch(file.name)
         self._read(file, self._said(int(name[1]) if name else None))
 
-    def write_checkpoint(self, step: int, model: Network | WrappedNetwork) -> None:
+    def write_checkpoint(self, step: int, model: HookedNetwork | WrappedNetwork) -> None:
         """Keep the weights at a step."""
         write_model(model, self.checkpoint(step), self._said(step) | self._link())
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.utils.rnn import pad_sequence
 
-from mechgrok.models.networks import Network, make_network
+from mechgrok.models.hooked import HookedNetwork
+from mechgrok.models.networks import make_network
 from mechgrok.models.readout import at_scored, options_for
 from mechgrok.tasks import Task
 from mechgrok.training.gradients import STATE_SEPARATOR
@@ -16,7 +17,7 @@ from mechgrok.training.objectives import Objective
 from mechgrok.training.step import EVALUATION_ROWS
 
 
-def stack_weights(models: Sequence[Network]) -> Network:
+def stack_weights(models: Sequence[HookedNetwork]) -> HookedNetwork:
     """A network that holds the weights of all, [members, ...] under their usual names.
 
     The weights of the given networks become views of these, so that an update of the stack is one of theirs.
@@ -45,7 +46,7 @@ class StackedStep:
 
     def __init__(
         self,
-        stack: Network,
+        stack: HookedNetwork,
         task: Task,
         train_masks: Sequence[Bool[Tensor, " inputs"]],
         objective: Objective,

@@ -29,7 +29,8 @@ from mechgrok.models.layouts.source import (
     settings_of,
 )
 from mechgrok.models.layouts.transformers import CONFIG_KEY
-from mechgrok.models.networks import Network, make_network
+from mechgrok.models.hooked import HookedNetwork
+from mechgrok.models.networks import make_network
 from mechgrok.spelling import unknown
 
 __all__ = [
@@ -52,7 +53,7 @@ def model_from_tensors(
     layout: str | None = None,
     config: NetworkConfig | None = None,
     rename: Mapping[str, str] | None = None,
-) -> Network:
+) -> HookedNetwork:
     """The network in a set of named tensors, whoever wrote them.
 
     Every tensor is used, or is a known buffer, or repeats another one; otherwise the file is refused. What no tensor

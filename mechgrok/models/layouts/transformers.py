@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mechgrok.config import DenseConfig, MLPConfig, ModelConfig
+from mechgrok.config import NetworkConfig, as_architecture
 from mechgrok.models.layouts.architecture import as_transformer
 from mechgrok.models.layouts.facts import Facts
 from mechgrok.models.layouts.settings import said
@@ -15,7 +15,6 @@ from mechgrok.models.layouts.zhong import task_of
 
 CONFIG_KEY = "mechgrok_config"
 """Where our own files keep the configuration of the network in their header."""
-KINDS = {"transformer": ModelConfig, "mlp": MLPConfig, "dense": DenseConfig}
 
 
 def _is_own(source: Source) -> bool:
@@ -24,8 +23,7 @@ def _is_own(source: Source) -> bool:
 
 @LAYOUTS.add("mechgrok", what="a mechgrok network", detect=_is_own)
 def _from_own(source: Source) -> Converted:
-    values = json.loads(source.header[CONFIG_KEY])
-    config = KINDS[values.get("kind", "transformer")](**values)
+    config: NetworkConfig = as_architecture(json.loads(source.header[CONFIG_KEY]))
     return Converted(config, dict(source.tensors))
 
 

@@ -1,0 +1,45 @@
+"""Closed configurations: what a network, a training and a run are made of.
+
+Every class here is frozen, refuses unknown keys, and goes to JSON and back unchanged. Values that follow
+from others are properties, never fields, so that they cannot disagree.
+"""
+
+from mechgrok.config.architectures import (
+    Activation,
+    CustomConfig,
+    DenseConfig,
+    MLPConfig,
+    ModelConfig,
+    NetworkConfig,
+    as_architecture,
+)
+from mechgrok.config.base import Config, Seed, Size, check_seed, registry_of
+from mechgrok.config.training import (
+    AllTrainChanges,
+    RunConfig,
+    StartConfig,
+    TrainChanges,
+    TrainConfig,
+    registered_names,
+)
+
+__all__ = [
+    "Activation",
+    "AllTrainChanges",
+    "Config",
+    "CustomConfig",
+    "DenseConfig",
+    "MLPConfig",
+    "ModelConfig",
+    "NetworkConfig",
+    "RunConfig",
+    "Seed",
+    "Size",
+    "StartConfig",
+    "TrainChanges",
+    "TrainConfig",
+    "as_architecture",
+    "check_seed",
+    "registered_names",
+    "registry_of",
+]
