@@ -118,12 +118,12 @@ class NetworkEntry:
     """A family of networks.
 
     Attributes:
-        network: called as network(config, seed); a class that derives from `HookedNetwork`, with None for weights that
-            are to be loaded. Or where it is, as "module:name", if that is to be imported with the first network.
+        function: called as function(config, seed); a class that derives from `HookedNetwork`. The seed is None where
+            weights are to be loaded. Or its place, "module:name", to be imported with the first network.
         config: class of its architectures, a `NetworkConfig`.
     """
 
-    network: Callable[..., Any] | str
+    function: Callable[..., Any] | str
     config: Any = None
 
 
@@ -140,9 +140,9 @@ class Networks(Registry[NetworkEntry]):
             kind = getattr(thing.config, "model_fields", {}).get("kind")
             if kind is None or kind.default != name or name == CUSTOM:
                 raise ConfigError(
-                    f"a network is registered with a class of configurations whose kind has its name: @NETWORKS.add({name!r}, "
-                    f'config=MyConfig), and in MyConfig(mg.NetworkConfig) the field kind: Literal[{name!r}] = {name!r}; '
-                    f"got {shown(thing.config)} with the kind {getattr(kind, 'default', None)!r}"
+                    f"a network is registered with the class of its configurations, @NETWORKS.add({shown(name)}, "
+                    "config=MyConfig), in which it is the kind, kind: Literal['name'] = 'name', and is not "
+                    f"{CUSTOM!r}; got {shown(thing.config)} with the kind {getattr(kind, 'default', None)!r}"
                 )
         return super().register(name, thing)
 

@@ -18,16 +18,13 @@ Normalization = Literal["LN", "LNPre", "RMS", "RMSPre"]
 """TransformerLens's names: LayerNorm or RMSNorm, with weights of its own or ("Pre") without."""
 
 
-SIZES = ("d_vocab", "d_vocab_out", "n_ctx")
-"""Sizes that every network on tokens needs."""
-
-
 class NetworkConfig(Config):
     """Architecture of a network of ours, or of a family that a user has registered in `NETWORKS`.
 
-    A subclass has its `kind` as a field with a single value, `d_vocab_out`, and `d_vocab` and `n_ctx` where it reads
-    tokens, `features` where it reads features; 0 and () are open until a task fills them in. It has `n_layers` if it has
-    blocks, and `init`, checked against `INITS` or `MLP_INITS`, unless its network draws weights in a way of its own.
+    A subclass has its `kind` as a field with a single value, and fields for the sizes that a task fills in, as long as
+    they are 0 or (): `d_vocab_out`, with `d_vocab` and `n_ctx` if it reads tokens, or `features` if it reads features.
+    It has `n_layers` if it has blocks, and `init`, checked against `INITS` or `MLP_INITS`, unless its network draws its
+    weights in a way of its own.
 
     Attributes:
         kind: name of the family.
@@ -40,7 +37,13 @@ class NetworkConfig(Config):
     if TYPE_CHECKING:  # fields or properties of the subclasses
 
         @property
+        def d_vocab(self) -> int: ...
+
+        @property
         def d_vocab_out(self) -> int: ...
+
+        @property
+        def init(self) -> str: ...
 
     @property
     def reads_features(self) -> bool:
@@ -48,22 +51,28 @@ class NetworkConfig(Config):
         return "features" in type(self).model_fields
 
     @property
+    def reads_tokens(self) -> bool:
+        """Whether it can read whole numbers."""
+        return "d_vocab" in type(self).model_fields
+
+    @property
     def open_sizes(self) -> tuple[str, ...]:
         """Sizes that a network needs and that are still open."""
-        needed = ("d_vocab_out",) if getattr(self, "features", ()) else SIZES
-        return tuple(name for name in needed if not getattr(self, name))
+        on_features = self.reads_features and bool(getattr(self, "features") or not self.reads_tokens)  # noqa: B009
+        taken = ("features",) if on_features else ("d_vocab", "n_ctx")
+        return tuple(name for name in (*taken, "d_vocab_out") if not getattr(self, name))
 
     @property
     def least_weights(self) -> int:
         """Numbers in its large weights, biases and norms left out; 0 for unknown."""
         return 0
 
-    def for_sizes(self: A, **sizes: int | tuple[int, ...]) -> A:
-        """The same architecture with the sizes of a task, `d_vocab`, `n_ctx`, `features` and `d_vocab_out`.
-
-        Sizes that were given explicitly stay, and so does what follows from others.
-        """
+    def for_sizes(
+        self: A, *, d_vocab_out: int, d_vocab: int = 0, n_ctx: int = 0, features: tuple[int, ...] = ()
+    ) -> A:
+        """The same architecture with the sizes of a task; sizes that were given explicitly stay."""
         fields = type(self).model_fields
+        sizes = {"d_vocab_out": d_vocab_out, "d_vocab": d_vocab, "n_ctx": n_ctx, "features": features}
         return self.replace(
             **{name: size for name, size in sizes.items() if name in fields and not getattr(self, name)}
         )
@@ -141,7 +150,7 @@ class ModelConfig(NetworkConfig):
     def for_sizes(self, **sizes: Any) -> "ModelConfig":
         """As for every network; with output="vocabulary" there is a logit for each token."""
         if self.output == "vocabulary":
-            sizes["d_vocab_out"] = sizes["d_vocab"]
+            sizes["d_vocab_out"] = sizes.get("d_vocab", 0)
         return super().for_sizes(**sizes)
 
     @property
@@ -310,7 +319,7 @@ def as_architecture(given: Any) -> Any:
             f"an architecture is a configuration such as ModelConfig(), or its fields by name; got {shown(given)}"
         )
     kind = given.get("kind", "transformer")
-    config = CustomConfig if kind == CUSTOM else NETWORKS.get(NETWORKS.check(kind)).config
+    config = CustomConfig if kind == CUSTOM else NETWORKS[NETWORKS.check(kind)].config
     return config(**given)
 
 

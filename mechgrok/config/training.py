@@ -22,6 +22,7 @@ from mechgrok.config.base import (
 from mechgrok.registries import DECAYS, GRADIENTS, NETWORKS, OBJECTIVES, OPTIMIZERS, SPLIT_RULES
 from mechgrok.registry import Registry
 
+
 def _check_name(name: str) -> str:
     if not re.fullmatch(r"\w[\w.+ -]{0,99}", name):
         raise ValueError(
@@ -85,7 +86,9 @@ class TrainConfig(Config):
     fraction: Fraction = 0.3
     split_rule: Annotated[str, AfterValidator(SPLIT_RULES.check)] = "shuffle"
     sequence: tuple[str, ...] | None = None
-    model: Annotated[SerializeAsAny[NetworkConfig | CustomConfig], BeforeValidator(as_architecture)] = ModelConfig()
+    model: Annotated[SerializeAsAny[NetworkConfig | CustomConfig], BeforeValidator(as_architecture)] = (
+        ModelConfig()
+    )
     objective: Annotated[str, AfterValidator(OBJECTIVES.check)] = "cross_entropy"
     loss_dtype: Literal["float64", "float32", "float16"] = "float32"
     naive_loss: bool = False

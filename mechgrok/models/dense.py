@@ -6,7 +6,7 @@ from torch.nn import functional
 from transformer_lens.hook_points import HookPoint
 
 from mechgrok.config import DenseConfig
-from mechgrok.errors import ActivationError, ConfigError, shown
+from mechgrok.errors import ActivationError, shown
 from mechgrok.models.hooked import HookedNetwork, check_tokens
 from mechgrok.models.mlp import MLPBlock
 from mechgrok.models.transformer import ACTIVATIONS, Unembed, parameter

@@ -20,10 +20,11 @@ def make_network(cfg: NetworkConfig, seed: int | None = None) -> HookedNetwork:
     'HookedMLP'
     """
     family = NETWORKS[cfg.kind]
-    make: Any = resolve_name(family.network) if isinstance(family.network, str) else family.network
+    make: Any = resolve_name(family.function) if isinstance(family.function, str) else family.function
     network = make(cfg, seed)
     if not isinstance(network, HookedNetwork):
         raise ConfigError(
-            f"a network of the kind {cfg.kind!r} derives from mg.HookedNetwork; what is registered gives {shown(network)}"
+            f"a network of the kind {cfg.kind!r} derives from mg.HookedNetwork; what is registered gives "
+            f"{shown(network)}"
         )
     return network

@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformer_lens.hook_points import HookPoint
 
 from mechgrok.config import Activation, ModelConfig
-from mechgrok.errors import ActivationError, ConfigError
+from mechgrok.errors import ActivationError
 from mechgrok.models.hooked import HookedNetwork, check_tokens
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mechgrok.registries import NETWORKS
 
-_NETWORKS = tuple(str(NETWORKS[name].network).partition(":")[0] for name in NETWORKS.names)
+_NETWORKS = tuple(str(NETWORKS[name].function).partition(":")[0] for name in NETWORKS.names)
 _HOOK_POINTS = "transformer_lens.hook_points"
 """By name: whoever has a network has loaded these modules, and analyses of bare tensors need none of them."""
 _CONTAINERS = (nn.ModuleList, nn.Identity)

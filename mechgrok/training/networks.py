@@ -45,6 +45,10 @@ def sized(config: NetworkConfig, task: Task) -> NetworkConfig:
     signature = read_by(task, config).signature
     inputs, n_outputs = signature.inputs, signature.d_out
     if isinstance(inputs, Tokens):
+        if not config.reads_tokens:
+            raise ConfigError(
+                f"the inputs of {task.name} are tokens, and a network of kind {config.kind!r} reads features"
+            )
         return config.for_sizes(d_vocab=inputs.d_vocab, n_ctx=inputs.n_ctx, d_vocab_out=n_outputs)
     if not config.reads_features:
         raise ConfigError(

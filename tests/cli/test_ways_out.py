@@ -8,6 +8,7 @@ import torch
 
 import mechgrok as mg
 from mechgrok import cli
+from mechgrok.cli.commands import COMMANDS
 from mechgrok.cli.usage import options
 from mechgrok.cli.ways_out import ARGUMENTS
 
@@ -43,7 +44,7 @@ def test_other_commands_say_whose_options_these_are(plain, capsys):
 
 
 def test_each_option_that_is_named_is_one():
-    forms = {form for option in options(cli.COMMANDS["analyze"]) for form in option.forms}
+    forms = {form for option in options(COMMANDS["analyze"]) for form in option.forms}
     assert set(re.findall(r"--[a-z-]+", " ".join(ARGUMENTS.values()))) <= forms
 
 

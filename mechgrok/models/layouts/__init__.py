@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.layouts import bridge, mlps, torch_transformer  # noqa: F401 - each enters its own in LAYOUTS
 from mechgrok.models.layouts.aliases import without_aliases
 from mechgrok.models.layouts.buffers import is_buffer, read_buffers
@@ -29,7 +30,6 @@ from mechgrok.models.layouts.source import (
     settings_of,
 )
 from mechgrok.models.layouts.transformers import CONFIG_KEY
-from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.networks import make_network
 from mechgrok.spelling import unknown
 
