@@ -55,11 +55,28 @@ class GradientEntry:
     elementwise: bool = False
 
 
-OBJECTIVES: Registry[Callable[..., Any]] = Registry(
-    "objective", ("cross_entropy", "mse", "stablemax"), "mechgrok.training.objectives"
+@dataclass(frozen=True)
+class ObjectiveEntry:
+    """What a training minimises.
+
+    Attributes:
+        function: called with the `TrainConfig`; gives an `Objective`, such as a `LossFunction` around a function of
+            one's own.
+        title: what its loss is, for axes; by default the name.
+        unit: of the loss; empty for none.
+    """
+
+    function: Callable[..., Any]
+    title: str = ""
+    unit: str = ""
+
+
+CROSS_ENTROPY = "cross_entropy"
+"""The objective whose losses have no other name than "loss" in a history."""
+OBJECTIVES: Registry[ObjectiveEntry] = Registry(
+    "objective", ("cross_entropy", "mse", "stablemax"), "mechgrok.training.objectives", of=ObjectiveEntry
 )
-"""`TrainConfig.objective`: what is minimised. Called with the `TrainConfig`; gives an `Objective`, for instance a
-`LossFunction` around a function of one's own."""
+"""`TrainConfig.objective`: what is minimised."""
 
 GRADIENTS: Registry[GradientEntry] = Registry(
     "gradient filter",

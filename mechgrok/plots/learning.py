@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 
 from mechgrok.analysis.phases import find_phases
 from mechgrok.errors import UndefinedMetricError
-from mechgrok.plots.curves import accuracy_curves, loss_curves
+from mechgrok.plots.curves import accuracy_curves, loss_curves, n_classes_of
 from mechgrok.plots.panels import in_panels
 from mechgrok.runs import Run
 
@@ -25,7 +25,7 @@ def learning_figure(run: Run) -> go.Figure:
     if not history:
         raise UndefinedMetricError(f"{run.path} has no evaluation yet, so there is nothing to draw")
     phases = find_phases(history)
-    losses = loss_curves(history, n_classes=run.task.n_classes, phases=phases)
+    losses = loss_curves(history, n_classes=n_classes_of(run.task), phases=phases)
     accuracies = accuracy_curves(history, phases=phases)
     accuracies.update_traces(showlegend=False)
     return in_panels([losses, accuracies], columns=1, legend=True)
