@@ -220,7 +220,7 @@ def test_outputs_at_one_position_do_not_do_for_several():
         mg.ActivationError, match=r"\[batch, pos, classes\]; the module gave .* \[batch, 4, classes\]"
     ):
         mg.wrap(Last(), task)
-    with pytest.raises(mg.ConfigError, match="readout=-1 is one position, and .* scores 4"):
+    with pytest.raises(mg.ConfigError, match=r"readout=-1 is one position, and .* scores 4"):
         mg.wrap(EveryPosition(), task, readout=-1)
 
 

@@ -70,7 +70,7 @@ def read_model(
     tensors = without_prefixes(found.tensors)
     model = network_of(tensors, header, path, layout=layout, config=config, rename=rename)
     if found.step and isinstance(model.layout, LayoutNote):
-        model.layout = LayoutNote(model.layout.what, (*model.layout.notes, found.step))
+        model.layout = LayoutNote(model.layout.heading, (*model.layout.notes, found.step))
     return model
 
 
