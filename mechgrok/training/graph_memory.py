@@ -6,32 +6,32 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from mechgrok.config import NetworkConfig
-from mechgrok.models.networks import make_network
+from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.readout import outputs_of
 from mechgrok.signature import Signature, Tokens
 
 
-def graph_bytes(cfg: NetworkConfig, signature: Signature, rows: int) -> int:
-    """Bytes that autograd keeps of a pass over so many inputs, until their gradient is taken.
+def graph_bytes(network: HookedNetwork, signature: Signature, rows: int) -> int:
+    """Bytes that autograd keeps of a pass over so many inputs, until their gradient is taken; weights are left out.
 
-    The pass is made on the meta device, on which tensors have sizes and no numbers.
+    Args:
+        network: on the meta device, on which tensors have sizes and no numbers.
 
-    >>> from mechgrok import ModelConfig, modular_task
-    >>> task = modular_task("add", 7)
-    >>> [graph_bytes(ModelConfig(d_vocab=8, d_vocab_out=7, n_ctx=3, n_layers=n), task.signature, 10) for n in (1, 2)]
-    []
+    >>> from mechgrok import DenseConfig, HookedDense, parity_task
+    >>> with torch.device("meta"):
+    ...     network = HookedDense(DenseConfig(d_vocab=2, n_ctx=5, d_vocab_out=2, d_mlp=100))
+    >>> graph_bytes(network, parity_task(5, (0, 1)).signature, 10) # 10 one-hot inputs and 100 neurons in float32
+    4400
     """
     inputs = signature.inputs
     kept: dict[int, Any] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage  # which is held, so that no other one gets its number
+        kept[storage._cdata] = storage  # held, so that no other one gets its number
         return tensor
 
     with torch.device("meta"):
-        network = make_network(cfg)
         if isinstance(inputs, Tokens):
             given = torch.empty(rows, inputs.n_ctx, dtype=torch.long)
         else:

@@ -2,18 +2,26 @@
 
 import torch
 
+from mechgrok import memory
 from mechgrok.config import CustomConfig, NetworkConfig, TrainConfig
 from mechgrok.memory import ALL_INPUTS, check_memory
+from mechgrok.models.networks import make_network
 from mechgrok.models.sizes import SMALLER, least_bytes
+from mechgrok.registries import NETWORKS
+from mechgrok.runs import written_for
 from mechgrok.tasks import Task
 from mechgrok.training.devices import find_device
+from mechgrok.training.graph_memory import graph_bytes
 from mechgrok.training.networks import sized
+from mechgrok.training.step import EVALUATION_ROWS, step_written_for
 
 AT_LEAST = 128 * 2**20
 """Bytes of a small training or analysis, beside what Python and torch take."""
 PER_LOGIT = 30
 """Bytes of a training for each logit over all inputs in the evaluation of the objective that takes most, "stablemax",
 which has several copies in float64; cross-entropy needs about 6."""
+PER_KEPT = 2.4
+"""Bytes of a step for each that its graph keeps: what is computed on the way to these, and the gradients."""
 COPIES = 5
 """The weights, their gradients, two moments of the optimiser, and what is being written to a checkpoint."""
 ANALYSED_LOGIT, ANALYSED_NEURON = 24, 12
@@ -24,7 +32,7 @@ LARGE = 2**30
 
 
 def training_memory(task: Task, config: TrainConfig) -> int:
-    """An estimate of the bytes that a training takes at its peak, which is in its evaluations.
+    """An estimate of the bytes that a training takes at its peak: in its evaluations, or in a step through autograd.
 
     >>> from mechgrok.tasks import modular_task
     >>> training_memory(modular_task("add", 251), TrainConfig()) / 2**20 < 800
@@ -32,7 +40,12 @@ def training_memory(task: Task, config: TrainConfig) -> int:
     """
     scored = len(task.signature.scored)
     n_logits = task.n_inputs * scored * (task.signature.d_out + (config.model.kind == "transformer"))
-    return AT_LEAST + PER_LOGIT * n_logits + COPIES * _weights(task, config.model)
+    least = AT_LEAST + COPIES * _weights(task, config.model)
+    free = memory.memory_free()
+    if free is not None and least > free:
+        return least  # a network that does not fit anyway is not made, not even on the meta device
+    step, one_pass = _passes(task, config)
+    return least + max(step, PER_LOGIT * n_logits + one_pass)
 
 
 def check_training_memory(task: Task, config: TrainConfig, device: str | torch.device | None = None) -> int:
@@ -54,6 +67,31 @@ def analysis_memory(task: Task, model: NetworkConfig | CustomConfig) -> int:
     """An estimate of the bytes that `summarize` takes for a network with a grid of all inputs."""
     per_input = ANALYSED_LOGIT * task.signature.d_out + ANALYSED_NEURON * getattr(model, "d_mlp", 0)
     return AT_LEAST + task.n_inputs * per_input + _weights(task, model)
+
+
+def _passes(task: Task, config: TrainConfig) -> tuple[int, int]:
+    """Bytes of a step and of a pass without gradients, through autograd; 0 where steps are written by hand.
+
+    Those take their inputs in pieces. Of a network of the user's own nothing is known, nor of a family whose code does
+    not run without numbers.
+    """
+    if isinstance(config.model, CustomConfig):
+        return 0, 0
+    task = written_for(task, config)
+    with torch.device("meta"):
+        network = make_network(sized(config.model, task))
+    if not (config.batch_size or config.frozen) and step_written_for(network, task.signature):
+        return 0, 0
+    rows = config.batch_size or getattr(task, "default_batch", round(config.fraction * task.n_inputs))
+    try:
+        step = PER_KEPT * graph_bytes(network, task.signature, rows)
+        evaluated = graph_bytes(network, task.signature, min(EVALUATION_ROWS, task.n_inputs))
+    except Exception:
+        if NETWORKS.is_ours(config.model.kind):
+            raise
+        return 0, 0
+    # Without gradients the activations of one layer are there at a time.
+    return round(step), evaluated // getattr(config.model, "n_layers", 1)
 
 
 def _weights(task: Task, model: NetworkConfig | CustomConfig) -> int:
