@@ -121,7 +121,7 @@ def _train_several(
 
     members = train_many(task, config, seeds=seeds, out=out, device=device, progress=progress)
     table = Table(
-        "run", "steps", "train accuracy", "test accuracy", _loss_of(settings.objective), title_justify="left"
+        "run", "steps", "train accuracy", "test accuracy", _loss_of(config.objective), title_justify="left"
     )
     for member in members:
         if member.run is None:

@@ -4,7 +4,6 @@ import torch
 
 from mechgrok import memory
 from mechgrok.config import CustomConfig, NetworkConfig, TrainConfig
-from mechgrok.memory import ALL_INPUTS, check_memory
 from mechgrok.models.networks import make_network
 from mechgrok.models.sizes import SMALLER, least_bytes
 from mechgrok.registries import NETWORKS
@@ -26,6 +25,7 @@ COPIES = 5
 """The weights, their gradients, two moments of the optimiser, and what is being written to a checkpoint."""
 ANALYSED_LOGIT, ANALYSED_NEURON = 24, 12
 """Bytes of an analysis for each logit and each neuron over all inputs."""
+BATCHES = "Mini-batches take less: batch_size=512"
 GOES_ON = "A machine with more memory goes on from the same folder"
 LARGE = 2**30
 """Bytes from which it is worth a word."""
@@ -38,14 +38,8 @@ def training_memory(task: Task, config: TrainConfig) -> int:
     >>> training_memory(modular_task("add", 251), TrainConfig()) / 2**20 < 800
     True
     """
-    scored = len(task.signature.scored)
-    n_logits = task.n_inputs * scored * (task.signature.d_out + (config.model.kind == "transformer"))
-    least = AT_LEAST + COPIES * _weights(task, config.model)
-    free = memory.memory_free()
-    if free is not None and least > free:
-        return least  # a network that does not fit anyway is not made, not even on the meta device
-    step, one_pass = _passes(task, config)
-    return least + max(step, PER_LOGIT * n_logits + one_pass)
+    weights, evaluation, step = _parts(task, config).values()
+    return AT_LEAST + weights + max(evaluation, step)
 
 
 def check_training_memory(task: Task, config: TrainConfig, device: str | torch.device | None = None) -> int:
@@ -54,12 +48,11 @@ def check_training_memory(task: Task, config: TrainConfig, device: str | torch.d
     Raises:
         ConfigError: there is too little memory, or no such device.
     """
+    parts = _parts(task, config)
     needed = training_memory(task, config)
     if find_device(device).type == "cpu":
-        of_weights = COPIES * _weights(task, config.model) > needed / 2
-        check_memory(
-            f"training on {task.name}", needed, f"{SMALLER if of_weights else ALL_INPUTS}. {GOES_ON}"
-        )
+        remedy = max(parts, key=parts.__getitem__)
+        memory.check_memory(f"training on {task.name}", needed, f"{remedy}. {GOES_ON}")
     return needed
 
 
@@ -69,17 +62,27 @@ def analysis_memory(task: Task, model: NetworkConfig | CustomConfig) -> int:
     return AT_LEAST + task.n_inputs * per_input + _weights(task, model)
 
 
-def _passes(task: Task, config: TrainConfig) -> tuple[int, int]:
+def _parts(task: Task, config: TrainConfig) -> dict[str, int]:
+    """Bytes of weights, evaluations and steps, each by what would take less."""
+    weights = COPIES * _weights(task, config.model)
+    n_outputs, step, one_pass = task.signature.d_out, 0, 0
+    free = memory.memory_free()
+    # A network that does not fit anyway is not made, not even on the meta device.
+    if not isinstance(config.model, CustomConfig) and (free is None or AT_LEAST + weights < free):
+        n_outputs = max(n_outputs, sized(config.model, task).d_vocab_out)
+        step, one_pass = _passes(config.model, written_for(task, config), config)
+    n_logits = task.n_inputs * len(task.signature.scored) * n_outputs
+    return {SMALLER: weights, memory.ALL_INPUTS: PER_LOGIT * n_logits + one_pass, BATCHES: step}
+
+
+def _passes(model: NetworkConfig, task: Task, config: TrainConfig) -> tuple[int, int]:
     """Bytes of a step and of a pass without gradients, through autograd; 0 where steps are written by hand.
 
-    Those take their inputs in pieces. Of a network of the user's own nothing is known, nor of a family whose code does
-    not run without numbers.
+    Those take their inputs in pieces. Of a family of the user's own whose code does not run without numbers nothing is
+    known.
     """
-    if isinstance(config.model, CustomConfig):
-        return 0, 0
-    task = written_for(task, config)
     with torch.device("meta"):
-        network = make_network(sized(config.model, task))
+        network = make_network(sized(model, task))
     if not (config.batch_size or config.frozen) and step_written_for(network, task.signature):
         return 0, 0
     rows = config.batch_size or getattr(task, "default_batch", round(config.fraction * task.n_inputs))
@@ -87,11 +90,11 @@ def _passes(task: Task, config: TrainConfig) -> tuple[int, int]:
         step = PER_KEPT * graph_bytes(network, task.signature, rows)
         evaluated = graph_bytes(network, task.signature, min(EVALUATION_ROWS, task.n_inputs))
     except Exception:
-        if NETWORKS.is_ours(config.model.kind):
+        if NETWORKS.is_ours(model.kind):
             raise
         return 0, 0
     # Without gradients the activations of one layer are there at a time.
-    return round(step), evaluated // getattr(config.model, "n_layers", 1)
+    return round(step), evaluated // getattr(model, "n_layers", 1)
 
 
 def _weights(task: Task, model: NetworkConfig | CustomConfig) -> int:
