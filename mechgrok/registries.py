@@ -71,6 +71,8 @@ class ObjectiveEntry:
     unit: str = ""
 
 
+NATS = "nats"
+"""The unit of cross-entropies, whose logarithm is the natural one."""
 CROSS_ENTROPY = "cross_entropy"
 """The objective whose losses have no other name than "loss" in a history."""
 OBJECTIVES: Registry[ObjectiveEntry] = Registry(

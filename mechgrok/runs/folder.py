@@ -87,7 +87,8 @@ class RunFolder:
     def history(self) -> Records[HistoryRow]:
         """One row for each evaluation, by name: step, loss and accuracy on train and test, squared weights.
 
-        A list, with `.frame()` for pandas. Losses in nats; test values are None where everything was trained on.
+        A list, with `.frame()` for pandas. Losses are those of the objective, cross-entropies in nats; test values
+        are None where everything was trained on.
 
         Raises:
             CheckpointError: a line is damaged, edited, missing, doubled or in another place.

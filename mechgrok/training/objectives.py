@@ -12,7 +12,7 @@ from mechgrok.analysis.losses import cross_entropy
 from mechgrok.config import TrainConfig
 from mechgrok.errors import ConfigError, shown
 from mechgrok.fast.objective import Objective
-from mechgrok.registries import OBJECTIVES
+from mechgrok.registries import NATS, OBJECTIVES
 
 LossPrecision = Literal["float64", "float32", "float16"]
 
@@ -233,7 +233,7 @@ class LossFunction:
         return loss.detach(), gradient
 
 
-@OBJECTIVES.add("cross_entropy", title="cross-entropy", unit="nats")
+@OBJECTIVES.add("cross_entropy", title="cross-entropy", unit=NATS)
 def _cross_entropy(config: Any) -> Objective:
     """Cross-entropy of the softmax, in nats."""
     kind = NaiveCrossEntropy if config.naive_loss else CrossEntropy
@@ -246,7 +246,7 @@ def _mse(config: Any) -> Objective:
     return MeanSquaredError(config.loss_scale)
 
 
-@OBJECTIVES.add("stablemax", title="cross-entropy of stablemax", unit="nats")
+@OBJECTIVES.add("stablemax", title="cross-entropy of stablemax", unit=NATS)
 def _stablemax(config: Any) -> Objective:
     """Cross-entropy of stablemax in place of the softmax (Prieto et al. 2025)."""
     return StableMax(config.loss_scale)
