@@ -208,7 +208,7 @@ class ModelConfig(NetworkConfig):
     """Architecture of a `HookedTransformer`; the defaults are those of Nanda et al. 2023.
 
     Attributes:
-        kind: "transformer".
+        kind: family of the network.
         d_vocab, d_vocab_out, n_ctx: 0 until a task fills them in (`for_sizes`).
         n_layers: number of blocks; of an MLP, of hidden layers.
         d_model: width of the residual stream.
