@@ -47,6 +47,7 @@ bench: $(READY)
 docs: $(VENV)/.docs
 	$(BIN)/python docs/reproductions.py
 	$(BIN)/python docs/measures.py
+	$(BIN)/python docs/house.py
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build
 	@echo "Open docs/_build/index.html"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from inspect import cleandoc
 from pathlib import Path
 
-from mechgrok import cli
+from mechgrok.cli.commands import COMMANDS
 from mechgrok.cli.usage import Command, Option, options
 
 PAGE = Path(__file__).with_name("command-line.md")
@@ -97,7 +97,7 @@ mechgrok measures their_checkpoints --task add --p 113 --n-heads 4 --act-fn relu
 def page() -> str:
     """The text of the page."""
     return "\n".join(
-        [HEAD, *(line for name, command in cli.COMMANDS.items() for line in _section(name, command))]
+        [HEAD, *(line for name, command in COMMANDS.items() for line in _section(name, command))]
     )
 
 

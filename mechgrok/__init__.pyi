@@ -101,6 +101,7 @@ from mechgrok.config import (
     DenseConfig as DenseConfig,
     MLPConfig as MLPConfig,
     ModelConfig as ModelConfig,
+    NetworkConfig as NetworkConfig,
     TrainConfig as TrainConfig,
 )
 from mechgrok.errors import (
@@ -148,6 +149,9 @@ from mechgrok.models.dense import (
 from mechgrok.models.files import (
     save_model as save_model,
 )
+from mechgrok.models.hooked import (
+    HookedNetwork as HookedNetwork,
+)
 from mechgrok.models.layouts import (
     LAYOUTS as LAYOUTS,
     Converted as Converted,
@@ -179,6 +183,7 @@ from mechgrok.registries import (
     GRADIENTS as GRADIENTS,
     INITS as INITS,
     MLP_INITS as MLP_INITS,
+    NETWORKS as NETWORKS,
     OBJECTIVES as OBJECTIVES,
     OPTIMIZERS as OPTIMIZERS,
     SPLIT_RULES as SPLIT_RULES,

@@ -5,20 +5,41 @@ from others are properties, never fields, so that they cannot disagree.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from numbers import Integral
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypedDict, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from mechgrok.errors import ConfigError, shown
 from mechgrok.readable import Readable
-from mechgrok.registries import DECAYS, GRADIENTS, INITS, MLP_INITS, OBJECTIVES, OPTIMIZERS, SPLIT_RULES
+from mechgrok.registries import (
+    CUSTOM,
+    DECAYS,
+    GRADIENTS,
+    INITS,
+    MLP_INITS,
+    NETWORKS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    SPLIT_RULES,
+    NetworkEntry,
+)
 from mechgrok.registry import Registry
 
 C = TypeVar("C", bound="Config")
+A = TypeVar("A", bound="NetworkConfig")
 
 
 class Config(BaseModel, Readable):
@@ -66,11 +87,13 @@ def registry_of(info: FieldInfo) -> Registry[Any] | None:
 
 
 def registered_names(config: Config) -> Iterator[tuple[Registry[Any], str]]:
-    """The registries that a configuration names something of, those within it included, and the names.
+    """The registries that a configuration names something of, that of its network included, and the names.
 
     >>> [name for registry, name in registered_names(TrainConfig()) if registry is OPTIMIZERS]
     ['adamw']
     """
+    if isinstance(config, NetworkConfig):
+        yield NETWORKS, config.kind
     for field, info in type(config).model_fields.items():
         value, registry = getattr(config, field), registry_of(info)
         if registry is not None:
@@ -121,16 +144,71 @@ Normalization = Literal["LN", "LNPre", "RMS", "RMSPre"]
 """TransformerLens's names: LayerNorm or RMSNorm, with weights of its own or ("Pre") without."""
 
 
-def _filled_in(config: C, **sizes: int | tuple[int, ...]) -> C:
-    """A configuration with sizes of a task in place of those that it leaves open."""
-    return config.replace(**{name: size for name, size in sizes.items() if not getattr(config, name)})
+class NetworkConfig(Config):
+    """Architecture of a network of ours, or of a family that a user has registered in `NETWORKS`.
+
+    A subclass has its `kind` as a field with a single value, and fields for the sizes that a task fills in, as long as
+    they are 0 or (): `d_vocab_out`, with `d_vocab` and `n_ctx` if it reads tokens, or `features` if it reads features.
+    It has `n_layers` if it has blocks, and `init`, checked against `INITS` or `MLP_INITS`, unless its network draws its
+    weights in a way of its own.
+
+    Attributes:
+        kind: name of the family.
+        slots: how the operands of a task are written for it, where the task leaves that open; () for no matter how.
+    """
+
+    kind: str
+    slots: ClassVar[tuple[str, ...]] = ()
+
+    if TYPE_CHECKING:  # fields or properties of the subclasses
+
+        @property
+        def d_vocab(self) -> int: ...
+
+        @property
+        def d_vocab_out(self) -> int: ...
+
+        @property
+        def init(self) -> str: ...
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether it can read floats."""
+        return "features" in type(self).model_fields
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether it can read whole numbers."""
+        return "d_vocab" in type(self).model_fields
+
+    @property
+    def open_sizes(self) -> tuple[str, ...]:
+        """Sizes that a network needs and that are still open."""
+        on_features = self.reads_features and bool(getattr(self, "features") or not self.reads_tokens)  # noqa: B009
+        taken = ("features",) if on_features else ("d_vocab", "n_ctx")
+        return tuple(name for name in (*taken, "d_vocab_out") if not getattr(self, name))
+
+    @property
+    def least_weights(self) -> int:
+        """Numbers in its large weights, biases and norms left out; 0 for unknown."""
+        return 0
+
+    def for_sizes(
+        self: A, *, d_vocab_out: int, d_vocab: int = 0, n_ctx: int = 0, features: tuple[int, ...] = ()
+    ) -> A:
+        """The same architecture with the sizes of a task; sizes that were given explicitly stay."""
+        fields = type(self).model_fields
+        sizes = {"d_vocab_out": d_vocab_out, "d_vocab": d_vocab, "n_ctx": n_ctx, "features": features}
+        return self.replace(
+            **{name: size for name, size in sizes.items() if name in fields and not getattr(self, name)}
+        )
 
 
-class ModelConfig(Config):
+class ModelConfig(NetworkConfig):
     """Architecture of a `HookedTransformer`; the defaults are those of Nanda et al. 2023.
 
     Attributes:
-        kind: "transformer", or "mlp" for an `MLPConfig`.
+        kind: family of the network.
         d_vocab, d_vocab_out, n_ctx: 0 until a task fills them in (`for_sizes`).
         n_layers: number of blocks; of an MLP, of hidden layers.
         d_model: width of the residual stream.
@@ -195,13 +273,20 @@ class ModelConfig(Config):
         reopened = {name: 0 for name, size in followed.items() if getattr(self, name) == size}
         return super().replace(**{**reopened, **changes})
 
-    def for_sizes(self, *, d_vocab: int, n_classes: int, n_ctx: int) -> "ModelConfig":
-        """The same architecture with the sizes of a task; sizes that were given explicitly stay."""
-        d_vocab_out = d_vocab if self.output == "vocabulary" else n_classes
-        return _filled_in(self, d_vocab=d_vocab, d_vocab_out=d_vocab_out, n_ctx=n_ctx)
+    def for_sizes(self, **sizes: Any) -> "ModelConfig":
+        """As for every network; with output="vocabulary" there is a logit for each token."""
+        if self.output == "vocabulary":
+            sizes["d_vocab_out"] = sizes.get("d_vocab", 0)
+        return super().for_sizes(**sizes)
+
+    @property
+    def least_weights(self) -> int:
+        outer = self.d_model * (self.d_vocab + self.d_vocab_out + self.n_ctx * (self.positions == "learned"))
+        mlp = 0 if self.attn_only else (2 + self.gated_mlp) * self.d_mlp
+        return outer + self.n_layers * self.d_model * (4 * self.n_heads * self.d_head + mlp)
 
 
-class MLPConfig(Config):
+class MLPConfig(NetworkConfig):
     """Architecture of a `HookedMLP`, a feed-forward network on two operands.
 
     The defaults are Model alpha of Zhong et al. 2023. Beta has n_layers=2; gamma has n_layers=2 and
@@ -223,6 +308,7 @@ class MLPConfig(Config):
     """
 
     kind: Literal["mlp"] = "mlp"
+    slots: ClassVar[tuple[str, ...]] = ("a", "b")
     d_vocab: OpenSize = 0
     d_vocab_out: OpenSize = 0
     inputs: Literal["embedding", "one_hot"] = "embedding"
@@ -259,21 +345,28 @@ class MLPConfig(Config):
         """Width of the token embedding, under TransformerLens's name."""
         return self.d_embed
 
-    def for_sizes(self, *, d_vocab: int, n_classes: int, n_ctx: int = 2) -> "MLPConfig":
-        """The same architecture with the sizes of a task; sizes that were given explicitly stay.
+    def for_sizes(self, **sizes: Any) -> "MLPConfig":
+        """As for every network.
 
         Raises:
             ConfigError: the task has other than two tokens.
         """
-        if n_ctx != self.n_ctx:
+        if sizes.get("n_ctx", self.n_ctx) != self.n_ctx:
             raise ConfigError(
-                f"an MLP reads the two operands, the task has {n_ctx} tokens; write it down with "
+                f"an MLP reads the two operands, the task has {sizes['n_ctx']} tokens; write it down with "
                 "task.with_sequence('a', 'b')"
             )
-        return _filled_in(self, d_vocab=d_vocab, d_vocab_out=n_classes)
+        return super().for_sizes(**sizes)
+
+    @property
+    def least_weights(self) -> int:
+        embedded = self.inputs == "embedding"
+        first = self.d_embed * (self.d_vocab + self.d_mlp) if embedded else self.d_vocab * self.d_mlp
+        read = min(self.d_embed or self.d_vocab_out, self.d_vocab_out)
+        return first + self.d_mlp * (self.d_mlp * (self.n_layers - 1) + read)
 
 
-class DenseConfig(Config):
+class DenseConfig(NetworkConfig):
     """Architecture of a `HookedDense`, a feed-forward network on all of its inputs at once.
 
     Features enter as they are, tokens as one-hot vectors side by side.
@@ -312,11 +405,9 @@ class DenseConfig(Config):
         """How the inputs meet, as an `MLPConfig` says it: there is a single vector of them."""
         return "sum"
 
-    def for_sizes(
-        self, *, n_classes: int, d_vocab: int = 0, n_ctx: int = 0, features: tuple[int, ...] = ()
-    ) -> "DenseConfig":
-        """The same architecture with the sizes of a task; sizes that were given explicitly stay."""
-        return _filled_in(self, d_vocab=d_vocab, n_ctx=n_ctx, d_vocab_out=n_classes, features=features)
+    @property
+    def least_weights(self) -> int:
+        return self.d_mlp * (self.d_embed + self.d_mlp * (self.n_layers - 1) + self.d_vocab_out)
 
 
 class CustomConfig(Config):
@@ -330,10 +421,32 @@ class CustomConfig(Config):
     kind: Literal["custom"] = "custom"
     name: str
     parameters: dict[str, tuple[int, ...]]
+    slots: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def reads_features(self) -> bool:
+        """Only its author knows; the task is tried with it when it is made."""
+        return True
 
 
-NetworkConfig = ModelConfig | MLPConfig | DenseConfig
-"""The architecture of any network of ours; `kind` tells them apart."""
+def as_architecture(given: Any) -> Any:
+    """The configuration of a network from its JSON values, by their kind; a configuration is given back as it is.
+
+    Raises:
+        ValueError: it is neither; the kind is not registered; the values are not those of its configuration.
+
+    >>> as_architecture({"kind": "dense", "d_mlp": 8}).d_mlp
+    8
+    """
+    if isinstance(given, NetworkConfig | CustomConfig):
+        return given
+    if not isinstance(given, Mapping):
+        raise ValueError(
+            f"an architecture is a configuration such as ModelConfig(), or its fields by name; got {shown(given)}"
+        )
+    kind = given.get("kind", "transformer")
+    config = CustomConfig if kind == CUSTOM else NETWORKS[NETWORKS.check(kind)].config
+    return config(**given)
 
 
 class TrainConfig(Config):
@@ -387,7 +500,7 @@ class TrainConfig(Config):
     fraction: Fraction = 0.3
     split_rule: Annotated[str, AfterValidator(SPLIT_RULES.check)] = "shuffle"
     sequence: tuple[str, ...] | None = None
-    model: Annotated[ModelConfig | MLPConfig | DenseConfig | CustomConfig, Field(discriminator="kind")] = (
+    model: Annotated[SerializeAsAny[NetworkConfig | CustomConfig], BeforeValidator(as_architecture)] = (
         ModelConfig()
     )
     objective: Annotated[str, AfterValidator(OBJECTIVES.check)] = "cross_entropy"
@@ -451,7 +564,7 @@ class AllTrainChanges(TrainChanges, total=False):
     """All fields of a `TrainConfig` by name: what `train_many` takes."""
 
     recipe: str
-    model: ModelConfig | MLPConfig | DenseConfig | CustomConfig
+    model: NetworkConfig | CustomConfig
     steps: int
 
 
@@ -487,3 +600,13 @@ class RunConfig(Config):
     seed: Seed
     start: StartConfig | None = None
     threads: Size | None = None
+
+
+for _config, _network in {
+    ModelConfig: "transformer:HookedTransformer",
+    MLPConfig: "mlp:HookedMLP",
+    DenseConfig: "dense:HookedDense",
+}.items():
+    NETWORKS.register(
+        _config.model_fields["kind"].default, NetworkEntry(f"mechgrok.models.{_network}", _config)
+    )

@@ -11,8 +11,8 @@ from mechgrok.door import door
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.files import read_model
 from mechgrok.models.formats import file_in_folder
+from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.layouts import model_from_tensors
-from mechgrok.models.networks import Network
 from mechgrok.runs import load_run, run_of
 from mechgrok.shipped import folder_or_shipped, no_such_run
 from mechgrok.tasks import Task
@@ -28,7 +28,7 @@ def load_model(
     layout: str | None = None,
     rename: Mapping[str, str] | None = None,
     key: str | None = None,
-) -> Network:
+) -> HookedNetwork:
     """The network in a run folder or in a file, ours or other people's, or in a state dict.
 
     Args:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mechgrok.registry import Registry
+from mechgrok.errors import ConfigError, shown
+from mechgrok.registry import Registry, module_of
 
 
 def every_parameter(name: str) -> bool:
@@ -54,11 +55,30 @@ class GradientEntry:
     elementwise: bool = False
 
 
-OBJECTIVES: Registry[Callable[..., Any]] = Registry(
-    "objective", ("cross_entropy", "mse", "stablemax"), "mechgrok.training.objectives"
+@dataclass(frozen=True)
+class ObjectiveEntry:
+    """What a training minimises.
+
+    Attributes:
+        function: called with the `TrainConfig`; gives an `Objective`, such as a `LossFunction` around a function of
+            one's own.
+        title: what its loss is, for axes; by default the name.
+        unit: of the loss; empty for none.
+    """
+
+    function: Callable[..., Any]
+    title: str = ""
+    unit: str = ""
+
+
+NATS = "nats"
+"""The unit of cross-entropies, whose logarithm is the natural one."""
+CROSS_ENTROPY = "cross_entropy"
+"""The objective whose losses have no other name than "loss" in a history."""
+OBJECTIVES: Registry[ObjectiveEntry] = Registry(
+    "objective", ("cross_entropy", "mse", "stablemax"), "mechgrok.training.objectives", of=ObjectiveEntry
 )
-"""`TrainConfig.objective`: what is minimised. Called with the `TrainConfig`; gives an `Objective`, for instance a
-`LossFunction` around a function of one's own."""
+"""`TrainConfig.objective`: what is minimised."""
 
 GRADIENTS: Registry[GradientEntry] = Registry(
     "gradient filter",
@@ -110,3 +130,50 @@ SPLIT_RULES: Registry[Callable[..., Any]] = Registry(
 )
 """`TrainConfig.split_rule`: which inputs are trained on. Called as rule(operands, fraction, seed) with the operands
 [n_inputs, arity]; gives the numbers of the train inputs."""
+
+
+@dataclass(frozen=True)
+class NetworkEntry:
+    """A family of networks.
+
+    Attributes:
+        function: called as function(config, seed); a class that derives from `HookedNetwork`. The seed is None where
+            weights are to be loaded. Or its place, "module:name", to be imported with the first network.
+        config: class of its architectures, a `NetworkConfig`.
+    """
+
+    function: Callable[..., Any] | str
+    config: Any = None
+
+
+class Networks(Registry[NetworkEntry]):
+    """Families of networks by their kind."""
+
+    def register(self, name: str, thing: NetworkEntry) -> NetworkEntry:
+        """As in every registry.
+
+        Raises:
+            ConfigError: also where there is no class of configurations, or its kind has another name.
+        """
+        if isinstance(thing, NetworkEntry):
+            kind = getattr(thing.config, "model_fields", {}).get("kind")
+            if kind is None or kind.default != name or name == CUSTOM:
+                raise ConfigError(
+                    f"a network is registered with the class of its configurations, @NETWORKS.add({shown(name)}, "
+                    "config=MyConfig), in which it is the kind, kind: Literal['name'] = 'name', and is not "
+                    f"{CUSTOM!r}; got {shown(thing.config)} with the kind {getattr(kind, 'default', None)!r}"
+                )
+        return super().register(name, thing)
+
+
+CUSTOM = "custom"
+"""The kind of a network of somebody's own that is not registered."""
+
+NETWORKS = Networks(
+    "kind of network",
+    ("transformer", "mlp", "dense"),
+    "mechgrok.config",
+    of=NetworkEntry,
+    written_in=lambda entry: module_of(entry.config),
+)
+"""`TrainConfig.model`: which family a network belongs to. An entry has its class and that of its configurations."""

@@ -8,6 +8,7 @@ import pytest
 
 import mechgrok as mg
 from mechgrok import activations, cli
+from mechgrok.cli.commands import COMMANDS
 from mechgrok.models.files import write_model
 
 TRAIN = ["train", "add", "7", "--steps", "20", "--fraction", "0.6"]
@@ -27,7 +28,7 @@ def planted(tmp_path):
     return file
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in cli.COMMANDS)])
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_help_explains_every_command(command, capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.main([*command, "--help"])

@@ -46,7 +46,7 @@ def test_replace_keeps_what_followed_in_step():
 
 
 def test_for_sizes_fills_what_is_open_alone():
-    sizes = {"d_vocab": 8, "n_classes": 7, "n_ctx": 3}
+    sizes = {"d_vocab": 8, "d_vocab_out": 7, "n_ctx": 3}
     cfg = ModelConfig().for_sizes(**sizes)
     assert (cfg.d_vocab, cfg.d_vocab_out, cfg.n_ctx) == (8, 7, 3)
     assert ModelConfig(output="vocabulary").for_sizes(**sizes).d_vocab_out == 8

@@ -176,7 +176,7 @@ def test_a_layout_of_ones_own_comes_before_those_that_take_anything():
     assert mg.LAYOUTS["torch_mlp"].fallback
     mine = mg.MLPConfig(d_vocab=5, d_vocab_out=5, d_mlp=4, inputs="one_hot", mlp_bias=False)
 
-    @mg.LAYOUTS.add("mine", what="mine", detect=lambda source: "0.weight" in source.tensors)
+    @mg.LAYOUTS.add("mine", title="mine", detect=lambda source: "0.weight" in source.tensors)
     def from_mine(source):
         state = {"embed.W_E": torch.ones(5, 4), "unembed.W_U": torch.ones(4, 5)}
         return mg.Converted(mine, state)

@@ -33,7 +33,7 @@ REVEALED = [
     "Run | None",
     "Measure",
     "bool",
-    "ModelConfig | MLPConfig | DenseConfig | CustomConfig",
+    "NetworkConfig | CustomConfig",
 ]
 
 REFUSED = {

@@ -178,3 +178,58 @@ def test_several_seeds_of_a_network_of_ones_own(tmp_path):
         mg.train_many(TASK, out=tmp_path / "x", network=wrap_mlp, batched=True, **options)
     with pytest.raises(mg.ConfigError, match="model= and network= are two networks"):
         mg.train_many(TASK, out=tmp_path / "x", network=wrap_mlp, model=mg.ModelConfig(), **options)
+
+
+class EveryPosition(nn.Module):
+    """A running sum's network of somebody's own: outputs at every position."""
+
+    def __init__(self, width=24):
+        super().__init__()
+        self.table, self.recurrent = nn.Embedding(5, width), nn.GRU(width, width, batch_first=True)
+        self.answer = nn.Linear(width, 5)
+
+    def forward(self, tokens):
+        return self.answer(self.recurrent(self.table(tokens))[0])
+
+
+def test_several_scored_positions_of_a_module_of_ones_own():
+    task = mg.running_sum_task(4, 5)
+
+    def network(task):
+        return mg.wrap(EveryPosition(), task, hooks={"neurons": "answer:input"}, weights={"W_E": "table"})
+
+    run = mg.train(task, network=network, steps=300, lr=0.01, weight_decay=0.0, progress=False)
+    assert run.history[-1]["accuracy_test"] > 0.9
+    grid = mg.cache_grid(run)
+    assert grid.logits.shape == (task.n_inputs, 4, 5)
+    assert grid.neurons.shape == (task.n_inputs, 4, 24)
+    assert mg.accuracy(run) == pytest.approx(run.history[-1]["accuracy_test"])
+    model = run.model()
+    expected = model.module(task.inputs)
+    torch.testing.assert_close(grid.logits, expected.detach())
+
+
+def test_outputs_at_one_position_do_not_do_for_several():
+    task = mg.running_sum_task(4, 5)
+
+    class Last(EveryPosition):
+        def forward(self, tokens):
+            return super().forward(tokens)[:, -1]
+
+    with pytest.raises(
+        mg.ActivationError, match=r"\[batch, pos, classes\]; the module gave .* \[batch, 4, classes\]"
+    ):
+        mg.wrap(Last(), task)
+    with pytest.raises(mg.ConfigError, match=r"readout=-1 is one position, and .* scores 4"):
+        mg.wrap(EveryPosition(), task, readout=-1)
+
+
+def test_a_module_on_features_and_values():
+    x = torch.linspace(-1, 1, 32)[:, None]
+    task = mg.array_task(x, x**2, name="square")
+    make = lambda task: mg.wrap(  # noqa: E731
+        nn.Sequential(nn.Linear(1, 32), nn.ReLU(), nn.Linear(32, 1)), task, hooks={"neurons": "1"}
+    )
+    run = mg.train(task, network=make, steps=300, lr=0.01, weight_decay=0.0, fraction=0.5, progress=False)
+    assert run.history[-1]["r2_test"] > 0.5
+    assert "features [1] -> 1 values" in repr(run.model())

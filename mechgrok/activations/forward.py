@@ -121,7 +121,7 @@ def _at_readout(name: str, model: HookedModel, task: Task, activation: Tensor) -
 def _chunks(model: HookedModel, task: Task) -> Iterator[slice]:
     """The inputs, as many at a time as fit."""
     cfg = model.cfg
-    width = max(getattr(cfg, "d_mlp", None) or 0, 4 * cfg.d_model, d_vocab_out(cfg))
+    width = max(getattr(cfg, "d_mlp", None) or 0, 4 * getattr(cfg, "d_model", 0), d_vocab_out(cfg))
     length = max(1, CHUNK_BYTES // (4 * width * max(getattr(cfg, "n_ctx", 1), 1)))
     return (slice(start, start + length) for start in range(0, task.n_inputs, length))
 

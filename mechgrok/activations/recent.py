@@ -89,7 +89,7 @@ def can_be_remembered(model: HookedModel, task: Task) -> bool:
     whether its logits and neurons are small enough."""
     if not is_unaltered(model) or any(map(torch.is_autocast_enabled, ("cpu", "cuda"))):
         return False
-    columns = task.signature.d_out + (model.cfg.d_mlp or 0)
+    columns = task.signature.d_out + (getattr(model.cfg, "d_mlp", None) or 0)
     return (
         task.n_inputs * len(task.signature.scored) * columns * torch.finfo(torch.float32).bits // 8
         <= MOST_BYTES

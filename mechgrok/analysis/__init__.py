@@ -1,1 +1,1 @@
-"""Pure functions of an activation grid (or of a network, from which they cache one)."""
+"""Analyses: pure functions of an activation grid, or of a network, from which they cache one."""

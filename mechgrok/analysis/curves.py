@@ -10,6 +10,7 @@ import numpy as np
 
 from mechgrok.errors import ConfigError, shown
 from mechgrok.opening import GridSource, Openable, open_run
+from mechgrok.registries import CROSS_ENTROPY, OBJECTIVES
 
 Rows = Sequence[Mapping[str, Any]]
 """Rows in the order of their `step`, as a run keeps them; a quantity that is absent or None was not measured."""
@@ -87,6 +88,17 @@ def curve(history: History, name: str) -> Curve:
         raise ConfigError(f"{shown(name)} of some row of the history is no number")
     measured = np.isfinite(values)
     return Curve(name, steps[measured], values[measured])
+
+
+def objective_of(history: History) -> str:
+    """The objective whose losses a history has: a row repeats those that are no cross-entropies under their own name.
+
+    >>> objective_of([{"step": 0, "loss_train": 1.0}]), objective_of([{"step": 0, "loss_train": 1.0, "mse_train": 1.0}])
+    ('cross_entropy', 'mse')
+    """
+    rows = as_rows(history)
+    named = (name for name in OBJECTIVES if any(f"{name}_train" in row for row in rows[-1:]))
+    return next(named, CROSS_ENTROPY)
 
 
 def first_step(

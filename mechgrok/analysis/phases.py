@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mechgrok.analysis.curves import Curve, History, as_rows, curve
+from mechgrok.analysis.curves import Curve, History, as_rows, curve, objective_of
 from mechgrok.analysis.falls import Boundary, Fall, find_fall, lowest
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.readable import Readable
+from mechgrok.registries import NATS, OBJECTIVES
 
 LEARNED = 0.5
 """Loss in nats below which inputs count as learned: their right answer is likelier than all others together."""
@@ -91,7 +92,7 @@ def find_phases(history: History) -> Phases:
             (over the train inputs) and `restricted_loss`; more columns do no harm. None is a missing value.
 
     Raises:
-        UndefinedMetricError: no rows; losses below 0, or 0 throughout.
+        UndefinedMetricError: no rows; losses that are no cross-entropies, or below 0, or 0 throughout.
         ConfigError: rows without a step, or out of order.
 
     Source: the phases are those of Nanda et al. 2023 (arXiv 2301.05217), section 5.2; the rule is ours.
@@ -107,6 +108,11 @@ def find_phases(history: History) -> Phases:
     history = as_rows(history)
     if not history:
         raise UndefinedMetricError("there are no rows, so there are no phases")
+    objective = objective_of(history)
+    if OBJECTIVES[objective].unit != NATS:
+        raise UndefinedMetricError(
+            f"phases are read from cross-entropies in nats; the losses of this history are those of {objective!r}"
+        )
     train, test, excluded, restricted = (
         curve(history, name) for name in ("loss_train", "loss_test", "excluded_loss", "restricted_loss")
     )

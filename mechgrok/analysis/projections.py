@@ -61,20 +61,6 @@ def character_part(
     return part
 
 
-def project_on_product(
-    x: Float[Tensor, "inputs *rest"], frame: Frame, labels: Iterable[Label]
-) -> Float[Tensor, "inputs *rest"]:
-    """The part of x that depends on a∘b alone and lies in the given blocks. Inputs outside the frame get 0."""
-    return frame.spread_by_result(product_part(frame.mean_by_result(x), frame, labels), len(x))
-
-
-def project_on_characters(
-    logits: Float[Tensor, "inputs classes"], frame: Frame, labels: Iterable[Label]
-) -> Float[Tensor, "inputs classes"]:
-    """The part of the logits along the directions chi(a∘b∘c^-1). Classes and inputs outside the frame get 0."""
-    return frame.spread_by_result(character_part(frame.mean_by_result(logits), frame, labels), len(logits))
-
-
 def mean_by_quotient(means: Float[Tensor, "order classes"], frame: Frame) -> Float[Tensor, " order"]:
     """Mean logit over all inputs and classes with the same a∘b∘c^-1, from the means per answer."""
     table = means[:, frame.classes] * frame.counts.to(means.dtype)[:, None]

@@ -13,7 +13,7 @@ from torch import Tensor
 from mechgrok.activations import Source, as_grid
 from mechgrok.algebra import Basis
 from mechgrok.algebra.bases import Label
-from mechgrok.analysis.by_answer import logits_by_answer
+from mechgrok.analysis.by_answer import logits_by_answer, means_by_answer
 from mechgrok.analysis.frequencies import find_key_frequencies
 from mechgrok.analysis.key_losses import check_keys, excluded_loss, restricted_loss
 from mechgrok.analysis.projections import mean_by_quotient
@@ -244,5 +244,5 @@ def hidden_fractions(source: Source, *, site: str | None = None) -> HiddenFracti
     return HiddenFractions(
         first=shares(square.mean(dim=1)),
         second=shares(square.mean(dim=0)),
-        product=shares(frame.mean_by_result(hidden)),
+        product=shares(means_by_answer(hidden, frame)),
     )

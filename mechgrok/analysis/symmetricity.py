@@ -146,5 +146,7 @@ def _gradients(
 
 def _chunk_length(grid: ActivationGrid, gradients_each: int) -> int:
     cfg = grid.model.cfg
-    width = max(getattr(cfg, "d_mlp", None) or 0, cfg.d_model * grid.task.n_ctx, grid.task.n_classes)
+    width = max(
+        getattr(cfg, "d_mlp", None) or 0, getattr(cfg, "d_model", 0) * grid.task.n_ctx, grid.task.n_classes
+    )
     return max(1, CHUNK_BYTES // (4 * width * gradients_each))

@@ -7,40 +7,20 @@ its arguments were understood. So help and wrong usage come at once.
 import os
 import sys
 import warnings
-from collections.abc import Callable
-from typing import Any
 
 import tyro
 from rich.console import Console
 from rich.markup import escape
 
 from mechgrok import __version__
-from mechgrok.cli.exports import figures, measures
 from mechgrok.cli.light import open_by_name
-from mechgrok.cli.listing import list_names
-from mechgrok.cli.networks import analyze, compare, report
 from mechgrok.cli.own_code import import_own_code
-from mechgrok.cli.reproductions import reproduce, with_value_for_json
-from mechgrok.cli.runs import demo, train
-from mechgrok.cli.sweeps import sweep
 from mechgrok.cli.usage import UsageError, check_usage, overview
 from mechgrok.cli.ways_out import in_shell
 from mechgrok.errors import MechgrokError
 from mechgrok.spelling import unknown
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "demo": demo,
-    "train": train,
-    "sweep": sweep,
-    "analyze": analyze,
-    "report": report,
-    "compare": compare,
-    "measures": measures,
-    "figures": figures,
-    "list": list_names,
-    "reproduce": reproduce,
-}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,6 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     name, *rest = arguments or ["--help"]
+    rest = import_own_code(rest)
+    # Not before: the choices of an option are the names that are registered when commands are declared.
+    from mechgrok.cli.commands import COMMANDS
+    from mechgrok.cli.reproductions import with_value_for_json
+
     if name == "--version":
         print(f"mechgrok {__version__}")
         return 0
@@ -80,7 +65,6 @@ def _run(arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise UsageError(unknown("option" if name.startswith("-") else "command", name, COMMANDS))
     command = COMMANDS[name]
-    rest = import_own_code(rest)
     rest = with_value_for_json(name, [_without_section(piece) for piece in rest])
     check_usage(name, command, rest)
     open_by_name()

@@ -73,7 +73,8 @@ def _runs() -> Rows:
 def _recipes() -> Rows:
     for name, config in RECIPES.items():
         model = cast(NetworkConfig, config.model)
-        kind = f"{model.kind}, {model.init} weights"
+        init = f", {model.init} weights" if hasattr(model, "init") else ""
+        kind = f"{model.kind}{init}"
         yield (
             name,
             f"{kind}; {config.optimizer}, learning rate {config.lr:g}, weight decay {config.weight_decay:g}, "

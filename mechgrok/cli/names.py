@@ -36,7 +36,7 @@ def gathered() -> dict[str, dict[str, str]]:
         },
         "groups": {**groups, "GxH": "the direct product of two of them, such as Z2xS3"},
         "measures": {name: f"{made.summary} ({made.unit})" for name, made in own.items()},
-        "layouts": {name: layout.what for name, layout in LAYOUTS.items()},
+        "layouts": {name: layout.title for name, layout in LAYOUTS.items()},
         "objectives": _summaries(OBJECTIVES),
         "optimizers": _summaries(OPTIMIZERS),
         "gradients": _summaries(GRADIENTS),

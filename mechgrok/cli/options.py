@@ -19,11 +19,13 @@ from tyro.conf import arg
 from mechgrok.cli.usage import described
 from mechgrok.config import Config, NetworkConfig, TrainConfig, registry_of
 from mechgrok.errors import ConfigError
+from mechgrok.registries import NETWORKS
 from mechgrok.spelling import unknown
 from mechgrok.training.recipes import find_recipe
 
-NETWORKS: tuple[type[NetworkConfig], ...] = get_args(NetworkConfig)
-KINDS: dict[str, type[NetworkConfig]] = {config.model_fields["kind"].default: config for config in NETWORKS}
+KINDS: dict[str, type[NetworkConfig]] = {kind: family.config for kind, family in NETWORKS.items()}
+CONFIGS = tuple(KINDS.values())
+"""Classes of architectures, of families that are registered when the commands are declared."""
 APART = ("recipe", "model")
 """Fields of a training that are no options: the recipe is where the command starts, the network has its own."""
 NONE = "none"
@@ -96,8 +98,8 @@ FILE_FIELDS: dict[str, tuple[Any, str]] = {
 }
 """What may be said about a network in a file besides the fields of its configuration: type and meaning by name."""
 
-TrainOptions: Any = _options("TrainOptions", TrainConfig, *NETWORKS, default="(default: the recipe's)")
-NetworkOptions: Any = _options("NetworkOptions", *NETWORKS, default="(default: from the file)")
+TrainOptions: Any = _options("TrainOptions", TrainConfig, *CONFIGS, default="(default: the recipe's)")
+NetworkOptions: Any = _options("NetworkOptions", *CONFIGS, default="(default: from the file)")
 FileOptions: Any = _about_files("FileOptions")
 
 
@@ -126,7 +128,7 @@ def network_from(file: Path | None, options: Mapping[str, Any]) -> NetworkConfig
     Raises:
         ConfigError: an unknown field, a value that is none of the field's, a file that cannot be read.
     """
-    fields = _without_none(({} if file is None else read_fields(file, *NETWORKS)) | dict(options))
+    fields = _without_none(({} if file is None else read_fields(file, *CONFIGS)) | dict(options))
     if not fields:
         return None
     fitting = [kind for kind, config in KINDS.items() if fields.keys() <= config.model_fields.keys()]
@@ -154,7 +156,7 @@ def read_fields(file: Path, *configs: type[Config]) -> dict[str, Any]:
 def _fields(values: Any, file: Path | None, *configs: type[Config]) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{file} holds {str(values)[:60]!r} where fields with values belong")
-    known = dict.fromkeys(field for config in configs or NETWORKS for field in config.model_fields)
+    known = dict.fromkeys(field for config in configs or CONFIGS for field in config.model_fields)
     for name in values:
         if name not in known:
             raise ConfigError(f"{file}: {unknown('field', name, known)}")
@@ -207,7 +209,7 @@ def _yaml(text: str) -> Any:
 
 _HAVE_NONE = {
     field
-    for config in (TrainConfig, *NETWORKS)
+    for config in (TrainConfig, *CONFIGS)
     for field, info in config.model_fields.items()
     if NONE in get_args(info.annotation)
 }

@@ -14,6 +14,7 @@ from mechgrok.cli.tasks import named_task
 from mechgrok.cli.usage import Flag, Maybe
 from mechgrok.config import TrainConfig
 from mechgrok.errors import ConfigError
+from mechgrok.registries import OBJECTIVES
 
 if TYPE_CHECKING:
     from mechgrok.runs import Run
@@ -119,7 +120,9 @@ def _train_several(
     from mechgrok.training.many import train_many
 
     members = train_many(task, config, seeds=seeds, out=out, device=device, progress=progress)
-    table = Table("run", "steps", "train accuracy", "test accuracy", "test loss (nats)", title_justify="left")
+    table = Table(
+        "run", "steps", "train accuracy", "test accuracy", _loss_of(config.objective), title_justify="left"
+    )
     for member in members:
         if member.run is None:
             table.add_row(escape(member.name), escape(f"failed: {member.error}"))
@@ -131,6 +134,11 @@ def _train_several(
         )  # fmt: skip
     Console().print(table)
     return FAILED if any(member.run is None for member in members) else None
+
+
+def _loss_of(objective: str) -> str:
+    unit = OBJECTIVES[objective].unit
+    return f"test loss ({unit})" if unit else "test loss"
 
 
 def _share(accuracy: float | None) -> str:

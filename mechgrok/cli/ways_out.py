@@ -2,7 +2,7 @@
 
 import re
 
-CONFIGURED = re.compile(r"config=(?:ModelConfig|MLPConfig)\(((?:[^()'\"]|'[^']*'|\"[^\"]*\")*)\)")
+CONFIGURED = re.compile(r"config=\w+Config\(((?:[^()'\"]|'[^']*'|\"[^\"]*\")*)\)")
 """Fields of a network, such as config=ModelConfig(act_fn='relu', attention_dir='causal' or 'bidirectional')."""
 ARGUMENTS = {
     r"task=modular_task\(\.\.\.\)": "--task and --p",

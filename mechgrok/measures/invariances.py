@@ -100,7 +100,7 @@ def scale_neurons(snapshot: Snapshot) -> Snapshot:
 def rotate_residual(snapshot: Snapshot) -> Snapshot:
     """The residual stream of a transformer without norms is turned by an orthogonal matrix."""
     weights, cfg = _weights(snapshot), snapshot.model.cfg
-    if cfg.kind != "transformer" or cfg.normalization is not None:
+    if not _attends(weights) or cfg.normalization is not None:
         raise UndefinedMetricError("only the residual stream of a transformer without norms can be rotated")
     turned = torch.linalg.qr(_random(torch.empty(cfg.d_model, cfg.d_model, dtype=torch.float64))).Q
     axes = {name: RESIDUAL[_role(name)] for name in weights if _role(name) in RESIDUAL}
@@ -199,9 +199,9 @@ def _changed(snapshot: Snapshot, weights: Mapping[str, Tensor]) -> Snapshot:
 
 def _neuron_axes(model: HookedModel, weights: Mapping[str, Tensor]) -> list[dict[str, int]]:
     """The axis over the neurons of each layer: -1 of what feeds them, -2 of what they write with."""
-    layers = range(model.cfg.n_layers)
-    blocks = [f"blocks.{i}.mlp." for i in layers]
-    if model.cfg.kind == "transformer":
+    blocks = [f"blocks.{i}.mlp." for i in range(getattr(model.cfg, "n_layers", 1))]
+    attends = _attends(weights)
+    if attends:
         fed, written = ("W_in", "W_gate", "b_in"), [(f"{block}W_out",) for block in blocks]
     else:
         fed = ("W_in", "b_in")
@@ -211,10 +211,15 @@ def _neuron_axes(model: HookedModel, weights: Mapping[str, Tensor]) -> list[dict
         {f"{block}{name}": -1 for name in fed} | dict.fromkeys(out, -2)
         for block, out in zip(blocks, written, strict=True)
     ]
-    if model.cfg.kind == "mlp" and "blocks.0.mlp.W_in" not in weights:
+    if not attends and "blocks.0.mlp.W_in" not in weights:
         found[0] |= {"embed.W_E": -1, "embed_b.W_E": -1}
     kept = [{name: axis for name, axis in axes.items() if name in weights} for axes in found]
     return [axes for axes in kept if axes]
+
+
+def _attends(weights: Mapping[str, Tensor]) -> bool:
+    """Whether they are those of a transformer."""
+    return any(".attn." in name for name in weights)
 
 
 def _role(name: str) -> str:

@@ -6,11 +6,9 @@ from torch.nn import functional
 from transformer_lens.hook_points import HookPoint
 
 from mechgrok.config import DenseConfig
-from mechgrok.errors import ActivationError, ConfigError, shown
+from mechgrok.errors import ActivationError, shown
 from mechgrok.models.hooked import HookedNetwork, check_tokens
-from mechgrok.models.init import initialise
 from mechgrok.models.mlp import MLPBlock
-from mechgrok.models.sizes import check_sizes
 from mechgrok.models.transformer import ACTIVATIONS, Unembed, parameter
 
 
@@ -51,25 +49,12 @@ class HookedDense(HookedNetwork):
     """
 
     def __init__(self, cfg: DenseConfig, seed: int | None = None) -> None:
-        super().__init__()
-        if not cfg.d_embed or not cfg.d_vocab_out:
-            raise ConfigError(
-                "a network needs its features, or d_vocab and n_ctx, and d_vocab_out; set them, or build it for a task "
-                "with mechgrok.build_model(task, config)"
-            )
-        check_sizes(cfg)
-        self.cfg = cfg
-        self.task: object | None = None
-        """The task that the network was trained on, where that is known; only a hint for `cache_grid`."""
-        self.layout: str = "a mechgrok network"
-        """What the file that the network was read from was taken for."""
+        super().__init__(cfg)
         self.hook_mlp_in = HookPoint()
         widths = [cfg.d_embed, *[cfg.d_mlp] * (cfg.n_layers - 1)]
         self.blocks = nn.ModuleList(MLPBlock(DenseLayer(cfg, d_in)) for d_in in widths)
         self.unembed = Unembed(cfg.d_mlp, cfg.d_vocab_out, bias=cfg.unembed_bias)
-        self.setup()
-        if seed is not None:
-            initialise(self, cfg, seed)
+        self.ready(seed)
 
     def forward(self, inputs: Tensor) -> Float[Tensor, "batch one d_vocab_out"]:
         """Outputs of each input, [batch, 1, d_vocab_out]."""

@@ -15,10 +15,11 @@ from mechgrok.config import NetworkConfig
 from mechgrok.door import door
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.formats import SUFFIXES, find_format
+from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.layouts import CONFIG_KEY, SETTINGS_KEY, model_from_tensors
 from mechgrok.models.layouts.source import LayoutNote
 from mechgrok.models.nested_weights import Found, find_weights, joined_settings, without_prefixes
-from mechgrok.models.networks import Network, make_network
+from mechgrok.models.networks import make_network
 from mechgrok.models.pickles import as_plain, read_pickle
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.storage import DIGEST_KEY, digest, write_tensors
@@ -46,7 +47,7 @@ def read_model(
     layout: str | None = None,
     config: NetworkConfig | None = None,
     rename: Mapping[str, str] | None = None,
-) -> Network:
+) -> HookedNetwork:
     """The network in one file; further errors as in `model_from_tensors` and `read_tensors`.
 
     The author's configuration is read wherever it is: in the header of a safetensors file, inside a checkpoint beside
@@ -69,7 +70,7 @@ def read_model(
     tensors = without_prefixes(found.tensors)
     model = network_of(tensors, header, path, layout=layout, config=config, rename=rename)
     if found.step and isinstance(model.layout, LayoutNote):
-        model.layout = LayoutNote(model.layout.what, (*model.layout.notes, found.step))
+        model.layout = LayoutNote(model.layout.heading, (*model.layout.notes, found.step))
     return model
 
 
@@ -81,7 +82,7 @@ def network_of(
     layout: str | None = None,
     config: NetworkConfig | None = None,
     rename: Mapping[str, str] | None = None,
-) -> Network:
+) -> HookedNetwork:
     """The network in tensors that were read from a file; weights that are not finite are warned of.
 
     Raises:
@@ -100,7 +101,7 @@ def network_of(
 
 
 @door
-def save_model(model: Network, path: str | Path) -> Path:
+def save_model(model: HookedNetwork, path: str | Path) -> Path:
     """Write a network as one safetensors file, with its configuration and a digest in the header, atomically.
 
     `load_model` reads it again, exactly. A weight that has two names is written under both.
@@ -128,14 +129,14 @@ def save_model(model: Network, path: str | Path) -> Path:
 
 
 def write_model(
-    model: Network | WrappedNetwork, path: str | Path, header: dict[str, str] | None = None
+    model: HookedNetwork | WrappedNetwork, path: str | Path, header: dict[str, str] | None = None
 ) -> None:
     """As `save_model`, with more entries in the header; of a wrapped module the state dict, buffers included."""
     path = Path(path)
     if isinstance(model, WrappedNetwork):
         write_tensors(path, model.state_dict(), header)
         return
-    if not isinstance(model, Network):
+    if not isinstance(model, HookedNetwork):
         raise ConfigError(f"only networks of mechgrok are written; got a {type(model).__name__}")
     if SUFFIXES.get(path.suffix.lower(), "safetensors") != "safetensors":
         raise ConfigError(f"networks are written as .safetensors, not as {path.suffix}; got {path}")

@@ -1,4 +1,4 @@
-"""What all networks of ours share: hooks whose names are checked, and caches that know the short names."""
+"""What all networks of ours share: sizes, hooks whose names are checked, and caches that know the short names."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,10 +8,13 @@ import torch
 from torch import Tensor
 from transformer_lens import HookedRootModule
 
-from mechgrok.errors import ActivationError, shown
+from mechgrok.config import NetworkConfig
+from mechgrok.errors import ActivationError, ConfigError, shown
 from mechgrok.models.description import Described
 from mechgrok.models.hook_names import NamedActivations
+from mechgrok.models.init import initialise, scheme_of
 from mechgrok.models.protocol import Hook, check_hook_names, one_at_a_time
+from mechgrok.models.sizes import check_sizes
 
 
 def check_tokens(tokens: Any, d_vocab: int) -> None:
@@ -35,8 +38,8 @@ def check_tokens(tokens: Any, d_vocab: int) -> None:
         )
 
 
-class HookedNetwork(Described, HookedRootModule):
-    """A network with TransformerLens's hooks, which refuses names that it does not have.
+class Hooked(Described, HookedRootModule):
+    """A module with TransformerLens's hooks, which refuses names that it does not have.
 
     Hooks sit on the network itself, so runs with hooks of several threads take turns.
     """
@@ -68,4 +71,48 @@ class HookedNetwork(Described, HookedRootModule):
             names_filter = [names_filter] if isinstance(names_filter, str) else list(names_filter)
             check_hook_names(self, names_filter)
         output, cache = super().run_with_cache(*args, names_filter=names_filter, **kwargs)
-        return output, NamedActivations(cache, self.cfg.n_layers)
+        return output, NamedActivations(cache, getattr(self.cfg, "n_layers", 1))
+
+
+class HookedNetwork(Hooked):
+    """A network that follows from its configuration: the base of every family that is registered in `NETWORKS`.
+
+    A subclass takes the configuration and a seed. It makes its parameters and hook points after
+    `super().__init__(cfg)`, and ends with `self.ready(seed)`. Its forward pass takes tokens [batch, n_ctx], or features
+    [batch, ...], and gives outputs [batch, pos, d_vocab_out], with a length of 1 in place of the positions where it has
+    a single answer.
+
+    Attributes:
+        cfg: the architecture.
+        task: what it was trained on, where that is known; only a hint for `cache_grid`.
+        layout: what the file that it was read from was taken for.
+
+    Raises:
+        ConfigError: a size is still open, or the network does not fit into memory.
+    """
+
+    def __init__(self, cfg: NetworkConfig) -> None:
+        super().__init__()
+        if cfg.open_sizes:
+            features = " (or features in place of tokens)" if cfg.reads_features else ""
+            raise ConfigError(
+                f"a network needs {', '.join(cfg.open_sizes)}{features}; set them, or build it for a task with "
+                "mechgrok.build_model(task, config)"
+            )
+        check_sizes(cfg)
+        self.cfg = cfg
+        self.task: object | None = None
+        self.layout: str = "a mechgrok network"
+
+    def ready(self, seed: int | None) -> None:
+        """Name the hook points, and draw the weights; without a seed they stay as they are, to be loaded."""
+        self.setup()
+        if seed is not None:
+            initialise(self, self.cfg, seed, self.draw)
+
+    def draw(self, path: str, shape: torch.Size, cfg: Any, generator: torch.Generator) -> Tensor:
+        """The initial values of one parameter: by default those of the scheme that `cfg.init` names.
+
+        All random numbers come from the generator.
+        """
+        return scheme_of(cfg)(path, shape, cfg, generator)

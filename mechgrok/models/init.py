@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Size, Tensor, nn
 
-from mechgrok.config import DenseConfig, MLPConfig, ModelConfig, NetworkConfig, check_seed
+from mechgrok.config import DenseConfig, MLPConfig, ModelConfig, NetworkConfig, check_seed, registry_of
 from mechgrok.errors import ConfigError, shown
 from mechgrok.registries import INITS, MLP_INITS, Draw
 
@@ -13,8 +13,25 @@ OF_NORMS = {"w": 1.0, "b": 0.0}
 """Parameters of norms, which start as the identity."""
 
 
-def initialise(model: nn.Module, cfg: NetworkConfig, seed: int) -> None:
-    """Draw the weights of a network in place, by the scheme of its configuration; norms are the identity.
+def scheme_of(cfg: NetworkConfig) -> Draw:
+    """The scheme that a configuration names in its field `init`.
+
+    Raises:
+        ConfigError: it has no such field.
+    """
+    field = type(cfg).model_fields.get("init")
+    registry = None if field is None else registry_of(field)
+    if registry is None:
+        raise ConfigError(
+            f"{type(cfg).__name__} has no field init that is checked against mg.INITS or mg.MLP_INITS: give it one, "
+            "init: Annotated[str, AfterValidator(mg.MLP_INITS.check)] = 'fan_in', or its network a method draw(path, "
+            "shape, cfg, generator)"
+        )
+    return registry[getattr(cfg, "init")]  # noqa: B009
+
+
+def initialise(model: nn.Module, cfg: NetworkConfig, seed: int, draw: Draw) -> None:
+    """Draw the weights of a network in place; norms are the identity.
 
     The draw depends on the seed alone, not on torch's global generator, and leaves that one untouched.
 
@@ -22,7 +39,6 @@ def initialise(model: nn.Module, cfg: NetworkConfig, seed: int) -> None:
         ConfigError: the scheme is not registered, or gives something other than weights of the parameters' shapes.
     """
     generator = torch.Generator().manual_seed(check_seed(seed))
-    draw = (INITS if isinstance(cfg, ModelConfig) else MLP_INITS)[cfg.init]
     with torch.no_grad():
         for path, parameter in model.named_parameters():
             name = path.rpartition(".")[2]
@@ -32,9 +48,13 @@ def initialise(model: nn.Module, cfg: NetworkConfig, seed: int) -> None:
             drawn = draw(path, parameter.shape, cfg, generator)
             if not isinstance(drawn, Tensor) or drawn.shape != parameter.shape:
                 raise ConfigError(
-                    f"init={cfg.init!r} gives a tensor of shape {tuple(parameter.shape)} for {path}; got {shown(drawn)}"
+                    f"{_drawn_by(cfg)} gives a tensor of shape {tuple(parameter.shape)} for {path}; got {shown(drawn)}"
                 )
             parameter.copy_(drawn)
+
+
+def _drawn_by(cfg: NetworkConfig) -> str:
+    return f"init={cfg.init!r}" if hasattr(cfg, "init") else f"draw of the kind {cfg.kind!r}"
 
 
 def normal(shape: Size, deviation: float, generator: Generator) -> Tensor:

@@ -10,8 +10,6 @@ from transformer_lens.hook_points import HookPoint
 from mechgrok.config import MLPConfig
 from mechgrok.errors import ActivationError, ConfigError
 from mechgrok.models.hooked import HookedNetwork, check_tokens
-from mechgrok.models.init import initialise
-from mechgrok.models.sizes import check_sizes
 from mechgrok.models.transformer import ACTIVATIONS, parameter
 
 OPERANDS = 2
@@ -87,33 +85,19 @@ class HookedMLP(HookedNetwork):
     """
 
     def __init__(self, cfg: MLPConfig, seed: int | None = None) -> None:
-        super().__init__()
-        open_sizes = [name for name in ("d_vocab", "d_vocab_out") if not getattr(cfg, name)]
-        if open_sizes:
-            raise ConfigError(
-                f"a network needs {', '.join(open_sizes)}; set them, or build it for a task with "
-                "mechgrok.build_model(task, config)"
-            )
+        super().__init__(cfg)
         if cfg.readout == "tied" and cfg.d_vocab != cfg.d_vocab_out:
             raise ConfigError(
                 f"readout='tied' gives a logit for each of the {cfg.d_vocab} tokens, "
                 f"got d_vocab_out={cfg.d_vocab_out}"
             )
-        check_sizes(cfg)
-        self.cfg = cfg
-        self.task: object | None = None
-        """The task that the network was trained on, where that is known; only a hint for `cache_grid`."""
-        self.layout: str = "a mechgrok network"
-        """What the file that the network was read from was taken for."""
         self.embed = OperandEmbed(cfg)
         if cfg.embeddings == "separate":
             self.embed_b = OperandEmbed(cfg)
         self.hook_embed, self.hook_mlp_in = HookPoint(), HookPoint()
         self.blocks = nn.ModuleList(MLPBlock(layer) for layer in _hidden_layers(cfg))
         self.unembed = Readout(cfg)
-        self.setup()
-        if seed is not None:
-            initialise(self, cfg, seed)
+        self.ready(seed)
 
     def forward(self, tokens: Int[Tensor, "batch operand"]) -> Float[Tensor, "batch one d_vocab_out"]:
         """Logits of each pair of operands, [batch, 1, d_vocab_out]."""

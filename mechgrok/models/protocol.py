@@ -91,7 +91,7 @@ def neuron_hook(model: HookedModel) -> str:
         ActivationError: the network has no MLP.
     """
     own = getattr(model, "neuron_hook", None)
-    name = own or f"blocks.{model.cfg.n_layers - 1}.mlp.hook_post"
+    name = own or f"blocks.{getattr(model.cfg, 'n_layers', 1) - 1}.mlp.hook_post"
     if name not in model.hook_dict:
         raise ActivationError(
             f"the network has no neurons: there is no hook {name!r}{how_to_give(model, name)}"

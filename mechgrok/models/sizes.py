@@ -2,7 +2,7 @@
 
 import torch
 
-from mechgrok.config import DenseConfig, MLPConfig, NetworkConfig
+from mechgrok.config import NetworkConfig
 from mechgrok.memory import check_memory
 
 PER_LAYER = 20 * 2**10
@@ -17,20 +17,7 @@ def least_bytes(cfg: NetworkConfig) -> int:
     >>> least_bytes(ModelConfig(d_vocab=114, d_vocab_out=113, n_ctx=3)) // 1000
     924
     """
-    if isinstance(cfg, DenseConfig):
-        inner = cfg.d_mlp * (cfg.d_embed + cfg.d_mlp * (cfg.n_layers - 1) + cfg.d_vocab_out)
-        return 4 * inner + PER_LAYER * cfg.n_layers
-    if isinstance(cfg, MLPConfig):
-        embedded = cfg.inputs == "embedding"
-        first = cfg.d_embed * (cfg.d_vocab + cfg.d_mlp) if embedded else cfg.d_vocab * cfg.d_mlp
-        inner = cfg.d_mlp * (
-            cfg.d_mlp * (cfg.n_layers - 1) + min(cfg.d_embed or cfg.d_vocab_out, cfg.d_vocab_out)
-        )
-        return 4 * (first + inner) + PER_LAYER * cfg.n_layers
-    outer = cfg.d_model * (cfg.d_vocab + cfg.d_vocab_out + cfg.n_ctx * (cfg.positions == "learned"))
-    mlp = 0 if cfg.attn_only else (2 + cfg.gated_mlp) * cfg.d_mlp
-    layer = cfg.d_model * (4 * cfg.n_heads * cfg.d_head + mlp)
-    return 4 * (outer + cfg.n_layers * layer) + PER_LAYER * cfg.n_layers
+    return 4 * cfg.least_weights + PER_LAYER * getattr(cfg, "n_layers", 1)
 
 
 def check_sizes(cfg: NetworkConfig) -> None:

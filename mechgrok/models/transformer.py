@@ -13,10 +13,8 @@ from torch.nn import functional
 from transformer_lens.hook_points import HookPoint
 
 from mechgrok.config import Activation, ModelConfig
-from mechgrok.errors import ActivationError, ConfigError
+from mechgrok.errors import ActivationError
 from mechgrok.models.hooked import HookedNetwork, check_tokens
-from mechgrok.models.init import initialise
-from mechgrok.models.sizes import check_sizes
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
@@ -227,19 +225,7 @@ class HookedTransformer(HookedNetwork):
     can_read_out_only = True
 
     def __init__(self, cfg: ModelConfig, seed: int | None = None) -> None:
-        super().__init__()
-        open_sizes = [n for n in ("d_vocab", "d_vocab_out", "n_ctx") if not getattr(cfg, n)]
-        if open_sizes:
-            raise ConfigError(
-                f"a network needs {', '.join(open_sizes)}; set them, or build it for a task with "
-                "mechgrok.build_model(task, config)"
-            )
-        check_sizes(cfg)
-        self.cfg = cfg
-        self.task: object | None = None
-        """The task that the network was trained on, where that is known; only a hint for `cache_grid`."""
-        self.layout: str = "a mechgrok network"
-        """What the file that the network was read from was taken for."""
+        super().__init__(cfg)
         self.embed = Embed(cfg)
         self.hook_embed = HookPoint()
         if cfg.positions == "learned":
@@ -248,9 +234,7 @@ class HookedTransformer(HookedNetwork):
         self.blocks = nn.ModuleList(TransformerBlock(cfg) for _ in range(cfg.n_layers))
         self.ln_final = norm_or_nothing(cfg, wanted=cfg.final_norm)
         self.unembed = Unembed(cfg.d_model, cfg.d_vocab_out, bias=cfg.unembed_bias)
-        self.setup()
-        if seed is not None:
-            initialise(self, cfg, seed)
+        self.ready(seed)
 
     def forward(
         self, tokens: Int[Tensor, "batch pos"], *, readout_only: bool = False

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_NETWORKS = ("mechgrok.models.transformer", "mechgrok.models.mlp", "mechgrok.models.dense")
+from mechgrok.registries import NETWORKS
+
+_NETWORKS = tuple(str(NETWORKS[name].function).partition(":")[0] for name in NETWORKS.names)
 _HOOK_POINTS = "transformer_lens.hook_points"
 """By name: whoever has a network has loaded these modules, and analyses of bare tensors need none of them."""
 _CONTAINERS = (nn.ModuleList, nn.Identity)

@@ -7,39 +7,53 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
 from mechgrok.errors import ActivationError, CheckpointError, shown
-from mechgrok.models.hooked import HookedNetwork
+from mechgrok.models.hooked import Hooked
 from mechgrok.models.taps import Tap
 from mechgrok.models.weight_roles import Weight
+from mechgrok.signature import Classes, Signature, Tokens
 
 LOGITS = "unembed.hook_out"
 EMBED = "hook_embed"
 
-Inputs = Callable[[Int[Tensor, "batch n_ctx"]], Any]
+Inputs = Callable[[Tensor], Any]
 Readout = int | Callable[[Any], Tensor]
 
 
 @dataclass(frozen=True)
 class WrappedConfig:
-    """Sizes of a wrapped network, under TransformerLens's names; 0 for what nobody pointed at."""
+    """Sizes of a wrapped network, under TransformerLens's names; 0 for what nobody pointed at, () for no features."""
 
-    d_vocab: int
     d_vocab_out: int
-    n_ctx: int
+    d_vocab: int = 0
+    n_ctx: int = 0
+    features: tuple[int, ...] = ()
     n_layers: int = 1
     d_model: int = 0
     d_mlp: int = 0
 
+    @staticmethod
+    def of(signature: Signature, **others: int) -> "WrappedConfig":
+        """The sizes of a task, and others."""
+        inputs = signature.inputs
+        taken: Any = (
+            {"d_vocab": inputs.d_vocab, "n_ctx": inputs.n_ctx}
+            if isinstance(inputs, Tokens)
+            else {"features": inputs.shape}
+        )
+        return WrappedConfig(**{"d_vocab_out": signature.d_out, **taken, **others})
 
-class WrappedNetwork(HookedNetwork):
+
+class WrappedNetwork(Hooked):
     """A module of somebody's own behind TransformerLens's hooks; made by `wrap`.
 
-    Takes the tokens of the task and returns logits [batch, 1, d_vocab_out], of the read-out position alone. The module
-    itself stays as it is: hooks are attached to it while it runs, and its parameters keep their names.
+    Takes the inputs of the task and returns outputs [batch, 1, d_vocab_out], of the read-out position alone; of a task
+    that scores others than the last position [batch, pos, d_vocab_out]. The module itself stays as it is: hooks are
+    attached to it while it runs, and its parameters keep their names.
 
     Attributes:
         module: the module.
@@ -67,21 +81,26 @@ class WrappedNetwork(HookedNetwork):
         for name in (*taps, LOGITS):
             _plant(self, name)
         self.setup()
-        self.cfg = WrappedConfig(task.d_vocab, task.n_classes, task.n_ctx, n_layers=n_layers(taps))
+        self.cfg = WrappedConfig.of(task.signature, n_layers=n_layers(taps))
         self.embeds_apart = len(taps.get(EMBED, ())) > 1
         self.layout = ""
+
+    @property
+    def reads_last(self) -> bool:
+        """Whether one position is read, by default the last; otherwise the task says which."""
+        return isinstance(self._readout, int) or self.task.signature.reads_last
 
     @property
     def readout_position(self) -> int:
         """The position that activations are read at, where they have several."""
         return self._readout if isinstance(self._readout, int) else -1
 
-    def forward(self, tokens: Int[Tensor, "batch n_ctx"]) -> Float[Tensor, "batch one d_vocab_out"]:
-        """Logits at the read-out position, [batch, 1, d_vocab_out]."""
-        with self._tapped(len(tokens)):
-            given = tokens if self._inputs is None else self._inputs(tokens)
+    def forward(self, inputs: Tensor) -> Float[Tensor, "batch pos d_vocab_out"]:
+        """Outputs at the read-out position, [batch, 1, d_vocab_out]; at all, where others than the last are scored."""
+        with self._tapped(len(inputs)):
+            given = inputs if self._inputs is None else self._inputs(inputs)
             output = self.module(*given) if isinstance(given, tuple) else self.module(given)
-        return self.hook_dict[LOGITS](self._logits(output, len(tokens))[:, None])
+        return self.hook_dict[LOGITS](self._outputs(output, len(inputs)))
 
     def with_weights(self, weights: Mapping[str, Tensor]) -> "WrappedNetwork":
         """The same network with other weights, as a state dict of the module names them; this one stays as it is.
@@ -176,30 +195,40 @@ class WrappedNetwork(HookedNetwork):
         self.seen[name] = turned.shape
         return back(self.hook_dict[name](turned))
 
-    def _logits(self, output: Any, batch: int) -> Tensor:
+    def _outputs(self, output: Any, batch: int) -> Float[Tensor, "batch pos d_out"]:
         if callable(self._readout):
-            logits = self._readout(output)
+            outputs = self._readout(output)
         else:
-            output = getattr(
-                output, "logits", output[0] if isinstance(output, tuple | list) and output else output
+            first = output[0] if isinstance(output, tuple | list) and output else output
+            outputs = getattr(output, "logits", first)
+            if self.reads_last and isinstance(outputs, Tensor) and outputs.ndim == 3:
+                outputs = outputs[:, self.readout_position]
+        fitting = (batch,) if self.reads_last else (batch, self.cfg.n_ctx)
+        if not isinstance(outputs, Tensor) or outputs.shape[:-1] != fitting:
+            wanted = (
+                "[batch, classes] or [batch, pos, classes]" if self.reads_last else "[batch, pos, classes]"
             )
-            logits = output
-            if isinstance(output, Tensor) and output.ndim == 3:
-                logits = output[:, self.readout_position]
-        if not (isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == batch):
+            made = "[batch, classes]" if self.reads_last else f"[batch, {self.cfg.n_ctx}, classes]"
             raise ActivationError(
-                f"the logits of {batch} inputs are [batch, classes] or [batch, pos, classes]; the module gave "
-                f"{shown(logits)}. wrap(..., readout=lambda output: ...) makes logits [batch, classes] of it"
+                f"the logits of {batch} inputs are {wanted}; the module gave "
+                f"{shown(outputs)}. wrap(..., readout=lambda output: ...) makes logits {made} of it"
             )
-        return logits
+        return outputs[:, None] if self.reads_last else outputs
 
     def __repr__(self) -> str:
-        parts = [
-            f"{type(self.module).__name__}: {' '.join(self.task.slots)} -> {self.cfg.d_vocab_out} classes"
-        ]
+        given = "classes" if isinstance(self.task.signature.outputs, Classes) else "values"
+        parts = [f"{type(self.module).__name__}: {what_is_read(self.task)} -> {self.cfg.d_vocab_out} {given}"]
         parts += [f"hooks {', '.join(self.taps)}"] if self.taps else []
         parts += [f"weights {', '.join(self.weights)}"] if self.weights else []
         return f"WrappedNetwork({'; '.join(parts)})"
+
+
+def what_is_read(task: Any) -> str:
+    """The inputs of a task in a few words: how operands are written, or sizes."""
+    inputs = task.signature.inputs
+    if hasattr(task, "slots"):
+        return " ".join(task.slots)
+    return f"{inputs.n_ctx} tokens" if isinstance(inputs, Tokens) else f"features {list(inputs.shape)}"
 
 
 def n_layers(names: Iterable[str]) -> int:

@@ -13,7 +13,17 @@ from mechgrok.models.hook_names import SHORT_NAMES, hook_name
 from mechgrok.models.protocol import device_of, evaluation_mode
 from mechgrok.models.taps import find_taps
 from mechgrok.models.weight_roles import as_weights
-from mechgrok.models.wrapped import EMBED, LOGITS, Inputs, Readout, WrappedConfig, WrappedNetwork, n_layers
+from mechgrok.models.wrapped import (
+    EMBED,
+    LOGITS,
+    Inputs,
+    Readout,
+    WrappedConfig,
+    WrappedNetwork,
+    n_layers,
+    what_is_read,
+)
+from mechgrok.signature import Classes
 
 
 @door
@@ -47,10 +57,11 @@ def wrap(
             these two are given. The values are paths of parameters, or of a Linear or Embedding, or functions of
             the module. Weights of a Linear, which torch stores [out, in], are transposed, and so are others where
             the shape says so.
-        inputs: from the tokens [batch, n_ctx] to what the module takes, a tuple for several arguments, as in
-            `lambda tokens: (tokens[:, 0], tokens[:, 1])`. None hands over the tokens.
+        inputs: from the tokens [batch, n_ctx], or features [batch, ...], to what the module takes, a tuple for several
+            arguments, as in `lambda tokens: (tokens[:, 0], tokens[:, 1])`. None hands them over as they are.
         readout: position where [batch, pos, classes] and activations are read, default the last; or a function
-            from what the module returns to logits [batch, classes].
+            from what the module returns to logits [batch, classes]. Of a task that scores several positions the outputs
+            are [batch, pos, classes].
 
     Returns:
         The network; its `layout` says what was taken for granted.
@@ -75,7 +86,7 @@ def wrap(
     """
     if not isinstance(module, nn.Module):
         raise ConfigError(f"wrap takes a torch.nn.Module first; got {shown(module)}")
-    if not hasattr(task, "tokens"):
+    if not hasattr(task, "signature"):
         raise ConfigError(
             f"wrap takes the task second, as modular_task('add', 113) gives one; got {shown(task)}"
         )
@@ -83,6 +94,10 @@ def wrap(
         raise ConfigError("the network is wrapped already; wrap its .module to point at other parts")
     if not isinstance(readout, int | None) and not callable(readout):
         raise ConfigError(f"readout is a position or a function of the module's output; got {shown(readout)}")
+    if isinstance(readout, int) and len(task.signature.scored) > 1:
+        raise ConfigError(
+            f"readout={readout} is one position, and {task.name} scores {len(task.signature.scored)}; leave it out"
+        )
     if not (inputs is None or callable(inputs)):
         raise ConfigError(f"inputs is a function from tokens to what the module takes; got {shown(inputs)}")
     taps = {name: find_taps(module, paths) for name, paths in _full_names(hooks).items()}
@@ -125,25 +140,30 @@ def _written(
             raise
         except Exception as error:  # of the user's own code, which may raise anything
             reason = str(error).partition("\n")[0][:200]
-            failures.append(f"given {' '.join(way.slots)}, {type(error).__name__}: {reason}")
+            failures.append(f"given {what_is_read(way)}, {type(error).__name__}: {reason}")
     if not tried:
         raise TaskError(
-            f"the module does not take the tokens of {task.name}: {'; '.join(failures)}. inputs=lambda tokens: ... "
+            f"the module does not take the inputs of {task.name}: {'; '.join(failures)}. inputs=lambda tokens: ... "
             "makes what it takes of them, sequence=... of the task says how operands are written"
         )
     (network, logits), (shorter, same) = tried[0], tried[-1]
     if torch.equal(logits, same):  # it makes no use of the "="
         network = shorter
     # A special token such as "=" need not have an embedding.
-    network.weights = as_weights(module, weights, replace(network.cfg, d_vocab=network.task.n_symbols))
+    network.weights = as_weights(module, weights, _least(network))
     _check_embedding(network)
     _check_position(network)
     return network
 
 
+def _least(network: WrappedNetwork) -> WrappedConfig:
+    """The sizes that weights must have: of the tokens those of operands alone, where a task has operands."""
+    return replace(network.cfg, d_vocab=getattr(network.task, "n_symbols", network.cfg.d_vocab))
+
+
 def _ways(task: Any) -> list[Any]:
     """How a task may be written for a module, the likelier way first."""
-    if task.sequence is not None:
+    if not task.is_open:
         return [task]
     operands = tuple(slot for slot in task.slots if slot != "=")
     return [task.with_sequence(*operands, "="), task.with_sequence(*operands)]
@@ -155,9 +175,9 @@ def _try(network: WrappedNetwork) -> Tensor:
         network.task,
         11,
     )  # unlike the number of positions, so that the axis of the batch is told from theirs
-    tokens = task.tokens[torch.arange(n) % task.n_inputs]
+    inputs = task.inputs[torch.arange(n) % task.n_inputs]
     with evaluation_mode(network), torch.no_grad(), torch.random.fork_rng(devices=[]):
-        logits = network(tokens.to(device_of(network)))
+        logits = network(inputs.to(device_of(network)))
     for name, taps in network.taps.items():
         paths, calls = " and ".join(tap.text for tap in taps), network.calls.get(name, 0)
         if not calls:
@@ -169,19 +189,19 @@ def _try(network: WrappedNetwork) -> Tensor:
                 f"the module runs {paths} {calls} times in a pass, and {name} is one activation. "
                 "Point at what reads it: 'path:input'"
             )
-    if logits.shape[-1] < task.n_classes:
+    if logits.shape[-1] < task.signature.d_out:
+        what = "classes" if isinstance(task.signature.outputs, Classes) else "values"
         raise TaskError(
-            f"the module gives {logits.shape[-1]} logits, {task.name} has {task.n_classes} classes"
+            f"the module gives {logits.shape[-1]} logits, {task.name} has {task.signature.d_out} {what}"
         )
     width = {name: shape[-1] for name, shape in network.seen.items()}
     streams = [
         size for name, size in width.items() if name.endswith(("hook_embed", "resid_pre", "resid_post"))
     ]
     neurons = f"blocks.{network.cfg.n_layers - 1}.mlp.hook_post"
-    network.cfg = WrappedConfig(
-        d_vocab=task.d_vocab,
+    network.cfg = WrappedConfig.of(
+        task.signature,
         d_vocab_out=logits.shape[-1],
-        n_ctx=task.n_ctx,
         n_layers=network.cfg.n_layers,
         d_model=max([*streams, 0]),
         d_mlp=width.get(neurons, 0),
@@ -208,10 +228,10 @@ def _check_embedding(network: WrappedNetwork) -> None:
 def _check_position(network: WrappedNetwork) -> None:
     """Whether the neurons that are read, at one position, are all that the logits depend on."""
     name = f"blocks.{network.cfg.n_layers - 1}.mlp.hook_post"
-    if network.seen.get(name, (0, 1))[1] == 1:
+    if network.seen.get(name, (0, 1))[1] == 1 or not network.reads_last:
         return
     device = device_of(network)
-    tokens = network.task.tokens[: min(network.task.n_inputs, 8)].to(device)
+    inputs = network.task.inputs[: min(network.task.n_inputs, 8)].to(device)
     kept: list[Any] = []
 
     def watch(activation: Any, hook: Any) -> Any:
@@ -219,7 +239,7 @@ def _check_position(network: WrappedNetwork) -> None:
         return kept[0]
 
     with torch.enable_grad(), evaluation_mode(network):
-        logits = network.run_with_hooks(tokens, fwd_hooks=[(name, watch)])
+        logits = network.run_with_hooks(inputs, fwd_hooks=[(name, watch)])
         (gradient,) = torch.autograd.grad(logits.square().sum(), kept[0])
     elsewhere = [
         position
@@ -244,9 +264,9 @@ def _activations(network: WrappedNetwork, name: str, tokens: Any) -> list[Any]:
 
 def _layout(network: WrappedNetwork) -> str:
     several = [name for name, shape in network.seen.items() if len(shape) > 2 and shape[1] > 1]
-    where = f", activations read at position {network.readout_position}" if several else ""
+    where = (
+        f", activations read at position {network.readout_position}" if several and network.reads_last else ""
+    )
     turned = [f"{name} {weight.note}" for name, weight in network.weights.items() if weight.note]
     notes = "".join(f", {note}" for note in turned)
-    return (
-        f"a wrapped {type(network.module).__name__} that reads {' '.join(network.task.slots)}{where}{notes}"
-    )
+    return f"a wrapped {type(network.module).__name__} that reads {what_is_read(network.task)}{where}{notes}"

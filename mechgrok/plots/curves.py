@@ -3,39 +3,53 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from mechgrok.analysis.curves import History, Rows, as_rows, curve
+from mechgrok.analysis.curves import History, Rows, as_rows, curve, objective_of
 from mechgrok.analysis.phases import Phases
-from mechgrok.measures import MEASURES
 from mechgrok.measures.references import GUESSING
 from mechgrok.plots.phases import shade
 from mechgrok.plots.theme import LOGARITHMIC, SOFT, TEST, TRAIN, figure
+from mechgrok.registries import CROSS_ENTROPY, OBJECTIVES
+from mechgrok.signature import Classes
+from mechgrok.tasks import Task
 
 MOST_POINTS = 2000
 """Points of a curve; longer ones are thinned."""
-UNIT = MEASURES["loss_train"].unit
 _CURVES = (("train", TRAIN), ("test", TEST))
 _STEPS = {"title": {"text": "step"}, "rangemode": "tozero", "tickformat": "~s", "hoverformat": ",d"}
 
 
 def loss_curves(history: History, *, n_classes: int | None = None, phases: Phases | None = None) -> go.Figure:
-    """Train and test loss in nats over steps, on a logarithmic axis.
+    """Train and test loss of the objective over steps, on a logarithmic axis.
 
     Args:
         history: rows with `step`, `loss_train` and `loss_test`; None leaves a gap.
-        n_classes: draws the loss of guessing, ln(n_classes).
+        n_classes: draws the cross-entropy of guessing, ln(n_classes).
         phases: shades them.
 
     >>> rows = [{"step": s, "loss_train": 4 / (s + 1), "loss_test": None} for s in range(3)]
     >>> [trace.name for trace in loss_curves(rows).data]
     ['train']
     """
-    lines = _lines(history, "loss", f"%{{y:.3g}} {UNIT}")
-    if n_classes is not None and lines:
+    name = objective_of(history)
+    objective = OBJECTIVES[name]
+    lines = _lines(history, "loss", f"%{{y:.3g}} {objective.unit}".strip())
+    if n_classes is not None and lines and name == CROSS_ENTROPY:
         lines.append(_guessing(as_rows(history), n_classes))
     drawn = figure(lines, title="Loss", hovermode="x unified")
     drawn.update_xaxes(_STEPS)
-    drawn.update_yaxes(LOGARITHMIC, title_text=f"cross-entropy ({UNIT})", dtick=_decades(history))
+    title = _with_unit(objective.title or name, objective.unit)
+    drawn.update_yaxes(LOGARITHMIC, title_text=title, dtick=_decades(history))
     return shade(drawn, phases) if phases else drawn
+
+
+def n_classes_of(task: Task) -> int | None:
+    """How many answers a guess chooses from; None for values."""
+    outputs = task.signature.outputs
+    return outputs.n if isinstance(outputs, Classes) else None
+
+
+def _with_unit(title: str, unit: str) -> str:
+    return f"{title} ({unit})" if unit else title
 
 
 def accuracy_curves(history: History, *, phases: Phases | None = None) -> go.Figure:

@@ -2,15 +2,17 @@
 
 import plotly.graph_objects as go
 
+from mechgrok.analysis.curves import objective_of
 from mechgrok.analysis.phases import find_phases
 from mechgrok.errors import UndefinedMetricError
-from mechgrok.plots.curves import accuracy_curves, loss_curves
+from mechgrok.plots.curves import accuracy_curves, loss_curves, n_classes_of
 from mechgrok.plots.panels import in_panels
+from mechgrok.registries import NATS, OBJECTIVES
 from mechgrok.runs import Run
 
 
 def learning_figure(run: Run) -> go.Figure:
-    """Losses and accuracies of a run over its steps, with its phases shaded.
+    """Losses and accuracies of a run over its steps, with its phases shaded if its losses are cross-entropies.
 
     Raises:
         UndefinedMetricError: the run has not been evaluated yet.
@@ -24,8 +26,10 @@ def learning_figure(run: Run) -> go.Figure:
     history = run.history
     if not history:
         raise UndefinedMetricError(f"{run.path} has no evaluation yet, so there is nothing to draw")
-    phases = find_phases(history)
-    losses = loss_curves(history, n_classes=run.task.n_classes, phases=phases)
+    phases = find_phases(history) if OBJECTIVES[objective_of(history)].unit == NATS else None
+    losses = loss_curves(history, n_classes=n_classes_of(run.task), phases=phases)
+    if run.task.score != "accuracy":
+        return losses
     accuracies = accuracy_curves(history, phases=phases)
     accuracies.update_traces(showlegend=False)
     return in_panels([losses, accuracies], columns=1, legend=True)

@@ -13,7 +13,7 @@ from mechgrok.errors import CheckpointError, ConfigError, MechgrokError, shown
 from mechgrok.loading import load_model
 from mechgrok.models.files import read_tensors
 from mechgrok.models.formats import SUFFIXES, file_in_folder
-from mechgrok.models.networks import Network
+from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.opening import open_run
 from mechgrok.runs import CONFIG, Run, readable_steps
@@ -38,7 +38,7 @@ class Checkpoints:
     task: Task
     split: Split | None
     steps: tuple[int, ...]
-    load: Callable[[int], Network | WrappedNetwork]
+    load: Callable[[int], HookedNetwork | WrappedNetwork]
     history: Callable[[], Rows] = tuple
 
     def chosen(self, steps: Sequence[int] | None) -> tuple[int, ...]:
@@ -168,7 +168,7 @@ def _of_files(
     return Checkpoints(task, split, steps, lambda step: load_model(files[step], task=task, **reading))
 
 
-def _last_that_opens(files: Mapping[int, Path], reading: Mapping[str, Any]) -> Network:
+def _last_that_opens(files: Mapping[int, Path], reading: Mapping[str, Any]) -> HookedNetwork:
     first: MechgrokError | None = None
     for file in reversed(list(files.values())):
         try:

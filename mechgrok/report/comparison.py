@@ -10,7 +10,7 @@ from mechgrok.door import door
 from mechgrok.errors import ActivationError, TaskError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
 from mechgrok.plots.algorithms import AlgorithmComparison, compare_algorithms, named, surface_figure
-from mechgrok.plots.curves import loss_curves
+from mechgrok.plots.curves import loss_curves, n_classes_of
 from mechgrok.plots.spectra import norm_spectrum
 from mechgrok.report.html import Page, write_page
 from mechgrok.report.parts import FigureGroup, Panel, Section
@@ -129,7 +129,7 @@ def _spectra(grids: Mapping[str, ActivationGrid | HookedModel]) -> Section:
 
 def _learning(runs: Mapping[str, Run]) -> Section:
     panels = tuple(
-        Panel(f"loss-{i}", loss_curves(run.history, n_classes=run.task.n_classes), "curve", name)
+        Panel(f"loss-{i}", loss_curves(run.history, n_classes=n_classes_of(run.task)), "curve", name)
         for i, (name, run) in enumerate(runs.items())
     )
     return Section("learning", "How they learned", "Loss over the steps.", (FigureGroup(panels, ""),))

@@ -11,6 +11,7 @@ from mechgrok.errors import ConfigError, shown
 from mechgrok.measures.headlines import headlines
 from mechgrok.measures.summary import Summary, summarize
 from mechgrok.opening import run_if_any
+from mechgrok.plots.curves import n_classes_of
 from mechgrok.report.checkpoints import shown_steps
 from mechgrok.report.evidence import evidence_sections
 from mechgrok.report.html import Page, write_page
@@ -84,7 +85,7 @@ def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
     grid = run.grid(steps[-1])
     summary = summary or summarize(grid, run.split)
     training = film_training(run, grid, summary, steps)
-    curves = learning_curves(run.history, n_classes(grid))
+    curves = learning_curves(run.history, n_classes_of(grid.task))
     measures = measure_run(run, summary, training.checkpoints, steps) if training.checkpoints else None
     if measures:
         curves = measures.on(curves)
@@ -100,17 +101,12 @@ def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
     return _page(grid, summary, title, facts, moving, shown, warnings)
 
 
-def n_classes(grid: ActivationGrid) -> int | None:
-    """The number of answers; None where they are values."""
-    return grid.task.n_classes if grid.task.score == "accuracy" else None
-
-
 def _page_of_network(
     grid: ActivationGrid, summary: Summary | None, history: History, title: str | None
 ) -> Page:
     summary = summary or summarize(grid)
     portrait = choose_portrait(grid, summary)
-    curves = learning_curves(history, n_classes(grid))
+    curves = learning_curves(history, n_classes_of(grid.task))
     network = network_section(grid, portrait, film_of([portrait.draw(grid)]), curves)
     return _page(grid, summary, title, (), (network,))
 
@@ -126,7 +122,7 @@ def _page(
 ) -> Page:
     verb = "How a network computes" if summary.generalised else "A network that learns"
     algorithm = classify_algorithm(grid)
-    classes = n_classes(grid)
+    classes = n_classes_of(grid.task)
     answers = "values" if classes is None else in_words(classes, "answer")
     sizes = (answers, in_words(grid.task.n_inputs, "input"))
     return Page(

@@ -30,7 +30,7 @@ from torch import Tensor
 from mechgrok.config import RunConfig
 from mechgrok.errors import CheckpointError
 from mechgrok.models.files import read_tensors, write_model
-from mechgrok.models.networks import Network
+from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.readable import Records
 from mechgrok.runs.history import HistoryRow, append_row, last_digest, read_history, rewrite
@@ -87,7 +87,8 @@ class RunFolder:
     def history(self) -> Records[HistoryRow]:
         """One row for each evaluation, by name: step, loss and accuracy on train and test, squared weights.
 
-        A list, with `.frame()` for pandas. Losses in nats; test values are None where everything was trained on.
+        A list, with `.frame()` for pandas. Losses are those of the objective, cross-entropies in nats; test values
+        are None where everything was trained on.
 
         Raises:
             CheckpointError: a line is damaged, edited, missing, doubled or in another place.
@@ -121,7 +122,7 @@ class RunFolder:
         name = STEP.fullmatch(file.name)
         self._read(file, self._said(int(name[1]) if name else None))
 
-    def write_checkpoint(self, step: int, model: Network | WrappedNetwork) -> None:
+    def write_checkpoint(self, step: int, model: HookedNetwork | WrappedNetwork) -> None:
         """Keep the weights at a step."""
         write_model(model, self.checkpoint(step), self._said(step) | self._link())
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, cache_grid
-from mechgrok.config import CustomConfig, MLPConfig, NetworkConfig, TrainConfig
+from mechgrok.config import CustomConfig, NetworkConfig, TrainConfig
 from mechgrok.drawable import Drawable
 from mechgrok.errors import CheckpointError, MechgrokError
 from mechgrok.models.files import network_of, read_tensors
-from mechgrok.models.networks import Network
+from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.own import Factory, own_network
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.registries import SPLIT_RULES
@@ -100,7 +100,7 @@ class Run(RunFolder, Drawable):
             raise damaged(file, f"its header has no fraction, seed and rule, but {header}")
         return Split(train, fraction, seed, rule)
 
-    def model(self, step: int | None = None) -> Network | WrappedNetwork:
+    def model(self, step: int | None = None) -> HookedNetwork | WrappedNetwork:
         """The network at a checkpoint, the newest for None.
 
         Raises:
@@ -138,4 +138,4 @@ def written_for(task: Task, config: TrainConfig) -> Task:
 
 def read_by(task: Task, network: NetworkConfig | CustomConfig) -> Task:
     """The task written down as a network of this architecture has to read it, where the task leaves that open."""
-    return task.written("a", "b") if isinstance(network, MLPConfig) else task
+    return task.written(*network.slots) if network.slots else task

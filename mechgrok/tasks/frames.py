@@ -137,12 +137,6 @@ class Frame(Readable):
         """Values per input, laid out over the operands in the order of the group."""
         return x[self.rows]
 
-    def mean_by_result(self, x: Float[Tensor, "inputs *rest"]) -> Float[Tensor, "order ..."]:
-        """Mean of x over all inputs with the same answer; zero for an answer that never occurs."""
-        flat = x[self.rows.flatten()]
-        sums = x.new_zeros(self.order, *x.shape[1:]).index_add_(0, self.results.flatten(), flat)
-        return sums / self.counts.clamp(min=1).to(x.dtype).view(-1, *[1] * (x.ndim - 1))
-
     def spread_by_result(
         self, values: Float[Tensor, "order *rest"], n_inputs: int
     ) -> Float[Tensor, "inputs *rest"]:

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechgrok.config import CustomConfig, TrainConfig
-from mechgrok.models.networks import Network, make_network
+from mechgrok.models.hooked import HookedNetwork
+from mechgrok.models.networks import make_network
 from mechgrok.runs import Run
 from mechgrok.training.assembly import Assembly
 from mechgrok.training.locks import only_here
@@ -204,7 +205,7 @@ class StackedTrainings(Loop):
         trained = [place.member if place.member in active else None for place in self.places]
         filler = active[0].optimizer_state()
         states = [filler if member is None else member.optimizer_state() for member in trained]
-        models = [cast(Network, (active[0] if member is None else member).model) for member in trained]
+        models = [cast(HookedNetwork, (active[0] if member is None else member).model) for member in trained]
         models = [
             _copy(model) if member is None else model for model, member in zip(models, trained, strict=True)
         ]
@@ -219,7 +220,7 @@ class StackedTrainings(Loop):
                 member.batch, member.number = self, number
 
 
-def _copy(model: Network) -> Network:
+def _copy(model: HookedNetwork) -> HookedNetwork:
     weight = next(model.parameters())
     copy = make_network(model.cfg).to(weight.device, weight.dtype)
     copy.load_state_dict(model.state_dict())

@@ -6,12 +6,10 @@ from torch import Tensor
 
 from mechgrok.analysis.losses import explained_variance
 from mechgrok.fast.objective import Objective
+from mechgrok.registries import CROSS_ENTROPY
 from mechgrok.runs import HistoryRow
 from mechgrok.signature import Signature, Values
 from mechgrok.tasks import Batch
-
-CROSS_ENTROPY = "cross_entropy"
-"""The objective whose losses have no other name than "loss"."""
 
 
 def evaluate(

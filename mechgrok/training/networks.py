@@ -3,7 +3,8 @@
 from mechgrok.config import CustomConfig, DenseConfig, ModelConfig, NetworkConfig, TrainConfig
 from mechgrok.door import door
 from mechgrok.errors import ConfigError
-from mechgrok.models.networks import Network, make_network
+from mechgrok.models.hooked import HookedNetwork
+from mechgrok.models.networks import make_network
 from mechgrok.models.own import Factory, own_config, own_network
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.runs import read_by, written_for
@@ -13,7 +14,7 @@ from mechgrok.training.objectives import make_objective, takes_values
 
 
 @door
-def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 0) -> Network:
+def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 0) -> HookedNetwork:
     """A fresh network with the sizes of a task.
 
     Args:
@@ -44,13 +45,17 @@ def sized(config: NetworkConfig, task: Task) -> NetworkConfig:
     signature = read_by(task, config).signature
     inputs, n_outputs = signature.inputs, signature.d_out
     if isinstance(inputs, Tokens):
-        return config.for_sizes(d_vocab=inputs.d_vocab, n_ctx=inputs.n_ctx, n_classes=n_outputs)
-    if not isinstance(config, DenseConfig):
+        if not config.reads_tokens:
+            raise ConfigError(
+                f"the inputs of {task.name} are tokens, and a network of kind {config.kind!r} reads features"
+            )
+        return config.for_sizes(d_vocab=inputs.d_vocab, n_ctx=inputs.n_ctx, d_vocab_out=n_outputs)
+    if not config.reads_features:
         raise ConfigError(
             f"the inputs of {task.name} are features {list(inputs.shape)}, and a network of kind {config.kind!r} reads "
             "tokens; take model=mg.DenseConfig()"
         )
-    return config.for_sizes(features=inputs.shape, n_classes=n_outputs)
+    return config.for_sizes(features=inputs.shape, d_vocab_out=n_outputs)
 
 
 def suited(config: TrainConfig, task: Task) -> TrainConfig:
@@ -67,7 +72,7 @@ def suited(config: TrainConfig, task: Task) -> TrainConfig:
     True
     """
     signature, changes = task.signature, {}
-    if isinstance(signature.inputs, Features) and not isinstance(config.model, DenseConfig | CustomConfig):
+    if isinstance(signature.inputs, Features) and not config.model.reads_features:
         changes["model"] = DenseConfig()
     if isinstance(signature.outputs, Values):
         if config.objective == "cross_entropy":
@@ -103,7 +108,7 @@ def with_own_network(
 
 def fresh_network(
     task: Task, config: TrainConfig, seed: int, make: Factory | None
-) -> Network | WrappedNetwork:
+) -> HookedNetwork | WrappedNetwork:
     """The network of a training at its start: of its architecture, or of the user's own.
 
     Raises:

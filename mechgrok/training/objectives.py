@@ -12,7 +12,7 @@ from mechgrok.analysis.losses import cross_entropy
 from mechgrok.config import TrainConfig
 from mechgrok.errors import ConfigError, shown
 from mechgrok.fast.objective import Objective
-from mechgrok.registries import OBJECTIVES
+from mechgrok.registries import NATS, OBJECTIVES
 
 LossPrecision = Literal["float64", "float32", "float16"]
 
@@ -233,20 +233,20 @@ class LossFunction:
         return loss.detach(), gradient
 
 
-@OBJECTIVES.add("cross_entropy")
+@OBJECTIVES.add("cross_entropy", title="cross-entropy", unit=NATS)
 def _cross_entropy(config: Any) -> Objective:
     """Cross-entropy of the softmax, in nats."""
     kind = NaiveCrossEntropy if config.naive_loss else CrossEntropy
     return kind(PRECISIONS[config.loss_dtype], config.loss_scale)
 
 
-@OBJECTIVES.add("mse")
+@OBJECTIVES.add("mse", title="mean squared error")
 def _mse(config: Any) -> Objective:
     """Mean squared distance from the one-hot answer, or from the value."""
     return MeanSquaredError(config.loss_scale)
 
 
-@OBJECTIVES.add("stablemax")
+@OBJECTIVES.add("stablemax", title="cross-entropy of stablemax", unit=NATS)
 def _stablemax(config: Any) -> Objective:
     """Cross-entropy of stablemax in place of the softmax (Prieto et al. 2025)."""
     return StableMax(config.loss_scale)
@@ -265,7 +265,7 @@ def make_objective(config: TrainConfig) -> Objective:
         raise ConfigError(
             f"only 'cross_entropy' has a naive form, not {config.objective!r}; leave naive_loss out"
         )
-    return OBJECTIVES[config.objective](config)
+    return OBJECTIVES[config.objective].function(config)
 
 
 def takes_values(objective: Objective) -> bool:

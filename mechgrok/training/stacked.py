@@ -13,7 +13,8 @@ from torch.nn.utils.rnn import pad_sequence
 from mechgrok.config import TrainConfig
 from mechgrok.fast.objective import Objective
 from mechgrok.fast.stacked_step import StackedTransformerStep, shares
-from mechgrok.models.networks import Network, make_network
+from mechgrok.models.hooked import HookedNetwork
+from mechgrok.models.networks import make_network
 from mechgrok.models.readout import at_scored, options_for
 from mechgrok.tasks import Task
 from mechgrok.training.gradients import STATE_SEPARATOR
@@ -21,7 +22,7 @@ from mechgrok.training.step import EVALUATION_ROWS
 from mechgrok.training.updates import Updater
 
 
-def stack_weights(models: Sequence[Network]) -> Network:
+def stack_weights(models: Sequence[HookedNetwork]) -> HookedNetwork:
     """A network that holds the weights of all, [members, ...] under their usual names.
 
     The weights of the given networks become views of these, so that an update of the stack is one of theirs.
@@ -41,8 +42,8 @@ def stack_weights(models: Sequence[Network]) -> Network:
 
 
 def make_stacked_step(
-    models: Sequence[Network],
-    stack: Network,
+    models: Sequence[HookedNetwork],
+    stack: HookedNetwork,
     task: Task,
     train_masks: Sequence[Bool[Tensor, " inputs"]],
     objective: Objective,
@@ -62,7 +63,7 @@ class StackedStep:
 
     def __init__(
         self,
-        stack: Network,
+        stack: HookedNetwork,
         task: Task,
         train_masks: Sequence[Bool[Tensor, " inputs"]],
         objective: Objective,
@@ -154,10 +155,10 @@ class StackedUpdater:
     """
 
     def __init__(
-        self, stack: Network, configs: Sequence[TrainConfig], states: Sequence[Mapping[str, Tensor]]
+        self, stack: HookedNetwork, configs: Sequence[TrainConfig], states: Sequence[Mapping[str, Tensor]]
     ) -> None:
         self.stack = stack
-        self.parts: list[tuple[slice, Network, Updater]] = []
+        self.parts: list[tuple[slice, HookedNetwork, Updater]] = []
         begin = 0
         for _, group in groupby(configs, update_settings):
             own = slice(begin, begin := begin + len(list(group)))
@@ -179,7 +180,7 @@ class StackedUpdater:
         return member_state(updater.state(), member - own.start)
 
 
-def _part(stack: Network, own: slice) -> Network:
+def _part(stack: HookedNetwork, own: slice) -> HookedNetwork:
     """Some networks of a stack, as a stack whose weights are views."""
     like = next(stack.parameters())
     part = make_network(stack.cfg).to(like.device, like.dtype)

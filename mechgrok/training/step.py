@@ -149,7 +149,8 @@ def make_step(
     ('fast', torch.float64, torch.Size([8, 16]))
     """
     task = fit_task(model, task)
-    written = next((step for step in HAND_WRITTEN if _fits(step, model, task, data)), None)
+    whole = isinstance(data, Finite) and not data.batch_size
+    written = step_written_for(model, task.signature) if whole else None
     if written is None or not isinstance(data, Finite):
         return AutogradStep(model, task.signature, data, objective, compile=compile)
     if compile:
@@ -160,12 +161,15 @@ def make_step(
     return written(model, task, data.train_mask, objective)
 
 
-def _fits(step: Any, model: HookedModel, task: Task, data: Data) -> bool:
-    """Whether a step is written for this: all train inputs at once, tokens, and classes read at the last position."""
-    signature = task.signature
-    whole = isinstance(data, Finite) and not data.batch_size
+def step_written_for(model: object, signature: Signature) -> type[HandWrittenStep] | None:
+    """The step that is written by hand for a network on tokens and for classes that are read at the last position.
+
+    It takes all train inputs at once. None where there is none, and gradients go through autograd.
+    """
     plain = isinstance(signature.inputs, Tokens) and isinstance(signature.outputs, Classes)
-    return whole and plain and signature.reads_last and step.supports(model)
+    if not (plain and signature.reads_last):
+        return None
+    return next((step for step in HAND_WRITTEN if step.supports(model)), None)
 
 
 def _reason(error: BaseException) -> str:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from mechgrok.config import TrainConfig
 from mechgrok.errors import CheckpointError
-from mechgrok.models.networks import Network, make_network
+from mechgrok.models.hooked import HookedNetwork
+from mechgrok.models.networks import make_network
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.training.gradients import STATE_SEPARATOR
 from mechgrok.training.updates import Updater
@@ -32,7 +33,7 @@ def parted_state(state: Mapping[str, Tensor]) -> tuple[State, State]:
     return weights, {name: t for name, t in state.items() if not name.startswith(WEIGHT)}
 
 
-def state_like(model: Network | WrappedNetwork, config: TrainConfig, step: int) -> State:
+def state_like(model: HookedNetwork | WrappedNetwork, config: TrainConfig, step: int) -> State:
     """The names, shapes and precisions of the state at a step; the values mean nothing.
 
     Optimisers make their tensors at the first update: it is taken on another network, without a gradient.

@@ -14,7 +14,7 @@ from mechgrok.analysis.spectrum import sum_squared_weights
 from mechgrok.config import NetworkConfig, TrainChanges, TrainConfig
 from mechgrok.door import door
 from mechgrok.errors import CheckpointError, ConfigError, shown
-from mechgrok.models.networks import Network
+from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.own import Factory
 from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.runs import STATE, HistoryRow, Run
@@ -35,7 +35,7 @@ from mechgrok.training.stopping import finished, over
 from mechgrok.training.stored_state import check_state, joined_state, parted_state
 from mechgrok.training.trackers import Tracker, check_tracker, tracking
 
-Callback = Callable[[int, Network | WrappedNetwork], None]
+Callback = Callable[[int, HookedNetwork | WrappedNetwork], None]
 """Told the step and the network; see `train`."""
 
 

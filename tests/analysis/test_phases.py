@@ -219,3 +219,11 @@ def test_without_losses_there_are_no_phases():
     phases = find_phases([{"step": s, "gini_W_E": s / 100} for s in range(0, 100, 10)])
     assert [phase.start for phase in phases] == [None] * 3
     assert phases.memorisation.reason == "there is no train loss; ask for loss_train too"
+
+
+def test_losses_that_are_no_cross_entropies_have_no_phases():
+    rows = [
+        {"step": s, "loss_train": 0.1, "loss_test": 0.2, "mse_train": 0.1, "mse_test": 0.2} for s in range(3)
+    ]
+    with pytest.raises(mg.UndefinedMetricError, match=r"cross-entropies in nats; .* those of 'mse'"):
+        find_phases(rows)

@@ -4,10 +4,12 @@ from math import pi, sqrt
 
 import pytest
 import torch
+from projecting import project_on_characters, project_on_product
 from torch import Tensor
 
 import mechgrok as mg
-from mechgrok.analysis.projections import character_power, project_on_characters, project_on_product
+from mechgrok.analysis.by_answer import means_by_answer
+from mechgrok.analysis.projections import character_part, character_power, product_part
 
 
 def noise(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -53,7 +55,7 @@ def test_character_space_is_one_direction_per_frequency(p, operation):
         expected = sum((cubes[k] * logits).sum() * cubes[k] for k in set(keys))
         torch.testing.assert_close(project_on_characters(logits, task.frame, keys), expected)
     power = torch.stack([(cube * logits).sum().square() for cube in cubes.values()])
-    torch.testing.assert_close(character_power(task.frame.mean_by_result(logits), task.frame), power)
+    torch.testing.assert_close(character_power(means_by_answer(logits, task.frame), task.frame), power)
 
 
 UNEVEN = [("x^2+y^2", 7), ("x^2+y^2", 10), ("x^2+x*y+y^2", 13), ("x^2+0*y", 11), ("2x+2y", 8)]
@@ -114,19 +116,22 @@ def test_products_in_the_order_of_the_logarithm():
     torch.testing.assert_close(project_on_product(x, task.frame, [1, 2, 4, 5]), 0 * x, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("rest", [(), (2,), (2, 3)])
-def test_any_trailing_axes(rest):
-    task = mg.modular_task("add", 5)
-    x = noise(25, *rest)
-    kept = project_on_product(x, task.frame, [2])
-    expected = project_on_product(x.reshape(25, -1), task.frame, [2]).reshape(x.shape)
-    torch.testing.assert_close(kept, expected)
+@pytest.mark.parametrize("operation", ["add", "mul", "x^2+y^2", "x^2+0*y"])
+def test_means_by_answer_against_a_loop(operation):
+    task = mg.modular_task(operation, 7)
+    frame = task.frame
+    x = noise(task.n_inputs, 40)
+    sums, counts = torch.zeros(frame.order, 40, dtype=torch.float64), torch.zeros(frame.order)
+    for row, result in zip(frame.rows.flatten().tolist(), frame.results.flatten().tolist(), strict=True):
+        sums[result] += x[row]
+        counts[result] += 1
+    torch.testing.assert_close(means_by_answer(x, frame), sums / counts[:, None].clamp(min=1).double())
 
 
-def test_float32_stays_float32():
-    task = mg.modular_task("add", 7)
-    x = noise(49, 7)
-    for project in (project_on_product, project_on_characters):
-        single = project(x.float(), task.frame, [1, 3])
+def test_parts_of_float32_stay_float32():
+    frame = mg.modular_task("add", 7).frame
+    means = noise(7, 7)
+    for part in (product_part, character_part):
+        single = part(means.float(), frame, [1, 3])
         assert single.dtype == torch.float32
-        torch.testing.assert_close(single.double(), project(x, task.frame, [1, 3]), atol=1e-5, rtol=0)
+        torch.testing.assert_close(single.double(), part(means, frame, [1, 3]), atol=1e-5, rtol=0)

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import pytest
 import torch
+from projecting import project_on_product
 from torch import Tensor
 
 import mechgrok as mg
 from mechgrok.algebra import fourier_basis, real_irreps
-from mechgrok.analysis.projections import project_on_product
 from mechgrok.analysis.representations import (
     character_similarity,
     hidden_fractions,

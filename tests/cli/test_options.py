@@ -7,17 +7,18 @@ from typing import get_args, get_type_hints
 import pytest
 
 from mechgrok import ConfigError, DenseConfig, MLPConfig, ModelConfig, TrainConfig
-from mechgrok.cli import COMMANDS, _without_section, main
-from mechgrok.cli.options import APART, NETWORKS, NetworkOptions, TrainOptions, network_from, training_from
+from mechgrok.cli import _without_section, main
+from mechgrok.cli.commands import COMMANDS
+from mechgrok.cli.options import APART, CONFIGS, NetworkOptions, TrainOptions, network_from, training_from
 from mechgrok.cli.usage import UsageError, check_usage
 from mechgrok.training.recipes import RECIPES
 
 
 def test_every_field_is_an_option():
-    fields = [field for config in (TrainConfig, *NETWORKS) for field in config.model_fields]
+    fields = [field for config in (TrainConfig, *CONFIGS) for field in config.model_fields]
     assert set(TrainOptions.__annotations__) == set(fields) - set(APART)
     assert set(NetworkOptions.__annotations__) == {
-        field for config in NETWORKS for field in config.model_fields
+        field for config in CONFIGS for field in config.model_fields
     }
 
 
@@ -29,7 +30,7 @@ def test_every_option_says_what_it_is_for():
 
 def test_fields_of_training_and_network_have_different_names():
     assert not TrainConfig.model_fields.keys() & {
-        field for config in NETWORKS for field in config.model_fields
+        field for config in CONFIGS for field in config.model_fields
     }
 
 

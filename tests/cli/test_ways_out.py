@@ -9,6 +9,7 @@ import torch
 
 import mechgrok as mg
 from mechgrok import cli
+from mechgrok.cli.commands import COMMANDS
 from mechgrok.cli.usage import options
 from mechgrok.cli.ways_out import ARGUMENTS
 
@@ -86,7 +87,7 @@ def test_a_run_is_compared_with_a_file_that_is_explained(plain, tmp_path, capsys
 
 @pytest.mark.parametrize("command", LOOKING)
 def test_each_option_that_is_named_is_one(command):
-    forms = {form for option in options(cli.COMMANDS[command]) for form in option.forms}
+    forms = {form for option in options(COMMANDS[command]) for form in option.forms}
     assert set(re.findall(r"--[a-z-]+", " ".join(ARGUMENTS.values()))) <= forms
 
 

@@ -231,7 +231,7 @@ def test_missing_tensor_is_named(kind, name):
     if kind != "mechgrok" and name in ZERO:
         assert not model_from_tensors(rest, header, config=told(kind)).state_dict()[name].any()
         return
-    with pytest.raises(CheckpointError, match=f"the file looks like .*{LAYOUTS[kind].what[:12]}"):
+    with pytest.raises(CheckpointError, match=f"the file looks like .*{LAYOUTS[kind].title[:12]}"):
         model_from_tensors(rest, header, config=told(kind))
 
 

@@ -84,7 +84,7 @@ def test_everything_that_was_taken_from_somewhere_is_listed():
     said = ModelConfig(n_heads=HEADS, attention_dir="bidirectional")
     header = {"config": json.dumps({"model": {"hidden_act": "gelu", "norm_first": True}})}
     note = model_from_tensors(network.state_dict(), header, config=said).layout
-    assert note.what == "a transformer of torch modules"
+    assert note.heading == "a transformer of torch modules"
     for line in (
         "n_heads=3 (config=)",
         "act_fn='gelu' (the author's hidden_act)",

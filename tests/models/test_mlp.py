@@ -165,7 +165,7 @@ def test_errors_at_the_door():
     with pytest.raises(ConfigError, match="a logit for each of the 9 tokens"):
         HookedMLP(MLPConfig(d_vocab=9, d_vocab_out=7, readout="tied"))
     with pytest.raises(ConfigError, match=r"the task has 3 tokens; .*with_sequence\('a', 'b'\)"):
-        MLPConfig().for_sizes(d_vocab=8, n_classes=7, n_ctx=3)
+        MLPConfig().for_sizes(d_vocab=8, d_vocab_out=7, n_ctx=3)
     with pytest.raises(ActivationError, match="got 3 tokens"):
         HookedMLP(SMALL)(torch.zeros(1, 3, dtype=torch.long))
     with pytest.raises(ActivationError, match=r"no hook '.*hook_pots'"):

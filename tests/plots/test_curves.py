@@ -4,7 +4,9 @@ from math import log
 
 import numpy as np
 import pytest
+import torch
 
+import mechgrok as mg
 from mechgrok.plots.curves import MOST_POINTS, accuracy_curves, loss_curves, thin
 
 HISTORY = [
@@ -52,3 +54,28 @@ def test_thinning_keeps_ends_and_spikes_in_order():
     assert (np.diff(x) > 0).all()
     assert {777.0, 55_555.0} <= set(x)
     np.testing.assert_array_equal(y, values[x.astype(int)])
+
+
+def test_a_loss_has_the_unit_of_its_objective():
+    rows = [{"step": s, "loss_train": 0.1, "mse_train": 0.1} for s in range(3)]
+    drawn = loss_curves(rows, n_classes=7)
+    assert drawn.layout.yaxis.title.text == "mean squared error"
+    assert [trace.name for trace in drawn.data] == ["train"], "ln 7 is the cross-entropy of guessing"
+    assert "nats" not in drawn.to_json()
+    stable = [{"step": 0, "loss_train": 0.1, "stablemax_train": 0.1}]
+    assert loss_curves(stable).layout.yaxis.title.text == "cross-entropy of stablemax (nats)"
+
+
+def test_an_objective_of_ones_own_says_its_unit():
+    mg.OBJECTIVES.add("bits_of_tests", title="cross-entropy", unit="bits")(lambda config: None)
+    try:
+        rows = [{"step": 0, "loss_train": 0.1, "bits_of_tests_train": 0.1}]
+        assert loss_curves(rows).layout.yaxis.title.text == "cross-entropy (bits)"
+    finally:
+        del mg.OBJECTIVES["bits_of_tests"]
+
+
+def test_a_run_on_values_is_drawn():
+    x = torch.linspace(-1, 1, 16)[:, None]
+    run = mg.train(mg.array_task(x, x**2, name="square"), steps=20, fraction=0.5, progress=False)
+    assert "nats" not in run.figure().to_json()

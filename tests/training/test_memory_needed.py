@@ -25,6 +25,47 @@ print((peak() - before) / analysis_memory(task, run.config.train.model))
 costly = mg.train(task, steps=1, objective="stablemax", progress=False)
 print((peak() - before) / training_memory(task, costly.config.train))
 """
+GRAPHS = {
+    "two layers": "task, {'model': mg.ModelConfig(n_layers=2)}",
+    "two layers with norms": "task, {'model': mg.ModelConfig(n_layers=2, normalization='LN', act_fn='gelu')}",
+    "mini-batches": "task, {'model': mg.ModelConfig(n_layers=2), 'batch_size': 1024}",
+    "several positions": "mg.running_sum_task(4, 5), {'model': mg.ModelConfig(n_layers=2), 'batch_size': 4096}",
+    "dense": "mg.parity_task(14, (0, 1)), {'model': mg.DenseConfig(d_mlp=1024, n_layers=2), 'fraction': 0.5}",
+}
+GRAPH_CODE = """
+import re
+import mechgrok as mg
+from mechgrok.training.memory_needed import training_memory
+peak = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+task = mg.modular_task("add", 97)
+mg.train(mg.modular_task("add", 5), model=mg.ModelConfig(n_layers=2, d_model=16), steps=1, progress=False)
+before = peak()
+task, options = CASE
+run = mg.train(task, steps=2, progress=False, **options)
+print((peak() - before) / training_memory(task, run.config.train))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory has another unit elsewhere")
+@pytest.mark.parametrize("name", GRAPHS)
+def test_estimates_of_graphs_are_near_what_is_taken(name):
+    code = GRAPH_CODE.replace("CASE", GRAPHS[name])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=200
+    )
+    assert 0.4 < float(done.stdout) < 1.2
+
+
+def test_a_deeper_network_has_a_larger_graph_and_a_step_by_hand_has_none():
+    task = mg.modular_task("add", 97)
+    by_layers = [
+        training_memory(task, TrainConfig(model=mg.ModelConfig(n_layers=n, d_vocab_out=97)))
+        for n in (1, 2, 3)
+    ]
+    assert by_layers[1] > by_layers[0] * 1.3
+    assert by_layers[2] > by_layers[1] * 1.2
+    frozen = training_memory(task, TrainConfig(frozen=("embed",)))
+    assert frozen > training_memory(task, TrainConfig()), "through autograd"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory has another unit elsewhere")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError, ConfigError
+from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.layouts import bridge, mlps, torch_transformer  # noqa: F401 - each enters its own in LAYOUTS
 from mechgrok.models.layouts.aliases import without_aliases
 from mechgrok.models.layouts.buffers import is_buffer, read_buffers
@@ -29,7 +30,7 @@ from mechgrok.models.layouts.source import (
     settings_of,
 )
 from mechgrok.models.layouts.transformers import CONFIG_KEY
-from mechgrok.models.networks import Network, make_network
+from mechgrok.models.networks import make_network
 from mechgrok.spelling import unknown
 
 __all__ = [
@@ -52,7 +53,7 @@ def model_from_tensors(
     layout: str | None = None,
     config: NetworkConfig | None = None,
     rename: Mapping[str, str] | None = None,
-) -> Network:
+) -> HookedNetwork:
     """The network in a set of named tensors, whoever wrote them.
 
     Every tensor is used, or is a known buffer, or repeats another one; otherwise the file is refused. What no tensor
@@ -98,7 +99,7 @@ def model_from_tensors(
     if all(tensor.dtype == torch.float64 for tensor in converted.state.values()):
         model.double()
     model.load_state_dict(dict(converted.state))
-    model.layout = LayoutNote(found.what, (*converted.notes, *cut, *repeats))
+    model.layout = LayoutNote(found.title, (*converted.notes, *cut, *repeats))
     model.task = converted.task
     return model
 
@@ -136,7 +137,7 @@ def _convert(layout: Layout, source: Source) -> Converted:
         problem = f"{error.args[0]} is missing"
     except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
         problem = f"its configuration or the shapes of its tensors are wrong: {error}"
-    raise CheckpointError(f"the file looks like {layout.what}, but {problem}")
+    raise CheckpointError(f"the file looks like {layout.title}, but {problem}")
 
 
 def _with_known(
@@ -147,7 +148,7 @@ def _with_known(
         return inferred
     if type(config) is not type(inferred):
         raise ConfigError(
-            f"the file looks like {layout.what}, which is described by a {type(inferred).__name__}; "
+            f"the file looks like {layout.title}, which is described by a {type(inferred).__name__}; "
             f"config is a {type(config).__name__}"
         )
     open_sizes = ("d_vocab", "d_vocab_out", "n_ctx")
@@ -163,7 +164,7 @@ def _check_exactly(config: NetworkConfig, state: Tensors, layout: Layout) -> Non
         with torch.device("meta"):
             expected = {name: tuple(p.shape) for name, p in make_network(config).named_parameters()}
     except (RuntimeError, TypeError, OverflowError) as error:
-        raise CheckpointError(f"the file looks like {layout.what}, of impossible sizes: {error}") from None
+        raise CheckpointError(f"the file looks like {layout.title}, of impossible sizes: {error}") from None
     given = {name: tuple(t.shape) for name, t in state.items()}
     problems = [f"{n} is missing" for n in expected.keys() - given.keys()]
     problems += [f"{n} {given[n]} is not part of the network" for n in given.keys() - expected.keys()]
@@ -179,7 +180,7 @@ def _check_exactly(config: NetworkConfig, state: Tensors, layout: Layout) -> Non
     ]
     if problems:
         raise CheckpointError(
-            f"the file looks like {layout.what}, but {'; '.join(sorted(problems)[:5])}. "
+            f"the file looks like {layout.title}, but {'; '.join(sorted(problems)[:5])}. "
             "Name another layout with layout=..., the architecture with config=..., or drop from the state "
             "dict what has no effect"
         )

@@ -17,7 +17,7 @@ def _is_bridge(source: Source) -> bool:
     return has_shape(source, "blocks.0.attn.q.weight", 2) and has_shape(source, "embed.weight", 2)
 
 
-@LAYOUTS.add("transformer_bridge", what="a TransformerLens TransformerBridge (4)", detect=_is_bridge)
+@LAYOUTS.add("transformer_bridge", title="a TransformerLens TransformerBridge (4)", detect=_is_bridge)
 def _from_bridge(source: Source) -> Converted:
     facts = Facts(source)
     n_heads = facts.find("n_heads") or 1  # where it is missing, that is refused with all else that is

@@ -19,7 +19,7 @@ def _is_chughtai(source: Source) -> bool:
     return {"W_x", "W_y", "W_U"} <= source.tensors.keys()
 
 
-@LAYOUTS.add("chughtai", what="an MLP of Chughtai et al. 2023's released code", detect=_is_chughtai)
+@LAYOUTS.add("chughtai", title="an MLP of Chughtai et al. 2023's released code", detect=_is_chughtai)
 def _from_chughtai(source: Source) -> Converted:
     """Released code of Chughtai et al. 2023: relu([W_x[x], W_y[y]] @ W) @ W_U, no biases."""
     tensors = dict(source.tensors)
@@ -49,7 +49,7 @@ def _is_linearformer(source: Source) -> bool:
 
 
 @LAYOUTS.add(
-    "linearformer", what="a use_linear network of Zhong et al. 2023's released code", detect=_is_linearformer
+    "linearformer", title="a use_linear network of Zhong et al. 2023's released code", detect=_is_linearformer
 )
 def _from_linearformer(source: Source) -> Converted:
     """The option use_linear of Zhong et al. 2023: embeddings side by side, then square hidden layers."""
@@ -89,7 +89,7 @@ def _is_pizza_linear(source: Source) -> bool:
 
 
 @LAYOUTS.add(
-    "pizza_linear", what="a linear model of Zhong et al. 2023's released code", detect=_is_pizza_linear
+    "pizza_linear", title="a linear model of Zhong et al. 2023's released code", detect=_is_pizza_linear
 )
 def _from_pizza_linear(source: Source) -> Converted:
     """The linear models A (alpha), B (beta), C (gamma), D (delta), X (alpha') of Zhong et al. 2023."""
@@ -121,7 +121,7 @@ def _is_torch(source: Source) -> bool:
     return len(linear) > 1 and not left and all(m.weight.ndim == 2 and m.kind == "linear" for m in modules)
 
 
-@LAYOUTS.add("torch_mlp", what="a feed-forward network of torch modules", detect=_is_torch, fallback=True)
+@LAYOUTS.add("torch_mlp", title="a feed-forward network of torch modules", detect=_is_torch, fallback=True)
 def _from_torch(source: Source) -> Converted:
     """Embeddings and linear layers of torch, whatever they are called; one-hot inputs without embeddings."""
     facts = Facts(source, "MLPConfig")

@@ -59,13 +59,13 @@ class Layout:
     Attributes:
         function: makes a network of ours of what is stored; raises `RefusedError`, with the reason, if ours cannot be
             the same network.
-        what: what it is, for messages: "a network of Nanda et al. 2023's released code".
+        title: what it is, for messages: "a network of Nanda et al. 2023's released code".
         detect: whether a file is in this layout.
         fallback: it takes whatever looks roughly like it, and is tried when no other layout fits.
     """
 
     function: Callable[[Source], Converted]
-    what: str
+    title: str
     detect: Callable[[Source], bool]
     fallback: bool = False
 
@@ -88,16 +88,16 @@ class LayoutNote(str):
     >>> note = LayoutNote("a network of torch modules", ("act_fn='relu' (config=)",))
     >>> print(note)
     a network of torch modules: act_fn='relu' (config=)
-    >>> note.what
+    >>> note.heading
     'a network of torch modules'
     """
 
-    what: str
+    heading: str
     notes: tuple[str, ...]
 
-    def __new__(cls, what: str, notes: tuple[str, ...] = ()) -> "LayoutNote":
-        note = super().__new__(cls, f"{what}: {', '.join(notes)}" if notes else what)
-        note.what, note.notes = what, notes
+    def __new__(cls, heading: str, notes: tuple[str, ...] = ()) -> "LayoutNote":
+        note = super().__new__(cls, f"{heading}: {', '.join(notes)}" if notes else heading)
+        note.heading, note.notes = heading, notes
         return note
 
 

@@ -47,7 +47,7 @@ def _is_torch(source: Source) -> bool:
     return any(fused_order(m) for m in attention) or {"Q", "K", "V"} <= {letter_of(m) for m in attention}
 
 
-@LAYOUTS.add("torch_attention", what="a transformer of torch modules", detect=_is_torch, fallback=True)
+@LAYOUTS.add("torch_attention", title="a transformer of torch modules", detect=_is_torch, fallback=True)
 def _from_torch(source: Source) -> Converted:
     """Blocks of attention and an MLP; which tensor is what follows from names, shapes and the order in the file."""
     modules, left = modules_of(source.tensors)

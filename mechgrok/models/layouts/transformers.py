@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mechgrok.config import DenseConfig, MLPConfig, ModelConfig
+from mechgrok.config import NetworkConfig, as_architecture
 from mechgrok.models.layouts.architecture import as_transformer
 from mechgrok.models.layouts.facts import Facts
 from mechgrok.models.layouts.settings import said
@@ -15,17 +15,15 @@ from mechgrok.models.layouts.zhong import task_of
 
 CONFIG_KEY = "mechgrok_config"
 """Where our own files keep the configuration of the network in their header."""
-KINDS = {"transformer": ModelConfig, "mlp": MLPConfig, "dense": DenseConfig}
 
 
 def _is_own(source: Source) -> bool:
     return CONFIG_KEY in source.header
 
 
-@LAYOUTS.add("mechgrok", what="a mechgrok network", detect=_is_own)
+@LAYOUTS.add("mechgrok", title="a mechgrok network", detect=_is_own)
 def _from_own(source: Source) -> Converted:
-    values = json.loads(source.header[CONFIG_KEY])
-    config = KINDS[values.get("kind", "transformer")](**values)
+    config: NetworkConfig = as_architecture(json.loads(source.header[CONFIG_KEY]))
     return Converted(config, dict(source.tensors))
 
 
@@ -34,7 +32,7 @@ def _is_transformer_lens(source: Source) -> bool:
 
 
 @LAYOUTS.add(
-    "transformer_lens", what="a TransformerLens HookedTransformer (0.2 to 3.9)", detect=_is_transformer_lens
+    "transformer_lens", title="a TransformerLens HookedTransformer (0.2 to 3.9)", detect=_is_transformer_lens
 )
 def _from_transformer_lens(source: Source) -> Converted:
     """State dict of a `HookedTransformer` of TransformerLens 0.2 to 3.9, or tensors named as in one."""
@@ -49,7 +47,7 @@ NANDA: dict[str, Any] = {"act_fn": "relu", "attention_dir": "causal", "normaliza
 """What the code fixes, unless a configuration says otherwise."""
 
 
-@LAYOUTS.add("nanda", what="a network of Nanda et al. 2023's released code", detect=_is_nanda)
+@LAYOUTS.add("nanda", title="a network of Nanda et al. 2023's released code", detect=_is_nanda)
 def _from_nanda(source: Source) -> Converted:
     """Released code of Nanda et al. 2023."""
     return as_transformer(_turned(source), Facts(_by_nanda(source)), lens=True)
@@ -85,7 +83,7 @@ def _is_attention_only(source: Source) -> bool:
 
 @LAYOUTS.add(
     "nanda_attention_only",
-    what="an attention-only network of Nanda et al. 2023's released notebook, whose blocks double the residual stream",
+    title="an attention-only network of Nanda et al. 2023's released notebook, whose blocks double the residual stream",
     detect=_is_attention_only,
 )
 def _from_attention_only(source: Source) -> Converted:
@@ -114,7 +112,7 @@ def _is_pizza(source: Source) -> bool:
 
 
 @LAYOUTS.add(
-    "pizza", what="a transformer of Zhong et al. 2023's released code (clock and pizza)", detect=_is_pizza
+    "pizza", title="a transformer of Zhong et al. 2023's released code (clock and pizza)", detect=_is_pizza
 )
 def _from_pizza(source: Source) -> Converted:
     """Released code of Zhong et al. 2023: Nanda's, with an attention rate and without a causal mask.

@@ -1,0 +1,42 @@
+"""How much memory the graph of a step takes that goes through autograd."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from mechgrok.models.hooked import HookedNetwork
+from mechgrok.models.readout import outputs_of
+from mechgrok.signature import Signature, Tokens
+
+
+def graph_bytes(network: HookedNetwork, signature: Signature, rows: int) -> int:
+    """Bytes that autograd keeps of a pass over so many inputs, until their gradient is taken; weights are left out.
+
+    Args:
+        network: on the meta device, on which tensors have sizes and no numbers.
+
+    >>> from mechgrok import DenseConfig, HookedDense, parity_task
+    >>> with torch.device("meta"):
+    ...     network = HookedDense(DenseConfig(d_vocab=2, n_ctx=5, d_vocab_out=2, d_mlp=100))
+    >>> graph_bytes(network, parity_task(5, (0, 1)).signature, 10) # 10 one-hot inputs and 100 neurons in float32
+    4400
+    """
+    inputs = signature.inputs
+    kept: dict[int, Any] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage  # held, so that no other one gets its number
+        return tensor
+
+    with torch.device("meta"):
+        if isinstance(inputs, Tokens):
+            given = torch.empty(rows, inputs.n_ctx, dtype=torch.long)
+        else:
+            given = torch.empty(rows, *inputs.shape)
+        with torch.enable_grad(), saved_tensors_hooks(keep, lambda tensor: tensor):
+            outputs_of(network, given, signature.scored)
+    weights = {weight.untyped_storage()._cdata for weight in network.parameters()}
+    return sum(storage.nbytes() for number, storage in kept.items() if number not in weights)
