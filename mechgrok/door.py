@@ -29,6 +29,7 @@ KINDS: dict[str, str] = {
     "NoneType": "None",
     "Operation": "a task of one operation, as mg.modular_task('add', 113) gives one",
     "Task": "a task, as mg.modular_task('add', 113) gives one",
+    "Tracker": "an object with a method log(step, values)",
     "Split": "a split, as task.split(0.3) gives one",
     "Run": "a run, as mg.train and mg.load_run give one",
     "ModelConfig": "a ModelConfig",

@@ -16,10 +16,10 @@ from mechgrok.analysis.frequencies import keys_if_any
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.measures.summary import Summary, summarize
 from mechgrok.plots.ablations import ablation_effects
+from mechgrok.plots.curves import n_classes_of
 from mechgrok.progress import progress_measures
 from mechgrok.report.film import choose_steps
 from mechgrok.report.network import learning_curves
-from mechgrok.report.page import n_classes
 from mechgrok.report.portrait import choose_portrait
 from mechgrok.runs import Run, readable_steps
 from mechgrok.storage import check_writable, write_text
@@ -139,7 +139,7 @@ def _failed(how: str) -> ConfigError:
 
 
 def _of_training(run: Run, steps: Sequence[int], newest: ActivationGrid) -> Named:
-    for place, figure in learning_curves(run.history, n_classes(newest)).items():
+    for place, figure in learning_curves(run.history, n_classes_of(newest.task)).items():
         yield f"training-{place}", figure
     if len(steps) > 1:
         chosen = choose_steps(steps, run.history, MOST_MEASURED)

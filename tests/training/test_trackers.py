@@ -64,7 +64,7 @@ def test_what_is_no_tracker(tmp_path, monkeypatch):
 
     for tracker, text in (
         ("tensorbord", r"unknown tracker 'tensorbord' \(did you mean tensorboard\?\)"),
-        (print, r"an object with a method log\(step, values\)"),
+        (print, r"a text, an object with a method log\(step, values\), or None; got"),
     ):
         with pytest.raises(mg.ConfigError, match=text):
             mg.train(TASK, out=tmp_path / "run", steps=10, tracker=tracker, **SMALL)
