@@ -139,8 +139,8 @@ CATALOGUE = (
         "nanda2023-five-digit",
         source="Nanda et al. 2023, appendix on 5-digit addition, and the authors' published curves",
         claim=(
-            "With fresh sums in every update each digit of the answer is learned at once, one after the other; with 700 "
-            "sums the network learns them by heart, and the same drop comes later."
+            "With fresh sums in every update each digit of the answer is learned at once, one after the other; with "
+            "700 sums the network learns them by heart, and the same drop comes later."
         ),
         cost="12 minutes",
         deviations=(
