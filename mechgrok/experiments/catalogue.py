@@ -170,8 +170,10 @@ CATALOGUE = (
         ),
         cost="8 minutes",
         deviations=(
-            "The authors' blocks double the residual stream, x -> 2x + attention(x); ours add to it.",
-            "The quick size ends after 2000 of 6000 steps.",
+            "The authors' blocks double the residual stream, x -> 2x + attention(x); ours add to it, and the weight "
+            "decay is 0.3 in place of 1, so that the weights can make up for it.",
+            "The quick size ends after 1500 of 6000 steps, and leaves limited data out: on 512 sequences the published "
+            "test loss falls after 190,000 steps, which the full size trains for.",
         ),
         protocol=_Later("nanda2023_sequences", "induction"),
     ),
