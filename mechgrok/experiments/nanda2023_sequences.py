@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from math import log
 from statistics import median
+from typing import Any
 
 from mechgrok.analysis.curves import first_step
 from mechgrok.config import ModelConfig
@@ -15,6 +16,8 @@ from mechgrok.tasks import digit_addition_task, repeated_sequence_task, skip_tri
 
 HALF = 1.15
 """Nats: half of what guessing one of ten answers costs."""
+LATE = 0.2
+"""Nats of the test loss at which a training on limited data may end."""
 UNLIMITED, LIMITED = "Unlimited data", "Limited data"
 
 PUBLISHED_DIGITS = {"10^5": 11, "10^4": 462, "10^3": 1573, "10^2": 1535, "10^1": 1019, "10^0": 1629}
@@ -28,13 +31,15 @@ def digits_run(full: bool, *, limited: bool = False) -> Run:
     """Addition of five digits, on fresh sums or on 700."""
     task = digit_addition_task(5, finite=700 if limited else 0)
     if full:
-        changes = {"steps": 15_000 if limited else 3000, "eval_every": 50 if limited else 10}
+        changes: dict[str, Any] = {"steps": 15_000, "batch_size": 0} if limited else {"steps": 3000}
     else:
-        steps = 2500 if limited else 1200
-        changes = {"model": ModelConfig(d_model=128), "lr": 1e-3, "steps": steps, "eval_every": 20}
-    every = changes["steps"] if limited else changes["eval_every"]
-    batch = {"batch_size": 0} if limited else {}
-    return train_kept(task, "nanda-digits", checkpoint_every=every, **changes, **batch)
+        changes = {"model": ModelConfig(d_model=128), "lr": 1e-3, "steps": 4000 if limited else 1200}
+    if limited:
+        changes |= {"eval_every": 50, "checkpoint_every": changes["steps"], "stop_test_loss": LATE}
+    else:
+        every = 40 if full else 20
+        changes |= {"eval_every": every, "checkpoint_every": every}
+    return train_kept(task, "nanda-digits", **changes)
 
 
 def five_digit(full: bool) -> Iterator[Row | Curve]:
@@ -78,7 +83,7 @@ def five_digit(full: bool) -> Iterator[Row | Curve]:
 def trigrams_run(full: bool, *, limited: bool = False) -> Run:
     """Skip trigrams, on fresh sequences or on a limited number."""
     task = skip_trigram_task(finite=TRIGRAMS if limited else 0)
-    steps = 5000 if limited else 3000 if full else 1000
+    steps = 8000 if limited else 3000 if full else 1000
     batch = {"batch_size": 0} if limited else {}
     return train_kept(
         task,
@@ -90,8 +95,8 @@ def trigrams_run(full: bool, *, limited: bool = False) -> Run:
     )
 
 
-TRIGRAMS = 100
-"""Train sequences, as the authors' notebook has them by default."""
+TRIGRAMS = 40
+"""Train sequences. On 60 our network generalises as soon as it learns, on 25 it has not done so after 3000 steps."""
 
 
 def skip_trigram(full: bool) -> Iterator[Row | Curve]:
