@@ -28,18 +28,21 @@ FIRST_DIGITS = ("10^5", "10^4", "10^1")
 
 
 def digits_run(full: bool, *, limited: bool = False) -> Run:
-    """Addition of five digits, on fresh sums or on 700."""
-    task = digit_addition_task(5, finite=700 if limited else 0)
+    """Addition of five digits, on fresh sums or on a fixed number of them."""
+    task = digit_addition_task(5, finite=SUMS[full] if limited else 0)
     if full:
         changes: dict[str, Any] = {"steps": 15_000, "batch_size": 0} if limited else {"steps": 3000}
     else:
         changes = {"model": ModelConfig(d_model=128), "lr": 1e-3, "steps": 4000 if limited else 1200}
+    every = 50 if limited else 40 if full else 20
+    changes |= {"eval_every": every, "checkpoint_every": changes["steps"] if limited else every}
     if limited:
-        changes |= {"eval_every": 50, "checkpoint_every": changes["steps"], "stop_test_loss": LATE}
-    else:
-        every = 40 if full else 20
-        changes |= {"eval_every": every, "checkpoint_every": every}
+        changes |= {"stop_test_loss": LATE, "weight_decay": SUMS_DECAY[full]}
     return train_kept(task, "nanda-digits", **changes)
+
+
+SUMS, SUMS_DECAY = {True: 700, False: 700}, {True: 0.1, False: 0.3}
+"""Train sums of limited data, and the weight decay, at the paper's size and at the quick one."""
 
 
 def five_digit(full: bool) -> Iterator[Row | Curve]:
@@ -77,7 +80,7 @@ def five_digit(full: bool) -> Iterator[Row | Curve]:
     )
     limited = digits_run(full, limited=True)
     yield from limited_rows(limited, (704, 8.5, 12_341, 17.5), peak=2 * log(10))
-    yield from loss_panels(f"{LIMITED}: 700 sums", limited)
+    yield from loss_panels(f"{LIMITED}: {SUMS[full]} sums", limited)
 
 
 def trigrams_run(full: bool, *, limited: bool = False) -> Run:
