@@ -94,9 +94,9 @@ def wrap(
         raise ConfigError("the network is wrapped already; wrap its .module to point at other parts")
     if not isinstance(readout, int | None) and not callable(readout):
         raise ConfigError(f"readout is a position or a function of the module's output; got {shown(readout)}")
-    if isinstance(readout, int) and len(task.signature.scored) > 1:
+    if isinstance(readout, int) and task.signature.n_scored > 1:
         raise ConfigError(
-            f"readout={readout} is one position, and {task.name} scores {len(task.signature.scored)}; leave it out"
+            f"readout={readout} is one position, and {task.name} scores {task.signature.n_scored}; leave it out"
         )
     if not (inputs is None or callable(inputs)):
         raise ConfigError(f"inputs is a function from tokens to what the module takes; got {shown(inputs)}")

@@ -37,6 +37,6 @@ def graph_bytes(network: HookedNetwork, signature: Signature, rows: int) -> int:
         else:
             given = torch.empty(rows, *inputs.shape)
         with torch.enable_grad(), saved_tensors_hooks(keep, lambda tensor: tensor):
-            outputs_of(network, given, signature.scored)
+            outputs_of(network, given, range(-signature.n_scored, 0))
     weights = {weight.untyped_storage()._cdata for weight in network.parameters()}
     return sum(storage.nbytes() for number, storage in kept.items() if number not in weights)

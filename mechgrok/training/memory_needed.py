@@ -70,7 +70,7 @@ def _parts(task: Task, config: TrainConfig) -> dict[str, int]:
     if not isinstance(config.model, CustomConfig) and (free is None or AT_LEAST + weights < free):
         n_outputs = max(n_outputs, sized(config.model, task).d_vocab_out)
         step, one_pass = _passes(config.model, written_for(task, config), config)
-    n_logits = task.n_inputs * len(task.signature.scored) * n_outputs
+    n_logits = task.n_inputs * task.signature.n_scored * n_outputs
     return {SMALLER: weights, memory.ALL_INPUTS: PER_LOGIT * n_logits + one_pass, BATCHES: step}
 
 
