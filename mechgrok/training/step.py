@@ -162,7 +162,7 @@ def make_step(
     return written(model, task, data.train_mask, objective)
 
 
-def step_written_for(model: object, signature: Signature) -> type[HandWrittenStep] | None:
+def step_written_for(model: object, signature: Signature) -> Callable[..., HandWrittenStep] | None:
     """The step that is written by hand for a network on tokens and for classes that are read at the last position.
 
     It takes all train inputs at once. None where there is none, and gradients go through autograd.
