@@ -22,10 +22,10 @@ def five_neuron_network(p: int = 67, n: int = 5, act_fn: Activation = "relu") ->
     picks the second harmonic of the activation function.
 
     With squares and n = 3 or n >= 5 the logits are n/2 (1 + cos(w(a-b))) cos(w(a+b-c)), and all answers are right for
-    odd p; for even p those of antipodal operands are undefined, as their points add up to 0. Four neurons leave a second
-    wave, which is as high. With ReLU the circle has wrinkles, more of them for even n, where opposite neurons write the
-    same: with p = 67 five neurons are right everywhere, as are 7 and from 9 on; 6 are for 13 of the 67 sums, 8 for 43.
-    A function without a second harmonic, such as tanh, adds nothing.
+    odd p; for even p those of antipodal operands are undefined, as their points add up to 0. Four neurons leave a
+    second wave, which is as high. With ReLU the circle has wrinkles, more of them for even n, where opposite neurons
+    write the same: with p = 67 five neurons are right everywhere, as are 7 and from 9 on; 6 are for 13 of the 67 sums,
+    8 for 43. A function without a second harmonic, such as tanh, adds nothing.
 
     Args:
         p: the modulus, from 2 on.

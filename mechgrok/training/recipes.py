@@ -124,8 +124,8 @@ PAIR = TrainConfig(
     eval_every=100,
     checkpoint_every=500,
 )
-"""Pearce et al. 2023, the MLP for addition mod 67: 24 neurons without biases, between an embedding in 500 dimensions and
-its transpose.
+"""Pearce et al. 2023, the MLP for addition mod 67: 24 neurons without biases, between an embedding in 500 dimensions
+and its transpose.
 
 The loss is the mean over inputs and classes, that is, divided by 67; with AdamW that matters only where gradients come
 near `eps`. Theirs counts each pair once; ours has (a, b) and (b, a), and so pairs (a, a) with half the weight."""
@@ -167,8 +167,10 @@ that they swept over. Where there is a bias and how the network starts is not pu
 their other networks."""
 
 
-OURS = (FAST, NANDA, PIZZA, CLOCK, ALPHA, ALPHA_PRIME, BETA, GAMMA, DELTA, FURUTA, POWER, CHUGHTAI, PAIR)
-OURS += (PAIR_UNFACTORED, PAIR_CIRCLE, PAIR_PARITY)
+OURS = (
+    *(FAST, NANDA, PIZZA, CLOCK, ALPHA, ALPHA_PRIME, BETA, GAMMA, DELTA, FURUTA, POWER, CHUGHTAI),
+    *(PAIR, PAIR_UNFACTORED, PAIR_CIRCLE, PAIR_PARITY),
+)
 
 
 class Recipes(Registry[TrainConfig]):
