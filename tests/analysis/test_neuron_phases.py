@@ -79,7 +79,9 @@ def test_a_network_that_multiplies_has_waves_of_discrete_logarithms():
 
 @pytest.mark.parametrize("height", [0.3, 4.0])
 def test_products_are_what_is_no_sum(height):
-    found = mg.neuron_phases(planted(mg.modular_task("add", 11), [(2, 1.0, 0.0, 2.0, 1.0, 1.0, 1.0)], products=height))
+    found = mg.neuron_phases(
+        planted(mg.modular_task("add", 11), [(2, 1.0, 0.0, 2.0, 1.0, 1.0, 1.0)], products=height)
+    )
     waves, product = (1 + 4) / 2, height**2 / 4
     assert found.products.item() == pytest.approx(product / (waves + product))
     assert found.share.item() == pytest.approx(waves / (waves + product))
@@ -110,7 +112,9 @@ def test_the_mean_over_frequencies_counts_neurons():
 
 def test_a_constant_neuron_is_no_wave():
     task = mg.modular_task("add", 11)
-    found = mg.neuron_phases(planted(task, [(2, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0), (1, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0)]))
+    found = mg.neuron_phases(
+        planted(task, [(2, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0), (1, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0)])
+    )
     assert found.waves.tolist() == [False, True]
     assert found.share[0] == found.products[0] == 0
     assert found.output_share[1] == 0
@@ -163,7 +167,10 @@ def test_shifted_operands_turn_phases_and_leave_doubling_alone():
     found = mg.neuron_phases(
         planted(
             network.task,
-            [(1, 1.0, p + shift * w, 1.0, p + shift * w, 1.0, 2 * (p + shift * w)) for p in before.phase_a.tolist()],
+            [
+                (1, 1.0, p + shift * w, 1.0, p + shift * w, 1.0, 2 * (p + shift * w))
+                for p in before.phase_a.tolist()
+            ],
         )
     )
     assert wrapped(found.phase_a - before.phase_a - shift * w).abs().max() < 1e-9
