@@ -163,7 +163,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "pair2023-five-neurons",
-        source='Pearce et al. 2023, "Modular Addition With Five Neurons", Appendix A and the notebook with a fixed embedding',
+        source='Pearce et al. 2023, "Modular Addition With Five Neurons", Appendix A, and their notebook',
         claim=(
             "Five neurons on one circle add mod 67: output weights turn twice as fast as input weights. Trained on a "
             "circle that is given, they spread evenly and do the same."
@@ -187,18 +187,18 @@ CATALOGUE = (
         ),
         cost="3 minutes",
         deviations=(
-            "Published numbers are those of seed 165 of their generator, as its notebook printed them; the test loss is "
-            "67 times the printed one, which is divided by the classes.",
+            "Published numbers are those that their notebook printed, with seed 165 of their generator; the test loss "
+            "is 67 times the printed one, which is divided by the classes.",
             *PAIR,
         ),
         protocol=_Later("pair2023", "mod67"),
     ),
     Reproduction(
         "pair2023-parity",
-        source='Pearce et al. 2023, "Generalizing With 1s and 0s", "When Does Grokking Happen?" and the table of the sweep',
+        source='Pearce et al. 2023, "Generalizing With 1s and 0s", "When Does Grokking Happen?", and its table',
         claim=(
-            "The weights of the 27 distracting bits go to zero as the test accuracy jumps. With more and more weight decay "
-            "networks memorise, grok, learn both at once, and learn nothing."
+            "The weights of the 27 distracting bits go to zero as the test accuracy jumps. With more and more weight "
+            "decay networks memorise, grok, learn both at once, and learn nothing."
         ),
         cost="12 minutes",
         deviations=(
@@ -217,8 +217,8 @@ CATALOGUE = (
         "pair2023-unfactored",
         source='Pearce et al. 2023, "Which Model Constraints Work Best?"',
         claim=(
-            "Trained directly, the matrices W_input and W_output do not generalise, even with weight decay; at least one of "
-            "them has to be factored."
+            "Trained directly, the matrices W_input and W_output do not generalise, even with weight decay; at least "
+            "one of them has to be factored."
         ),
         cost="5 minutes",
         deviations=(*PAIR,),

@@ -5,6 +5,7 @@ The four results on addition; those on "1s and 0s" are in `pair2023_parity`.
 
 from collections.abc import Iterator
 from math import pi
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -114,7 +115,7 @@ def unfactored(full: bool) -> Iterator[Row | Curve]:
         yield history_curve("Test accuracy", name, run.history, "accuracy_test", y_title="test accuracy")
 
 
-def _train(recipe: str, seed: int, **changes: object) -> Run:
+def _train(recipe: str, seed: int, **changes: Any) -> Run:
     return train_kept(modular_task("add", P), recipe, seed=seed, **changes)
 
 
@@ -124,9 +125,8 @@ def _at(run: Run, step: int) -> float | None:
 
 def _formula_error() -> float:
     """Of the logits of squares: 5/2 (1 + cos(w(a-b))) cos(w(a+b-c))."""
-    network = five_neuron_network(P, 5, "square")
-    grid = cache_grid(network, names=[])
-    a, b = network.task.operands.double().T
+    grid = cache_grid(five_neuron_network(P, 5, "square"), names=[])
+    a, b = grid.operation.operands.double().T
     c, w = torch.arange(P).double(), 2 * pi / P
     ideal = 2.5 * (1 + (w * (a - b)).cos())[:, None] * (w * ((a + b)[:, None] - c)).cos()
     return (grid.logits - ideal).abs().max().item()

@@ -1,6 +1,7 @@
 """Pearce et al. 2023, "1s and 0s": the weights of the bits that do not matter, and four regimes of weight decay."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -16,8 +17,13 @@ from mechgrok.tasks import parity_task
 
 RELEVANT = 3
 N_TRAIN, N_TEST = 1200, 5000
-GROKS = {"weight_decay": 0.3, "fraction": (N_TRAIN + 0.5) / (N_TRAIN + N_TEST), "checkpoint_every": 100}
+GROKS: dict[str, Any] = {
+    "weight_decay": 0.3,
+    "fraction": (N_TRAIN + 0.5) / (N_TRAIN + N_TEST),
+    "checkpoint_every": 100,
+}
 """The article's train set, with the width and one of the weight decays of the sweep."""
+QUICK: dict[str, Any] = {"widths": (32, 64), "train_sizes": (1000, 1500), "seeds": (0,)}
 ENOUGH = 3e-6
 """Test loss from which a network has generalised, and its training tells nothing new."""
 PUBLISHED = {"memorisation": 0.01, "grokking": 0.1, "confusion": 1.0}
@@ -29,9 +35,7 @@ def regimes(full: bool) -> Iterator[Row | Curve]:
     for seed in range(3 if full else 1):
         task = parity_task(n_samples=N_TRAIN + N_TEST)
         yield from _weights(train_kept(task, "pair-parity", seed=seed, **GROKS), seed)
-    sizes = {} if full else {"widths": (32, 64), "train_sizes": (1000, 1500), "seeds": (0,)}
-    if full:
-        sizes = {"seeds": range(9)}
+    sizes: dict[str, Any] = {"seeds": range(9)} if full else QUICK
     yield from _kinds(parity_sweep(**sizes, stop_test_loss=ENOUGH, checkpoint_every=20_000))
 
 
@@ -90,7 +94,7 @@ def _kinds(sweep: ParitySweep) -> Iterator[Row | Curve]:
     yield from _marks(sweep.table)
 
 
-def _marks(table: Sequence[dict]) -> Iterator[Curve]:
+def _marks(table: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
     """A panel for each weight decay; seeds of a setting side by side."""
     for decay in dict.fromkeys(row["weight_decay"] for row in table):
         for kind in ("memorisation", "grokking", "comprehension", "confusion"):

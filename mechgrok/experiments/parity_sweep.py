@@ -9,6 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from mechgrok.analysis.curves import curve
 from mechgrok.analysis.milestones import kind_by_losses
 from mechgrok.config import DenseConfig, TrainConfig
 from mechgrok.door import door
@@ -155,7 +156,7 @@ def _row(setting: tuple[float, int, int], seed: int, run: Run) -> dict[str, Any]
         "d_mlp": width,
         "n_train": n_train,
         "seed": seed,
-        "loss_train": min(row["loss_train"] for row in history),
-        "loss_test": min(row["loss_test"] for row in history),
+        "loss_train": curve(history, "loss_train").values.min().item(),
+        "loss_test": curve(history, "loss_test").values.min().item(),
         "kind": kind_by_losses(history),
     }
