@@ -86,7 +86,7 @@ class DecayEntry:
 
 
 DECAYS: Registry[DecayEntry] = Registry(
-    "weight decay", ("zero", "init", "l1"), "mechgrok.training.optimizers", of=DecayEntry
+    "weight decay", ("zero", "init"), "mechgrok.training.optimizers", of=DecayEntry
 )
 """`TrainConfig.decay_towards`: where the weights are pulled."""
 
