@@ -24,6 +24,7 @@ from mechgrok.models.five_neurons import five_neuron_network
 from mechgrok.models.mlp import HookedMLP
 from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
+from mechgrok.training.recipes import RECIPES
 
 P = 67
 CONSTRUCTED: dict[tuple[Activation, int], tuple[float, float | None]] = {
@@ -35,6 +36,14 @@ CONSTRUCTED: dict[tuple[Activation, int], tuple[float, float | None]] = {
 one. The article shows that squares are exact from five neurons on, and claims it of no smaller number."""
 CLOSE = 2e-3
 """Of an accuracy: logits that differ in the last digits decide a few inputs of three neurons."""
+PAIR = RECIPES["pair"].model
+FACTORS = {
+    "no factors": (RECIPES["pair-unfactored"].model, (0.01, 0.1, 1.0), False),
+    "W_input = W_E W_in": (PAIR.replace(readout="direct"), (1.0,), True),
+    "W_output = W_out W_U": (PAIR.replace(inputs="one_hot", readout="factored"), (1.0,), True),
+    "both, with W_U the transpose of W_E": (PAIR, (1.0,), True),
+}
+"""Which matrices are products: the network, its weight decays, and whether the source says that it generalises."""
 FASTER: dict[str, Any] = {"lr": 1e-2, "steps": 6000, "loss_dtype": "float32", "checkpoint_every": 200}
 """Ten times the learning rate for the quick size, where the paper's takes 50,000 steps."""
 
@@ -56,7 +65,7 @@ def five_neurons(full: bool) -> Iterator[Row | Curve]:
     )
     yield from _star("constructed", neuron_phases(five_neuron_network(P)))
 
-    runs = [_train("pair-circle", seed) for seed in range(10 if full else 5)]
+    runs = [_train("pair-circle", seed, checkpoint_every=5000) for seed in range(10 if full else 5)]
     found = [run for run in runs if run.history[-1]["accuracy_test"] == 1]
     yield Row("trained: share of seeds that come to perfect accuracy", None, len(found) / len(runs), 0.4)
     for run in found:
@@ -180,7 +189,7 @@ def _star(name: str, phases: NeuronPhases, groups: int = 1) -> Iterator[Curve]:
             x, y = (length * phase.cos())[around], (length * phase.sin())[around]
             yield Curve(
                 f"{name}, k = {label}: {side} weights", f"k = {label}", _numbers(x), _numbers(y),
-                x_title="cosine", y_title="sine",
+                x_title="cosine", y_title="sine", plane=True,
             )  # fmt: skip
 
 

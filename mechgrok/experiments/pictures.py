@@ -15,6 +15,7 @@ from mechgrok.plots.theme import COLOURS, LOGARITHMIC, figure, plain
 
 MOST_POINTS = 150
 """Points of a curve that is recorded."""
+SHAPES = ("circle-open", "x", "diamond-open")
 DIGITS = 4
 """Significant digits of its values."""
 
@@ -53,7 +54,7 @@ def reproduction_figure(name: str, *, columns: int = 2) -> go.Figure:
 def curves_figure(curves: Sequence[Curve], *, columns: int = 2) -> go.Figure:
     """Some curves, with a panel for each title.
 
-    A line has the colour of its name in every panel.
+    A line, or dots, have the colour and the shape of their name in every panel.
 
     Raises:
         UndefinedMetricError: there are none.
@@ -65,9 +66,9 @@ def curves_figure(curves: Sequence[Curve], *, columns: int = 2) -> go.Figure:
     if not curves:
         raise UndefinedMetricError("no curves have been recorded, so there is nothing to draw")
     names = list(dict.fromkeys(one.name for one in curves))
-    colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
+    styles = {name: _style(number) for number, name in enumerate(names)}
     titles = list(dict.fromkeys(one.panel for one in curves))
-    panels = [_panel(title, [one for one in curves if one.panel == title], colours) for title in titles]
+    panels = [_panel(title, [one for one in curves if one.panel == title], styles) for title in titles]
     drawn = panels[0] if len(panels) == 1 else in_panels(panels, columns, legend=True)
     for name in names:  # once in the legend, wherever it is drawn
         for trace in list(drawn.select_traces({"name": plain(name)}))[1:]:
@@ -77,16 +78,25 @@ def curves_figure(curves: Sequence[Curve], *, columns: int = 2) -> go.Figure:
     return drawn
 
 
-def _panel(title: str, curves: Sequence[Curve], colours: dict[str, str]) -> go.Figure:
+def _style(number: int) -> tuple[str, str]:
+    """Colour and shape of a name; where there are more names than colours they come again in another shape."""
+    again, colour = divmod(number, len(COLOURS))
+    return COLOURS[colour], SHAPES[again % len(SHAPES)]
+
+
+def _panel(title: str, curves: Sequence[Curve], styles: dict[str, tuple[str, str]]) -> go.Figure:
     first = curves[0]
-    drawn = figure([_trace(one, colours[one.name]) for one in curves], title=plain(title))
-    drawn.update_xaxes(title_text=plain(first.x_title), tickformat="~s")
-    drawn.update_yaxes(LOGARITHMIC if first.logarithmic else {"rangemode": "tozero"})
+    drawn = figure([_trace(one, *styles[one.name]) for one in curves], title=plain(title))
+    drawn.update_xaxes(title_text=plain(first.x_title))
     drawn.update_yaxes(title_text=plain(first.y_title))
-    return drawn
+    if first.plane:
+        drawn.update_xaxes(constrain="domain")
+        return drawn.update_yaxes(constrain="domain", scaleanchor="x")
+    drawn.update_xaxes(tickformat="~s")
+    return drawn.update_yaxes(LOGARITHMIC if first.logarithmic else {"rangemode": "tozero"})
 
 
-def _trace(one: Curve, colour: str) -> go.Scatter:
+def _trace(one: Curve, colour: str, shape: str) -> go.Scatter:
     return go.Scatter(
         x=one.x,
         y=one.y,
@@ -94,6 +104,6 @@ def _trace(one: Curve, colour: str) -> go.Scatter:
         legendgroup=plain(one.name),
         mode="markers" if one.dots else "lines",
         line={"color": colour, "width": 1.6},
-        marker={"color": colour, "size": 7, "symbol": "circle-open"},
+        marker={"color": colour, "size": 7, "symbol": shape},
         hovertemplate=f"{plain(one.name)}: %{{y:.3g}} at %{{x}}<extra></extra>",
     )
