@@ -253,6 +253,9 @@ CATALOGUE = (
         deviations=(
             "Published numbers are those that their notebook printed, with seed 165 of their generator; the test loss "
             "is 67 times the printed one, which is divided by the classes.",
+            "The quick size has ten times the learning rate, for 6000 steps. At the paper's, seed 0 of ours follows "
+            "the published curve for 15,000 steps and then falls behind: after 50,000 steps its test loss has come "
+            "down from 90 nats to 43, and it has not grokked.",
             *PAIR,
         ),
         protocol=_Later("pair2023", "mod67"),
@@ -270,8 +273,8 @@ CATALOGUE = (
             "biases, two logits, and the initial weights of their other networks.",
             "The article draws the weights of a network with L1 decay; ours has the decay of the sweep, with which the "
             "weights that nothing needs fade, and are never exactly 0.",
-            "The quick size sweeps over two widths and two train sets with one seed, the full size over the published "
-            "125 settings with nine seeds. Trainings end at a test loss of 3e-6.",
+            "The quick size sweeps over two widths and two train sets with one seed for 10,000 steps, the full size "
+            "over the published 125 settings with nine seeds for 20,000. Trainings end at a test loss of 3e-6.",
             "All networks share one sample of inputs, of which the seed takes the train set.",
             "Published shares are those of the published table at the same settings.",
         ),
@@ -285,7 +288,12 @@ CATALOGUE = (
             "one of them has to be factored."
         ),
         cost="5 minutes",
-        deviations=(*PAIR,),
+        deviations=(
+            "The quick size has ten times the learning rate, for 6000 steps. With the paper's, the network without "
+            "factors comes to 12%, 2% and 2% of the test inputs in 20,000 steps, at weight decays of 1, 0.1 and 0.01.",
+            "Where W_output alone is a product, the width between its factors is that of the neurons.",
+            *PAIR,
+        ),
         protocol=_Later("pair2023", "unfactored"),
     ),
     Reproduction(

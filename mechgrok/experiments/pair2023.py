@@ -100,6 +100,8 @@ def mod67(full: bool) -> Iterator[Row | Curve]:
         tuned = int(phases.waves.sum())
         yield Row(f"{name}: frequencies", 4, len(phases.groups), 3, 5)
         yield Row(f"{name}: neurons of one frequency, of 24", None, tuned, 15)
+        if not tuned:
+            continue  # which the row before says; there is no phase to speak of
         yield Row(f"{name}: output phase against twice the input phase", None, phases.doubling(), 0.97)
         start = neuron_phases(run.model(0), threshold=0)
         yield Row(f"{name}: the same before the training", None, _doubling(start), None, 0.6)

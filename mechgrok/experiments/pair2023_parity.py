@@ -23,7 +23,7 @@ GROKS: dict[str, Any] = {
     "checkpoint_every": 100,
 }
 """The article's train set, with the width and one of the weight decays of the sweep."""
-QUICK: dict[str, Any] = {"widths": (32, 64), "train_sizes": (1000, 1500), "seeds": (0,)}
+QUICK: dict[str, Any] = {"widths": (32, 64), "train_sizes": (1000, 1500), "seeds": (0,), "steps": 10_000}
 ENOUGH = 3e-6
 """Test loss from which a network has generalised, and its training tells nothing new."""
 PUBLISHED = {"memorisation": 0.01, "grokking": 0.1, "confusion": 1.0}
@@ -41,40 +41,30 @@ def regimes(full: bool) -> Iterator[Row | Curve]:
 
 def _weights(run: Run, seed: int) -> Iterator[Row | Curve]:
     """The weights of the distracting bits fall as the test accuracy rises."""
-    history, steps = run.history, run.steps
+    history, name = run.history, f"seed {seed}"
     memorised = first_step(history, "accuracy_train", at_least=1)
     generalised = first_step(history, "accuracy_test", at_least=0.99)
-    norms = torch.stack([input_norms(run.model(step)) for step in steps])
-    ours, others = norms[:, :RELEVANT].mean(1), norms[:, RELEVANT:].mean(1)
-    yield Row(f"seed {seed}: step of all train inputs", None, memorised, None, 1500)
+    yield Row(f"{name}: step of all train inputs", None, memorised, None, 1500)
     yield Row(
-        f"seed {seed}: steps from there to 99% of the test inputs",
-        None,
-        _between(memorised, generalised),
-        500,
+        f"{name}: steps from there to 99% of the test inputs", None, _between(memorised, generalised), 500
     )
-    yield Row(f"seed {seed}: test accuracy", 1, history[-1]["accuracy_test"], 0.999)
+    yield Row(f"{name}: test accuracy", 1, history[-1]["accuracy_test"], 0.999)
     if memorised is None or generalised is None:
         return
-    at = {
-        name: steps.index(100 * (step // 100))
-        for name, step in (("memorised", memorised), ("knows", generalised))
-    }
-    share = (others / ours).tolist()
-    yield Row(
-        f"seed {seed}: norm of a distracting bit / of a relevant one, memorised",
-        None,
-        share[at["memorised"]],
-        0.5,
-    )
-    yield Row(f"seed {seed}: the same at the end", 0, share[-1], None, 0.02)
-    lowest = curve(history, "loss_train").before(generalised)
-    rise = lowest.values[-1] / lowest.values.min()
-    yield Row(f"seed {seed}: train loss before the jump / its lowest", None, rise.item(), 1.5)
+    norms = torch.stack([input_norms(run.model(step)) for step in run.steps])
+    ours, others = norms[:, :RELEVANT].mean(1), norms[:, RELEVANT:].mean(1)
+    share = dict(zip(run.steps, (others / ours).tolist(), strict=True))
+    what = "norm of a distracting bit / of a relevant one"
+    yield Row(f"{name}: {what}, memorised", None, share[memorised], 0.4)
+    yield Row(f"{name}: {what}, 99% of the test inputs", None, share[generalised])
+    yield Row(f"{name}: {what}, at the end", 0, share[run.steps[-1]], None, 0.02)
+    before = curve(history, "loss_train").before(generalised).values
+    rise = (before[-1] / before.min()).item()
+    yield Row(f"{name}: train loss before the jump / its lowest until then", None, rise, 1.5)
     if not seed:
         yield from accuracy_and_loss(run)
-        for name, values in (("relevant bits", ours), ("distracting bits", others)):
-            yield recorded_curve("Weights of a bit", name, steps, values.tolist(), y_title="norm")
+        for bits, values in (("relevant bits", ours), ("distracting bits", others)):
+            yield recorded_curve("Weights of a bit", bits, run.steps, values.tolist(), y_title="norm")
 
 
 def _between(first: int | None, last: int | None) -> int | None:
