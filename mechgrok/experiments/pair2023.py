@@ -36,14 +36,18 @@ CONSTRUCTED: dict[tuple[Activation, int], tuple[float, float | None]] = {
 one. The article shows that squares are exact from five neurons on, and claims it of no smaller number."""
 CLOSE = 2e-3
 """Of an accuracy: logits that differ in the last digits decide a few inputs of three neurons."""
-PAIR = RECIPES["pair"].model
-FACTORS = {
-    "no factors": (RECIPES["pair-unfactored"].model, (0.01, 0.1, 1.0), False),
-    "W_input = W_E W_in": (PAIR.replace(readout="direct"), (1.0,), True),
-    "W_output = W_out W_U": (PAIR.replace(inputs="one_hot", readout="factored"), (1.0,), True),
-    "both, with W_U the transpose of W_E": (PAIR, (1.0,), True),
-}
-"""Which matrices are products: the network, its weight decays, and whether the source says that it generalises."""
+PAIR: Any = RECIPES["pair"].model
+UNFACTORED: Any = RECIPES["pair-unfactored"].model
+FACTORS: tuple[tuple[str, Any, float, float | None, float | None], ...] = (
+    ("no factors", UNFACTORED, 0.01, None, 0.05),
+    ("no factors", UNFACTORED, 0.1, None, 0.05),
+    ("no factors", UNFACTORED, 1.0, None, 0.5),
+    ("W_input = W_E W_in", PAIR.replace(readout="direct"), 1.0, None, None),
+    ("W_output = W_out W_U", PAIR.replace(inputs="one_hot", readout="factored"), 1.0, 0.6, None),
+    ("both, W_U the transpose of W_E", PAIR, 1.0, 0.99, None),
+)
+"""Which matrices are products, the network, its weight decay, and bounds on its best test accuracy. Of the two that have
+one product the source says that it depends on the set-up which one helps."""
 FASTER: dict[str, Any] = {"lr": 1e-2, "steps": 6000, "loss_dtype": "float32", "checkpoint_every": 200}
 """Ten times the learning rate for the quick size, where the paper's takes 50,000 steps."""
 
@@ -116,19 +120,16 @@ def mod67(full: bool) -> Iterator[Row | Curve]:
 
 
 def unfactored(full: bool) -> Iterator[Row | Curve]:
-    """Without factors the network does not generalise, at whichever weight decay; with one it does."""
-    for name, (model, decays, generalises) in FACTORS.items():
-        for decay in decays:
-            for seed in range(3 if full else 2):
-                run = _train("pair", seed, model=model, weight_decay=decay, **({} if full else FASTER))
-                about, best = f"{name}, weight decay {decay:g}, seed {seed}", best_accuracy(run.history)
-                bounds = (0.95, None) if generalises else (None, 0.5)
-                yield Row(f"{about}: best test accuracy", None, best, *bounds)
-                yield Row(f"{about}: train accuracy at the end", None, run.history[-1]["accuracy_train"])
-                if not seed:
-                    title = "Test accuracy"
-                    line = f"{name}, {decay:g}"
-                    yield history_curve(title, line, run.history, "accuracy_test", y_title="test accuracy")
+    """Without factors the network does not generalise, at whichever weight decay; with them it does."""
+    for name, model, decay, low, high in FACTORS:
+        about = f"{name}, weight decay {decay:g}"
+        for seed in range(3 if full else 2):
+            run = _train("pair", seed, model=model, weight_decay=decay, **({} if full else FASTER))
+            history = run.history
+            yield Row(f"{about}, seed {seed}: best test accuracy", None, best_accuracy(history), low, high)
+            yield Row(f"{about}, seed {seed}: train accuracy at the end", None, history[-1]["accuracy_train"])
+            if not seed:
+                yield history_curve("Test accuracy", about, history, "accuracy_test", y_title="test accuracy")
 
 
 def _train(recipe: str, seed: int, **changes: Any) -> Run:
