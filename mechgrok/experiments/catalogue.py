@@ -291,8 +291,8 @@ CATALOGUE = (
         deviations=(
             "The quick size has ten times the learning rate, for 6000 steps. With the paper's, the network without "
             "factors comes to 12%, 2% and 2% of the test inputs in 20,000 steps, at weight decays of 1, 0.1 and 0.01.",
-            "At a weight decay of 1 and the quick size's learning rate it has a third of the test inputs right, and not "
-            "all of the train inputs, and stays there.",
+            "At a weight decay of 1 and the quick size's learning rate it has a third of the test inputs right, and "
+            "not all of the train inputs, and stays there.",
             "Where W_output alone is a product, the width between its factors is that of the neurons.",
             *PAIR,
         ),

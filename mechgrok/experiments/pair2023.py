@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mechgrok.activations import cache_grid
-from mechgrok.analysis.curves import first_step
+from mechgrok.analysis.curves import curve, first_step
 from mechgrok.analysis.explained import logit_fve
 from mechgrok.analysis.losses import accuracy
 from mechgrok.analysis.neuron_phases import NeuronPhases, neuron_phases
@@ -46,8 +46,8 @@ FACTORS: tuple[tuple[str, Any, float, float | None, float | None], ...] = (
     ("W_output = W_out W_U", PAIR.replace(inputs="one_hot", readout="factored"), 1.0, 0.6, None),
     ("both, W_U the transpose of W_E", PAIR, 1.0, 0.99, None),
 )
-"""Which matrices are products, the network, its weight decay, and bounds on its best test accuracy. Of the two that have
-one product the source says that it depends on the set-up which one helps."""
+"""Which matrices are products, the network, its weight decay, and bounds on its best test accuracy. Of the two that
+have one product the source says that it depends on the set-up which one helps."""
 FASTER: dict[str, Any] = {"lr": 1e-2, "steps": 6000, "loss_dtype": "float32", "checkpoint_every": 200}
 """Ten times the learning rate for the quick size, where the paper's takes 50,000 steps."""
 
@@ -95,7 +95,8 @@ def mod67(full: bool) -> Iterator[Row | Curve]:
         memorised = first_step(run.history, "accuracy_train", at_least=0.99)
         generalised = first_step(run.history, "accuracy_test", at_least=0.95)
         yield Row(f"{name}: step of 99% of the train inputs", 300, memorised, None, 1500)
-        yield Row(f"{name}: highest test loss (nats)", 103, max(row["loss_test"] for row in run.history), 20)
+        highest = curve(run.history, "loss_test").values.max().item()
+        yield Row(f"{name}: highest test loss (nats)", 103, highest, 20)
         yield Row(f"{name}: step of 95% of the test inputs", 40_100, generalised, 2 * (memorised or 0))
         yield Row(f"{name}: test accuracy", 1, last["accuracy_test"], 0.99)
         yield Row(f"{name}: test loss (nats)", 9.0e-5, last["loss_test"], None, 0.05)
