@@ -92,8 +92,9 @@ def _kinds(sweep: ParitySweep) -> Iterator[Row | Curve]:
 def _marks(table: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
     """A panel for each weight decay; seeds of a setting side by side."""
     for decay in dict.fromkeys(row["weight_decay"] for row in table):
-        for kind in ("memorisation", "grokking", "comprehension", "confusion"):
-            mine = [row for row in table if row["weight_decay"] == decay and row["kind"] == kind]
+        found = [row for row in table if row["weight_decay"] == decay]
+        for kind in dict.fromkeys(row["kind"] for row in found):
+            mine = [row for row in found if row["kind"] == kind]
             yield Curve(
                 f"Weight decay {decay:g}", kind,
                 tuple(row["d_mlp"] * 1.06 ** row["seed"] for row in mine), tuple(row["n_train"] for row in mine),
