@@ -89,7 +89,7 @@ def _kind(train: int | None, test: int | None, lag: int) -> Kind:
 
 
 @door
-def kind_by_losses(history: History, *, learned: float = LOW_LOSS, ratio: float = APART) -> Kind:
+def kind_by_losses(history: History, *, learned: int | float = LOW_LOSS, ratio: int | float = APART) -> Kind:
     """The kind of learning by losses alone, after Pearce et al. 2023, who sort their sweep that way.
 
     "confusion": the train loss never comes down to `learned`; "memorisation": the test loss does not; "grokking": both

@@ -1,7 +1,7 @@
 """When "1s and 0s" are grokked: networks of several widths on several amounts of data, at several weight decays."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -77,9 +77,9 @@ class ParitySweep(Readable):
 
 @door
 def parity_sweep(
-    weight_decays: Sequence[float] = WEIGHT_DECAYS,
-    widths: Sequence[int] = WIDTHS,
-    train_sizes: Sequence[int] = TRAIN_SIZES,
+    weight_decays: Iterable[int | float] = WEIGHT_DECAYS,
+    widths: Iterable[int] = WIDTHS,
+    train_sizes: Iterable[int] = TRAIN_SIZES,
     seeds: Iterable[int] = range(3),
     *,
     task: Task | None = None,
@@ -118,9 +118,8 @@ def parity_sweep(
     ParitySweep(2 networks; confusion: 2)
     """
     base = find_recipe(recipe).replace(**changes)
-    for name, values in (("weight_decays", weight_decays), ("widths", widths), ("train_sizes", train_sizes)):
-        if not values or len(set(values)) < len(values):
-            raise ConfigError(f"{name} are different numbers, at least one; got {shown(list(values))}")
+    weight_decays = [float(decay) for decay in _different("weight_decays", weight_decays)]
+    widths, train_sizes = _different("widths", widths), _different("train_sizes", train_sizes)
     if not isinstance(base.model, DenseConfig):
         raise ConfigError(
             f"the recipe {base.recipe!r} does not train a DenseConfig, whose width is swept over"
@@ -129,7 +128,7 @@ def parity_sweep(
     if not 0 < min(train_sizes) <= max(train_sizes) < task.n_inputs:
         raise ConfigError(
             f"train_sizes are from 1 to {task.n_inputs - 1}, as {task.name} has {task.n_inputs} inputs; "
-            f"got {shown(list(train_sizes))}"
+            f"got {shown(train_sizes)}"
         )
     settings = list(product(weight_decays, widths, train_sizes))
     configs = {setting: _with(base, task, *setting) for setting in settings}
@@ -137,6 +136,14 @@ def parity_sweep(
         task, configs, list(seeds), _row, out=out, workers=workers, progress=progress
     )
     return ParitySweep(table, failures)
+
+
+def _different(name: str, given: Iterable[Any]) -> list[Any]:
+    """Values that are swept over, each once."""
+    values = list(given)
+    if not values or len(set(values)) < len(values):
+        raise ConfigError(f"{name} are different numbers, at least one; got {shown(values)}")
+    return values
 
 
 def _with(base: TrainConfig, task: Task, weight_decay: float, width: int, n_train: int) -> TrainConfig:
