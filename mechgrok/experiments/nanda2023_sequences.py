@@ -133,7 +133,7 @@ def trigrams_run(full: bool, *, limited: bool = False) -> Run:
     """Skip trigrams, on fresh sequences or on a limited number."""
     task = skip_trigram_task(finite=TRIGRAMS if limited else 0)
     steps = 8000 if limited else 3000 if full else 1000
-    batch = {"batch_size": 0} if limited else {}
+    batch: dict[str, Any] = {"batch_size": 0} if limited else {}
     return train_kept(
         task,
         "nanda-skip-trigram",
@@ -210,7 +210,7 @@ def limited_rows(run: Run, published: Sequence[float | None] = (None,) * 5) -> I
     history = run.history
     by_heart = first_step(history, "loss_train", below=KNOWN)
     then = _at(run, by_heart)
-    later = [] if by_heart is None else [row for row in history if row["step"] >= by_heart]
+    later = [] if by_heart is None else [row for row in history if (row["step"] or 0) >= by_heart]
     late = None if then is None else first_step(later, "loss_test", below=then / 2)
     yield Row(f"limited data: step of train loss < {KNOWN} nats", known, by_heart, 1)
     # A network that had found what holds for all inputs would have no more than the train loss.
