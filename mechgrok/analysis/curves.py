@@ -40,7 +40,7 @@ def as_rows(history: History) -> Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class LearningCurve:
     """One quantity over the steps.
 
     Attributes:
@@ -56,17 +56,17 @@ class Curve:
     def __len__(self) -> int:
         return len(self.steps)
 
-    def before(self, step: int | None) -> "Curve":
+    def before(self, step: int | None) -> "LearningCurve":
         """The part before a step; all of it for None."""
         kept = slice(None) if step is None else self.steps < step
-        return Curve(self.name, self.steps[kept], self.values[kept])
+        return LearningCurve(self.name, self.steps[kept], self.values[kept])
 
     def at(self, step: int) -> float:
         """Value at a step, or at the last one before it; the first of all where there is none before."""
         return self.values[max(self.steps.searchsorted(step, side="right") - 1, 0)].item()
 
 
-def curve(history: History, name: str) -> Curve:
+def curve(history: History, name: str) -> LearningCurve:
     """The rows of a history that have a quantity; none at all is an empty curve.
 
     Values that are not finite, as a training that diverged leaves them, are no points of a curve either.
@@ -87,7 +87,7 @@ def curve(history: History, name: str) -> Curve:
     if values.ndim != 1:
         raise ConfigError(f"{shown(name)} of some row of the history is no number")
     measured = np.isfinite(values)
-    return Curve(name, steps[measured], values[measured])
+    return LearningCurve(name, steps[measured], values[measured])
 
 
 def objective_of(history: History) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mechgrok.analysis.curves import Curve
+from mechgrok.analysis.curves import LearningCurve
 from mechgrok.errors import UndefinedMetricError
 
 EDGE = 0.05
@@ -47,7 +47,7 @@ class Fall:
     over: bool
 
 
-def log_loss(loss: Curve) -> np.ndarray:
+def log_loss(loss: LearningCurve) -> np.ndarray:
     """[rows], natural logarithm of a loss after a running median, which takes out spikes of a few rows.
 
     The median keeps stretches that only rise or only fall as they are. A loss of exactly 0 was rounded, and
@@ -67,7 +67,7 @@ def log_loss(loss: Curve) -> np.ndarray:
     return np.concatenate([logs[:half], medians, logs[len(logs) - half :]])
 
 
-def find_fall(loss: Curve) -> Fall:
+def find_fall(loss: LearningCurve) -> Fall:
     """The fall of a loss from its highest level to the lowest one after that.
 
     Its start is the corner above: the row whose logarithm is farthest above the straight line from the highest
@@ -80,7 +80,7 @@ def find_fall(loss: Curve) -> Fall:
         UndefinedMetricError: a loss that never falls, of fewer than 2 rows, or that is no loss.
 
     >>> steps = np.arange(0, 1000, 10)
-    >>> fall = find_fall(Curve("loss", steps, 10.0 ** np.interp(steps, [400, 600], [1, -7])))
+    >>> fall = find_fall(LearningCurve("loss", steps, 10.0 ** np.interp(steps, [400, 600], [1, -7])))
     >>> print(fall.start, fall.end, fall.over)
     400 [370..410] 600 [590..610] True
     """
@@ -131,14 +131,14 @@ def _boundary(steps: np.ndarray, row: int, earliest: int, latest: int) -> Bounda
     return Boundary(*steps[rows].tolist())
 
 
-def lowest(loss: Curve, factor: int | float) -> Boundary | None:
+def lowest(loss: LearningCurve, factor: int | float) -> Boundary | None:
     """Where a loss is lowest before it rises by a factor or more; None where it never does.
 
     Of several such places the one with the greatest rise behind it. The interval are the steps around it within
     5% of that rise, on a logarithmic scale, and the rows next to these.
 
     >>> steps = np.arange(0, 1000, 10)
-    >>> lowest(Curve("loss", steps, 10.0 ** np.interp(steps, [0, 300, 900], [1, -3, 1])), 2)
+    >>> lowest(LearningCurve("loss", steps, 10.0 ** np.interp(steps, [0, 300, 900], [1, -3, 1])), 2)
     Boundary(step=300, earliest=280, latest=340)
     """
     if len(loss) < 2:

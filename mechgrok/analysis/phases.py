@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mechgrok.analysis.curves import Curve, History, as_rows, curve, objective_of
+from mechgrok.analysis.curves import History, LearningCurve, as_rows, curve, objective_of
 from mechgrok.analysis.falls import Boundary, Fall, find_fall, lowest
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
@@ -131,7 +131,7 @@ def find_phases(history: History) -> Phases:
     return Phases(memorisation, formation, cleanup, first, last, source)
 
 
-def _generalisation(test: Curve) -> Fall | str:
+def _generalisation(test: LearningCurve) -> Fall | str:
     """The fall of the test loss, or why there is none."""
     if not len(test):
         return "there is no test loss; ask for loss_test too"
@@ -144,7 +144,9 @@ def _generalisation(test: Curve) -> Fall | str:
     return _fall(test)
 
 
-def _memorisation(train: Curve, excluded: Curve, fall: Fall | str, first: int) -> tuple[Phase, str]:
+def _memorisation(
+    train: LearningCurve, excluded: LearningCurve, fall: Fall | str, first: int
+) -> tuple[Phase, str]:
     """The phase, and the curve that its end was read from."""
     name, start = "memorisation", Boundary(first, first, first)
     if not len(train):
@@ -166,7 +168,7 @@ def _memorisation(train: Curve, excluded: Curve, fall: Fall | str, first: int) -
     return _until_end(name, start, _fall(train), "the train loss still falls at the last step"), train.name
 
 
-def _fall(loss: Curve) -> Fall | str:
+def _fall(loss: LearningCurve) -> Fall | str:
     try:
         return find_fall(loss)
     except UndefinedMetricError as error:
@@ -180,7 +182,9 @@ def _until_end(name: str, start: Boundary, fall: Fall | str, going_on: str) -> P
     return Phase(name, start, fall.end) if fall.over else Phase(name, start, None, going_on)
 
 
-def _formation(memorisation: Phase, cleanup: Phase, excluded: Curve, restricted: Curve, last: int) -> Phase:
+def _formation(
+    memorisation: Phase, cleanup: Phase, excluded: LearningCurve, restricted: LearningCurve, last: int
+) -> Phase:
     name, start, end = "circuit formation", memorisation.end, cleanup.start
     if start is None:
         return Phase(name, reason="memorisation has not ended" if memorisation.start else memorisation.reason)

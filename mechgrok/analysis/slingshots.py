@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mechgrok.analysis.curves import Curve, History, as_rows, curve
+from mechgrok.analysis.curves import History, LearningCurve, as_rows, curve
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
@@ -132,7 +132,7 @@ def find_slingshots(history: History, *, last_layer: str = LAST_LAYER) -> Slings
     return Slingshots(len(jumps), spikes, cycles, int(loss.steps[0]), int(loss.steps[-1]))
 
 
-def _jumps(loss: Curve) -> np.ndarray:
+def _jumps(loss: LearningCurve) -> np.ndarray:
     """Rows after which the loss is ten-fold or more; a loss rounded to 0 counts as the smallest that is not."""
     positive = loss.values[loss.values > 0]
     if not len(positive):
@@ -141,7 +141,7 @@ def _jumps(loss: Curve) -> np.ndarray:
     return np.flatnonzero(values[1:] >= TEN_FOLD * values[:-1])
 
 
-def _spikes(loss: Curve, jumps: np.ndarray) -> Iterator[Spike]:
+def _spikes(loss: LearningCurve, jumps: np.ndarray) -> Iterator[Spike]:
     rows: list[tuple[int, int]] = []
     for jump in jumps.tolist():
         last_end = rows[-1][1] if rows else -1
@@ -163,7 +163,7 @@ def _back(values: np.ndarray, jump: int) -> int:
     return jump + 1 + int(back[0]) if len(back) else len(values) - 1
 
 
-def _cycles(spikes: tuple[Spike, ...], norm: Curve) -> Iterator[Cycle]:
+def _cycles(spikes: tuple[Spike, ...], norm: LearningCurve) -> Iterator[Cycle]:
     starts = [spike.start for spike in spikes]
     for start, end in zip(starts, [*starts[1:], int(norm.steps[-1])], strict=True):
         if end <= start:

@@ -11,12 +11,18 @@ from mechgrok.errors import UndefinedMetricError
 from mechgrok.experiments.reproduction import Curve, find_reproduction, recorded_outcome
 from mechgrok.plots.curves import thin
 from mechgrok.plots.panels import in_panels
-from mechgrok.plots.theme import COLOURS, LOGARITHMIC, figure, plain
+from mechgrok.plots.theme import COLOURS, HEIGHT, INK, LOGARITHMIC, TEST, TRAIN, figure, layout_of, plain
 
 MOST_POINTS = 150
 """Points of a curve that is recorded."""
 DIGITS = 4
 """Significant digits of its values."""
+MEANT = {"train": TRAIN, "test": TEST, "published": INK}
+"""Names that have the same colour in all figures."""
+DASHES = {"solid": "circle-open", "dash": "x", "dot": "diamond-open"}
+"""Of lines, with the shapes of dots, where there are more names than colours."""
+BELOW, LEGEND = 52, 44
+"""Pixels from the last panels to the legend, and of the legend."""
 
 
 def recorded_curve(
@@ -53,7 +59,7 @@ def reproduction_figure(name: str, *, columns: int = 2) -> go.Figure:
 def curves_figure(curves: Sequence[Curve], *, columns: int = 2) -> go.Figure:
     """Some curves, with a panel for each title.
 
-    A line has the colour of its name in every panel.
+    A line, or dots, have the colour and the shape of their name in every panel.
 
     Raises:
         UndefinedMetricError: there are none.
@@ -65,36 +71,58 @@ def curves_figure(curves: Sequence[Curve], *, columns: int = 2) -> go.Figure:
     if not curves:
         raise UndefinedMetricError("no curves have been recorded, so there is nothing to draw")
     names = list(dict.fromkeys(one.name for one in curves))
-    colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
+    styles = _styles(names)
     titles = list(dict.fromkeys(one.panel for one in curves))
-    panels = [_panel(title, [one for one in curves if one.panel == title], colours) for title in titles]
+    panels = [_panel(title, [one for one in curves if one.panel == title], styles) for title in titles]
     drawn = panels[0] if len(panels) == 1 else in_panels(panels, columns, legend=True)
     for name in names:  # once in the legend, wherever it is drawn
         again: list[Any] = list(drawn.select_traces({"name": plain(name)}))[1:]
         for trace in again:
-            trace.showlegend = False
-    # Below the panels, whose titles stand above them.
-    drawn.update_layout(legend={"x": 0, "xanchor": "left", "y": -0.16, "yanchor": "top"}, showlegend=True)
+            trace.update(showlegend=False)
+    _with_legend_below(drawn)
     return drawn
 
 
-def _panel(title: str, curves: Sequence[Curve], colours: dict[str, str]) -> go.Figure:
+def _styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Colour and dash of the line of each name; the dash stands for a shape of dots as well."""
+    free = [name for name in names if name not in MEANT]
+    colours = [colour for colour in COLOURS if not any(MEANT.get(name) == colour for name in names)]
+    styles = {name: {"color": MEANT[name]} for name in names if name in MEANT}
+    for number, name in enumerate(free):
+        dash, colour = divmod(number, len(colours))
+        styles[name] = {"color": colours[colour], "dash": list(DASHES)[dash % len(DASHES)]}
+    return styles
+
+
+def _with_legend_below(drawn: go.Figure) -> None:
+    """Below the panels, since their titles stand above them; the figure grows by as much."""
+    height = (layout_of(drawn).height or HEIGHT) + LEGEND
+    margins = {"t": 38, "b": BELOW + LEGEND}
+    y = -BELOW / (height - margins["t"] - margins["b"])
+    legend = {"x": 0, "xanchor": "left", "y": y, "yanchor": "top"}
+    drawn.update_layout(height=height, margin=margins, legend=legend, showlegend=True)
+
+
+def _panel(title: str, curves: Sequence[Curve], styles: dict[str, dict[str, str]]) -> go.Figure:
     first = curves[0]
-    drawn = figure([_trace(one, colours[one.name]) for one in curves], title=plain(title))
-    drawn.update_xaxes(title_text=plain(first.x_title), tickformat="~s")
-    drawn.update_yaxes(LOGARITHMIC if first.logarithmic else {"rangemode": "tozero"})
+    drawn = figure([_trace(one, styles[one.name]) for one in curves], title=plain(title))
+    drawn.update_xaxes(title_text=plain(first.x_title))
     drawn.update_yaxes(title_text=plain(first.y_title))
-    return drawn
+    if first.plane:
+        drawn.update_xaxes(constrain="domain")
+        return drawn.update_yaxes(constrain="domain", scaleanchor="x")
+    drawn.update_xaxes(tickformat="~s")
+    return drawn.update_yaxes(LOGARITHMIC if first.logarithmic else {"rangemode": "tozero"})
 
 
-def _trace(one: Curve, colour: str) -> go.Scatter:
+def _trace(one: Curve, style: dict[str, str]) -> go.Scatter:
     return go.Scatter(
         x=one.x,
         y=one.y,
         name=plain(one.name),
         legendgroup=plain(one.name),
         mode="markers" if one.dots else "lines",
-        line={"color": colour, "width": 1.6},
-        marker={"color": colour, "size": 7, "symbol": "circle-open"},
+        line={**style, "width": 1.6},
+        marker={"color": style["color"], "size": 7, "symbol": DASHES[style.get("dash", "solid")]},
         hovertemplate=f"{plain(one.name)}: %{{y:.3g}} at %{{x}}<extra></extra>",
     )

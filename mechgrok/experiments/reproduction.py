@@ -79,6 +79,7 @@ class Curve:
         x_title, y_title: of the axes of the panel, with units.
         dots: points that no line joins, such as published numbers.
         logarithmic: whether the panel has a logarithmic axis of y.
+        plane: whether x and y are on one scale, and no steps.
     """
 
     panel: str
@@ -89,6 +90,7 @@ class Curve:
     y_title: str = "loss (nats)"
     dots: bool = False
     logarithmic: bool = False
+    plane: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""HookedDense: a feed-forward network on features, or on tokens as one-hot vectors, with TransformerLens's names."""
+"""HookedDense: a feed-forward network on features, or on tokens as vectors or numbers, with TransformerLens's names."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -88,4 +88,5 @@ class HookedDense(HookedNetwork):
         check_tokens(inputs, cfg.d_vocab)
         if inputs.shape[1] != cfg.n_ctx:
             raise ActivationError(f"the network reads {cfg.n_ctx} tokens, got {inputs.shape[1]}")
-        return functional.one_hot(inputs, cfg.d_vocab).flatten(1).to(self.unembed.W_U.dtype)
+        values = inputs if cfg.inputs == "number" else functional.one_hot(inputs, cfg.d_vocab)
+        return values.flatten(1).to(self.unembed.W_U.dtype)

@@ -14,6 +14,7 @@ from mechgrok.analysis.embeddings import EmbeddingComponents
 from mechgrok.analysis.explained import LogitFVE
 from mechgrok.analysis.frequencies import KeyFrequencies
 from mechgrok.analysis.logit_surface import LogitSurface
+from mechgrok.analysis.neuron_phases import NeuronPhases
 from mechgrok.analysis.neurons import NeuronFrequencies
 from mechgrok.analysis.phases import Phases
 from mechgrok.analysis.position_losses import PositionLosses
@@ -34,6 +35,7 @@ from mechgrok.plots.neurons import cluster_sizes, coset_sizes
 from mechgrok.plots.phases import phase_timeline, spike_timeline
 from mechgrok.plots.positions import position_bars
 from mechgrok.plots.progress import progress_figure
+from mechgrok.plots.stars import stars
 from mechgrok.plots.summaries import summary_figure
 from mechgrok.plots.sweeps import sweep_figure
 from mechgrok.progress.table import ProgressTable
@@ -58,6 +60,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     LogitFVE: explained_logits,
     LogitSurface: surface_figure,
     NeuronFrequencies: cluster_sizes,
+    NeuronPhases: stars,
     Phases: phase_timeline,
     PositionLosses: position_bars,
     ProgressTable: progress_figure,

@@ -29,9 +29,10 @@ def position_bars(found: PositionLosses) -> go.Figure:
         [dots], title=f"Loss of each position, all right for {found.exact_match:.1%} of the inputs"
     )
     guessing = math.log(found.n_classes)
-    drawn.add_hline(
-        y=guessing, line={"color": SOFT, "dash": "dot", "width": 1}, annotation_text="guessing",
-        annotation_font={"color": SOFT, "size": 11}, annotation_position="top right",
+    drawn.add_hline(y=guessing, line={"color": SOFT, "dash": "dot", "width": 1})
+    drawn.add_annotation(  # on a logarithmic axis a note stands at the logarithm, and a line at the value
+        x=1, xref="x domain", xanchor="right", y=math.log10(guessing), yanchor="bottom",
+        text="guessing", showarrow=False, font={"color": SOFT, "size": 11},
     )  # fmt: skip
     drawn.update_xaxes(title_text="scored position", type="category")
     drawn.update_yaxes(LOGARITHMIC, title_text="loss (nats)")

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 import mechgrok as mg
-from mechgrok.analysis.curves import Curve
+from mechgrok.analysis.curves import LearningCurve
 from mechgrok.analysis.falls import find_fall, log_loss, lowest
 
 
-def line(steps, *corners: tuple[float, float]) -> Curve:
+def line(steps, *corners: tuple[float, float]) -> LearningCurve:
     """A loss whose decimal logarithm goes straight from corner to corner."""
     x, y = zip(*corners, strict=True)
-    return Curve("loss", np.asarray(steps), 10.0 ** np.interp(steps, x, y))
+    return LearningCurve("loss", np.asarray(steps), 10.0 ** np.interp(steps, x, y))
 
 
 EVERY = {"10": np.arange(0, 10_001, 10), "100": np.arange(0, 10_001, 100)}
@@ -48,14 +48,14 @@ def test_a_fall_that_goes_on_has_no_end_yet():
 
 def test_spikes_do_not_move_the_corners():
     loss = line(EVERY["10"], (0, 1), (4000, 1), (6000, -6), (10_000, -6))
-    spiky = Curve("loss", loss.steps, loss.values.copy())
+    spiky = LearningCurve("loss", loss.steps, loss.values.copy())
     spiky.values[[100, 700, 800, 900]] = 1e-5, 50.0, 1e2, 1e-12
     assert abs(find_fall(spiky).start.step - find_fall(loss).start.step) <= 50
     assert abs(find_fall(spiky).end.step - find_fall(loss).end.step) <= 50
 
 
 def test_a_loss_rounded_to_zero_counts_as_the_smallest():
-    logs = log_loss(Curve("loss", np.arange(3), np.array([1.0, 0.0, 1e-7])))
+    logs = log_loss(LearningCurve("loss", np.arange(3), np.array([1.0, 0.0, 1e-7])))
     assert logs[1] == pytest.approx(np.log(1e-7))
 
 
@@ -65,7 +65,7 @@ def test_a_loss_rounded_to_zero_counts_as_the_smallest():
 )
 def test_what_is_no_fall(values, said: str):
     with pytest.raises(mg.UndefinedMetricError, match=said):
-        find_fall(Curve("loss", np.arange(len(values)), np.array(values)))
+        find_fall(LearningCurve("loss", np.arange(len(values)), np.array(values)))
 
 
 def test_lowest_is_where_the_greatest_rise_begins():

@@ -63,3 +63,18 @@ def test_what_is_recorded_is_short_and_keeps_every_spike():
     assert kept.x[kept.y.index(7.123)] == 1234
     rows = [{"step": 0, "loss_test": 2.0}, {"step": 10, "loss_test": None}, {"step": 20, "loss_test": 1.0}]
     assert history_curve("Loss", "test", rows, "loss_test").x == (0.0, 20.0)
+
+
+def test_a_seventh_name_has_a_colour_again_in_another_shape():
+    curves = [Curve("A", f"name {i}", (0,), (i,), dots=True) for i in range(8)]
+    looks = [(trace.marker.color, trace.marker.symbol) for trace in curves_figure(curves).data]
+    assert len(set(looks)) == 8
+    assert looks[6][0] == looks[0][0]
+
+
+def test_both_axes_of_a_plane_have_one_scale():
+    star = Curve("star", "k = 1", (1.0, -1.0), (0.5, 0.0), x_title="cosine", y_title="sine", plane=True)
+    loss = Curve("loss", "test", (0, 1), (2.0, 1.0))
+    drawn = curves_figure([star, loss])
+    assert (drawn.layout.yaxis.scaleanchor, drawn.layout.yaxis2.scaleanchor) == ("x", None)
+    assert drawn.layout.xaxis.tickformat is None

@@ -37,6 +37,7 @@ def results(tmp_path_factory):
         mg.logit_fve(model, keys),
         mg.logit_surface(model),
         mg.neuron_frequencies(model),
+        mg.neuron_phases(model),
         mg.find_phases(ROWS),
         mg.position_losses(model),
         mg.progress_measures(run, keys=[1, 2], progress=False),
