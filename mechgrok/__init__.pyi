@@ -148,6 +148,13 @@ from mechgrok.models.dense import (
 from mechgrok.models.files import (
     save_model as save_model,
 )
+from mechgrok.models.gromov_network import (
+    gromov_network as gromov_network,
+)
+from mechgrok.models.ideal_transformers import (
+    clock_transformer as clock_transformer,
+    pizza_transformer as pizza_transformer,
+)
 from mechgrok.models.layouts import (
     LAYOUTS as LAYOUTS,
     Converted as Converted,
@@ -170,8 +177,10 @@ from mechgrok.plots.algorithms import (
     compare_algorithms as compare_algorithms,
 )
 from mechgrok.progress import (
+    EmbeddingCourse as EmbeddingCourse,
     ProgressRecorder as ProgressRecorder,
     ProgressTable as ProgressTable,
+    embedding_course as embedding_course,
     progress_measures as progress_measures,
 )
 from mechgrok.registries import (

@@ -24,7 +24,7 @@ from mechgrok.errors import ConfigError
 from mechgrok.measures.summary import Summary
 from mechgrok.plots.ablations import ablation_effects
 from mechgrok.plots.algorithms import AlgorithmComparison, comparison_figure, surface_figure
-from mechgrok.plots.circles import component_pairs
+from mechgrok.plots.circles import component_course, component_pairs
 from mechgrok.plots.evidence import circle_alone, symmetricity_scale, verdict_scales
 from mechgrok.plots.irreps import hidden_shares, irrep_shares
 from mechgrok.plots.learning import learning_figure
@@ -33,6 +33,7 @@ from mechgrok.plots.neurons import cluster_sizes, coset_sizes
 from mechgrok.plots.phases import phase_timeline, spike_timeline
 from mechgrok.plots.progress import progress_figure
 from mechgrok.plots.summaries import summary_figure
+from mechgrok.progress.embedding_course import EmbeddingCourse
 from mechgrok.progress.table import ProgressTable
 from mechgrok.runs import Run
 
@@ -47,6 +48,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     AlgorithmVerdict: verdict_scales,
     CosetNeurons: coset_sizes,
     EmbeddingComponents: component_pairs,
+    EmbeddingCourse: component_course,
     GradientSymmetricity: symmetricity_scale,
     HiddenFractions: hidden_shares,
     IsolatedCircle: circle_alone,
