@@ -49,6 +49,9 @@ from mechgrok.analysis.frequencies import (
     KeyFrequencies as KeyFrequencies,
     find_key_frequencies as find_key_frequencies,
 )
+from mechgrok.analysis.input_weights import (
+    input_norms as input_norms,
+)
 from mechgrok.analysis.key_losses import (
     excluded_loss as excluded_loss,
     restricted_loss as restricted_loss,
@@ -64,8 +67,13 @@ from mechgrok.analysis.losses import (
     r2 as r2,
 )
 from mechgrok.analysis.milestones import (
+    kind_by_losses as kind_by_losses,
     kind_of_learning as kind_of_learning,
     milestones as milestones,
+)
+from mechgrok.analysis.neuron_phases import (
+    NeuronPhases as NeuronPhases,
+    neuron_phases as neuron_phases,
 )
 from mechgrok.analysis.neurons import (
     NeuronFrequencies as NeuronFrequencies,
@@ -120,6 +128,10 @@ from mechgrok.experiments.data_fraction import (
     DataFractionSweep as DataFractionSweep,
     data_fraction_sweep as data_fraction_sweep,
 )
+from mechgrok.experiments.parity_sweep import (
+    ParitySweep as ParitySweep,
+    parity_sweep as parity_sweep,
+)
 from mechgrok.loading import (
     load_model as load_model,
 )
@@ -147,6 +159,9 @@ from mechgrok.models.dense import (
 )
 from mechgrok.models.files import (
     save_model as save_model,
+)
+from mechgrok.models.five_neurons import (
+    five_neuron_network as five_neuron_network,
 )
 from mechgrok.models.gromov_network import (
     gromov_network as gromov_network,

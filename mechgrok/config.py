@@ -276,10 +276,11 @@ class MLPConfig(Config):
 class DenseConfig(Config):
     """Architecture of a `HookedDense`, a feed-forward network on all of its inputs at once.
 
-    Features enter as they are, tokens as one-hot vectors side by side.
+    Features enter as they are, tokens as one-hot vectors side by side or as their numbers.
 
     Attributes:
         features: shape of the features, and d_vocab and n_ctx of tokens: open until a task fills one or the other in.
+        inputs: how tokens enter; with "number" each is one input with its number as the value, as bits are.
         d_vocab_out: number of outputs; 0 until a task fills it in.
         d_mlp, n_layers: width and number of the hidden layers.
         init: scheme for the initial weights; see `mechgrok.models.init`.
@@ -290,6 +291,7 @@ class DenseConfig(Config):
     d_vocab: OpenSize = 0
     n_ctx: OpenSize = 0
     d_vocab_out: OpenSize = 0
+    inputs: Literal["one_hot", "number"] = "one_hot"
     d_mlp: Size = 256
     n_layers: Size = 1
     act_fn: Activation = "relu"
@@ -300,7 +302,9 @@ class DenseConfig(Config):
     @property
     def d_embed(self) -> int:
         """The number of inputs of the first hidden layer."""
-        return prod(self.features) if self.features else self.d_vocab * self.n_ctx
+        if self.features:
+            return prod(self.features)
+        return self.n_ctx * (self.d_vocab if self.inputs == "one_hot" else 1)
 
     @property
     def d_model(self) -> int:

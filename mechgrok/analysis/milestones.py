@@ -18,6 +18,10 @@ LEARNED = 0.90
 WITHIN, LAG = 100_000, 1000
 """Accuracy, steps and delay in steps with which Liu et al. 2022 tell their phases of learning apart (appendix,
 table 1; for MNIST they take a test accuracy of 0.6)."""
+LOW_LOSS, APART = 1e-5, 5e4
+"""Loss in nats, and ratio of test and train loss, with which Pearce et al. 2023 tell these kinds apart."""
+FLOOR = 2.0**-23
+"""The lowest train loss among theirs, that of a probability which is clipped at 1e-7 in float32."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,40 @@ def _kind(train: int | None, test: int | None, lag: int) -> Kind:
     if test is None:
         return "memorisation"
     return "grokking" if test - train >= lag else "comprehension"
+
+
+@door
+def kind_by_losses(history: History, *, learned: float = LOW_LOSS, ratio: float = APART) -> Kind:
+    """The kind of learning by losses alone, after Pearce et al. 2023, who sort their sweep that way.
+
+    "confusion": the train loss never comes down to `learned`; "memorisation": the test loss does not; "grokking": both
+    do, after the test loss was more than `ratio` times the train loss; "comprehension": the two fell together.
+
+    Args:
+        history: rows with `loss_train` and `loss_test` in nats; or a run, its name or its folder.
+        learned: loss in nats up to which inputs count as learned.
+        ratio: of test loss and train loss, where a train loss below 2^-23, at which theirs ends, counts as that.
+
+    Raises:
+        UndefinedMetricError: one of the losses was never measured.
+
+    Source: Pearce et al. 2023, the chart of the sweep on "1s and 0s" and its code.
+
+    >>> rows = [{"step": 0, "loss_train": 0.7, "loss_test": 0.7}, {"step": 100, "loss_train": 1e-6, "loss_test": 0.6},
+    ...         {"step": 200, "loss_train": 1e-6, "loss_test": 1e-6}]
+    >>> kind_by_losses(rows), kind_by_losses(rows[:2])
+    ('grokking', 'memorisation')
+    """
+    history = as_rows(history)
+    train, test = curve(history, "loss_train"), curve(history, "loss_test")
+    if not (len(train) and len(test)):
+        raise UndefinedMetricError("the kind of learning by losses needs both a loss_train and a loss_test")
+    if train.values.min() > learned:
+        return "confusion"
+    if test.values.min() > learned:
+        return "memorisation"
+    apart = max(test.at(step) / max(train.at(step), FLOOR) for step in test.steps if step in train.steps)
+    return "grokking" if apart > ratio else "comprehension"
 
 
 def milestones(history: History) -> dict[str, int | None]:

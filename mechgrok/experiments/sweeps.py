@@ -1,6 +1,6 @@
 """What sweeps share: train a configuration for each value of something, with several seeds, and judge each network."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,13 +13,14 @@ from mechgrok.tasks import Task
 from mechgrok.training.many import train_many
 
 T = TypeVar("T")
+V = TypeVar("V", bound=Hashable)
 
 
 def train_and_judge(
     task: Task,
-    configs: Mapping[float, TrainConfig],
+    configs: Mapping[V, TrainConfig],
     seeds: Sequence[int],
-    judge: Callable[[float, int, Run], T],
+    judge: Callable[[V, int, Run], T],
     *,
     out: str | Path | None,
     workers: int | None,

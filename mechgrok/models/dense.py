@@ -1,4 +1,4 @@
-"""HookedDense: a feed-forward network on features, or on tokens as one-hot vectors, with TransformerLens's names."""
+"""HookedDense: a feed-forward network on features, or on tokens as vectors or numbers, with TransformerLens's names."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -44,6 +44,7 @@ class HookedDense(HookedNetwork):
         ConfigError: a size is still open.
         ActivationError: on a forward pass with other inputs.
 
+    >>> import torch
     >>> model = HookedDense(DenseConfig(features=(30,), d_vocab_out=2, d_mlp=8), seed=0)
     >>> model(torch.ones(5, 30)).shape
     torch.Size([5, 1, 2])
@@ -102,4 +103,5 @@ class HookedDense(HookedNetwork):
         check_tokens(inputs, cfg.d_vocab)
         if inputs.shape[1] != cfg.n_ctx:
             raise ActivationError(f"the network reads {cfg.n_ctx} tokens, got {inputs.shape[1]}")
-        return functional.one_hot(inputs, cfg.d_vocab).flatten(1).to(self.unembed.W_U.dtype)
+        values = inputs if cfg.inputs == "number" else functional.one_hot(inputs, cfg.d_vocab)
+        return values.flatten(1).to(self.unembed.W_U.dtype)

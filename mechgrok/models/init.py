@@ -5,10 +5,13 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Size, Tensor, nn
 
+from mechgrok.algebra import fourier_basis
 from mechgrok.config import DenseConfig, MLPConfig, ModelConfig, NetworkConfig, check_seed
 from mechgrok.errors import ConfigError, shown
 from mechgrok.registries import INITS, MLP_INITS, Draw
 
+TRUNCATED_DEVIATION = 0.87962566103423978
+"""Standard deviation of a standard normal number within -2..2."""
 OF_NORMS = {"w": 1.0, "b": 0.0}
 """Parameters of norms, which start as the identity."""
 
@@ -98,6 +101,36 @@ def fan_in(path: str, shape: Size, cfg: MLPConfig | DenseConfig, generator: Gene
     if len(shape) == 1:
         return torch.zeros(shape)
     return normal(shape, (cfg.d_embed if path.endswith("W_E") else shape[0]) ** -0.5, generator)
+
+
+@MLP_INITS.add("pair")
+def pair(path: str, shape: Size, cfg: MLPConfig | DenseConfig, generator: Generator) -> Tensor:
+    """Haiku's layers, as Pearce et al. 2023: normal within two deviations, of 1/sqrt(inputs), embeddings with variance
+    2/tokens; biases 0."""
+    if len(shape) == 1:
+        return torch.zeros(shape)
+    if path.endswith("W_E"):
+        return truncated_normal(shape, (2 / shape[0]) ** 0.5 / TRUNCATED_DEVIATION, generator)
+    return truncated_normal(shape, shape[0] ** -0.5, generator)
+
+
+@MLP_INITS.add("pair_circle")
+def pair_circle(path: str, shape: Size, cfg: MLPConfig, generator: Generator) -> Tensor:
+    """As "pair", with cosines and sines of the frequencies 1, 2, ... as the columns of the embedding, of length 1."""
+    if not path.endswith("W_E"):
+        return pair(path, shape, cfg, generator)
+    tokens, columns = shape
+    if not 0 < columns < tokens:
+        raise ConfigError(
+            f"init='pair_circle' takes a cosine and a sine of each frequency, so d_embed from 1 to {tokens - 1} for "
+            f"{tokens} tokens; got {columns}"
+        )
+    return fourier_basis(tokens).matrix[1 : columns + 1].T
+
+
+def truncated_normal(shape: Size, deviation: float, generator: Generator) -> Tensor:
+    """Normal weights of mean 0, drawn again beyond two deviations: what is left has `TRUNCATED_DEVIATION` of that."""
+    return nn.init.trunc_normal_(torch.empty(shape), 0, 1, -2, 2, generator=generator) * deviation
 
 
 @MLP_INITS.add("xavier")

@@ -99,6 +99,20 @@ def neuron_hook(model: HookedModel) -> str:
     return name
 
 
+def pre_activation_hook(model: HookedModel) -> str:
+    """Name of the hook on what the activation function of the last hidden layer is given.
+
+    Raises:
+        ActivationError: the network has no MLP, or does not show it.
+    """
+    name = neuron_hook(model).removesuffix("hook_post") + "hook_pre"
+    if name not in model.hook_dict:
+        raise ActivationError(
+            f"the network does not show its pre-activations: there is no hook {name!r}{how_to_give(model, name)}"
+        )
+    return name
+
+
 def token_embedding(model: HookedModel) -> Float[Tensor, "d_vocab d_model"]:
     """The embedding matrix, on the CPU."""
     return _weight(model, "W_E")

@@ -14,6 +14,7 @@ from mechgrok.analysis.embeddings import EmbeddingComponents
 from mechgrok.analysis.explained import LogitFVE
 from mechgrok.analysis.frequencies import KeyFrequencies
 from mechgrok.analysis.logit_surface import LogitSurface
+from mechgrok.analysis.neuron_phases import NeuronPhases
 from mechgrok.analysis.neurons import NeuronFrequencies
 from mechgrok.analysis.phases import Phases
 from mechgrok.analysis.representations import HiddenFractions, RepresentationMeasures
@@ -32,6 +33,7 @@ from mechgrok.plots.logits import explained_logits, key_evidence
 from mechgrok.plots.neurons import cluster_sizes, coset_sizes
 from mechgrok.plots.phases import phase_timeline, spike_timeline
 from mechgrok.plots.progress import progress_figure
+from mechgrok.plots.stars import stars
 from mechgrok.plots.summaries import summary_figure
 from mechgrok.progress.embedding_course import EmbeddingCourse
 from mechgrok.progress.table import ProgressTable
@@ -56,6 +58,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     LogitFVE: explained_logits,
     LogitSurface: surface_figure,
     NeuronFrequencies: cluster_sizes,
+    NeuronPhases: stars,
     Phases: phase_timeline,
     ProgressTable: progress_figure,
     RepresentationMeasures: irrep_shares,

@@ -1,0 +1,91 @@
+"""Modular addition with five neurons, as Pearce et al. constructed it."""
+
+from math import cos, pi, sin
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechgrok.config import Activation, MLPConfig
+from mechgrok.door import door
+from mechgrok.models.mlp import HookedMLP
+from mechgrok.tasks import modular_task
+
+
+@door
+def five_neuron_network(p: int = 67, n: int = 5, act_fn: Activation = "relu") -> HookedMLP:
+    """An MLP for a+b mod p that nobody trained: one circle, and n neurons that look at it from evenly spread angles.
+
+    The number i is embedded as the point of the unit circle at the angle 2 pi i/p. Neuron j sees both points added up
+    from the angle t = 2 pi j/n, as cos(wa - t) + cos(wb - t) with w = 2 pi/p, and writes cos(wc - 2t) to the logits,
+    through the embedding once more: 4n weights beside it. Output weights turn twice as fast as input weights, which
+    picks the second harmonic of the activation function.
+
+    With squares and n = 3 or n >= 5 the logits are n/2 (1 + cos(w(a-b))) cos(w(a+b-c)), and all answers are right for
+    odd p; for even p those of antipodal operands are undefined, as their points add up to 0. Four neurons leave a
+    second wave, which is as high. With ReLU the circle has wrinkles, more of them for even n, where opposite neurons
+    write the same: with p = 67 five neurons are right everywhere, as are 7 and from 9 on; 6 are for 13 of the 67 sums,
+    8 for 43. A function without a second harmonic, such as tanh, adds nothing.
+
+    Args:
+        p: the modulus, from 2 on.
+        n: number of neurons.
+        act_fn: what they do with their input.
+
+    Returns:
+        A network that reads the two tokens a b; weights are in float64. The points of the circle are exactly symmetric,
+        so that logits that are equal by symmetry are equal to the last bit.
+
+    Raises:
+        TaskError: a modulus for which there is no task.
+        ConfigError: an activation function that there is not.
+
+    Source: Pearce et al. 2023, "Do Machine Learning Models Memorize or Generalize?", Appendix A.
+
+    >>> import mechgrok as mg
+    >>> [round(mg.accuracy(five_neuron_network(n=n)), 3) for n in (4, 5, 6)]
+    [0.03, 1.0, 0.194]
+    """
+    task = modular_task("add", p, sequence=("a", "b"))
+    cfg = MLPConfig(
+        d_vocab=p,
+        d_vocab_out=p,
+        d_embed=2,
+        d_mlp=n,
+        act_fn=act_fn,
+        mlp_bias=False,
+        readout="tied",
+        init="pair",
+    )
+    network = HookedMLP(cfg).double()
+    neurons = torch.arange(n)
+    network.load_state_dict(
+        {
+            "embed.W_E": points_on_circle(torch.arange(p), p),
+            "blocks.0.mlp.W_in": points_on_circle(neurons, n).T,
+            "unembed.W_out": points_on_circle(2 * neurons, n),
+        }
+    )
+    network.task = task
+    return network
+
+
+def points_on_circle(steps: Tensor, n: int) -> Float[Tensor, "points 2"]:
+    """Cosine and sine of 2 pi step/n, in float64, exactly symmetric: under reversal, and under quarter turns if they
+    are steps.
+
+    Every angle is brought into the first eighth of the circle in whole numbers, so that what is symmetric comes from
+    the same two values.
+
+    >>> points_on_circle(torch.tensor([0, 1, 2, 3]), 4).tolist()
+    [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]
+    """
+    return torch.tensor([_point(step % n, n) for step in steps.tolist()], dtype=torch.float64)
+
+
+def _point(step: int, n: int) -> tuple[float, float]:
+    quarter, rest = divmod(4 * step, n)
+    angle = pi / 2 * min(rest, n - rest) / n
+    x, y = (cos(angle), sin(angle)) if 2 * rest <= n else (sin(angle), cos(angle))
+    x, y = ((x, y), (-y, x), (-x, -y), (y, -x))[quarter]
+    return x + 0.0, y + 0.0  # no -0.0
