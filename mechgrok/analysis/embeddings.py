@@ -90,7 +90,7 @@ def embedding_components(source: Source, operand: Literal[0, 1] = 0) -> Embeddin
         operand: 0 or 1; they differ where the operands have separate embeddings or vocabularies.
 
     Raises:
-        UndefinedMetricError: the embedding is the same for all tokens.
+        UndefinedMetricError: the embedding is the same for all tokens; a task without two operands.
 
     Source: Zhong et al. 2023 (arXiv 2306.17844).
 
@@ -162,9 +162,11 @@ def embeddings_of(model: HookedModel, task: Task) -> Float[Tensor, "2 order d_mo
     """The same of a network on a task.
 
     Raises:
-        TaskError: the task is no operation.
+        UndefinedMetricError: the task has no two operands.
         ActivationError: the network has no hook on its embedding.
     """
+    if not task.frame.is_operation:
+        raise UndefinedMetricError(f"operands have embeddings where there are two; {task.name} has one")
     # The inputs x∘x show both operands every token once, whatever the network's embedding looks like.
     tokens = task.tokens[task.frame.rows.diagonal()]
     embedded: list[Tensor] = []

@@ -10,9 +10,12 @@ from torch import Tensor
 
 from mechgrok.activations import cache_grid
 from mechgrok.analysis.embeddings import EmbeddingComponents, embedding_components, embeddings_of
+from mechgrok.config import NetworkConfig
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
+from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.progress.sources import Checkpoints, Source, open_checkpoints
+from mechgrok.tasks import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +60,13 @@ class EmbeddingCourse(Drawable):
 
 @door
 def embedding_course(
-    run: Source, *, steps: Sequence[int] | None = None, operand: Literal[0, 1] = 0
+    run: Source,
+    *,
+    steps: Sequence[int] | None = None,
+    operand: Literal[0, 1] = 0,
+    task: Task | None = None,
+    config: NetworkConfig | None = None,
+    model: WrappedNetwork | None = None,
 ) -> EmbeddingCourse:
     """The embedding at the checkpoints of a training, projected on the principal components of the last one.
 
@@ -68,6 +77,7 @@ def embedding_course(
         run: a run, its folder, or the name of one that comes with mechgrok; or a folder or a list of checkpoint files.
         steps: the checkpoints to look at; None takes all. The components are those of the last one of all.
         operand: 0 or 1; they differ where the operands have separate embeddings or vocabularies.
+        task, config, model: of checkpoint files, what was learned and how they are read, as in `progress_measures`.
 
     Raises:
         ConfigError: a step without a checkpoint.
@@ -81,7 +91,7 @@ def embedding_course(
     >>> bool(course.purity[0, :6].max() < 0.7), bool(course.purity[1, :6].min() > 0.9)  # the circles grow
     (True, True)
     """
-    checkpoints = open_checkpoints(run)
+    checkpoints = open_checkpoints(run, task, config=config, model=model)
     wanted = checkpoints.chosen(steps)
     final = _final_components(checkpoints, operand)
     embeddings = [embeddings_of(checkpoints.load(step), checkpoints.task)[operand] for step in wanted]
