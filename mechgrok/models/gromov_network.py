@@ -24,10 +24,10 @@ def gromov_network(p: int, n: int, seed: int = 0) -> HookedMLP:
     the more neurons there are. Times 2(p-1)/(np), for odd p, the logits are on average over the phases 1 - 1/p at the
     right answer and -1/p at the others: what the mean squared error asks for.
 
-    Whether all answers are right is a matter of chance for few neurons. With n = 3p they were for p = 37, 53, 64, 97 and
-    113 and ten seeds; with n = p 86% were for p = 37 and 99.5% for p = 97. A small p has few waves to tell its answers
-    apart: with 4p neurons 95% were right for p = 5. The square of a neuron has waves of twice its frequency too; its own
-    one explains 0.8 of its variance.
+    Whether all answers are right is a matter of chance for few neurons. With n = 3p they were, for p = 37, 53, 64, 97
+    and 113 and ten seeds; with n = p 86% were for p = 37, and 99.5% for p = 97. A small p has few waves to tell its
+    answers apart by: with n = 4p 95% were right for p = 5. The square of a neuron has waves of twice its frequency too;
+    its own one explains 0.8 of its variance.
 
     Args:
         p: the modulus, at least 2; it may be even.

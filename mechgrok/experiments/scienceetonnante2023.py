@@ -1,0 +1,69 @@
+"""scienceetonnante 2023, grokking with an embedding and a feed-forward layer: circles in the principal components."""
+
+from collections.abc import Iterator
+from statistics import mean, median
+
+from mechgrok.analysis.curves import first_step
+from mechgrok.experiments.milestones import median_step
+from mechgrok.experiments.reproduction import Number, Row
+from mechgrok.experiments.trainings import train_kept
+from mechgrok.progress.embedding_course import embedding_course
+from mechgrok.runs import Run
+from mechgrok.tasks import modular_task
+from mechgrok.training.recipes import SCIENCEETONNANTE
+
+P = 53
+STEPS_PER_EPOCH = 22
+"""Batches of 64 of its 1404 train inputs."""
+EPOCHS = 2000
+"""When the published network's loss is 0.0; from there to epoch 20,000 nothing is seen to change."""
+TEST_EPOCHS: dict[float, tuple[Number, Number | None, Number | None]] = {
+    0.05: (620, 400, 1000), 0.5: (780, 550, 1200), 0.9: (900, None, None), 0.99: (1040, 700, 1500),
+}  # fmt: skip
+"""Epoch from which so many test inputs are right: published, and our bounds."""
+
+
+def circles(full: bool) -> Iterator[Row]:
+    """Train over seeds, and look at the embedding along its final principal components."""
+    steps = STEPS_PER_EPOCH * (20_000 if full else EPOCHS)
+    task = modular_task("add", P)
+    runs = [train_kept(task, SCIENCEETONNANTE, seed=seed, steps=steps) for seed in range(5 if full else 3)]
+    yield Row("median epoch of 100% train accuracy", 240, _epoch(runs, "accuracy_train", 1), 120, 360)
+    for share, (published, low, high) in TEST_EPOCHS.items():
+        epoch = _epoch(runs, "accuracy_test", share)
+        yield Row(f"median epoch of {share:.0%} test accuracy", published, epoch, low, high)
+    peaks = [max(run.history, key=lambda row: row["loss_test"] or 0.0) for run in runs]
+    yield Row(
+        "highest test loss, median (nats)", 6.83, median(peak["loss_test"] or 0.0 for peak in peaks), 5.5, 8.5
+    )
+    yield Row("its epoch, median", 220, median(peak["step"] / STEPS_PER_EPOCH for peak in peaks), 120, 360)
+    for run in runs:
+        yield from _embedding(run)
+
+
+def _embedding(run: Run) -> Iterator[Row]:
+    seed = run.config.seed
+    yield Row(
+        f"accuracy on the test inputs at the end, seed {seed}", 1, run.history[-1]["accuracy_test"], 0.999
+    )
+    course = embedding_course(run)
+    clean = course.final.clean_circles()
+    yield Row(f"clean circles among the pairs of components, seed {seed}", None, len(clean), 2)
+    memorised = first_step(run.history, "accuracy_train", at_least=1)
+    at = {"it has memorised": memorised, "the end": course.steps[-1]}
+    bounds: dict[str, tuple[Number | None, Number | None]] = {
+        "it has memorised": (None, 0.5),
+        "the end": (0.9, None),
+    }
+    for when, step in at.items():
+        # The checkpoint next before that step, on the two strongest pairs of components that are circles in the end.
+        index = max(i for i, kept in enumerate(course.steps) if step is not None and kept <= step)
+        pairs = [row["components"] for row in course.final.rows() if row["frequencies"][0] in clean[:2]][:2]
+        purity = mean(course.purity[index, [i - 1, j - 1]].mean().item() for i, j in pairs) if pairs else None
+        name = f"share of the two strongest circles' directions in their frequency when {when}, seed {seed}"
+        yield Row(name, None, purity, *bounds[when])
+
+
+def _epoch(runs: list[Run], name: str, share: float) -> Number | None:
+    step = median_step([first_step(run.history, name, at_least=share) for run in runs])
+    return None if step is None else step / STEPS_PER_EPOCH
