@@ -1,6 +1,7 @@
 """Gromov 2023, Grokking modular arithmetic (arXiv 2301.02679): the analytic solution, and what training finds."""
 
 from collections.abc import Iterator
+from math import pi
 from statistics import mean
 
 import torch
@@ -9,7 +10,8 @@ from mechgrok.analysis.curves import first_step
 from mechgrok.analysis.losses import accuracy
 from mechgrok.analysis.neuron_phases import NeuronPhases, neuron_phases
 from mechgrok.config import TrainConfig
-from mechgrok.experiments.reproduction import Number, Row
+from mechgrok.experiments.pictures import history_curve
+from mechgrok.experiments.reproduction import Curve, Number, Row
 from mechgrok.experiments.trainings import train_kept
 from mechgrok.models.gromov_network import gromov_network
 from mechgrok.models.mlp import HookedMLP
@@ -21,7 +23,7 @@ P = 97
 DRAWS = 10
 """Constructed networks of each width."""
 WIDTHS: dict[int, tuple[Number | None, Number | None, Number | None]] = {
-    24: (None, 0.55, 0.7), 50: (None, 0.86, 0.93), 100: (None, 0.99, 0.9995), 200: (1, 0.9999, 1), 500: (1, 1, 1),
+    24: (None, 0.38, 0.51), 50: (None, 0.86, 0.93), 100: (None, 0.995, 0.9995), 200: (1, 0.9999, 1), 500: (1, 1, 1),
 }  # fmt: skip
 """Accuracy by width: published, and our bounds."""
 FASTER = 10
@@ -30,11 +32,12 @@ QUICK_STEPS = 3000
 """A third of what the full size goes."""
 
 
-def analytic_solution(full: bool) -> Iterator[Row]:
+def analytic_solution(full: bool) -> Iterator[Row | Curve]:
     """Build the solution at several widths, then train networks and compare their neurons with it."""
     yield from _constructed()
     for seed in range(3 if full else 2):
         yield from _trained(full, seed)
+    yield from _figure(_run(full, 0))
 
 
 def _constructed() -> Iterator[Row]:
@@ -63,25 +66,27 @@ def _constructed() -> Iterator[Row]:
     )
 
 
+def _run(full: bool, seed: int) -> Run:
+    return train_kept(modular_task("add", P), _recipe(full), seed=seed)
+
+
 def _trained(full: bool, seed: int) -> Iterator[Row]:
-    run = train_kept(modular_task("add", P), _recipe(full), seed=seed)
+    run = _run(full, seed)
     faster = 1 if full else FASTER
     history = run.history
-    for which, published, low, high in (("train", 9000, 6000, 13_000), ("test", 20_000, 9000, 25_000)):
+    for which, published, low, high in (("train", 9000, 7000, 12_500), ("test", 20_000, 9500, 20_000)):
         step = first_step(history, f"accuracy_{which}", at_least=1)
         name = f"step of 100% {which} accuracy, in steps at a learning rate of {GROMOV.lr:g}, seed {seed}"
         yield Row(name, published, None if step is None else step * faster, low, high)
     phases = neuron_phases(run.model())
     waves = phases.waves.double().mean().item()
-    yield Row(f"share of the neurons that are waves of one frequency, seed {seed}", 1, waves, 0.8, 1)
+    yield Row(f"share of the neurons that are waves of one frequency, seed {seed}", None, waves, 0.4, 1)
     yield Row(f"frequencies of these neurons, seed {seed}", P // 2, len(phases.groups), 44, P // 2)
     yield Row(
-        f"agreement of output phase and sum of input phases, seed {seed}", 1, phases.doubling(), 0.95, 1
+        f"agreement of output phase and sum of input phases, seed {seed}", 1, phases.doubling(), 0.97, 1
     )
-    yield Row(f"agreement of the two input phases, seed {seed}", None, _agreement(phases), None, 0.2)
-    yield Row(
-        f"norm of the weights over that of the analytic solution, seed {seed}", 1, _norm(run), 0.85, 1.15
-    )
+    yield Row(f"agreement of the two input phases, seed {seed}", None, _agreement(phases), None, 0.15)
+    yield Row(f"norm of the weights over that of the analytic solution, seed {seed}", 1, _norm(run), 0.9, 1.2)
 
 
 def _recipe(full: bool) -> TrainConfig:
@@ -93,6 +98,30 @@ def _recipe(full: bool) -> TrainConfig:
         checkpoint_every=QUICK_STEPS,
         eval_every=GROMOV.eval_every // FASTER,
     )
+
+
+def _figure(run: Run) -> Iterator[Curve]:
+    """Accuracy of the construction by width; the training; the phases of its neurons."""
+    widths = (8, 16, 24, 36, 50, 75, 100, 150, 200, 300, 500)
+    right = tuple(round(_right(n), 4) for n in widths)
+    yield Curve("Construction", "test", widths, right, x_title="neurons", y_title="accuracy")
+    for name in ("train", "test"):
+        yield history_curve("Training", name, run.history, f"accuracy_{name}", y_title="accuracy")
+    phases = neuron_phases(run.model())
+    first, second, output = (
+        phase[phases.waves] for phase in (phases.phase_a, phases.phase_b, phases.output_phase)
+    )
+    added = torch.remainder(first + second + pi, 2 * pi) - pi
+    for panel, x, y, titles in (
+        ("Phases of both operands", first, second, ("of a", "of b")),
+        ("Output phases", added, output, ("sum of both input phases", "output phase")),
+    ):
+        points = [tuple(round(v, 2) for v in values.tolist()) for values in (x, y)]
+        yield Curve(panel, "neuron", *points, dots=True, x_title=titles[0], y_title=titles[1])
+
+
+def _right(n: int) -> float:
+    return mean(accuracy(gromov_network(P, n, seed)) for seed in range(DRAWS))
 
 
 def _agreement(phases: NeuronPhases) -> float:

@@ -5,7 +5,8 @@ from statistics import mean, median
 
 from mechgrok.analysis.curves import first_step
 from mechgrok.experiments.milestones import median_step
-from mechgrok.experiments.reproduction import Number, Row
+from mechgrok.experiments.pictures import recorded_curve
+from mechgrok.experiments.reproduction import Curve, Number, Row
 from mechgrok.experiments.trainings import train_kept
 from mechgrok.progress.embedding_course import embedding_course
 from mechgrok.runs import Run
@@ -23,7 +24,23 @@ TEST_EPOCHS: dict[float, tuple[Number, Number | None, Number | None]] = {
 """Epoch from which so many test inputs are right: published, and our bounds."""
 
 
-def circles(full: bool) -> Iterator[Row]:
+PUBLISHED_CURVE = {
+    620: 0.05,
+    660: 0.1,
+    700: 0.25,
+    780: 0.5,
+    840: 0.75,
+    900: 0.9,
+    940: 0.95,
+    1040: 0.99,
+    1100: 0.999,
+}
+"""Test accuracy by epoch."""
+SHOWN_EPOCHS = (250, 750)
+"""Checkpoints whose embedding the figure shows, beside the last one."""
+
+
+def circles(full: bool) -> Iterator[Row | Curve]:
     """Train over seeds, and look at the embedding along its final principal components."""
     steps = STEPS_PER_EPOCH * (20_000 if full else EPOCHS)
     task = modular_task("add", P)
@@ -39,6 +56,7 @@ def circles(full: bool) -> Iterator[Row]:
     yield Row("its epoch, median", 220, median(peak["step"] / STEPS_PER_EPOCH for peak in peaks), 120, 360)
     for run in runs:
         yield from _embedding(run)
+    yield from _figure(runs[0])
 
 
 def _embedding(run: Run) -> Iterator[Row]:
@@ -62,6 +80,27 @@ def _embedding(run: Run) -> Iterator[Row]:
         purity = mean(course.purity[index, [i - 1, j - 1]].mean().item() for i, j in pairs) if pairs else None
         name = f"share of the two strongest circles' directions in their frequency when {when}, seed {seed}"
         yield Row(name, None, purity, *bounds[when])
+
+
+def _figure(run: Run) -> Iterator[Curve]:
+    """Both accuracies, and the tokens along the first two components that are a circle in the end."""
+    axes = {"x_title": "epoch", "y_title": "accuracy"}
+    steps = [row["step"] / STEPS_PER_EPOCH for row in run.history]
+    for name in ("train", "test"):
+        values = [row[f"accuracy_{name}"] for row in run.history]
+        kept = [i for i, step in enumerate(steps) if step <= EPOCHS]
+        yield recorded_curve("Accuracy", name, [steps[i] for i in kept], [values[i] for i in kept], **axes)
+    epochs, shares = zip(*PUBLISHED_CURVE.items(), strict=True)
+    yield Curve("Accuracy", "test, published", epochs, shares, dots=True, **axes)
+    course = embedding_course(run)
+    clean = course.final.clean_circles()
+    pairs = [row["components"] for row in course.final.rows() if row["frequencies"][0] in clean]
+    for i, j in pairs[:1]:
+        for epoch in (*SHOWN_EPOCHS, course.steps[-1] // STEPS_PER_EPOCH):
+            at = course.steps.index(epoch * STEPS_PER_EPOCH)
+            x, y = (tuple(round(v, 3) for v in course.scores[at, :, n - 1].tolist()) for n in (i, j))
+            titles = {"x_title": f"component {i} of the last epoch", "y_title": f"component {j}"}
+            yield Curve(f"Tokens at epoch {epoch}", "token", x, y, dots=True, **titles)
 
 
 def _epoch(runs: list[Run], name: str, share: float) -> Number | None:

@@ -17,6 +17,7 @@ from mechgrok.analysis.logit_surface import LogitSurface
 from mechgrok.analysis.neuron_phases import NeuronPhases
 from mechgrok.analysis.neurons import NeuronFrequencies
 from mechgrok.analysis.phases import Phases
+from mechgrok.analysis.position_losses import PositionLosses
 from mechgrok.analysis.representations import HiddenFractions, RepresentationMeasures
 from mechgrok.analysis.slingshots import Slingshots
 from mechgrok.analysis.symmetricity import GradientSymmetricity
@@ -32,6 +33,7 @@ from mechgrok.plots.learning import learning_figure
 from mechgrok.plots.logits import explained_logits, key_evidence
 from mechgrok.plots.neurons import cluster_sizes, coset_sizes
 from mechgrok.plots.phases import phase_timeline, spike_timeline
+from mechgrok.plots.positions import position_bars
 from mechgrok.plots.progress import progress_figure
 from mechgrok.plots.stars import stars
 from mechgrok.plots.summaries import summary_figure
@@ -60,6 +62,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     NeuronFrequencies: cluster_sizes,
     NeuronPhases: stars,
     Phases: phase_timeline,
+    PositionLosses: position_bars,
     ProgressTable: progress_figure,
     RepresentationMeasures: irrep_shares,
     Run: learning_figure,
