@@ -147,8 +147,8 @@ CATALOGUE = (
         deviations=(
             "The paper states no learning rate, and no width of the trained network. That of the recipe, with 500 "
             "neurons, takes about as many steps as the paper's figure, from which the two numbers of steps are read.",
-            "The quick size has ten times that learning rate, and 3,000 of its steps count as 30,000; the full size has "
-            "100,000. Neurons go on becoming purer all the while.",
+            "The quick size has ten times that learning rate, and 3,000 of its steps count as 30,000; the full size "
+            "has 100,000. Neurons go on becoming purer all the while.",
             "Accuracies of the construction are means over ten draws of the phases. The paper's figure has a network "
             "without a wrong answer from 90 to 100 neurons on; with 100 neurons ours are wrong for 2 inputs of a "
             "thousand, and with 200 for none.",
