@@ -59,21 +59,19 @@ class EmbeddingComponents(Drawable):
             for i in range(0, len(self.frequency) - 1, 2)
         ]
 
-    def clean_circles(self, purity: float = CLEAN) -> tuple[Label, ...]:
-        """The frequencies of those pairs of components in `rows` that are both waves of it, the strongest first.
+    def clean_circles(self, purity: float = CLEAN) -> list[dict[str, Any]]:
+        """Those of the `rows` whose two components are waves of one frequency, the strongest first.
 
         Args:
-            purity: the share of its power that a component has at least in this frequency.
+            purity: the share of its power that each component has at least in this frequency.
 
         >>> from mechgrok.models.constructed import cosine_network
-        >>> embedding_components(cosine_network(13, {2: 5.0})).clean_circles()
-        (2,)
+        >>> [row["frequencies"] for row in embedding_components(cosine_network(13, {2: 5.0})).clean_circles()]
+        [(2, 2)]
         """
-        return tuple(
-            row["frequencies"][0]
-            for row in self.rows()
-            if len(set(row["frequencies"])) == 1 and min(row["purity"]) >= purity
-        )
+        return [
+            row for row in self.rows() if len(set(row["frequencies"])) == 1 and min(row["purity"]) >= purity
+        ]
 
     def project(self, embedding: Float[Tensor, "order d_model"]) -> Float[Tensor, "order components"]:
         """Another embedding of the same tokens along these directions, about its own mean."""

@@ -8,7 +8,7 @@ from mechgrok.experiments.milestones import median_step
 from mechgrok.experiments.pictures import recorded_curve
 from mechgrok.experiments.reproduction import Curve, Number, Row
 from mechgrok.experiments.trainings import train_kept
-from mechgrok.progress.embedding_course import embedding_course
+from mechgrok.progress.embedding_course import EmbeddingCourse, embedding_course
 from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
 from mechgrok.training.recipes import SCIENCEETONNANTE
@@ -54,35 +54,45 @@ def circles(full: bool) -> Iterator[Row | Curve]:
         "highest test loss, median (nats)", 6.83, median(peak["loss_test"] or 0.0 for peak in peaks), 5.5, 8.5
     )
     yield Row("its epoch, median", 220, median(peak["step"] / STEPS_PER_EPOCH for peak in peaks), 120, 360)
-    for run in runs:
-        yield from _embedding(run)
-    yield from _figure(runs[0])
+    courses = [embedding_course(run) for run in runs]
+    clean = median(len(course.final.clean_circles()) for course in courses)
+    yield Row("clean circles among the pairs of components, median", None, clean, 2)
+    for run, course in zip(runs, courses, strict=True):
+        yield from _embedding(run, course)
+    yield from _figure(runs[0], courses[0])
 
 
-def _embedding(run: Run) -> Iterator[Row]:
+def _embedding(run: Run, course: EmbeddingCourse) -> Iterator[Row]:
     seed = run.config.seed
     yield Row(
         f"accuracy on the test inputs at the end, seed {seed}", 1, run.history[-1]["accuracy_test"], 0.999
     )
-    course = embedding_course(run)
-    clean = course.final.clean_circles()
-    yield Row(f"clean circles among the pairs of components, seed {seed}", None, len(clean), 2)
+    yield Row(
+        f"clean circles among the pairs of components, seed {seed}", None, len(course.final.clean_circles())
+    )
+    last = _purity(course, course.steps[-1])
+    yield Row(
+        f"share of the two strongest clean circles in their frequencies at the end, seed {seed}",
+        None,
+        last,
+        0.95,
+    )
     memorised = first_step(run.history, "accuracy_train", at_least=1)
-    at = {"it has memorised": memorised, "the end": course.steps[-1]}
-    bounds: dict[str, tuple[Number | None, Number | None]] = {
-        "it has memorised": (None, 0.5),
-        "the end": (0.9, None),
-    }
-    for when, step in at.items():
-        # The checkpoint next before that step, on the two strongest pairs of components that are circles in the end.
-        index = max(i for i, kept in enumerate(course.steps) if step is not None and kept <= step)
-        pairs = [row["components"] for row in course.final.rows() if row["frequencies"][0] in clean[:2]][:2]
-        purity = mean(course.purity[index, [i - 1, j - 1]].mean().item() for i, j in pairs) if pairs else None
-        name = f"share of the two strongest circles' directions in their frequency when {when}, seed {seed}"
-        yield Row(name, None, purity, *bounds[when])
+    gained = None if last is None or memorised is None else last - (_purity(course, memorised) or 0.0)
+    yield Row(f"gain of this share since all train inputs are right, seed {seed}", None, gained, 0.08)
 
 
-def _figure(run: Run) -> Iterator[Curve]:
+def _purity(course: EmbeddingCourse, step: int) -> float | None:
+    """Mean share of the power along the components of the two strongest clean circles that lies in their frequency.
+
+    At the checkpoint next before a step; None without a clean circle.
+    """
+    at = max(i for i, kept in enumerate(course.steps) if kept <= step)
+    pairs = [row["components"] for row in course.final.clean_circles()][:2]
+    return mean(course.purity[at, [i - 1, j - 1]].mean().item() for i, j in pairs) if pairs else None
+
+
+def _figure(run: Run, course: EmbeddingCourse) -> Iterator[Curve]:
     """Both accuracies, and the tokens along the first two components that are a circle in the end."""
     axes = {"x_title": "epoch", "y_title": "accuracy"}
     steps = [row["step"] / STEPS_PER_EPOCH for row in run.history]
@@ -92,9 +102,7 @@ def _figure(run: Run) -> Iterator[Curve]:
         yield recorded_curve("Accuracy", name, [steps[i] for i in kept], [values[i] for i in kept], **axes)
     epochs, shares = zip(*PUBLISHED_CURVE.items(), strict=True)
     yield Curve("Accuracy", "test, published", epochs, shares, dots=True, **axes)
-    course = embedding_course(run)
-    clean = course.final.clean_circles()
-    pairs = [row["components"] for row in course.final.rows() if row["frequencies"][0] in clean]
+    pairs = [row["components"] for row in course.final.clean_circles()]
     for i, j in pairs[:1]:
         for epoch in (*SHOWN_EPOCHS, course.steps[-1] // STEPS_PER_EPOCH):
             at = course.steps.index(epoch * STEPS_PER_EPOCH)

@@ -115,6 +115,6 @@ def test_clean_circles_are_pairs_of_pure_waves():
     grid = mg.grid_from_tensors(task, torch.zeros(169, 13), weights={"W_E": waves})
     parts = embedding_components(grid)
     assert parts.frequency[:3] == (1, 1, 4)
-    assert parts.clean_circles() == (1,)
+    assert [row["frequencies"] for row in parts.clean_circles()] == [(1, 1)]
     other = torch.randn(13, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 9
     assert parts.project(other).mean(0).abs().max() < 1e-12

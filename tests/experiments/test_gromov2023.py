@@ -7,7 +7,7 @@ import torch
 
 import mechgrok as mg
 from mechgrok.experiments import gromov2023 as module
-from mechgrok.experiments.reproduction import find_reproduction
+from mechgrok.experiments.reproduction import find_reproduction, run_reproduction
 from mechgrok.training.recipes import GROMOV
 
 HISTORY = [
@@ -20,7 +20,7 @@ def rows(monkeypatch):
     def of(model, history=HISTORY):
         run = SimpleNamespace(model=lambda: model, history=history)
         monkeypatch.setattr(module, "train_kept", lambda *args, **options: run)
-        return {row.quantity: row for row in find_reproduction("gromov2023").protocol(False)}
+        return {row.quantity: row for row in run_reproduction(find_reproduction("gromov2023")).rows}
 
     return of
 

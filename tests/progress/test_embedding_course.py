@@ -39,7 +39,7 @@ def test_scores_are_those_of_the_final_directions(folder):
 def test_a_circle_that_grows_and_turns_is_seen_to_do_so(folder):
     course = mg.embedding_course(folder, task=TASK)
     assert course.final.frequency == (3, 3, 2, 2)
-    assert course.final.clean_circles() == (3, 2)
+    assert [row["components"] for row in course.final.clean_circles()] == [(1, 2), (3, 4)]
     large, small = course.scores[:, :, :2], course.scores[:, :, 2:]
     torch.testing.assert_close(large.norm(dim=2), torch.full((3, 13), 2.0).double())
     for i in range(3):
