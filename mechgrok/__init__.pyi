@@ -168,8 +168,15 @@ from mechgrok.models.files import (
 from mechgrok.models.five_neurons import (
     five_neuron_network as five_neuron_network,
 )
+from mechgrok.models.gromov_network import (
+    gromov_network as gromov_network,
+)
 from mechgrok.models.hooked import (
     HookedNetwork as HookedNetwork,
+)
+from mechgrok.models.ideal_transformers import (
+    clock_transformer as clock_transformer,
+    pizza_transformer as pizza_transformer,
 )
 from mechgrok.models.layouts import (
     LAYOUTS as LAYOUTS,
@@ -193,8 +200,10 @@ from mechgrok.plots.algorithms import (
     compare_algorithms as compare_algorithms,
 )
 from mechgrok.progress import (
+    EmbeddingCourse as EmbeddingCourse,
     ProgressRecorder as ProgressRecorder,
     ProgressTable as ProgressTable,
+    embedding_course as embedding_course,
     progress_measures as progress_measures,
 )
 from mechgrok.registries import (

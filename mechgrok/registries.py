@@ -121,7 +121,9 @@ INITS: Registry[Draw] = Registry(
 """`ModelConfig.init`: how the weights of a transformer begin."""
 
 MLP_INITS: Registry[Draw] = Registry(
-    "scheme of initial weights", ("pizza", "fan_in", "xavier", "pair", "pair_circle"), "mechgrok.models.init"
+    "scheme of initial weights",
+    ("pizza", "fan_in", "xavier", "pair", "pair_circle", "gromov"),
+    "mechgrok.models.init",
 )
 """`MLPConfig.init`: how those of a feed-forward network do."""
 

@@ -13,13 +13,16 @@ from mechgrok.algebra.bases import Label
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
-from mechgrok.models.protocol import check_hook_names
+from mechgrok.models.protocol import HookedModel, check_hook_names
 from mechgrok.models.readout import run_at_readout
+from mechgrok.tasks import Task, as_operation
 
 PUBLISHED_COMPONENTS = 4
 """Circularity is a mean over so many principal components."""
 CIRCULAR = 0.995
 """Circularity from which Zhong et al. 2023 call an embedding circular."""
+CLEAN = 0.9
+"""Share of its power in one frequency from which a principal component counts as a clean wave."""
 RANK = 1e-10
 """A component with less than this fraction of the variance is rounding."""
 
@@ -56,6 +59,25 @@ class EmbeddingComponents(Drawable):
             for i in range(0, len(self.frequency) - 1, 2)
         ]
 
+    def clean_circles(self, purity: float = CLEAN) -> list[dict[str, Any]]:
+        """Those of the `rows` whose two components are waves of one frequency, the strongest first.
+
+        Args:
+            purity: the share of its power that each component has at least in this frequency.
+
+        >>> from mechgrok.models.constructed import cosine_network
+        >>> [row["frequencies"] for row in embedding_components(cosine_network(13, {2: 5.0})).clean_circles()]
+        [(2, 2)]
+        """
+        return [
+            row for row in self.rows() if len(set(row["frequencies"])) == 1 and min(row["purity"]) >= purity
+        ]
+
+    def project(self, embedding: Float[Tensor, "order d_model"]) -> Float[Tensor, "order components"]:
+        """Another embedding of the same tokens along these directions, about its own mean."""
+        embedding = embedding.to(self.directions)
+        return (embedding - embedding.mean(0)) @ self.directions.T
+
 
 @door
 def embedding_components(source: Source, operand: Literal[0, 1] = 0) -> EmbeddingComponents:
@@ -66,7 +88,7 @@ def embedding_components(source: Source, operand: Literal[0, 1] = 0) -> Embeddin
         operand: 0 or 1; they differ where the operands have separate embeddings or vocabularies.
 
     Raises:
-        UndefinedMetricError: the embedding is the same for all tokens.
+        UndefinedMetricError: the embedding is the same for all tokens; a task without two operands.
 
     Source: Zhong et al. 2023 (arXiv 2306.17844).
 
@@ -131,15 +153,27 @@ def operand_embeddings(grid: ActivationGrid) -> Float[Tensor, "2 order d_model"]
     """
     if grid.source is None:
         return grid.token_embedding[grid.task.frame.tokens].expand(2, -1, -1)
+    return embeddings_of(grid.model, grid.task)
+
+
+def embeddings_of(model: HookedModel, task: Task) -> Float[Tensor, "2 order d_model"]:
+    """The same of a network on a task.
+
+    Raises:
+        UndefinedMetricError: the task has no two operands.
+        ActivationError: the network has no hook on its embedding.
+    """
+    if not task.frame.is_operation:
+        raise UndefinedMetricError(f"operands have embeddings where there are two; {task.name} has one")
     # The inputs x∘x show both operands every token once, whatever the network's embedding looks like.
-    tokens = grid.task.tokens[grid.task.frame.rows.diagonal()]
+    tokens = task.tokens[task.frame.rows.diagonal()]
     embedded: list[Tensor] = []
 
     def keep(embedding: Tensor, hook: Any) -> None:
         embedded.append(embedding.detach().cpu())
 
-    check_hook_names(grid.model, ["hook_embed"])
-    run_at_readout(grid.model, tokens, [("hook_embed", keep)])
+    check_hook_names(model, ["hook_embed"])
+    run_at_readout(model, tokens, [("hook_embed", keep)])
     # A network of somebody's own may embed one operand after the other.
     positions = torch.cat(embedded, dim=1)
-    return torch.stack([positions[:, position] for position in grid.operation.operand_positions])
+    return torch.stack([positions[:, position] for position in as_operation(task).operand_positions])

@@ -6,11 +6,11 @@ from math import cos, pi, sin
 
 import torch
 
-from mechgrok.algebra import fourier_basis
 from mechgrok.config import MLPConfig, ModelConfig
 from mechgrok.door import door
 from mechgrok.errors import ConfigError
 from mechgrok.models.mlp import HookedMLP
+from mechgrok.models.planted import pizza_weights, planted_waves
 from mechgrok.models.transformer import HookedTransformer
 from mechgrok.tasks import modular_task
 
@@ -34,7 +34,7 @@ def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHAS
         n_phases: phases per operand, from 5 to 100; n_phases^2 neurons per frequency.
 
     Raises:
-        ConfigError: no frequency, or one out of range; too few phases.
+        ConfigError: no frequency, or one out of range; an amplitude that is not finite; too few phases.
 
     Source: after Gromov 2023 (arXiv 2301.02679), with the random phases replaced by a regular grid.
 
@@ -42,13 +42,12 @@ def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHAS
     >>> network(torch.tensor([[3, 6]]))[0, -1].argmax().item()
     2
     """
-    fourier_basis(p).check_labels(amplitudes)
-    frequencies = sorted(amplitudes)
-    if not frequencies or not PHASES <= n_phases <= MOST_PHASES:
+    waves = planted_waves(p, amplitudes)
+    if not PHASES <= n_phases <= MOST_PHASES:
         raise ConfigError(
-            f"a constructed network needs a frequency and from {PHASES} to {MOST_PHASES} phases; "
-            f"got frequencies {frequencies} and {n_phases} phases"
+            f"a constructed network needs from {PHASES} to {MOST_PHASES} phases; got {n_phases}"
         )
+    frequencies = waves.frequencies
     phases = [2 * pi * i / n_phases for i in range(n_phases)]
     neurons = [(i, f, g) for i in range(len(frequencies)) for f, g in product(phases, repeat=2)]
     width = 2 * len(frequencies)
@@ -60,8 +59,7 @@ def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHAS
     weights = network.state_dict()
     # The residual stream: [own embedding | sum of both embeddings | logits].
     own, both, answers = slice(0, width), slice(width, 2 * width), slice(2 * width, None)
-    angles = 2 * pi / p * torch.outer(torch.arange(p).double(), torch.tensor(frequencies).double())
-    weights["embed.W_E"][:, own] = torch.stack([angles.cos(), angles.sin()], dim=2).flatten(1)
+    weights["embed.W_E"][:, own] = waves.circles
     weights["blocks.0.attn.W_V"][0, own] = torch.eye(width).double()
     weights["blocks.0.attn.W_O"][0, :, both] = torch.eye(width).double()
     weights["unembed.W_U"][answers] = torch.eye(p).double()
@@ -73,8 +71,9 @@ def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHAS
         first, second = torch.tensor([[cos(f), -sin(f)], [cos(g), -sin(g)]], dtype=torch.float64)
         weights["blocks.0.mlp.W_in"][both, j][2 * i : 2 * i + 2] = first
         weights["blocks.0.mlp.W_in"][own, j][2 * i : 2 * i + 2] = second - first
-        amplitude = gain * amplitudes[frequencies[i]]
-        weights["blocks.0.mlp.W_out"][j, answers] = amplitude * (angles[:, i] + f + g).cos()
+        weights["blocks.0.mlp.W_out"][j, answers] = (
+            gain * waves.amplitudes[i] * (waves.angles[:, i] + f + g).cos()
+        )
     network.load_state_dict(weights)
     network.task = modular_task("add", p, sequence=("a", "b"))
     return network
@@ -95,7 +94,7 @@ def pizza_network(p: int, amplitudes: Mapping[int, float]) -> HookedMLP:
         amplitudes: amplitude of each frequency k in 1..floor(p/2).
 
     Raises:
-        ConfigError: an even p; no frequency, or one out of range.
+        ConfigError: an even p; no frequency, or one out of range; an amplitude that is not finite.
 
     Source: Zhong et al. 2023 (arXiv 2306.17844), the pizza algorithm, in their Model alpha; the sum over angles
     as a quadrature after Yip et al. 2024 (arXiv 2412.03773).
@@ -104,26 +103,18 @@ def pizza_network(p: int, amplitudes: Mapping[int, float]) -> HookedMLP:
     >>> network(torch.tensor([[3, 6]]))[0, -1].argmax().item()
     2
     """
-    fourier_basis(p).check_labels(amplitudes)
-    frequencies = sorted(amplitudes)
-    if not frequencies or p % 2 == 0:
-        raise ConfigError(f"a pizza needs an odd p and a frequency; got p={p} and frequencies {frequencies}")
+    waves = planted_waves(p, amplitudes)
+    W_in, W_out = pizza_weights(waves)
     cfg = MLPConfig(
-        d_vocab=p, d_vocab_out=p, d_embed=2 * len(frequencies), d_mlp=p * len(frequencies), mlp_bias=False
-    )
+        d_vocab=p, d_vocab_out=p, d_embed=len(W_in), d_mlp=len(W_out), mlp_bias=False
+    )  # fmt: skip
     network = HookedMLP(cfg).double()
-    weights = network.state_dict()
-    steps = 2 * pi / p * torch.arange(p).double()
-    waves = torch.outer(steps, torch.tensor(frequencies).double())
-    weights["embed.W_E"].copy_(torch.stack([waves.cos(), waves.sin()], dim=2).flatten(1))
-    # relu(cos x) = ... + 2/(3 pi) cos 2x + ...; its sum against cos 2t keeps p/2 times that, and the length
-    # is twice the cosine.
-    gain = 3 * pi / 2 / p
-    for i, k in enumerate(frequencies):
-        neurons = slice(i * p, (i + 1) * p)
-        weights["blocks.0.mlp.W_in"][2 * i : 2 * i + 2, neurons] = torch.stack([steps.cos(), steps.sin()])
-        written = (waves[:, i] - 2 * steps[:, None]).cos()
-        weights["unembed.W_U"][neurons] = gain * amplitudes[k] * written
-    network.load_state_dict(weights)
+    network.load_state_dict(
+        {
+            "embed.W_E": waves.circles,
+            "blocks.0.mlp.W_in": W_in,
+            "unembed.W_U": W_out @ waves.answer_circles.T,
+        }
+    )
     network.task = modular_task("add", p, sequence=("a", "b"))
     return network

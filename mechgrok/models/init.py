@@ -163,3 +163,15 @@ def truncated_normal(shape: Size, deviation: float, generator: Generator) -> Ten
 def xavier(path: str, shape: Size, cfg: MLPConfig | DenseConfig, generator: Generator) -> Tensor:
     """Xavier normal with biases 0 (scienceetonnante)."""
     return torch.zeros(shape) if len(shape) == 1 else normal(shape, (2 / sum(shape)) ** 0.5, generator)
+
+
+@MLP_INITS.add("gromov")
+def gromov(path: str, shape: Size, cfg: MLPConfig | DenseConfig, generator: Generator) -> Tensor:
+    """Normal with variance (2 tokens * neurons)^(-2/3) and biases 0, as Gromov 2023.
+
+    Of a network of squares without biases, that is his f(x) = W_2 (W_1 x)^2 / (2 tokens * neurons) with weights of
+    variance 1.
+    """
+    if len(shape) == 1:
+        return torch.zeros(shape)
+    return normal(shape, (2 * cfg.d_vocab * cfg.d_mlp) ** (-1 / 3), generator)

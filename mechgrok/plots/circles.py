@@ -1,6 +1,7 @@
 """Embedding circles: where a frequency puts the tokens in the space of the embedding."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import plotly.graph_objects as go
 import torch
@@ -14,6 +15,7 @@ from mechgrok.analysis.embeddings import EmbeddingComponents
 from mechgrok.models.protocol import token_embedding
 from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import CYCLIC, KEY, block_kind, figure, name_of, numbers
+from mechgrok.progress.embedding_course import EmbeddingCourse
 
 PANEL = 320
 
@@ -75,15 +77,55 @@ def component_pairs(components: EmbeddingComponents, pairs: int = 2) -> go.Figur
     """
     panels = []
     for row in components.rows()[:pairs]:
-        numbered, labels = row["components"], row["frequencies"]
-        names = " and ".join(dict.fromkeys(name_of(block_kind([label]), label) for label in labels))
-        points = components.scores[:, [i - 1 for i in numbered]]
-        titles = tuple(f"component {i} ({components.variance[i - 1]:z.0%} of variance)" for i in numbered)
-        x, y = points.T
-        trace = _points(x, y, labels[0], names, list(range(len(points))), "place")
-        title = f"components {numbered[0]} and {numbered[1]}: {names}"
-        panels.append(_plane(trace, title, titles, points.abs().max().item()))
+        i, j = row["components"]
+        titles = tuple(f"component {n} ({components.variance[n - 1]:z.0%} of variance)" for n in (i, j))
+        trace, names = _pair(row, components.scores)
+        panels.append(_plane(trace, f"components {i} and {j}: {names}", titles, _reach(trace)))
     return in_panels(panels, columns=2)
+
+
+def component_course(course: EmbeddingCourse, pairs: int = 2, snapshots: int = 4) -> go.Figure:
+    """The tokens along pairs of the final principal components, at checkpoints from the first to the last.
+
+    A row of panels for each pair; all of a row have one scale. Above each panel stand its step and the share of the
+    embedding's variance that the two directions had then. Colours as in `component_pairs`.
+
+    Args:
+        pairs: how many to show; fewer where the embedding has fewer components.
+        snapshots: how many of the course's steps to show, evenly among them.
+
+    Raises:
+        UndefinedMetricError: there are fewer than two components.
+
+    >>> from mechgrok import embedding_course
+    >>> drawn = component_course(embedding_course("pizza59", steps=[0, 8000]), pairs=1)
+    >>> [note.text for note in drawn.layout.annotations]  # doctest: +ELLIPSIS
+    ['step 0: ...% of variance', 'step 8000: ...% of variance']
+    """
+    last = len(course.steps) - 1
+    shown = sorted({round(i * last / max(snapshots - 1, 1)) for i in range(snapshots)})
+    panels = []
+    for row in course.final.rows()[:pairs]:
+        i, j = row["components"]
+        traces = [_pair(row, course.scores[at])[0] for at in shown]
+        reach = max(map(_reach, traces))
+        for at, trace in zip(shown, traces, strict=True):
+            share = course.variance[at, [i - 1, j - 1]].sum()
+            title = f"step {course.steps[at]}: {share:z.0%} of variance"
+            panels.append(_plane(trace, title, (f"component {i}", f"component {j}"), reach))
+    return in_panels(panels, columns=len(shown))
+
+
+def _pair(row: dict[str, Any], scores: Float[Tensor, "order components"]) -> tuple[go.Scatter, str]:
+    """The tokens along a pair of components, and what frequencies these have, in words."""
+    labels = row["frequencies"]
+    names = " and ".join(dict.fromkeys(name_of(block_kind([label]), label) for label in labels))
+    x, y = scores[:, [i - 1 for i in row["components"]]].T
+    return _points(x, y, labels[0], names, list(range(len(scores))), "place"), names
+
+
+def _reach(trace: go.Scatter) -> float:
+    return max(abs(float(value)) for axis in (trace.x, trace.y) for value in axis)
 
 
 def project_on_block(

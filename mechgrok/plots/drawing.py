@@ -26,7 +26,7 @@ from mechgrok.errors import ConfigError
 from mechgrok.measures.summary import Summary
 from mechgrok.plots.ablations import ablation_effects
 from mechgrok.plots.algorithms import AlgorithmComparison, comparison_figure, surface_figure
-from mechgrok.plots.circles import component_pairs
+from mechgrok.plots.circles import component_course, component_pairs
 from mechgrok.plots.evidence import circle_alone, symmetricity_scale, verdict_scales
 from mechgrok.plots.irreps import hidden_shares, irrep_shares
 from mechgrok.plots.learning import learning_figure
@@ -38,6 +38,7 @@ from mechgrok.plots.progress import progress_figure
 from mechgrok.plots.stars import stars
 from mechgrok.plots.summaries import summary_figure
 from mechgrok.plots.sweeps import sweep_figure
+from mechgrok.progress.embedding_course import EmbeddingCourse
 from mechgrok.progress.table import ProgressTable
 from mechgrok.runs import Run
 from mechgrok.sweeps.sweep import Sweep
@@ -53,6 +54,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     AlgorithmVerdict: verdict_scales,
     CosetNeurons: coset_sizes,
     EmbeddingComponents: component_pairs,
+    EmbeddingCourse: component_course,
     GradientSymmetricity: symmetricity_scale,
     HiddenFractions: hidden_shares,
     IsolatedCircle: circle_alone,

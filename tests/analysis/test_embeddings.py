@@ -98,3 +98,23 @@ def test_undefined():
     add = mg.modular_task("add", 7)
     with pytest.raises(ActivationError, match="needs W_E"):
         circularity(mg.grid_from_tensors(add, lookup_logits(add)))
+
+
+def test_a_task_without_two_operands_has_no_embeddings_of_theirs():
+    task = mg.parity_task(n_bits=4, relevant=(0, 1))
+    model = mg.build_model(task, mg.ModelConfig(d_model=8, n_heads=1))
+    with pytest.raises(mg.UndefinedMetricError, match="operands have embeddings where there are two"):
+        embedding_components(mg.cache_grid(model, task))
+
+
+def test_clean_circles_are_pairs_of_pure_waves():
+    task = mg.modular_task("add", 13, sequence=("a", "b"))
+    basis = task.frame.basis.matrix
+    mixed = (basis[5] + basis[9]) / 2**0.5
+    waves = torch.stack([5 * basis[1], 4.9 * basis[2], 3 * basis[7], 2.9 * mixed, basis[3], basis[11]], dim=1)
+    grid = mg.grid_from_tensors(task, torch.zeros(169, 13), weights={"W_E": waves})
+    parts = embedding_components(grid)
+    assert parts.frequency[:3] == (1, 1, 4)
+    assert [row["frequencies"] for row in parts.clean_circles()] == [(1, 1)]
+    other = torch.randn(13, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 9
+    assert parts.project(other).mean(0).abs().max() < 1e-12

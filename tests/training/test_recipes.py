@@ -142,3 +142,15 @@ def test_every_recipe_is_known_by_its_own_name():
     assert all(find_recipe(name).recipe == name for name in RECIPES)
     with pytest.raises(ConfigError, match=r"unknown recipe 'epsilon'; allowed: .*alpha-prime"):
         find_recipe("epsilon")
+
+
+def test_the_networks_of_scienceetonnante_and_gromov():
+    assert parameters("scienceetonnante", mg.modular_task("add", 53)) == {
+        "embed.W_E": (53, 128), "blocks.0.mlp.W_in": (256, 256), "blocks.0.mlp.b_in": (256,),
+        "unembed.W_U": (256, 53), "unembed.b_U": (53,),
+    }  # fmt: skip
+    assert parameters("gromov", mg.modular_task("add", 97)) == {
+        "embed.W_E": (97, 500), "embed_b.W_E": (97, 500), "unembed.W_U": (500, 97),
+    }  # fmt: skip
+    gromov = RECIPES["gromov"]
+    assert (gromov.objective, gromov.optimizer, gromov.weight_decay, gromov.momentum) == ("mse", "sgd", 0, 0)
