@@ -8,13 +8,16 @@ import plotly.graph_objects as go
 
 from mechgrok.analysis.ablation import Ablation
 from mechgrok.analysis.algorithms import AlgorithmVerdict
+from mechgrok.analysis.attention import MeanAttention
 from mechgrok.analysis.circles import IsolatedCircle
 from mechgrok.analysis.cosets import CosetNeurons
 from mechgrok.analysis.embeddings import EmbeddingComponents
 from mechgrok.analysis.explained import LogitFVE
 from mechgrok.analysis.frequencies import KeyFrequencies
+from mechgrok.analysis.heads import HeadScores
 from mechgrok.analysis.logit_surface import LogitSurface
 from mechgrok.analysis.neurons import NeuronFrequencies
+from mechgrok.analysis.phase_changes import PhaseChanges
 from mechgrok.analysis.phases import Phases
 from mechgrok.analysis.representations import HiddenFractions, RepresentationMeasures
 from mechgrok.analysis.slingshots import Slingshots
@@ -26,10 +29,12 @@ from mechgrok.plots.ablations import ablation_effects
 from mechgrok.plots.algorithms import AlgorithmComparison, comparison_figure, surface_figure
 from mechgrok.plots.circles import component_pairs
 from mechgrok.plots.evidence import circle_alone, symmetricity_scale, verdict_scales
+from mechgrok.plots.heads import attention_over_positions, head_maps
 from mechgrok.plots.irreps import hidden_shares, irrep_shares
 from mechgrok.plots.learning import learning_figure
 from mechgrok.plots.logits import explained_logits, key_evidence
 from mechgrok.plots.neurons import cluster_sizes, coset_sizes
+from mechgrok.plots.phase_changes import phase_change_figure
 from mechgrok.plots.phases import phase_timeline, spike_timeline
 from mechgrok.plots.progress import progress_figure
 from mechgrok.plots.summaries import summary_figure
@@ -48,12 +53,15 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     CosetNeurons: coset_sizes,
     EmbeddingComponents: component_pairs,
     GradientSymmetricity: symmetricity_scale,
+    HeadScores: head_maps,
     HiddenFractions: hidden_shares,
     IsolatedCircle: circle_alone,
     KeyFrequencies: key_evidence,
     LogitFVE: explained_logits,
     LogitSurface: surface_figure,
+    MeanAttention: attention_over_positions,
     NeuronFrequencies: cluster_sizes,
+    PhaseChanges: phase_change_figure,
     Phases: phase_timeline,
     ProgressTable: progress_figure,
     RepresentationMeasures: irrep_shares,
