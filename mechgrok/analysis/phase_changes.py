@@ -136,7 +136,7 @@ def find_phase_changes(
     >>> rows = [{"step": int(t), "loss_test": 4 / (1 + np.exp((t - 800) / 50))} for t in steps]
     >>> change = find_phase_changes(rows).largest
     >>> change.start, change.steepest, change.end
-    (707, 800, 893)
+    (708, 800, 891)
     """
     if not 0 < smoothing < 0.2:
         raise ConfigError(f"smoothing is a fraction of the steps above 0 and below 0.2, got {smoothing:g}")

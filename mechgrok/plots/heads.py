@@ -14,8 +14,7 @@ from mechgrok.wording import in_words
 
 MOST_WRITTEN = 64
 """Heads whose scores are written into their cells."""
-ROW, PANEL = 30, 300
-"""Pixels: of a layer in a map of scores, and of a map of positions."""
+PANEL = 300
 
 
 def head_maps(scores: HeadScores) -> go.Figure:
@@ -29,9 +28,7 @@ def head_maps(scores: HeadScores) -> go.Figure:
     panels = [
         _map_of_heads(as_title(name), scores[name], signed=name == "copying") for name in scores.defined
     ]
-    drawn = in_panels(panels, columns=2)
-    drawn.update_layout(height=len(panels) // 2 * (100 + ROW * len(scores["induction"])) + 60)
-    return drawn
+    return in_panels(panels, columns=2)
 
 
 def _map_of_heads(title: str, scores: Float[Tensor, "layers heads"], *, signed: bool) -> go.Figure:
