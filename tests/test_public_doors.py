@@ -116,11 +116,17 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         },
         "parity_task": {"n_bits": 4, "relevant": (0, 1), "n_samples": 0, "seed": 0},
         "running_sum_task": {"n_terms": 4, "p": 5},
+        "digit_addition_task": {"n_digits": 2, "finite": 10, "seed": 0},
+        "repeated_sequence_task": {
+            "n_tokens": 9, "length": 11, "subsequence": 4, "repeats": 2, "finite": 0, "seed": 0,
+        },
+        "skip_trigram_task": {"n_keys": 3, "length": 9, "finite": 0, "seed": 0},
         "walsh_basis": {"n": 3},
         "r2": {"source": mg.grid_from_tensors(VALUES, torch.tensor([[1.0], [2.0]])), "mask": None},
         "modular_task": {"operation": "add", "p": 7, "sequence": None, "specials": ()},
         "named_group": {"name": "S3"},
         "neuron_frequencies": {**analysed, "threshold": 0.85},
+        "position_losses": {"model": net, "task": TASK, "n": 10, "seed": 0},
         "pizza_network": {"p": 7, "amplitudes": {2: 1.0}},
         "progress_measures": {
             "run": run, "measures": ["loss_test"], "progress": False,

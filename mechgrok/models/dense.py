@@ -44,6 +44,7 @@ class HookedDense(HookedNetwork):
         ConfigError: a size is still open.
         ActivationError: on a forward pass with other inputs.
 
+    >>> import torch
     >>> model = HookedDense(DenseConfig(features=(30,), d_vocab_out=2, d_mlp=8), seed=0)
     >>> model(torch.ones(5, 30)).shape
     torch.Size([5, 1, 2])
