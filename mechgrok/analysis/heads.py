@@ -24,7 +24,7 @@ from mechgrok.tasks import Task
 HeadScoreName = Literal["previous_token", "duplicate_token", "induction", "copying"]
 NAMES: tuple[HeadScoreName, ...] = get_args(HeadScoreName)
 FOUND = 0.5
-"""Score from which a head counts as one of a kind: more of its attention goes there than anywhere else."""
+"""How far a head that counts as one of a kind is on the way from even attention to a perfect head."""
 NOTHING = 1e-9
 """Eigenvalues whose sum is this fraction of the size of a matrix, or less, are rounding."""
 
@@ -107,9 +107,15 @@ class HeadScores(Drawable):
         return self.heads[int(self[name].argmax())]
 
     def found(self, name: HeadScoreName, at_least: Share = FOUND) -> tuple[HeadScore, ...]:
-        """The heads with a score from a bound on, the strongest first; none where the score is undefined."""
+        """The heads of a kind, the strongest first; none where the score is undefined.
+
+        Args:
+            at_least: how far they must be on the way from even attention (of copying, from 0) to a perfect head.
+        """
+        even = self.chance.get(name, 0.0)
+        bound = even + at_least * (1 - even)
         rows = [(getattr(row, name), row) for row in self.heads if getattr(row, name) is not None]
-        return tuple(row for score, row in sorted(rows, key=lambda pair: -pair[0]) if score >= at_least)
+        return tuple(row for score, row in sorted(rows, key=lambda pair: -pair[0]) if score >= bound > even)
 
     def records(self) -> list[dict[str, Any]]:
         """One row per head."""

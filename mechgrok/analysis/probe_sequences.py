@@ -5,8 +5,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechgrok.activations.attention import tokens_of
-from mechgrok.errors import UndefinedMetricError
+from mechgrok.errors import NoGroupError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
+from mechgrok.signature import Tokens
 from mechgrok.tasks import Task
 from mechgrok.wording import in_words
 
@@ -14,6 +15,25 @@ SHORTEST, LONGEST = 3, 50
 """Random tokens that are repeated, at least and at most. Of two, what followed the last time is the previous token."""
 N_REPEATED, MOST_EXAMPLES = 64, 1000
 """Sequences of random tokens, and of a task at most."""
+
+
+def is_sequence(task: Task) -> bool:
+    """Whether the inputs of a task are sequences that are looked at position by position and head by head.
+
+    They are tokens in no group, long enough for three of them to come again.
+
+    >>> import mechgrok as mg
+    >>> is_sequence(mg.digit_addition_task(2)), is_sequence(mg.modular_task("add", 7))
+    (True, False)
+    """
+    inputs = task.signature.inputs
+    if not isinstance(inputs, Tokens) or inputs.n_ctx < 2 * SHORTEST:
+        return False
+    try:
+        _ = task.frame
+    except NoGroupError:
+        return True
+    return False
 
 
 def sequences_for(model: HookedModel, task: Task | None, seed: int) -> tuple[Int[Tensor, "n pos"], str]:

@@ -98,7 +98,7 @@ def say(text: str) -> None:
 
 def _all_values(values: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Name, value and unit; what has a value for each key has a row for each."""
-    from mechgrok.measures.summary import unit_of
+    from mechgrok.measures.summary_numbers import unit_of
 
     for name, value in values.items():
         if isinstance(value, dict):
@@ -112,5 +112,5 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     if isinstance(value, float):
-        return percent(value) if name.startswith("accuracy") else number(value)
+        return percent(value) if name.startswith(("accuracy", "exact_match")) else number(value)
     return str(value)
