@@ -96,7 +96,7 @@ drawn from the generator alone. `path` is the parameter's name, such as "blocks.
 identity without it."""
 
 INITS: Registry[Draw] = Registry(
-    "scheme of initial weights", ("nanda", "pizza", "furuta", "tl"), "mechgrok.models.init"
+    "scheme of initial weights", ("nanda", "nanda-heads", "pizza", "furuta", "tl"), "mechgrok.models.init"
 )
 """`ModelConfig.init`: how the weights of a transformer begin."""
 

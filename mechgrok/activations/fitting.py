@@ -106,9 +106,7 @@ def infer_task(model: Source) -> Task:
     for task in _sequences_of(model):
         found[task.name] = _right_answers_of_sample(model, task), task
     if not found:
-        raise TaskError(
-            "cannot infer what the network computes. Say so with task=..., such as modular_task(...)"
-        )
+        raise TaskError("cannot infer what the network computes. Say so with task=modular_task(...)")
     closest, *others = sorted(found, key=lambda name: found[name][0], reverse=True)
     share, task = found[closest]
     rival = max((found[name][0] for name in others), default=0.0)
@@ -116,7 +114,7 @@ def infer_task(model: Source) -> Task:
         return task
     raise TaskError(
         f"cannot infer what the network computes; the closest is {closest} with {share:z.1%} right answers. Say so "
-        "with task=..., such as modular_task(...)"
+        "with task=modular_task(...)"
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mechgrok.activations import fit_task, infer_task
@@ -94,7 +94,7 @@ def position_losses(
 
 
 def losses_by_position(
-    outputs: Float[Tensor, "n scored classes"], targets: Int[Tensor, "n scored"], task: Task
+    outputs: Float[Tensor, "n scored classes"], targets: Tensor, task: Task
 ) -> PositionLosses:
     """Loss and accuracy at each scored position, of outputs that are there.
 

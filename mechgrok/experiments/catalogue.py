@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 
-from mechgrok.experiments.reproduction import REPRODUCTIONS, Protocol, Reproduction, Row
+from mechgrok.experiments.reproduction import REPRODUCTIONS, Curve, Protocol, Reproduction, Row
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class _Later:
     def found(self) -> Protocol:
         return getattr(import_module(f"{__package__}.{self.module}"), self.function)
 
-    def __call__(self, full: bool) -> Iterable[Row]:
+    def __call__(self, full: bool) -> Iterable[Row | Curve]:
         return self.found(full)
 
 

@@ -19,6 +19,7 @@ from mechgrok.analysis.logit_surface import LogitSurface
 from mechgrok.analysis.neurons import NeuronFrequencies
 from mechgrok.analysis.phase_changes import PhaseChanges
 from mechgrok.analysis.phases import Phases
+from mechgrok.analysis.position_losses import PositionLosses
 from mechgrok.analysis.representations import HiddenFractions, RepresentationMeasures
 from mechgrok.analysis.slingshots import Slingshots
 from mechgrok.analysis.symmetricity import GradientSymmetricity
@@ -36,6 +37,7 @@ from mechgrok.plots.logits import explained_logits, key_evidence
 from mechgrok.plots.neurons import cluster_sizes, coset_sizes
 from mechgrok.plots.phase_changes import phase_change_figure
 from mechgrok.plots.phases import phase_timeline, spike_timeline
+from mechgrok.plots.positions import position_bars
 from mechgrok.plots.progress import progress_figure
 from mechgrok.plots.summaries import summary_figure
 from mechgrok.progress.table import ProgressTable
@@ -63,6 +65,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     NeuronFrequencies: cluster_sizes,
     PhaseChanges: phase_change_figure,
     Phases: phase_timeline,
+    PositionLosses: position_bars,
     ProgressTable: progress_figure,
     RepresentationMeasures: irrep_shares,
     Run: learning_figure,

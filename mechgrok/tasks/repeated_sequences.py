@@ -63,7 +63,7 @@ class RepeatedSequenceTask(LimitedTask, kind="repeated_sequence"):
     def position_labels(self) -> tuple[str, ...]:
         """Which token of which repetition is predicted; the first occurrence, and each first token, cannot be."""
         return tuple(
-            f"repeat {repeat}, token {token}"
+            f"repeat {repeat}: token {token}"
             for repeat in range(2, self.repeats + 1)
             for token in range(2, self.subsequence + 1)
         )
@@ -124,7 +124,7 @@ def repeated_sequence_task(
     >>> task
     Task(subsequences of 4, 2 times in 11: 11 tokens -> 9 classes at 3 positions, 500 inputs)
     >>> task.position_labels
-    ('repeat 2, token 2', 'repeat 2, token 3', 'repeat 2, token 4')
+    ('repeat 2: token 2', 'repeat 2: token 3', 'repeat 2: token 4')
     """
     return RepeatedSequenceTask(
         n_tokens=n_tokens, length=length, subsequence=subsequence, repeats=repeats, finite=finite, seed=seed

@@ -38,6 +38,7 @@ def results(tmp_path_factory):
         mg.logit_surface(model),
         mg.neuron_frequencies(model),
         mg.find_phases(ROWS),
+        mg.position_losses(model),
         mg.progress_measures(run, keys=[1, 2], progress=False),
         mg.representation_measures(model),
         run,

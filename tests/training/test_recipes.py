@@ -54,8 +54,9 @@ def parameters(recipe: str, task: mg.Task) -> dict[str, tuple[int, ...]]:
     [
         ("nanda", mg.modular_task("add", 113), "nanda/wd_10-1_mod_addition_loss_curve"),
         ("chughtai", mg.sn_task("S5"), "rep_theory/S5_T_seed1"),
+        ("nanda-induction", mg.repeated_sequence_task(), "nanda/induction_head_infinite"),
     ],
-    ids=["nanda", "chughtai"],
+    ids=["nanda", "chughtai", "nanda-induction"],
 )
 def test_the_transformers_are_the_published_ones(recipe: str, task: mg.Task, file: str, peer_data: Path):
     theirs = mg.load_model(peer_data / f"{file}.safetensors")
@@ -81,6 +82,9 @@ def test_powers_network_has_two_layers_and_no_bias_outside_of_layernorm():
 def test_the_optimisers_of_the_four_papers():
     said = {
         "nanda": (0.3, 1e-3, 1.0, (0.9, 0.98), 10, 0, "float64"),
+        "nanda-digits": (0.3, 1e-4, 0.1, (0.9, 0.98), 10, 64, "float64"),
+        "nanda-skip-trigram": (0.3, 1e-3, 0.1, (0.9, 0.98), 10, 256, "float64"),
+        "nanda-induction": (0.3, 1e-3, 1.0, (0.9, 0.999), 100, 128, "float64"),
         "furuta": (0.3, 1e-3, 1.0, (0.9, 0.98), 0, 0, "float64"),
         "power": (0.5, 1e-3, 1.0, (0.9, 0.98), 10, 512, "float32"),
         "chughtai": (0.6, 1e-3, 1.0, (0.9, 0.98), 0, 0, "float64"),
