@@ -105,6 +105,7 @@ _HOME = {
     "mechgrok.plots.algorithms": ("AlgorithmComparison", "compare_algorithms"),
     "mechgrok.report": ("write_comparison", "write_report"),
     "mechgrok.analysis.cosets": ("coset_neurons",),
+    "mechgrok.analysis.in_context": ("InContextScore", "in_context_score"),
     "mechgrok.analysis.attention": ("MeanAttention", "mean_attention"),
     "mechgrok.analysis.heads": ("HeadScore", "HeadScores", "head_scores"),
     "mechgrok.analysis.phases": ("Phases", "find_phases"),
