@@ -15,6 +15,7 @@ from mechgrok.analysis.embeddings import EmbeddingComponents
 from mechgrok.analysis.explained import LogitFVE
 from mechgrok.analysis.frequencies import KeyFrequencies
 from mechgrok.analysis.heads import HeadScores
+from mechgrok.analysis.in_context import InContextScore
 from mechgrok.analysis.logit_surface import LogitSurface
 from mechgrok.analysis.neurons import NeuronFrequencies
 from mechgrok.analysis.phase_changes import PhaseChanges
@@ -31,6 +32,7 @@ from mechgrok.plots.algorithms import AlgorithmComparison, comparison_figure, su
 from mechgrok.plots.circles import component_pairs
 from mechgrok.plots.evidence import circle_alone, symmetricity_scale, verdict_scales
 from mechgrok.plots.heads import attention_over_positions, head_maps
+from mechgrok.plots.in_context import in_context_figure
 from mechgrok.plots.irreps import hidden_shares, irrep_shares
 from mechgrok.plots.learning import learning_figure
 from mechgrok.plots.logits import explained_logits, key_evidence
@@ -57,6 +59,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     GradientSymmetricity: symmetricity_scale,
     HeadScores: head_maps,
     HiddenFractions: hidden_shares,
+    InContextScore: in_context_figure,
     IsolatedCircle: circle_alone,
     KeyFrequencies: key_evidence,
     LogitFVE: explained_logits,

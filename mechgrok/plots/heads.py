@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechgrok.analysis.attention import MeanAttention
-from mechgrok.analysis.heads import HeadScores
+from mechgrok.analysis.heads import HeadScoreName, HeadScores
 from mechgrok.errors import ActivationError
 from mechgrok.measures.registry import as_title
 from mechgrok.plots.panels import in_panels
@@ -25,19 +25,18 @@ def head_maps(scores: HeadScores) -> go.Figure:
     >>> len(drawn.data), drawn.data[0].z.shape
     (4, (2, 2))
     """
-    panels = [
-        _map_of_heads(as_title(name), scores[name], signed=name == "copying") for name in scores.defined
-    ]
-    return in_panels(panels, columns=2)
+    return in_panels([head_map(scores, name) for name in scores.defined], columns=2)
 
 
-def _map_of_heads(title: str, scores: Float[Tensor, "layers heads"], *, signed: bool) -> go.Figure:
+def head_map(scores: HeadScores, name: HeadScoreName) -> go.Figure:
+    """One score of all heads, as a heat map of layers and heads."""
+    signed, values, title = name == "copying", scores[name], as_title(name)
     heat = go.Heatmap(
-        z=numbers(scores),
+        z=numbers(values),
         zmin=-1 if signed else 0,
         zmax=1,
         colorscale=DIVERGING if signed else SEQUENTIAL,
-        texttemplate="%{z:.2f}" if scores.numel() <= MOST_WRITTEN else None,
+        texttemplate="%{z:.2f}" if values.numel() <= MOST_WRITTEN else None,
         xgap=2,
         ygap=2,
         hovertemplate=f"layer %{{y}}, head %{{x}}<br>{title.lower()} %{{z:.3f}}<extra></extra>",
@@ -68,14 +67,15 @@ def attention_over_positions(mean: MeanAttention, *, layer: int | None = None) -
             f"the network has attention in {in_words(n_layers, 'layer')}, there is no layer {layer}"
         )
     shown = range(n_layers) if layer is None else [layer % n_layers]
-    panels = [_map_of_positions(f"L{i}H{j}", mean.patterns[i, j]) for i in shown for j in range(n_heads)]
+    panels = [position_map(f"L{i}H{j}", mean.patterns[i, j]) for i in shown for j in range(n_heads)]
     drawn = in_panels(panels, columns=min(n_heads, 4))
     return drawn.update_layout(
         title={"text": f"Mean over {plain(mean.sequences)}", "pad": {"b": 34}}, margin={"t": 70}
     )
 
 
-def _map_of_positions(title: str, pattern: Float[Tensor, "query key"]) -> go.Figure:
+def position_map(title: str, pattern: Float[Tensor, "query key"]) -> go.Figure:
+    """One pattern: queries downwards, keys to the right."""
     heat = go.Heatmap(
         z=numbers(pattern),
         zmin=0,
