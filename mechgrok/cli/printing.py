@@ -40,6 +40,22 @@ def print_summary(summary: "Summary", *, everything: bool = False) -> None:
         )  # fmt: skip
 
 
+def print_phase_changes(run: "Run | None", summary: "Summary") -> None:
+    """When the test loss of a run fell abruptly, where the task has several answers or reads sequences."""
+    from mechgrok.analysis.phase_changes import find_phase_changes
+    from mechgrok.errors import UndefinedMetricError
+    from mechgrok.measures.summary_sequences import NOTHING
+
+    if run is None or summary.sequence is NOTHING:
+        return
+    try:
+        found = find_phase_changes(run.history)
+    except UndefinedMetricError:  # too few evaluations
+        return
+    changes = "; ".join(map(str, found)) or "none"
+    Console().print(f"\nPhase changes of the test loss: {changes}.", highlight=False)
+
+
 def which_step(run: "Run", step: int | None) -> str:
     """Which checkpoint of a run is looked at, and whether the training has come to its end."""
     from mechgrok.training.stopping import finished

@@ -65,9 +65,11 @@ def view_sequences(grid: ActivationGrid) -> SequenceView:
     A task that draws its inputs is asked fresh ones.
     """
     positions = or_none(lambda: _positions(grid)) if grid.task.signature.n_scored > 1 else None
-    if grid.source is None or not is_sequence(grid.task):
-        return SequenceView(positions, None, None)
-    return SequenceView(positions, or_none(lambda: head_scores(grid)), or_none(lambda: mean_attention(grid)))
+    heads = attention = None
+    if grid.source is not None and is_sequence(grid.task):
+        heads, attention = or_none(lambda: head_scores(grid)), or_none(lambda: mean_attention(grid))
+    seen = SequenceView(positions, heads, attention)
+    return seen if positions is not None or heads is not None else NOTHING
 
 
 def _positions(grid: ActivationGrid) -> PositionLosses:
