@@ -55,6 +55,7 @@ def mean_attention(source: Source, task: Task | None = None, seed: int = 0) -> M
     Raises:
         ActivationError: the network has no attention.
         UndefinedMetricError: inputs are features; without a task, the network reads fewer than 6 tokens.
+        TaskError: the task does not fit the network.
 
     >>> import mechgrok as mg
     >>> looks_back = mean_attention(mg.induction_network(d_vocab=20, n_ctx=24)).patterns[0, 0].diagonal(-1)

@@ -144,6 +144,7 @@ def head_scores(source: Source, task: Task | None = None, seed: int = 0) -> Head
     Raises:
         ActivationError: the network has no attention.
         UndefinedMetricError: inputs are features; without a task, the network reads fewer than 6 tokens.
+        TaskError: the task does not fit the network.
 
     Source: Olsson et al. 2022 (arXiv 2209.11895), prefix matching and copying; the positions are those of
     TransformerLens's detection patterns. Norms are left out of the OV circuit, W_E W_V W_O W_U.

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from mechgrok.activations import fit_task
 from mechgrok.activations.attention import tokens_of
 from mechgrok.errors import NoGroupError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel
@@ -41,10 +42,12 @@ def sequences_for(model: HookedModel, task: Task | None, seed: int) -> tuple[Int
 
     Raises:
         UndefinedMetricError: the inputs are features; the network reads too few tokens for any to come again.
+        TaskError: the task does not fit the network.
     """
     if task is None:
         tokens = repeated_tokens(model.cfg.d_vocab, model.cfg.n_ctx, seed)
         return tokens, f"{len(tokens)} times {tokens.shape[1] // 2} random tokens that come twice"
+    task = fit_task(model, task)
     tokens = sequences_of(task, seed)
     return tokens, f"{in_words(len(tokens), 'input')} of {task.name}"
 

@@ -17,7 +17,7 @@ LARGEST = 512
 
 @door
 def induction_network(
-    d_vocab: int, n_ctx: int, n_heads: int = 2, *, height: float = 10.0
+    d_vocab: int, n_ctx: int, n_heads: int = 2, *, height: int | float = 10.0
 ) -> HookedTransformer:
     """An attention-only transformer of two layers whose heads are known: after A B ... A it predicts B.
 
@@ -29,10 +29,10 @@ def induction_network(
         d_vocab: number of tokens, 2 to 512; the logits are over the same tokens.
         n_ctx: most tokens of a sequence, 2 to 512.
         n_heads: heads of each layer.
-        height: logit of a token to which the induction head attends fully.
+        height: logit of a token to which the induction head attends fully, above 0.
 
     Raises:
-        ConfigError: fewer or more tokens, or no head.
+        ConfigError: fewer or more tokens, no head, or a height that is not above 0.
 
     Source: the circuit of Elhage et al. 2021 (A mathematical framework for transformer circuits), with one direction
     of the residual stream for each token, position, previous token and prediction.
@@ -46,6 +46,8 @@ def induction_network(
             raise ConfigError(f"{name} is a whole number from 2 to {LARGEST}, got {size}")
     if not 1 <= n_heads <= LARGEST:
         raise ConfigError(f"n_heads is a whole number from 1 to {LARGEST}, got {n_heads}")
+    if not 0 < height < math.inf:
+        raise ConfigError(f"height is a number above 0, got {height}")
     cfg = ModelConfig(
         d_vocab=d_vocab,
         d_vocab_out=d_vocab,
