@@ -1,9 +1,9 @@
 """Pictures of the pages, drawn by the lines that the pages show.
 
-    python docs/figures.py [tutorial] [gallery]
+    python docs/figures.py [tutorial] [gallery] [reproduction-gallery]
 
-runs the code of tutorial.md and gallery.md, or of the one named, from top to bottom, as a reader would, and replaces
-the pictures in docs/_static/tutorial and docs/_static/gallery. A picture is the figure that the last line of the block
+runs the code of these pages, or of the ones named, from top to bottom, as a reader would, and replaces the pictures in
+docs/_static/tutorial, docs/_static/gallery and docs/_static/reproduction-gallery. A picture is the figure that the last line of the block
 before it gives. A headless Chromium takes it, at the width below, or somewhat smaller where the file would have more
 than 100 kB, so that a clone stays small. It takes about two minutes.
 """
@@ -21,7 +21,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("tutorial", "gallery")
+PAGES = ("tutorial", "gallery", "reproduction-gallery")
 WIDTH = 680
 HEIGHT = 340
 """Of a figure that does not say how high it is."""

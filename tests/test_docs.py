@@ -30,7 +30,7 @@ def test_the_blocks_run(page, monkeypatch, tmp_path):
 
 def test_pages_with_code_are_found():
     assert {"index", "groups", "own-network"} <= {page.stem for page in PAGES}
-    assert {"tutorial", "gallery"} == {page.stem for page in PICTURED}
+    assert {"tutorial", "gallery", "reproduction-gallery"} == {page.stem for page in PICTURED}
 
 
 @pytest.mark.parametrize("page", PICTURED, ids=lambda page: page.stem)

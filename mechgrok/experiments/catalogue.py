@@ -54,6 +54,22 @@ CATALOGUE = (
         protocol=_Later("chughtai2023", "composition"),
     ),
     Reproduction(
+        "data-regimes",
+        source="Nanda et al. 2023, section on limited data and appendix, and the authors' published curves",
+        claim=(
+            "Too much data, and a network generalises at once; too little, and it learns them by heart; between, it "
+            "groks: regularisation, a phase change and limited data together."
+        ),
+        cost="10 minutes",
+        deviations=(
+            "At the quick size modular addition has the recipe `fast`, with ten times the paper's learning rate, which "
+            "brings the test loss closer behind the train loss.",
+            "Digits and skip trigrams are those of nanda2023-five-digit and nanda2023-skip-trigram, with their "
+            "deviations.",
+        ),
+        protocol=_Later("data_regimes", "data_regimes"),
+    ),
+    Reproduction(
         "furuta2024-cogrokking",
         source="Furuta et al. 2024, section on co-grokking",
         claim="One network groks a+b, a-b and a*b together, but needs more of the data than for each alone.",
@@ -120,12 +136,44 @@ CATALOGUE = (
         protocol=_Later("grokfast2024", "acceleration"),
     ),
     Reproduction(
+        "nanda2023-five-digit",
+        source="Nanda et al. 2023, appendix on 5-digit addition, and the authors' published curves",
+        claim=(
+            "With fresh sums in every update each digit of the answer is learned at once, one after the other; with 700 "
+            "sums the network learns them by heart, and the same drop comes later."
+        ),
+        cost="12 minutes",
+        deviations=(
+            "The quick size has the narrow network of the authors' second run, with d_model=128, and ten times the "
+            "recipe's learning rate; published steps of the mean loss are those of that run. The full size has "
+            "d_model=512.",
+            "Steps are read off running means of the published curves, and ours off 500 held-out sums every 20 steps.",
+            "The authors test limited data on fresh sums from the generator that drew the train sums, beginning with "
+            "some of them. Ours are tested on 500 others.",
+        ),
+        protocol=_Later("nanda2023_sequences", "five_digit"),
+    ),
+    Reproduction(
         "nanda2023-fractions",
         source="Nanda et al. 2023, appendix on the amount of data, and the authors' published runs",
         claim="The more data, the earlier the network generalises; at 80% there is no delay left.",
         cost="10 minutes",
         deviations=("One seed for each fraction at the quick size, three at full size.",),
         protocol=_Later("nanda2023", "fractions"),
+    ),
+    Reproduction(
+        "nanda2023-induction",
+        source="Nanda et al. 2023, appendix on induction heads, and the authors' published curves",
+        claim=(
+            "A two-layer attention-only network learns slowly which tokens there are, and then at once to continue "
+            "what it has seen before."
+        ),
+        cost="8 minutes",
+        deviations=(
+            "The authors' blocks double the residual stream, x -> 2x + attention(x); ours add to it.",
+            "The quick size ends after 2000 of 6000 steps.",
+        ),
+        protocol=_Later("nanda2023_sequences", "induction"),
     ),
     Reproduction(
         "nanda2023-mainline",
@@ -139,6 +187,22 @@ CATALOGUE = (
             "The steps are compared with the authors' sweep run at 30%, whose curve they published.",
         ),
         protocol=_Later("nanda2023", "mainline"),
+    ),
+    Reproduction(
+        "nanda2023-skip-trigram",
+        source="Nanda et al. 2023, appendix on skip trigrams, and the authors' published curves",
+        claim=(
+            "With fresh sequences in every update the loss stays at guessing and falls at once; with limited data the "
+            "test loss falls later than the train loss."
+        ),
+        cost="2 minutes",
+        deviations=(
+            "The authors' blocks double the residual stream, x -> 2x + attention(x); ours add to it.",
+            "How many sequences the authors' limited data are is not known; 100 in their notebook.",
+            "The authors test limited data on fresh sequences from the generator that drew the train sequences, "
+            "beginning with some of them. Ours are tested on 2000 others.",
+        ),
+        protocol=_Later("nanda2023_sequences", "skip_trigram"),
     ),
     Reproduction(
         "nguyen2026-discrete-log",

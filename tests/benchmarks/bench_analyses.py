@@ -66,7 +66,11 @@ print(json.dumps({name: sorted(times)[2] for name, times in seconds.items()}))
 
 def measured(checkout: Path, threads: int, analysis: str | None = None):
     """CPU seconds of each analysis; of one alone the memory of its process, in MiB."""
-    environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": str(threads)}
+    environment = os.environ | {
+        "PYTHONPATH": str(checkout),
+        "PYTHONSAFEPATH": "1",
+        "OMP_NUM_THREADS": str(threads),
+    }
     command = [sys.executable, "-c", MEASURED, str(threads), *([analysis] if analysis else [])]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=checkout)
     return json.loads(done.stdout.splitlines()[-1])

@@ -55,13 +55,24 @@ def snapshot_of(case):
     return mg.Snapshot(0, model, model.task, model.task.split(0.5), keys)
 
 
+@cache
+def positions_of(case):
+    """Answers at two positions, all of them alike or all right."""
+    task = mg.running_sum_task(2, P)
+    right = torch.nn.functional.one_hot(task.labels, P).double()
+    snapshot = mg.Snapshot(0, mg.build_model(task, mg.ModelConfig(d_model=8), seed=0), task, task.split(0.5))
+    vars(snapshot)["grid"] = mg.grid_from_tensors(task, {"guessing": 0 * right, "a perfect network": 90 * right}[case])
+    return snapshot
+
+
 def compared():
     return [measure for measure in mg.MEASURES.values() if measure.reference is not None]
 
 
 @pytest.mark.parametrize("measure", compared(), ids=lambda measure: measure.name)
 def test_the_value_in_the_case_of_reference(measure):
-    value = measure(snapshot_of(measure.reference.case))
+    snapshot = positions_of if "positions" in measure.needs else snapshot_of
+    value = measure(snapshot(measure.reference.case))
     for number in value.values() if isinstance(value, dict) else [value]:
         assert number == pytest.approx(measure.reference.at(P), abs=1e-6)
 
@@ -69,7 +80,7 @@ def test_the_value_in_the_case_of_reference(measure):
 @pytest.mark.parametrize("measure", compared(), ids=lambda measure: measure.name)
 def test_another_network_has_another_value(measure):
     """The reference says something: a network that is drawn at random is not at it."""
-    task = mg.modular_task("add", P)
+    task = mg.running_sum_task(2, P) if "positions" in measure.needs else mg.modular_task("add", P)
     model = mg.build_model(task, mg.ModelConfig(d_model=2, n_heads=1, d_mlp=16), seed=0).double()
     value = measure(mg.Snapshot(0, model, task, task.split(0.5), (1,)))
     for number in value.values() if isinstance(value, dict) else [value]:

@@ -45,7 +45,7 @@ def test_all_train_alike_but_for_the_optimisers_memory(recipe: str):
 def parameters(recipe: str, task: mg.Task) -> dict[str, tuple[int, ...]]:
     """The shapes of a recipe's network on a task."""
     config = RECIPES[recipe]
-    model = mg.build_model(task.with_sequence(*(config.sequence or ("a", "b", "="))), config.model)
+    model = mg.build_model(task.written(*(config.sequence or ("a", "b", "="))), config.model)
     return {name: tuple(p.shape) for name, p in model.named_parameters()}
 
 
