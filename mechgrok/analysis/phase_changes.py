@@ -1,5 +1,6 @@
 """Phase changes: the windows of steps in which a curve moves abruptly, found by its derivative."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -211,7 +212,7 @@ def _windows(
 def _is_abrupt(found: PhaseChange, went_on: float, noise: float) -> bool:
     """Whether a window is a phase change; `went_on` is what the curve would have done at its speed before."""
     moved = found.after - found.before
-    as_before = max(went_on * np.sign(moved), 0.0)
+    as_before = max(went_on if moved > 0 else -went_on, 0.0)
     uncertain = noise if found.over else AT_THE_END * noise
     return (
         found.share >= LEAST
@@ -230,7 +231,7 @@ def _went_on(steps: np.ndarray, values: np.ndarray, first: int, last: int, resol
     begin = int(np.searchsorted(steps, steps[first] - width))
     length = float(steps[first] - steps[begin])
     if length < resolution:
-        return float(np.inf) * np.sign(values[last] - values[first])
+        return math.inf if values[last] > values[first] else -math.inf
     return float(values[first] - values[begin]) * width / length
 
 

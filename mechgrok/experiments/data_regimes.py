@@ -57,7 +57,13 @@ def _addition_rows(fraction: float, run: Run) -> Iterator[Row]:
     memorised, grokked, peak = PUBLISHED[fraction]
     times = test / train if test and train else None
     low, high = (None, 1.5) if fraction == 0.95 else (1.8, None)
-    yield Row(f"{name}: how many times later test loss < {LEARNED} nats comes", grokked / memorised, times, low, high)
+    yield Row(
+        f"{name}: how many times later test loss < {LEARNED} nats comes",
+        grokked / memorised,
+        times,
+        low,
+        high,
+    )
     # Above twice what guessing costs, a network is sure of wrong answers: it has learned the others by heart.
     low, high = (None, 2 * log(P)) if fraction == 0.95 else (2 * log(P), None)
     yield Row(f"{name}: highest test loss (nats)", peak, highest, low, high)

@@ -48,9 +48,17 @@ def five_digit(full: bool) -> Iterator[Row | Curve]:
         yield Row(f"step at which the loss of the digit {digit} falls below {HALF} nats", published, step)
     order = sorted(falls, key=lambda digit: _late(falls[digit]))
     in_place = sum(ours == theirs for ours, theirs in zip(order, FIRST_DIGITS, strict=False))
-    yield Row("digits among the first three to fall that are the published ones, in their order", 3, in_place, 3)
+    yield Row(
+        "digits among the first three to fall that are the published ones, in their order", 3, in_place, 3
+    )
     widths = [_width(table.steps, losses[digit], 1.5, HALF) for digit in order[1:]]
-    yield Row(f"steps from 1.5 to {HALF} nats, longest of the last five digits", 74, max(map(_late, widths)), None, 150)
+    yield Row(
+        f"steps from 1.5 to {HALF} nats, longest of the last five digits",
+        74,
+        max(map(_late, widths)),
+        None,
+        150,
+    )
     staircase = _late(falls[order[-1]]) - _late(falls[order[0]])
     times = staircase / max(median(map(_late, widths)), 1)
     yield Row("how many times longer the staircase is than its median step", 51, times, 10)
@@ -59,7 +67,9 @@ def five_digit(full: bool) -> Iterator[Row | Curve]:
     for name, bound in steps.items():
         step = first_step(run.history, "loss_test", below=bound)
         yield Row(f"step of {name}", published[bound], step, published[bound] / 2, published[bound] * 2)
-    yield from (recorded_curve(UNLIMITED, f"digit {digit}", table.steps, values) for digit, values in losses.items())
+    yield from (
+        recorded_curve(UNLIMITED, f"digit {digit}", table.steps, values) for digit, values in losses.items()
+    )
     limited = digits_run(full, limited=True)
     yield from limited_rows(limited, (704, 8.5, 11_387 if full else None))
     yield from loss_panels(f"{LIMITED}: 700 sums", limited)
@@ -71,7 +81,12 @@ def trigrams_run(full: bool, *, limited: bool = False) -> Run:
     steps = 5000 if limited else 3000 if full else 1000
     batch = {"batch_size": 0} if limited else {}
     return train_kept(
-        task, "nanda-skip-trigram", steps=steps, eval_every=20 if limited else 10, checkpoint_every=steps, **batch
+        task,
+        "nanda-skip-trigram",
+        steps=steps,
+        eval_every=20 if limited else 10,
+        checkpoint_every=steps,
+        **batch,
     )
 
 
@@ -143,7 +158,9 @@ def _columns(run: Run) -> tuple[list[int], list[float]]:
 
 
 def _first_below(steps: Sequence[int], values: Sequence[float | None], bound: float) -> int | None:
-    return next((s for s, value in zip(steps, values, strict=True) if value is not None and value < bound), None)
+    return next(
+        (s for s, value in zip(steps, values, strict=True) if value is not None and value < bound), None
+    )
 
 
 def _width(steps: Sequence[int], values: Sequence[float | None], high: float, low: float) -> int | None:

@@ -12,6 +12,8 @@ from mechgrok.wording import number, percent
 MOST_HEADS = 16
 """Heads whose patterns are shown; of more, those with the highest scores."""
 IN_A_ROW = 4
+MOST_POSITIONS = 12
+"""Positions in a table; of more, the figure has the numbers."""
 
 
 def sequence_sections(view: SequenceView) -> Iterator[Section]:
@@ -36,7 +38,7 @@ def _positions(view: SequenceView) -> Section:
         "Loss of each position",
         "The network answers at several positions of an input. Which of them it has learned shows one by one.",
         (FigureGroup((Panel("positions", position_bars(found), "wide"),), caption),),
-        (("position", "loss (nats)", "accuracy"), *rows),
+        (("position", "loss (nats)", "accuracy"), *rows) if len(rows) <= MOST_POSITIONS else (),
     )
 
 

@@ -61,7 +61,9 @@ def positions_of(case):
     task = mg.running_sum_task(2, P)
     right = torch.nn.functional.one_hot(task.labels, P).double()
     snapshot = mg.Snapshot(0, mg.build_model(task, mg.ModelConfig(d_model=8), seed=0), task, task.split(0.5))
-    vars(snapshot)["grid"] = mg.grid_from_tensors(task, {"guessing": 0 * right, "a perfect network": 90 * right}[case])
+    vars(snapshot)["grid"] = mg.grid_from_tensors(
+        task, {"guessing": 0 * right, "a perfect network": 90 * right}[case]
+    )
     return snapshot
 
 
