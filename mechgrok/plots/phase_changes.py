@@ -35,8 +35,17 @@ def phase_change_figure(found: PhaseChanges) -> go.Figure:
     (['Test loss', 'steepest'], 1)
     """
     title = plain(title_of(found.curve.name))
+    unit = MEASURES[found.curve.name].unit if found.curve.name in MEASURES else ""
     steps, values = thin(found.curve.steps, found.curve.values)
-    lines = [go.Scatter(x=steps, y=values, mode="lines", name=title, line={"color": BLUE, "width": 1.8})]
+    line = go.Scatter(
+        x=steps,
+        y=values,
+        mode="lines",
+        name=title,
+        line={"color": BLUE, "width": 1.8},
+        hovertemplate=f"%{{y:.3g}} {unit} at step %{{x}}<extra></extra>",
+    )
+    lines = [line]
     if found.changes:
         tops = [change.steepest for change in found]
         lines.append(
@@ -56,7 +65,6 @@ def phase_change_figure(found: PhaseChanges) -> go.Figure:
         if found.changes
         else f"{title}: no phase change",
     )
-    unit = MEASURES[found.curve.name].unit if found.curve.name in MEASURES else ""
     drawn.update_xaxes(title_text="step", tickformat="~s", rangemode="tozero")
-    drawn.update_yaxes(title_text=unit)
+    drawn.update_yaxes(title_text=unit or title)
     return shade_changes(drawn, found)

@@ -68,8 +68,8 @@ def test_the_command_line_says_it_too(run, capsys):
 
 
 def test_a_circuit_is_recognised(tmp_path):
-    model = mg.induction_network(20, 25)
-    model.task = mg.repeated_sequence_task(20, 25, subsequence=12, repeats=2)
+    model = mg.induction_network(12, 15)
+    model.task = mg.repeated_sequence_task(12, 15, subsequence=7, repeats=2)
     verdict = mg.summarize(model).verdict
     assert "Its induction head is L1H1 (" in verdict
     assert "Its previous-token head is L0H0 (100%)" in verdict
