@@ -19,7 +19,7 @@ TASK = repeated_sequence_task(64, 49, subsequence=16, repeats=2, every_token=Tru
 HALF = (TASK.length - 1) // 2
 EARLY, LATE = range(HALF), range(HALF, TASK.length - 1)
 """The positions that are compared: all before the second half, and all in it."""
-STEPS, EVERY = 1000, 25
+STEPS, EVERY, N_INPUTS = 1000, 25, 500
 LAYERS = (2, 1)
 INDUCTION = "induction"
 
@@ -72,7 +72,7 @@ def _follow(layers: int, seed: int) -> Followed:
         batch_size=64,
     )  # fmt: skip
     networks = [run.model(step) for step in run.steps]
-    scores = tuple(in_context_score(network, TASK, EARLY, LATE, n=500).score for network in networks)
+    scores = tuple(in_context_score(network, TASK, EARLY, LATE, n=N_INPUTS).score for network in networks)
     heads = tuple(head_scores(network, TASK)[INDUCTION].max().item() for network in networks)
     return Followed(tuple(run.steps), scores, heads)
 

@@ -59,12 +59,8 @@ def phase_change_figure(found: PhaseChanges) -> go.Figure:
                 hovertemplate="%{customdata}<extra></extra>",
             )
         )
-    drawn = figure(
-        lines,
-        title=f"{title}: {'phase changes' if len(found) != 1 else 'a phase change'}"
-        if found.changes
-        else f"{title}: no phase change",
-    )
+    many = {0: "no phase change", 1: "a phase change"}.get(len(found), "phase changes")
+    drawn = figure(lines, title=f"{title}: {many}")
     drawn.update_xaxes(title_text="step", tickformat="~s", rangemode="tozero")
     drawn.update_yaxes(title_text=unit or title)
     return shade_changes(drawn, found)
