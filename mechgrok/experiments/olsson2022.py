@@ -21,6 +21,8 @@ EARLY, LATE = range(HALF), range(HALF, TASK.length - 1)
 """The positions that are compared: all before the second half, and all in it."""
 STEPS, EVERY, N_INPUTS = 1000, 25, 500
 LAYERS = (2, 1)
+FALL = 1.0
+"""Nats: more than raising all tokens that have been seen is worth, which one layer can do."""
 INDUCTION = "induction"
 
 
@@ -37,6 +39,11 @@ class Followed:
         """Phase changes of the in-context score."""
         rows = [{"step": s, "score": x} for s, x in zip(self.steps, self.in_context, strict=True)]
         return find_phase_changes(rows, "score")
+
+    @property
+    def falls_abruptly(self) -> bool:
+        """Whether a phase change lowers the score by FALL or more."""
+        return any(change.before - change.after >= FALL for change in self.changes)
 
     @property
     def gained_meanwhile(self) -> float:
@@ -79,39 +86,31 @@ def _follow(layers: int, seed: int) -> Followed:
 
 def _rows(two: list[Followed], one: list[Followed]) -> Iterator[Row]:
     n = len(two)
-    abrupt = {name: sum(len(run.changes) > 0 for run in runs) for name, runs in (("two", two), ("one", one))}
-    yield Row("two layers: seeds with a phase change of the in-context score", n, abrupt["two"], n)
+    abrupt = f"seeds whose in-context score falls by {FALL:g} nat or more in a phase change"
+    yield Row(f"two layers: {abrupt}", n, sum(run.falls_abruptly for run in two), n)
+    yield Row(f"one layer: {abrupt}", 0, sum(run.falls_abruptly for run in one), None, 0)
+    score = "in-context score at the end (nats)"
     yield Row(
-        "two layers: in-context score at the end (nats), mean of the seeds",
-        None,
-        _mean_score(two),
-        None,
-        -0.7,
+        f"two layers: {score}, highest of the seeds", None, max(run.in_context[-1] for run in two), None, -1.5
+    )
+    yield Row(f"one layer: {score}, lowest of the seeds", None, min(run.in_context[-1] for run in one), -0.8)
+    head = "induction score of the strongest head"
+    yield Row(f"two layers: {head}, lowest of the seeds", None, min(run.induction[-1] for run in two), 0.4)
+    yield Row(
+        f"one layer: {head}, highest of the seeds", None, max(run.induction[-1] for run in one), None, 0.15
     )
     yield Row(
-        "one layer: in-context score at the end (nats), mean of the seeds", None, _mean_score(one), -0.35
-    )
-    yield Row(
-        "two layers: induction score of the strongest head, lowest of the seeds",
-        None, min(run.induction[-1] for run in two), 0.4,
+        "two layers: share of that score that comes in the window, lowest of the seeds",
+        None, min(map(_share_meanwhile, two)), 0.5,
     )  # fmt: skip
-    yield Row(
-        "one layer: induction score of the strongest head, highest of the seeds",
-        None, max(run.induction[-1] for run in one), None, 0.15,
-    )  # fmt: skip
-    yield Row(
-        "two layers: share of the induction score that comes in the window, mean of the seeds",
-        None, mean(_share_meanwhile(run) for run in two), 0.5,
-    )  # fmt: skip
-    yield Row("one layer: seeds with a phase change of the in-context score", None, abrupt["one"])
-    widths = [run.changes.largest.end - run.changes.largest.start for run in two if run.changes.changes]
-    yield Row(
-        "two layers: width of the window (steps), mean of the seeds", None, mean(widths) if widths else None
-    )
-
-
-def _mean_score(runs: list[Followed]) -> float:
-    return mean(run.in_context[-1] for run in runs)
+    windows = [run.changes.largest for run in two if run.changes.changes]
+    for name, of in (("begin", "start"), ("end", "end")):
+        steps = [getattr(window, of) for window in windows]
+        yield Row(
+            f"two layers: {name} of the window (step), mean of the seeds",
+            None,
+            mean(steps) if steps else None,
+        )
 
 
 def _share_meanwhile(run: Followed) -> float:
