@@ -15,6 +15,8 @@ from mechgrok.wording import number, percent
 
 MOST_ANSWERS, MOST_INPUTS = 120_000, 20_000
 """Answers to fresh inputs from which losses per position are taken, and inputs: enough for errors that are rare."""
+MOST_LOGITS = 2**26
+"""Their logits, a quarter of a gigabyte."""
 KINDS: tuple[tuple[HeadScoreName, str, str], ...] = (
     ("induction", "induction", "what followed the present token before"),
     ("previous_token", "previous-token", "the token before"),
@@ -77,7 +79,9 @@ def _positions(grid: ActivationGrid) -> PositionLosses:
     if grid.source is None or not isinstance(task, StreamTask):
         outputs, targets = grid.logits, task.examples.targets
         return losses_by_position(outputs, targets, task)
-    n = max(min(MOST_ANSWERS // task.signature.n_scored, MOST_INPUTS), 1)
+    signature = task.signature
+    answers = min(MOST_ANSWERS, MOST_LOGITS // signature.d_out)
+    n = max(min(answers // signature.n_scored, MOST_INPUTS), 1)
     return position_losses(grid.source, task, n)
 
 
@@ -96,9 +100,9 @@ def _of_heads(scores: HeadScores) -> Iterator[str]:
     for name, kind, target in found:
         heads = scores.found(name)
         shares = ", ".join(f"{row.name} ({getattr(row, name):z.0%})" for row in heads)
-        head, spends = ("heads", "are") if len(heads) > 1 else ("head", "is")
+        are, their = ("heads are", "their") if len(heads) > 1 else ("head is", "its")
         yield (
-            f"Its {kind} {head} {spends} {shares}, with the share of attention to {target} (even attention: "
+            f"Its {kind} {are} {shares}: that much of {their} attention goes to {target} (even attention: "
             f"{scores.chance[name]:z.0%})."
         )
     left = [kind for kind in KINDS if kind not in found and kind[0] not in scores.undefined]
