@@ -14,7 +14,7 @@ from mechgrok.wording import in_words, number, percent
 
 FOLLOWED = ("loss_per_position", "induction_score", "previous_token_score")
 """Measures whose changes are listed beside that of the test loss."""
-MOST_ROWS = 40
+MOST_ROWS, MOST_NAMED = 40, 6
 
 
 def phase_changes_of(run: Run, table: ProgressTable) -> tuple[PhaseChanges, ...]:
@@ -41,13 +41,14 @@ def phase_change_section(found: tuple[PhaseChanges, ...]) -> Section:
     lead = "Where a curve moves abruptly after it has moved slowly: what was not there before begins."
     loss = [Panel("phase-changes", phase_change_figure(found[0]), "wide")]
     none = [_title(changes) for changes in found if not changes.changes]
+    more = f" and {len(none) - MOST_NAMED} more" if len(none) > MOST_NAMED else ""
     left = [f"And {in_words(len(rows) - MOST_ROWS, 'more change')}."] if len(rows) > MOST_ROWS else []
     return Section(
         *section,
         lead,
         (FigureGroup(tuple(loss), f"A window is shaded where {found[0].rule}."),),
         _table(rows[:MOST_ROWS]) if rows else (),
-        (*left, *([f"No phase change: {', '.join(none)}."] if none else [])),
+        (*left, *([f"No phase change: {', '.join(none[:MOST_NAMED])}{more}."] if none else [])),
     )
 
 
