@@ -11,9 +11,11 @@ from plotly.io import write_images
 
 from mechgrok.activations import ActivationGrid, as_grid
 from mechgrok.analysis.algorithms import classify_algorithm
+from mechgrok.analysis.phase_changes import find_phase_changes
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.loading import load_model
 from mechgrok.measures.summary import Summary, summarize
+from mechgrok.measures.summary_sequences import NOTHING
 from mechgrok.opening import run_if_any
 from mechgrok.plots.ablations import ablation_effects
 from mechgrok.progress import progress_measures
@@ -48,7 +50,11 @@ def draw_all(path: Path, step: int | None) -> Named:
         yield from _of_training(found)
     else:
         grid, split = as_grid(load_model(path, step)), None
-    yield from _of_network(grid, summarize(grid, split))
+    summary = summarize(grid, split)
+    yield from _of_network(grid, summary)
+    if isinstance(found, Run) and summary.sequence is not NOTHING:
+        with suppress(UndefinedMetricError):  # too few evaluations
+            yield "training-phase-changes", find_phase_changes(found.history).figure()
 
 
 def write_figures(figures: Named, folder: Path, formats: Iterable[str]) -> int:
@@ -153,5 +159,13 @@ def _of_network(grid: ActivationGrid, summary: Summary) -> Named:
         yield "logits-explained", summary.fve.figure()
     if summary.ablations:
         yield "ablations", ablation_effects(summary.ablations, n_classes=grid.task.n_classes)
+    seen = summary.sequence
+    for name, result in {
+        "positions": seen.positions,
+        "heads": seen.heads,
+        "attention": seen.attention,
+    }.items():
+        if result is not None:
+            yield name, result.figure()
     with suppress(UndefinedMetricError):  # nothing was measured that speaks for clock or pizza
         yield "algorithm", classify_algorithm(grid).figure()

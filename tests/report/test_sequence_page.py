@@ -6,6 +6,7 @@ from pages import report
 
 import mechgrok as mg
 from mechgrok.cli import main
+from mechgrok.cli.drawing import draw_all
 
 TASK = mg.digit_addition_task(1)
 MODEL = mg.ModelConfig(d_model=16, n_heads=2)
@@ -57,6 +58,13 @@ def test_the_summary_has_positions_and_heads(run):
     assert summary.values["induction_heads"] == []
     assert "at all positions of" in summary.verdict
     assert "No head is mainly of the known kinds" in summary.verdict
+
+
+def test_the_figures_are_those_of_what_is_there(run):
+    names = [name for name, _ in draw_all(run.path, None)]
+    assert {"positions", "heads", "attention", "training-loss", "training-phase-changes"} <= set(names)
+    titles = [note.text for note in mg.summarize(run).figure().layout.annotations]
+    assert {"Previous token", "Duplicate token", "Induction"} <= set(titles)
 
 
 def test_the_command_line_says_it_too(run, capsys):
