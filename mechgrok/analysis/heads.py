@@ -131,8 +131,8 @@ class HeadScores(Drawable):
 def head_scores(source: Source, task: Task | None = None, seed: int = 0) -> HeadScores:
     """Which heads are previous-token, duplicate-token and induction heads, and which copy.
 
-    The first three are read off the attention patterns. Each is the mean attention to the right positions, over the
-    queries that have one. So a perfect head has 1; TransformerLens's `detect_head`, which finds the same positions,
+    The first three are read off the attention patterns. Each is the mean share of the attention to the right positions, over
+    the queries that have one. So a perfect head has 1; TransformerLens's `detect_head`, which finds the same positions,
     divides by all queries, those without such a position among them. Copying is a property of the weights alone.
 
     Args:
@@ -186,8 +186,10 @@ def _attention_scores(
     even: Counter[str] = Counter()
     queries: Counter[str] = Counter()
     for rows, pattern in patterns(model, tokens):
+        # With an attention rate below 1 what a query gives away is more than 1.
+        share = pattern / pattern.sum(4, keepdim=True)
         for name, mask in attended_positions(tokens[rows]).items():
-            sums[name] = sums.get(name, 0) + (pattern * mask[:, None]).sum((1, 3, 4))
+            sums[name] = sums.get(name, 0) + (share * mask[:, None]).sum((1, 3, 4))
             even[name] += (mask.sum(2) / seen).sum().item()
             queries[name] += int(mask.any(2).sum())
     known = [name for name in sums if queries[name]]

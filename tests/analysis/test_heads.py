@@ -79,6 +79,12 @@ def test_chance_is_even_attention(direction):
         torch.testing.assert_close(scores[name], torch.full((2, 3), chance).double())
 
 
+def test_shares_of_attention_do_not_depend_on_how_much_there_is():
+    """Without a softmax every position has attention 1 from every other, 32 in all."""
+    scores = mg.head_scores(attention_only(attention_rate=0.0, attention_dir="bidirectional"))
+    torch.testing.assert_close(scores["previous_token"], torch.full((2, 3), 1 / 32).double())
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_copying_is_the_eigenvalues_of_the_whole_matrix(sign):
     model = attention_only(d_vocab=12)
