@@ -7,8 +7,8 @@ import mechgrok as mg
 from mechgrok.experiments import olsson2022
 from mechgrok.experiments.reproduction import Curve, Row, find_reproduction, run_reproduction
 
-CIRCUIT = mg.induction_network(64, 49, 2)
-NOTHING = mg.induction_network(64, 49, 2)
+TASK = mg.repeated_sequence_task(12, 13, subsequence=6, repeats=2, every_token=True)
+CIRCUIT, NOTHING = mg.induction_network(12, 13), mg.induction_network(12, 13)
 with torch.no_grad():
     NOTHING.unembed.W_U.zero_()
     NOTHING.blocks[1].attn.W_Q.zero_()
@@ -29,7 +29,9 @@ class Grown:
 @pytest.fixture
 def outcome(monkeypatch):
     """Of networks of one and of two layers in which the circuit begins at these steps."""
-    monkeypatch.setattr(olsson2022, "N_INPUTS", 40)
+    smaller = {"TASK": TASK, "EARLY": range(6), "LATE": range(6, 12), "N_INPUTS": 100}
+    for name, value in smaller.items():
+        monkeypatch.setattr(olsson2022, name, value)
 
     def of(one, two):
         asked = []
