@@ -208,7 +208,7 @@ def test_another_kind_of_thing_is_refused_in_words(
     assert not problems, f"{name}:\n" + "\n".join(problems)
 
 
-OF_TWO_SIZES = {"cosine_network", "induction_network", "running_sum_task"}
+OF_TWO_SIZES = {"cosine_network", "induction_network", "repeated_sequence_task", "running_sum_task"}
 """Functions that begin with two sizes, of which either may be either."""
 OF_MATRICES = ("weight_spectrum", "frequency_norms", "fourier_frequency_density", "fourier_coefficient_ratio")
 RIGHT = {(name, "source", "a matrix") for name in OF_MATRICES} | {("milestones", "history", "an empty list")}

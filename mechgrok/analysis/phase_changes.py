@@ -10,7 +10,7 @@ import numpy as np
 from mechgrok.analysis.curves import Curve, History, as_rows, curve
 from mechgrok.door import Share, door
 from mechgrok.drawable import Drawable
-from mechgrok.errors import ConfigError, UndefinedMetricError
+from mechgrok.errors import ConfigError, UndefinedMetricError, shown
 from mechgrok.readable import Readable
 
 SMOOTHING = 0.01
@@ -144,7 +144,7 @@ def find_phase_changes(
     line = curve(as_rows(history), name)
     if len(line) < 5:
         raise UndefinedMetricError(
-            f"a phase change needs 5 rows with {name} or more, and {len(line)} have it"
+            f"a phase change needs 5 rows with {shown(name)} or more, and {len(line)} have it"
         )
     steps = np.linspace(line.steps[0], line.steps[-1], POINTS)
     values, slopes = _smooth(np.interp(steps, line.steps, line.values), smoothing * POINTS)

@@ -1,6 +1,7 @@
 """Two attention layers built by hand that continue a sequence which has been seen before: the induction circuit."""
 
 import math
+from typing import Any
 
 import torch
 
@@ -64,16 +65,16 @@ def induction_network(
     position = slice(3 * d_vocab, cfg.d_model)
     sharp = SHARPNESS * math.sqrt(cfg.d_head)
     same, places = torch.eye(d_vocab, dtype=torch.float64), torch.eye(n_ctx, dtype=torch.float64)
+    blocks: Any = model.blocks
+    first, second = (block.attn for block in blocks)
     with torch.no_grad():
         model.W_E[:, token] = same
         model.W_pos[:, position] = places
-        first = model.blocks[0].attn
         first.W_Q[0, position, :n_ctx] = sharp * places.roll(-1, 1)  # position p asks for p-1
         first.W_Q[0, position.start] = 0  # before the first position there is none
         first.W_K[0, position, :n_ctx] = places
         first.W_V[0, token, :d_vocab] = same
         first.W_O[0, :d_vocab, before] = same
-        second = model.blocks[1].attn
         second.W_Q[-1, token, :d_vocab] = sharp * same
         second.W_K[-1, before, :d_vocab] = same
         # The first position has no previous token and takes itself for it: every query is kept from it.

@@ -104,7 +104,7 @@ def test_other_columns_and_missing_values_do_no_harm():
 
 
 def test_what_cannot_be_looked_at_is_refused():
-    with pytest.raises(mg.UndefinedMetricError, match="5 rows with loss_test or more, and 4"):
+    with pytest.raises(mg.UndefinedMetricError, match="5 rows with 'loss_test' or more, and 4"):
         mg.find_phase_changes(rows([1, 1, 0, 0], range(4)))
     with pytest.raises(mg.UndefinedMetricError, match="0 have it"):
         mg.find_phase_changes(rows(sigmoid(1500, 100)), "loss_train")
