@@ -1,6 +1,6 @@
 """What each attention head does: looks at the previous token, at the same token, or at what followed it; and copies."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -131,9 +131,9 @@ class HeadScores(Drawable):
 def head_scores(source: Source, task: Task | None = None, seed: int = 0) -> HeadScores:
     """Which heads are previous-token, duplicate-token and induction heads, and which copy.
 
-    The first three are read off the attention patterns. Each is the mean share of the attention to the right positions, over
-    the queries that have one. So a perfect head has 1; TransformerLens's `detect_head`, which finds the same positions,
-    divides by all queries, those without such a position among them. Copying is a property of the weights alone.
+    The first three are read off the attention patterns. Each is the mean share of the attention to the right positions,
+    over the queries that have one. So a perfect head has 1; TransformerLens's `detect_head`, which finds the same
+    positions, divides by all queries, those without such a position among them. Copying is a property of the weights alone.
 
     Args:
         source: a network with attention; the run, name or file of one; or its grid.
@@ -183,7 +183,7 @@ def _attention_scores(
     """Scores that are read off the patterns, with their values for even attention, and why some are undefined."""
     seen = _seen(model, tokens.shape[1])
     sums: dict[str, Tensor] = {}
-    even: Counter[str] = Counter()
+    even: dict[str, float] = defaultdict(float)
     queries: Counter[str] = Counter()
     for rows, pattern in patterns(model, tokens):
         # With an attention rate below 1 what a query gives away is more than 1.
