@@ -133,7 +133,8 @@ def head_scores(source: Source, task: Task | None = None, seed: int = 0) -> Head
 
     The first three are read off the attention patterns. Each is the mean share of the attention to the right positions,
     over the queries that have one. So a perfect head has 1; TransformerLens's `detect_head`, which finds the same
-    positions, divides by all queries, those without such a position among them. Copying is a property of the weights alone.
+    positions, divides by all queries, those without such a position among them. Copying is a property of the weights
+    alone.
 
     Args:
         source: a network with attention; the run, name or file of one; or its grid.
