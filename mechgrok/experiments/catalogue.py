@@ -139,14 +139,14 @@ CATALOGUE = (
         "nanda2023-five-digit",
         source="Nanda et al. 2023, appendix on 5-digit addition, and the authors' published curves",
         claim=(
-            "With fresh sums in every update each digit of the answer is learned at once, one after the other; with 700 "
-            "sums the network learns them by heart, and the same drop comes later."
+            "With fresh sums in every update each digit of the answer is learned at once, one after the other; with "
+            "700 sums the network learns them by heart, and the same drop comes later."
         ),
         cost="12 minutes",
         deviations=(
             "The quick size has the narrow network of the authors' second run, with d_model=128, and ten times the "
-            "recipe's learning rate; published steps of the mean loss are those of that run. The full size has "
-            "d_model=512.",
+            "recipe's learning rate; published steps of the mean loss are those of that run. Limited data "
+            "are learned in batches of 64. The full size has d_model=512 and, of limited data, full batches.",
             "Steps are read off running means of the published curves, and ours off 500 held-out sums every 20 steps.",
             "The authors test limited data on fresh sums from the generator that drew the train sums, beginning with "
             "some of them. Ours are tested on 500 others.",
@@ -170,8 +170,10 @@ CATALOGUE = (
         ),
         cost="8 minutes",
         deviations=(
-            "The authors' blocks double the residual stream, x -> 2x + attention(x); ours add to it.",
-            "The quick size ends after 2000 of 6000 steps.",
+            "The authors' blocks double the residual stream, x -> 2x + attention(x); ours add to it, and the weight "
+            "decay is 0.3 in place of 1, so that the weights can make up for it.",
+            "The quick size ends after 1500 of 6000 steps, and leaves limited data out: on 512 sequences the published "
+            "test loss falls after 190,000 steps, which the full size trains for.",
         ),
         protocol=_Later("nanda2023_sequences", "induction"),
     ),
@@ -198,7 +200,8 @@ CATALOGUE = (
         cost="2 minutes",
         deviations=(
             "The authors' blocks double the residual stream, x -> 2x + attention(x); ours add to it.",
-            "How many sequences the authors' limited data are is not known; 100 in their notebook.",
+            "Limited data are 40 sequences. How many the authors' curve has is not known; with the 100 of their "
+            "notebook our network generalises as soon as it learns.",
             "The authors test limited data on fresh sequences from the generator that drew the train sequences, "
             "beginning with some of them. Ours are tested on 2000 others.",
         ),
