@@ -87,8 +87,8 @@ def _follow(layers: int, seed: int) -> Followed:
 def _rows(two: list[Followed], one: list[Followed]) -> Iterator[Row]:
     n = len(two)
     abrupt = f"seeds whose in-context score falls by {FALL:g} nat or more in a phase change"
-    yield Row(f"two layers: {abrupt}", n, sum(run.falls_abruptly for run in two), n)
-    yield Row(f"one layer: {abrupt}", 0, sum(run.falls_abruptly for run in one), None, 0)
+    yield Row(f"two layers: {abrupt}", None, sum(run.falls_abruptly for run in two), n)
+    yield Row(f"one layer: {abrupt}", None, sum(run.falls_abruptly for run in one), None, 0)
     score = "in-context score at the end (nats)"
     yield Row(
         f"two layers: {score}, highest of the seeds", None, max(run.in_context[-1] for run in two), None, -1.5
