@@ -29,6 +29,10 @@ from mechgrok.analysis.algorithms import (
     AlgorithmVerdict as AlgorithmVerdict,
     classify_algorithm as classify_algorithm,
 )
+from mechgrok.analysis.attention import (
+    MeanAttention as MeanAttention,
+    mean_attention as mean_attention,
+)
 from mechgrok.analysis.circles import (
     IsolatedCircle as IsolatedCircle,
     isolate_circle as isolate_circle,
@@ -48,6 +52,15 @@ from mechgrok.analysis.explained import (
 from mechgrok.analysis.frequencies import (
     KeyFrequencies as KeyFrequencies,
     find_key_frequencies as find_key_frequencies,
+)
+from mechgrok.analysis.heads import (
+    HeadScore as HeadScore,
+    HeadScores as HeadScores,
+    head_scores as head_scores,
+)
+from mechgrok.analysis.in_context import (
+    InContextScore as InContextScore,
+    in_context_score as in_context_score,
 )
 from mechgrok.analysis.input_weights import (
     input_norms as input_norms,
@@ -78,6 +91,11 @@ from mechgrok.analysis.neuron_phases import (
 from mechgrok.analysis.neurons import (
     NeuronFrequencies as NeuronFrequencies,
     neuron_frequencies as neuron_frequencies,
+)
+from mechgrok.analysis.phase_changes import (
+    PhaseChange as PhaseChange,
+    PhaseChanges as PhaseChanges,
+    find_phase_changes as find_phase_changes,
 )
 from mechgrok.analysis.phases import (
     Phases as Phases,
@@ -177,6 +195,9 @@ from mechgrok.models.hooked import (
 from mechgrok.models.ideal_transformers import (
     clock_transformer as clock_transformer,
     pizza_transformer as pizza_transformer,
+)
+from mechgrok.models.induction_network import (
+    induction_network as induction_network,
 )
 from mechgrok.models.layouts import (
     LAYOUTS as LAYOUTS,

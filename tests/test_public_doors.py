@@ -94,12 +94,16 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "fourier_coefficient_ratio": basis,
         "fourier_frequency_density": {**basis, "eta": 0.5},
         "frequency_norms": basis,
+        "find_phase_changes": {"history": run, "name": "loss_test", "smoothing": 0.01},
         "full_loss": {**analysed, "mask": None},
         "gini": {"norms": torch.ones(5)},
         "gradient_symmetricity": {**analysed, "triples": 10},
         "grid_from_tensors": {"task": TASK, "logits": torch.ones(49, 7), "activations": None, "weights": None},
         "gromov_network": {"p": 7, "n": 4, "seed": 0},
         "group_task": {"group": "S3", "op": "xy", "name": None, "sequence": None, "specials": ()},
+        "head_scores": {**analysed, "task": TASK, "seed": 0},
+        "in_context_score": {**analysed, "task": TASK, "early": 0, "late": -1, "n": 10, "seed": 0},
+        "induction_network": {"d_vocab": 5, "n_ctx": 8, "n_heads": 2, "height": 10.0},
         "infer_task": {"model": net},
         "isolate_circle": {**analysed, "k": 2, "by": "pca"},
         "key_irreps": {**analysed, "threshold": 0.005},
@@ -113,6 +117,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "load_run": {"path": out / "run", "network": None},
         "logit_fve": {**analysed, "keys": [2], "centre": "class"},
         "logit_surface": {**analysed, "k": 2, "which": "correct"},
+        "mean_attention": {**analysed, "task": TASK, "seed": 0},
         "measure": {"unit": "nats", "name": "mine", "direction": None, "needs": (), "source": "", "default": False},
         "milestones": {"history": run},
         "mixed_task": {"parts": [TASK, mg.modular_task("sub", 7)], "sequence": None},
@@ -128,7 +133,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "running_sum_task": {"n_terms": 4, "p": 5},
         "digit_addition_task": {"n_digits": 2, "finite": 10, "seed": 0},
         "repeated_sequence_task": {
-            "n_tokens": 9, "length": 11, "subsequence": 4, "repeats": 2, "finite": 0, "seed": 0,
+            "n_tokens": 9, "length": 11, "subsequence": 4, "repeats": 2, "every_token": False, "finite": 0, "seed": 0,
         },
         "skip_trigram_task": {"n_keys": 3, "length": 9, "finite": 0, "seed": 0},
         "walsh_basis": {"n": 3},
@@ -227,7 +232,13 @@ def test_another_kind_of_thing_is_refused_in_words(
     assert not problems, f"{name}:\n" + "\n".join(problems)
 
 
-OF_TWO_SIZES = {"cosine_network", "running_sum_task", "repeated_sequence_task", "skip_trigram_task"}
+OF_TWO_SIZES = {
+    "cosine_network",
+    "induction_network",
+    "repeated_sequence_task",
+    "running_sum_task",
+    "skip_trigram_task",
+}
 """Functions that begin with two sizes, of which either may be either."""
 OF_MATRICES = ("weight_spectrum", "frequency_norms", "fourier_frequency_density", "fourier_coefficient_ratio")
 RIGHT = {(name, "source", "a matrix") for name in OF_MATRICES} | {("milestones", "history", "an empty list")}

@@ -13,8 +13,10 @@ from plotly.io import write_images
 from mechgrok.activations import ActivationGrid
 from mechgrok.analysis.algorithms import classify_algorithm
 from mechgrok.analysis.frequencies import keys_if_any
+from mechgrok.analysis.phase_changes import find_phase_changes
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.measures.summary import Summary, summarize
+from mechgrok.measures.summary_sequences import NOTHING
 from mechgrok.plots.ablations import ablation_effects
 from mechgrok.plots.curves import n_classes_of
 from mechgrok.progress import progress_measures
@@ -54,7 +56,11 @@ def draw_all(source: Run | ActivationGrid, step: int | None) -> Named:
         yield from _of_training(source, steps, newest)
     else:
         grid, split = source, None
-    yield from _of_network(grid, summarize(grid, split))
+    summary = summarize(grid, split)
+    yield from _of_network(grid, summary)
+    if isinstance(source, Run) and summary.sequence is not NOTHING:
+        with suppress(UndefinedMetricError):  # too few evaluations
+            yield "training-phase-changes", find_phase_changes(source.history).figure()
 
 
 def write_figures(figures: Named, folder: Path, formats: Iterable[str]) -> int:
@@ -160,5 +166,13 @@ def _of_network(grid: ActivationGrid, summary: Summary) -> Named:
         yield "logits-explained", summary.fve.figure()
     if summary.ablations:
         yield "ablations", ablation_effects(summary.ablations, n_classes=grid.task.n_classes)
+    seen = summary.sequence
+    for name, result in {
+        "positions": seen.positions,
+        "heads": seen.heads,
+        "attention": seen.attention,
+    }.items():
+        if result is not None:
+            yield name, result.figure()
     with suppress(UndefinedMetricError):  # nothing was measured that speaks for clock or pizza
         yield "algorithm", classify_algorithm(grid).figure()

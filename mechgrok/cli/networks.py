@@ -11,6 +11,7 @@ from mechgrok.cli.options import FileOptions
 from mechgrok.cli.printing import (
     check_report,
     nothing_held_back,
+    print_phase_changes,
     print_summary,
     say,
     which_step,
@@ -84,6 +85,7 @@ def analyze(
         if run is not None:
             say(which_step(run, step))
         print_summary(summary, everything=everything)
+        print_phase_changes(run, summary)
         untested = nothing_held_back(split)
         if untested:
             Console().print(f"\n{untested}", highlight=False)

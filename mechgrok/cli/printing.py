@@ -40,6 +40,22 @@ def print_summary(summary: "Summary", *, everything: bool = False) -> None:
         )  # fmt: skip
 
 
+def print_phase_changes(run: "Run | None", summary: "Summary") -> None:
+    """When the test loss of a run fell abruptly, where the task has several answers or reads sequences."""
+    from mechgrok.analysis.phase_changes import find_phase_changes
+    from mechgrok.errors import UndefinedMetricError
+    from mechgrok.measures.summary_sequences import NOTHING
+
+    if run is None or summary.sequence is NOTHING:
+        return
+    try:
+        found = find_phase_changes(run.history)
+    except UndefinedMetricError:  # too few evaluations
+        return
+    changes = "; ".join(map(str, found)) or "none"
+    Console().print(f"\nPhase changes of the test loss: {changes}.", highlight=False)
+
+
 def which_step(run: "Run", step: int | None) -> str:
     """Which checkpoint of a run is looked at, and whether the training has come to its end."""
     from mechgrok.training.stopping import finished
@@ -98,7 +114,7 @@ def say(text: str) -> None:
 
 def _all_values(values: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Name, value and unit; what has a value for each key has a row for each."""
-    from mechgrok.measures.summary import unit_of
+    from mechgrok.measures.summary_numbers import unit_of
 
     for name, value in values.items():
         if isinstance(value, dict):
@@ -112,5 +128,5 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     if isinstance(value, float):
-        return percent(value) if name.startswith("accuracy") else number(value)
+        return percent(value) if name.startswith(("accuracy", "exact_match")) else number(value)
     return str(value)

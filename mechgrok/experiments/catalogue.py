@@ -253,6 +253,24 @@ CATALOGUE = (
         protocol=_Later("nguyen2026", "discrete_log"),
     ),
     Reproduction(
+        "olsson2022-phase-change",
+        source="Olsson et al. 2022, arguments 1 and 2: phase change and architectures",
+        claim=(
+            "Attention-only networks of two layers form induction heads abruptly, and learn from the context at that "
+            "moment; those of one layer do neither."
+        ),
+        cost="6 minutes",
+        deviations=(
+            "Random tokens, of which some come again, take the place of text; networks have 32 dimensions and 64 "
+            "tokens. So there is nothing else to learn, and the steps are hundreds instead of billions of tokens.",
+            "The in-context score compares the second half of a sequence with the first, all positions, in place of "
+            "its 500th and its 50th token.",
+            "The window is found by the rule of `find_phase_changes`; the paper chose it from the derivative.",
+            "The score of a head is that on sequences of the task, in which a token may also come again by accident.",
+        ),
+        protocol=_Later("olsson2022", "phase_change"),
+    ),
+    Reproduction(
         "pair2023-five-neurons",
         source='Pearce et al. 2023, "Modular Addition With Five Neurons", Appendix A, and their notebook',
         claim=(

@@ -59,8 +59,8 @@ def _constructed() -> Iterator[Row]:
         1.05,
     )
     order = torch.randperm(500, generator=torch.Generator().manual_seed(0))
-    weights = {**network.state_dict(), "unembed.W_U": network.unembed.W_U[order]}
-    network.load_state_dict(weights)
+    weights = network.state_dict()
+    network.load_state_dict({**weights, "unembed.W_U": weights["unembed.W_U"][order]})
     yield Row(
         "accuracy with each neuron's output weights those of another", None, accuracy(network), None, 0.05
     )

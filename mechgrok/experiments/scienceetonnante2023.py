@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from statistics import mean, median
+from typing import Any
 
 from mechgrok.analysis.curves import first_step
 from mechgrok.experiments.milestones import median_step
@@ -53,7 +54,9 @@ def circles(full: bool) -> Iterator[Row | Curve]:
     yield Row(
         "highest test loss, median (nats)", 6.83, median(peak["loss_test"] or 0.0 for peak in peaks), 5.5, 8.5
     )
-    yield Row("its epoch, median", 220, median(peak["step"] / STEPS_PER_EPOCH for peak in peaks), 120, 360)
+    yield Row(
+        "its epoch, median", 220, median((peak["step"] or 0) / STEPS_PER_EPOCH for peak in peaks), 120, 360
+    )
     courses = [embedding_course(run) for run in runs]
     clean = median(len(course.final.clean_circles()) for course in courses)
     yield Row("clean circles among the pairs of components, median", None, clean, 2)
@@ -94,8 +97,8 @@ def _purity(course: EmbeddingCourse, step: int) -> float | None:
 
 def _figure(run: Run, course: EmbeddingCourse) -> Iterator[Curve]:
     """Both accuracies, and the tokens along the first two components that are a circle in the end."""
-    axes = {"x_title": "epoch", "y_title": "accuracy"}
-    steps = [row["step"] / STEPS_PER_EPOCH for row in run.history]
+    axes: dict[str, Any] = {"x_title": "epoch", "y_title": "accuracy"}
+    steps = [(row["step"] or 0) / STEPS_PER_EPOCH for row in run.history]
     for name in ("train", "test"):
         values = [row[f"accuracy_{name}"] for row in run.history]
         kept = [i for i, step in enumerate(steps) if step <= EPOCHS]
@@ -107,7 +110,10 @@ def _figure(run: Run, course: EmbeddingCourse) -> Iterator[Curve]:
         for epoch in (*SHOWN_EPOCHS, course.steps[-1] // STEPS_PER_EPOCH):
             at = course.steps.index(epoch * STEPS_PER_EPOCH)
             x, y = (tuple(round(v, 3) for v in course.scores[at, :, n - 1].tolist()) for n in (i, j))
-            titles = {"x_title": f"component {i} of the last epoch", "y_title": f"component {j}"}
+            titles: dict[str, Any] = {
+                "x_title": f"component {i} of the last epoch",
+                "y_title": f"component {j}",
+            }
             yield Curve(f"Tokens at epoch {epoch}", "token", x, y, dots=True, **titles)
 
 

@@ -1,8 +1,10 @@
 """The top of a report, and what the command line prints: the numbers that say what was learned and how sure that is."""
 
+from mechgrok.analysis.heads import HeadScoreName, HeadScores
 from mechgrok.measures.references import GUESSING
 from mechgrok.measures.registry import MEASURES, title_of
 from mechgrok.measures.summary import Summary
+from mechgrok.measures.summary_sequences import KINDS
 from mechgrok.wording import in_words, number, percent
 
 MOST_NAMED = 8
@@ -14,7 +16,9 @@ Headline = tuple[str, str, str]
 
 def headlines(summary: Summary, algorithm: str) -> tuple[Headline, ...]:
     """The numbers at the top; `algorithm` is the verdict on clock or pizza."""
-    cards = [*_results(summary), ("Keys", _named(summary), _evidence(summary))]
+    cards = [*_results(summary), *_of_sequence(summary)]
+    if summary.sequence.heads is None:
+        cards.append(("Keys", _named(summary), _evidence(summary)))
     if algorithm != "undetermined":
         cards.append(("Algorithm", algorithm, "clock or pizza, from several measures"))
     return (*cards, *_circuit(summary))
@@ -40,6 +44,29 @@ def _results(summary: Summary) -> list[Headline]:
         (MEASURES[f"{score}_test"].title, shown(v[f"{score}_test"]), of_train),
         (MEASURES["loss_test"].title, number(v["loss_test"]), f"{unit}{loss_of_train}"),
     ]
+
+
+def _of_sequence(summary: Summary) -> list[Headline]:
+    """What several positions have in common, and the heads of each kind that there are."""
+    positions, heads = summary.sequence.positions, summary.sequence.heads
+    cards = []
+    if positions is not None:
+        share = percent(positions.exact_match)
+        cards.append((MEASURES["exact_match"].title, share, f"of {positions.n_inputs:,} inputs"))
+    if heads is not None:
+        cards += [card for kind in KINDS if (card := _of_kind(heads, *kind)) is not None] or [
+            ("Heads", "none", f"of {len(heads)} is mainly of a known kind")
+        ]
+    return cards
+
+
+def _of_kind(heads: HeadScores, name: HeadScoreName, kind: str, target: str) -> Headline | None:
+    found = heads.found(name)
+    if not found:
+        return None
+    names = ", ".join(row.name for row in found[:MOST_NAMED])
+    most = percent(getattr(found[0], name))
+    return f"{kind.capitalize()} heads", names, f"up to {most} of the attention to {target}"
 
 
 def _headline(measure: str, value: str, remark: str) -> Headline:

@@ -82,7 +82,7 @@ def r2_test(snapshot: Snapshot) -> float:
 )
 def loss_per_position(snapshot: Snapshot) -> dict[str, float]:
     """Cross-entropy of each scored position over the test inputs."""
-    found = snapshot.once(_positions_of_test)
+    found = snapshot.once(positions_of_test)
     return dict(zip(found.labels, found.losses.tolist(), strict=True))
 
 
@@ -96,7 +96,7 @@ def loss_per_position(snapshot: Snapshot) -> dict[str, float]:
 )
 def exact_match(snapshot: Snapshot) -> float:
     """Share of the test inputs that are answered rightly at all positions."""
-    return snapshot.once(_positions_of_test).exact_match
+    return snapshot.once(positions_of_test).exact_match
 
 
 @measure(
@@ -138,7 +138,7 @@ def accuracy_all(snapshot: Snapshot) -> float:
     return accuracy(snapshot.grid)
 
 
-def _positions_of_test(snapshot: Snapshot) -> PositionLosses:
+def positions_of_test(snapshot: Snapshot) -> PositionLosses:
     """Losses and right answers of the test inputs at each scored position.
 
     Raises:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mechgrok.analysis.probe_sequences import is_sequence
 from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
 from mechgrok.measures.invariances import INVARIANCES
@@ -27,6 +28,8 @@ VALUES = "values"
 """What a measure needs that is defined for tasks whose answers are values."""
 POSITIONS = "positions"
 """What one needs that tells the scored positions apart, of which there are several."""
+HEADS = "heads"
+"""What one needs that is about attention heads. It is in the default set where inputs are sequences in no group."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,13 +169,13 @@ def title_of(name: str) -> str:
 
 
 def find_measures(measures: Sequence[str | Measure] | None, task: Task | None = None) -> tuple[Measure, ...]:
-    """The measures asked for; for None the default set, without those of values or positions that the task has not.
+    """The measures asked for; for None the default set, without what the task does not have.
 
     Raises:
         ConfigError: an unknown name, none at all, or two of one name.
     """
     if measures is None:
-        missing = {VALUES, POSITIONS} - _kinds_of(task)
+        missing = {VALUES, POSITIONS, HEADS} - _kinds_of(task)
         return tuple(m for m in MEASURES.values() if m.default and not missing.intersection(m.needs))
     if isinstance(measures, str | Measure) or not isinstance(measures, Sequence):
         raise ConfigError("measures is a list of names or measures, also if it is only one: [...]")
@@ -184,10 +187,14 @@ def find_measures(measures: Sequence[str | Measure] | None, task: Task | None = 
 
 
 def _kinds_of(task: Task | None) -> set[str]:
-    """What a task has that not all of them have."""
+    """What a task has that not all of them have, and by which it is measured where no measures are named."""
     if task is None:
         return set()
-    has = {VALUES: task.score == "r2", POSITIONS: task.signature.n_scored > 1}
+    has = {
+        VALUES: task.score == "r2",
+        POSITIONS: task.signature.n_scored > 1,
+        HEADS: is_sequence(task),
+    }
     return {kind for kind, there in has.items() if there}
 
 

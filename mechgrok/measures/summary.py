@@ -1,56 +1,28 @@
 """One network, all that the toolkit has to say about it, and the verdict in plain words."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
-from mechgrok.analysis.ablation import Ablation, Site, ablate
+from mechgrok.analysis.ablation import Ablation, Site
 from mechgrok.analysis.algorithms import EXPLAINED, GENERALISED
 from mechgrok.analysis.explained import LogitFVE, logit_fve
 from mechgrok.analysis.frequencies import KeyFrequencies, keys_if_any
-from mechgrok.analysis.key_losses import excluded_loss, restricted_loss
 from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, distance_irrelevance
-from mechgrok.analysis.losses import full_loss, task_score
 from mechgrok.analysis.neurons import NeuronFrequencies, neuron_frequencies
-from mechgrok.analysis.spectrum import (
-    fourier_coefficient_ratio,
-    fourier_frequency_density,
-    frequency_norms,
-    gini,
-    sum_squared_weights,
-)
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
-from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError, shown
+from mechgrok.errors import ConfigError, shown
 from mechgrok.measures.references import GUESSING
-from mechgrok.measures.registry import MEASURES
+from mechgrok.measures.summary_numbers import ablations, losses, of_keys, of_weights, or_none
+from mechgrok.measures.summary_sequences import NOTHING, SequenceView, view_sequences
 from mechgrok.memory import analysis_bytes, check_memory
 from mechgrok.models.protocol import HookedModel
 from mechgrok.opening import run_if_any
 from mechgrok.tasks import Split
-
-T = TypeVar("T")
-
-VARIANTS = {
-    "restricted_loss_all": "restricted_loss",
-    "restricted_loss_all_without_mean": "restricted_loss",
-    "restricted_loss_all_character_space": "restricted_loss",
-    "excluded_loss_train": "excluded_loss",
-    "excluded_loss_train_per_key": "excluded_loss_per_key",
-    "excluded_loss_train_character_space": "excluded_loss",
-    "excluded_loss_all": "excluded_loss",
-    "excluded_loss_all_per_key": "excluded_loss_per_key",
-    "excluded_loss_all_character_space": "excluded_loss",
-    "logit_fve_class_centred": "logit_fve",
-    "logit_fve_double_centred": "logit_fve",
-}
-"""Numbers of a summary whose names say over which inputs, or in which form, a measure was taken; and the measure."""
-COUNTS = {"n_classes": "answers", "neurons": "neurons", "neurons_decided": "neurons"}
-"""Numbers of a summary that count something, with what they count."""
-ABLATED_SITES: tuple[Site, ...] = ("embed", "neurons", "logits")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +37,8 @@ class Summary(Drawable):
         keys, neurons, fve: the results behind the numbers; None where there are no keys or no neurons. For a task that
             sits in no group `keys` is empty, and its `reason` says why.
         ablations: of all keys together, both components, at each site; removed, then kept.
+        sequence: losses of the scored positions, if there are several; heads and mean attention patterns, where the
+            inputs are sequences in no group.
         values: all numbers by name. Losses in nats; `_train` and `_test` only with a split. A number that is
             undefined for this network is absent.
     """
@@ -79,6 +53,7 @@ class Summary(Drawable):
     fve: LogitFVE | None
     ablations: tuple[Ablation, ...]
     values: dict[str, Any]
+    sequence: SequenceView = NOTHING
 
     def records(self) -> list[dict[str, Any]]:
         """All numbers, one below the other."""
@@ -146,18 +121,19 @@ def summarize(
     labels = found.frequencies if keys is None else tuple(keys)
     values: dict[str, Any] = {"task": grid.task.name}
     values |= {"n_classes": grid.task.n_classes} if grid.task.score == "accuracy" else {}
-    values |= _losses(grid, split)
-    neurons = _or_none(lambda: neuron_frequencies(grid))
+    values |= losses(grid, split)
+    neurons = or_none(lambda: neuron_frequencies(grid))
     fve = logit_fve(grid, labels) if labels else None
     values["key_frequencies"] = list(labels)
-    values |= _of_keys(grid, split, labels, fve) if fve else {}
-    distance = _or_none(lambda: distance_irrelevance(grid))
+    values |= of_keys(grid, split, labels, fve) if fve else {}
+    distance = or_none(lambda: distance_irrelevance(grid))
     values |= {} if distance is None else {"distance_irrelevance": distance}
-    values |= _of_weights(grid)
+    values |= of_weights(grid)
     if neurons is not None:
         values["neurons"] = len(neurons.fve)
         values["neurons_decided"] = int(neurons.decided.sum())
         values["neuron_clusters"] = neurons.clusters
+    sequence = view_sequences(grid)
     return Summary(
         task=grid.task.name,
         answer=grid.task.answer if found.no_group else grid.task.frame.answer,
@@ -167,8 +143,9 @@ def summarize(
         keys=found,
         neurons=neurons,
         fve=fve,
-        ablations=_ablations(grid, labels),
-        values=values,
+        ablations=ablations(grid, labels),
+        values=values | sequence.values,
+        sequence=sequence,
     )
 
 
@@ -179,89 +156,30 @@ def _check_memory(grid: ActivationGrid) -> None:
     check_memory(f"the analysis of {grid.task.name}", needed)
 
 
-def unit_of(name: str) -> str:
-    """The unit of a number of a summary, as of the measure that it is; "" for what is not a number.
-
-    >>> unit_of("restricted_loss_all_without_mean"), unit_of("gini_W_E"), unit_of("neurons_decided"), unit_of("task")
-    ('nats', 'fraction', 'neurons', '')
-    """
-    measure = VARIANTS.get(name, name)
-    return COUNTS.get(name) or (MEASURES[measure].unit if measure in MEASURES else "")
-
-
 def _layout(model: HookedModel) -> str:
     return getattr(model, "layout", type(model).__name__)
 
 
-def _losses(grid: ActivationGrid, split: Split | None) -> dict[str, float]:
-    masks = {"all": None} | ({"train": split.train, "test": split.test} if split else {})
-    masks = {name: mask for name, mask in masks.items() if mask is None or mask.any()}
-    return {f"{grid.task.score}_{name}": task_score(grid, mask) for name, mask in masks.items()} | {
-        f"loss_{name}": full_loss(grid, mask) for name, mask in masks.items()
-    }
-
-
-def _of_keys(
-    grid: ActivationGrid, split: Split | None, keys: tuple[Label, ...], fve: LogitFVE
-) -> dict[str, Any]:
-    where, train = ("train", split.train) if split else ("all", None)
-    return {
-        "restricted_loss_all": restricted_loss(grid, keys),
-        "restricted_loss_all_without_mean": restricted_loss(grid, keys, keep_mean=False),
-        "restricted_loss_all_character_space": restricted_loss(grid, keys, space="character"),
-        f"excluded_loss_{where}": excluded_loss(grid, keys, train),
-        f"excluded_loss_{where}_per_key": {k: excluded_loss(grid, [k], train) for k in keys},
-        f"excluded_loss_{where}_character_space": excluded_loss(grid, keys, train, space="character"),
-        "logit_fve_class_centred": fve.fraction,
-        "logit_fve_double_centred": logit_fve(grid, keys, centre="double").fraction,
-        "logit_fve_per_key": fve.per_key,
-    }
-
-
-def _ablations(grid: ActivationGrid, keys: tuple[Label, ...]) -> tuple[Ablation, ...]:
-    done = [
-        _or_none(lambda site=site, keep=keep: ablate(grid, keys, site=site, keep=keep))
-        for site in ABLATED_SITES
-        for keep in (False, True)
-    ]
-    return tuple(ablation for ablation in done if ablation is not None)
-
-
-def _of_weights(grid: ActivationGrid) -> dict[str, float]:
-    measures = {
-        "gini_W_E": lambda: gini(frequency_norms(grid)),
-        "gini_W_L": lambda: gini(frequency_norms(grid, matrix="W_L")),
-        "fourier_frequency_density_W_E": lambda: fourier_frequency_density(grid),
-        "fourier_coefficient_ratio_W_E": lambda: fourier_coefficient_ratio(grid),
-        "sum_squared_weights": lambda: sum_squared_weights(grid),
-    }
-    values = {name: _or_none(measure) for name, measure in measures.items()}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _or_none(measure: Callable[[], T]) -> T | None:
-    """The value of a measure, or None where this network has none (no neurons, no keys, no spectrum)."""
-    try:
-        return measure()
-    except (ActivationError, UndefinedMetricError):
-        return None
-
-
 def _verdict(summary: Summary) -> str:
-    values = summary.values
+    values, seen = summary.values, " ".join(summary.sequence.sentences())
     if not summary.generalised:
-        return f"The network has not learned {summary.answer}: {_how_far(summary)}. Its algorithm is undetermined."
+        left = seen or "Its algorithm is undetermined."
+        return f"The network has not {_fully(summary)}learned {summary.answer}: {_how_far(summary)}. {left}"
     if summary.keys.no_group:
-        return (
-            f"The network computes {summary.answer} with {_how_well(summary)}{_untested(summary)}. "
-            f"How it does so is left open: {summary.keys.no_group}."
-        )
+        left = seen or f"How it does so is left open: {summary.keys.no_group}."
+        return f"The network computes {summary.answer} with {_how_well(summary)}{_untested(summary)}. {left}"
     if not _used(summary):
         return (
             f"The network computes {summary.answer} with {values['accuracy_all']:z.2%} accuracy{_untested(summary)}, "
             f"but {_no_keys(summary)}. Its algorithm is undetermined."
         )
     return " ".join([_what(summary), *_clock(summary), _evidence(summary), *_killed(summary)])
+
+
+def _fully(summary: Summary) -> str:
+    """Of several answers to an input, some may be known and others not."""
+    positions = summary.sequence.positions
+    return "fully " if positions is not None and positions.accuracy >= 0.5 else ""
 
 
 def _how_far(summary: Summary) -> str:

@@ -80,11 +80,12 @@ def planted_waves(
         for k, number in numbers.items():
             if not isfinite(number):
                 raise ConfigError(f"the {called} of frequency {k} is a finite number; got {number}")
+    ascending = sorted(amplitudes)
     return PlantedWaves(
         p,
-        tuple(int(k) for k in frequencies),
-        torch.tensor([float(amplitudes[k]) for k in frequencies], dtype=torch.float64),
-        torch.tensor([float(phases.get(k, 0.0)) for k in frequencies], dtype=torch.float64),
+        tuple(int(k) for k in ascending),
+        torch.tensor([float(amplitudes[k]) for k in ascending], dtype=torch.float64),
+        torch.tensor([float(phases.get(k, 0.0)) for k in ascending], dtype=torch.float64),
     )
 
 

@@ -68,6 +68,13 @@ def run_at_readout(
     return _run(model, tokens, hooks, LAST)[:, 0]
 
 
+def outputs_everywhere(
+    model: HookedModel, tokens: Tensor, hooks: Sequence[Hook] = ()
+) -> Float[Tensor, "batch pos d_vocab_out"]:
+    """All outputs at all positions under the given hooks, which see all positions, without side effects."""
+    return _run(model, tokens, hooks, range(tokens.shape[1]))
+
+
 def _run(model: HookedModel, inputs: Tensor, hooks: Sequence[Hook], scored: Positions) -> Tensor:
     device = device_of(model)
     with torch.no_grad(), evaluation_mode(model):

@@ -124,7 +124,7 @@ def _pair(row: dict[str, Any], scores: Float[Tensor, "order components"]) -> tup
     return _points(x, y, labels[0], names, list(range(len(scores))), "place"), names
 
 
-def _reach(trace: go.Scatter) -> float:
+def _reach(trace: Any) -> float:
     return max(abs(float(value)) for axis in (trace.x, trace.y) for value in axis)
 
 

@@ -8,14 +8,18 @@ import plotly.graph_objects as go
 
 from mechgrok.analysis.ablation import Ablation
 from mechgrok.analysis.algorithms import AlgorithmVerdict
+from mechgrok.analysis.attention import MeanAttention
 from mechgrok.analysis.circles import IsolatedCircle
 from mechgrok.analysis.cosets import CosetNeurons
 from mechgrok.analysis.embeddings import EmbeddingComponents
 from mechgrok.analysis.explained import LogitFVE
 from mechgrok.analysis.frequencies import KeyFrequencies
+from mechgrok.analysis.heads import HeadScores
+from mechgrok.analysis.in_context import InContextScore
 from mechgrok.analysis.logit_surface import LogitSurface
 from mechgrok.analysis.neuron_phases import NeuronPhases
 from mechgrok.analysis.neurons import NeuronFrequencies
+from mechgrok.analysis.phase_changes import PhaseChanges
 from mechgrok.analysis.phases import Phases
 from mechgrok.analysis.position_losses import PositionLosses
 from mechgrok.analysis.representations import HiddenFractions, RepresentationMeasures
@@ -28,10 +32,13 @@ from mechgrok.plots.ablations import ablation_effects
 from mechgrok.plots.algorithms import AlgorithmComparison, comparison_figure, surface_figure
 from mechgrok.plots.circles import component_course, component_pairs
 from mechgrok.plots.evidence import circle_alone, symmetricity_scale, verdict_scales
+from mechgrok.plots.heads import attention_over_positions, head_maps
+from mechgrok.plots.in_context import in_context_figure
 from mechgrok.plots.irreps import hidden_shares, irrep_shares
 from mechgrok.plots.learning import learning_figure
 from mechgrok.plots.logits import explained_logits, key_evidence
 from mechgrok.plots.neurons import cluster_sizes, coset_sizes
+from mechgrok.plots.phase_changes import phase_change_figure
 from mechgrok.plots.phases import phase_timeline, spike_timeline
 from mechgrok.plots.positions import position_bars
 from mechgrok.plots.progress import progress_figure
@@ -56,13 +63,17 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     EmbeddingComponents: component_pairs,
     EmbeddingCourse: component_course,
     GradientSymmetricity: symmetricity_scale,
+    HeadScores: head_maps,
     HiddenFractions: hidden_shares,
+    InContextScore: in_context_figure,
     IsolatedCircle: circle_alone,
     KeyFrequencies: key_evidence,
     LogitFVE: explained_logits,
     LogitSurface: surface_figure,
+    MeanAttention: attention_over_positions,
     NeuronFrequencies: cluster_sizes,
     NeuronPhases: stars,
+    PhaseChanges: phase_change_figure,
     Phases: phase_timeline,
     PositionLosses: position_bars,
     ProgressTable: progress_figure,

@@ -40,12 +40,12 @@ def shade(drawn: go.Figure, phases: Phases, *, labels: bool = True, **place: int
     seen = [phase for phase in phases if phase.start is not None]
     for phase in seen:
         start, end = _ends(phase, phases)
-        _rectangle(drawn, start, end, SHADES[phase.name], place)
+        rectangle(drawn, start, end, SHADES[phase.name], place)
         if labels:
             angle = -90 if (end - start) / width < NARROW else 0
             _label(drawn, phase.name, (start + end) / 2, angle, place)
     for boundary in {b for phase in seen for b in (phase.start, phase.end) if b is not None}:
-        _rectangle(drawn, boundary.earliest, boundary.latest, SOFT, place, height=FOOT)
+        rectangle(drawn, boundary.earliest, boundary.latest, SOFT, place, height=FOOT)
     return drawn
 
 
@@ -95,9 +95,10 @@ def _axes(drawn: go.Figure, place: dict[str, int]) -> dict[str, str]:
     return {"xref": f"x{number}", "yref": f"y{number} domain"}
 
 
-def _rectangle(
+def rectangle(
     drawn: go.Figure, x0: int, x1: int, colour: str, place: dict[str, int], height: float = 1.0
 ) -> None:
+    """Colour the steps from x0 to x1 behind a figure, or behind one panel of it, up to a fraction of its height."""
     drawn.add_shape(
         type="rect", x0=x0, x1=x1, y0=0, y1=height, fillcolor=colour, line={"width": 0}, layer="below",
         **_axes(drawn, place),

@@ -7,6 +7,9 @@ import plotly.graph_objects as go
 from mechgrok.analysis.position_losses import PositionLosses
 from mechgrok.plots.theme import BLUE, LOGARITHMIC, SOFT, figure, numbers, plain
 
+MOST_LABELS = 12
+"""Positions that are named below the axis; of more, some."""
+
 
 def position_bars(found: PositionLosses) -> go.Figure:
     """The loss of each position on a logarithmic axis, with that of guessing, and its accuracy on hovering.
@@ -34,6 +37,6 @@ def position_bars(found: PositionLosses) -> go.Figure:
         x=1, xref="x domain", xanchor="right", y=math.log10(guessing), yanchor="bottom",
         text="guessing", showarrow=False, font={"color": SOFT, "size": 11},
     )  # fmt: skip
-    drawn.update_xaxes(title_text="scored position", type="category")
+    drawn.update_xaxes(title_text="scored position", type="category", nticks=MOST_LABELS, automargin=True)
     drawn.update_yaxes(LOGARITHMIC, title_text="loss (nats)")
     return drawn

@@ -72,6 +72,13 @@ PANELS = (
         percent=True,
     ),
     MeasurePanel(title_of("loss_per_position"), parts="loss_per_position"),
+    MeasurePanel(
+        "Attention heads",
+        {"induction": "induction_score", "previous token": "previous_token_score"}
+        | {"duplicate token": "duplicate_token_score", "copying": "copying_score"},
+    ),
+    MeasurePanel(title_of("induction_score_per_head"), parts="induction_score_per_head"),
+    MeasurePanel(title_of("previous_token_score_per_head"), parts="previous_token_score_per_head"),
     MeasurePanel(title_of("excluded_loss_per_key"), parts="excluded_loss_per_key", logarithmic=True),
     MeasurePanel(
         title_of("logit_fve_per_key"), {"all keys": "logit_fve"}, parts="logit_fve_per_key", percent=True

@@ -4,14 +4,18 @@ import plotly.graph_objects as go
 
 from mechgrok.measures.summary import Summary
 from mechgrok.plots.ablations import ablation_effects
+from mechgrok.plots.heads import head_map
 from mechgrok.plots.logits import key_evidence
 from mechgrok.plots.neurons import cluster_sizes
 from mechgrok.plots.panels import in_panels
+from mechgrok.plots.positions import position_bars
 from mechgrok.plots.theme import plain
 
 
 def summary_figure(summary: Summary) -> go.Figure:
     """The keys, the neurons on each of them, and what removing them does, as panels; what is missing is left out.
+
+    Of a network on sequences in no group it is the loss of each position and the scores of its heads.
 
     >>> from mechgrok import summarize
     >>> from mechgrok.models.constructed import cosine_network
@@ -19,7 +23,12 @@ def summary_figure(summary: Summary) -> go.Figure:
     >>> [note.text for note in drawn.layout.annotations][:2]
     ["Share of the logits' variance per frequency", 'Neurons per frequency']
     """
-    panels = [key_evidence(summary.keys, summary.what)]
+    seen = summary.sequence
+    panels = [] if seen.positions is None else [position_bars(seen.positions)]
+    if seen.heads is not None:
+        panels += [head_map(seen.heads, name) for name in seen.heads.defined]
+    if not panels or not summary.keys.no_group:
+        panels.append(key_evidence(summary.keys, summary.what))
     if summary.neurons is not None:
         panels.append(cluster_sizes(summary.neurons, summary.what))
     if summary.ablations:

@@ -91,7 +91,9 @@ def embedding_course(
     >>> bool(course.purity[0, :6].max() < 0.7), bool(course.purity[1, :6].min() > 0.9)  # the circles grow
     (True, True)
     """
-    checkpoints = open_checkpoints(run, task, config=config, model=model)
+    checkpoints = open_checkpoints(
+        run, task, reading={} if config is None else {"config": config}, model=model
+    )
     wanted = checkpoints.chosen(steps)
     final = _final_components(checkpoints, operand)
     embeddings = [embeddings_of(checkpoints.load(step), checkpoints.task)[operand] for step in wanted]

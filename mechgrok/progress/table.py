@@ -9,6 +9,7 @@ from typing import Any
 
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.curves import Rows
+from mechgrok.analysis.phase_changes import PhaseChanges, find_phase_changes
 from mechgrok.analysis.phases import Phases, find_phases
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, shown
@@ -182,6 +183,14 @@ class ProgressTable(Drawable):
             UndefinedMetricError: there are no rows.
         """
         return find_phases(self._rows_with_losses())
+
+    def phase_changes(self, column: str = "loss_test") -> PhaseChanges:
+        """Where a column changes abruptly, see `find_phase_changes`.
+
+        Raises:
+            UndefinedMetricError: fewer than 5 rows have a value.
+        """
+        return find_phase_changes(self._rows_with_losses(), column)
 
     def _rows_with_losses(self) -> list[Row]:
         rows = {row["step"]: row for row in self.rows()}

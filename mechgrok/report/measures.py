@@ -6,14 +6,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import plotly.graph_objects as go
 
+from mechgrok.analysis.phase_changes import PhaseChanges
 from mechgrok.analysis.phases import Phase, Phases
 from mechgrok.measures.summary import Summary
+from mechgrok.measures.summary_sequences import NOTHING
+from mechgrok.plots.phase_changes import SHADE, shade_changes
 from mechgrok.plots.phases import SHADES, shade
 from mechgrok.plots.progress import PANELS, progress_figure
 from mechgrok.plots.theme import layout_of
 from mechgrok.progress import ProgressTable, progress_measures
 from mechgrok.report.film import choose_steps
 from mechgrok.report.parts import Band, FigureGroup, Panel, Section, SliderSteps, Table, with_position
+from mechgrok.report.phase_changes import phase_change_section, phase_changes_of
 from mechgrok.runs import Run
 from mechgrok.wording import in_words
 
@@ -27,13 +31,15 @@ class MeasuresOfRun:
     """What was measured over the steps of a run with several checkpoints.
 
     Attributes:
-        checkpoints: the slider's, with the phases.
+        checkpoints: the slider's, with the phases, or, where there are none, the phase changes of the test loss.
+        changes: phase changes of several curves, the test loss first, of a task with several answers or sequences.
         axis: both ends of every axis over steps; left to itself it would follow the line.
     """
 
     table: ProgressTable
     checkpoints: SliderSteps
     axis: tuple[float, float]
+    changes: tuple[PhaseChanges, ...] | None = None
 
     @property
     def sections(self) -> tuple[Section, ...]:
@@ -46,9 +52,13 @@ class MeasuresOfRun:
             "Shaded are the phases, in the colours of the bar above; the line is at the step shown. A dark bar at the "
             "foot marks the steps between which the boundary of a phase may lie."
         )
+        if not _are_there(self.table.phases):
+            caption = "Shaded are the phase changes of the test loss; the line is at the step shown."
         seen = in_words(len(self.table), "checkpoint")
         lead = f"What the analyses say at {seen}, with the keys of the last one throughout."
+        changes = () if self.changes is None else (phase_change_section(self.changes),)
         return (
+            *changes,
             Section(
                 "phases", "Phases of the training", _phases_lead(self.table.phases), table=_phases(self.table)
             ),
@@ -67,6 +77,8 @@ class MeasuresOfRun:
         drawn = {}
         for place, figure in curves.items():
             shaded = shade(go.Figure(figure), phases, labels=False)
+            if self.changes and not _are_there(phases):
+                shaded = shade_changes(shaded, self.changes[0])
             drawn[place] = with_position(shaded, step).update_xaxes(range=self.axis)
         return drawn
 
@@ -75,8 +87,13 @@ def measure_run(run: Run, summary: Summary, checkpoints: SliderSteps, steps: Seq
     """Take the progress measures of a run at some of its steps, with the keys of its newest network."""
     steps = choose_steps(steps, run.history, MOST_MEASURED)
     table = progress_measures(run, keys=summary.values["key_frequencies"], steps=steps, progress=False)
-    checkpoints = replace(checkpoints, phases=tuple(_bands(table.phases, checkpoints.steps)))
-    return MeasuresOfRun(table, checkpoints, _axis([*run.steps, *(row["step"] or 0 for row in run.history)]))
+    changes = None if summary.sequence is NOTHING else phase_changes_of(run, table)
+    bands = [*_bands(table.phases, checkpoints.steps)]
+    if changes and not bands:
+        bands = [*_bands_of_changes(changes[0], checkpoints.steps)]
+    checkpoints = replace(checkpoints, phases=tuple(bands))
+    axis = _axis([*run.steps, *(row["step"] or 0 for row in run.history)])
+    return MeasuresOfRun(table, checkpoints, axis, changes)
 
 
 def _axis(steps: Sequence[int | float]) -> tuple[float, float]:
@@ -132,6 +149,18 @@ def _phase_row(phase: Phase) -> tuple[str, ...]:
         for b in (phase.start, phase.end)
     ]
     return phase.name, *ends, phase.reason
+
+
+def _are_there(phases: Phases) -> bool:
+    return any(phase.start is not None for phase in phases)
+
+
+def _bands_of_changes(changes: PhaseChanges, steps: tuple[int, ...]) -> Iterator[Band]:
+    """The same for phase changes."""
+    places = np.linspace(0, 1, len(steps))
+    for change in changes:
+        start, end = np.interp([change.start, change.end], steps, places).tolist()
+        yield Band("phase change", start, end, SHADE)
 
 
 def _bands(phases: Phases, steps: tuple[int, ...]) -> Iterator[Band]:

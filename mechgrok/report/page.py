@@ -1,10 +1,11 @@
 """The report on one run or one network: what was learned, how sure that is, how it came about, and the proof."""
 
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
 from mechgrok.activations import ActivationGrid, Source, as_grid
-from mechgrok.analysis.algorithms import classify_algorithm
+from mechgrok.analysis.algorithms import AlgorithmVerdict, classify_algorithm
 from mechgrok.analysis.curves import History
 from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
@@ -19,6 +20,7 @@ from mechgrok.report.measures import measure_run
 from mechgrok.report.network import learning_curves, network_section
 from mechgrok.report.parts import Section, SliderSteps
 from mechgrok.report.portrait import choose_portrait, film_of
+from mechgrok.report.sequences import sequence_sections
 from mechgrok.report.training import film_training
 from mechgrok.runs import Run
 from mechgrok.wording import in_words
@@ -111,6 +113,13 @@ def _page_of_network(
     return _page(grid, summary, title, (), (network,))
 
 
+def _evidence(grid: ActivationGrid, summary: Summary, algorithm: AlgorithmVerdict) -> Iterator[Section]:
+    """Positions and heads first; where these are all that there is to take apart, nothing of keys."""
+    yield from sequence_sections(summary.sequence)
+    if summary.sequence.heads is None:
+        yield from evidence_sections(grid, summary, algorithm)
+
+
 def _page(
     grid: ActivationGrid,
     summary: Summary,
@@ -130,7 +139,7 @@ def _page(
         facts=(summary.task, *sizes, summary.layout, *facts),
         verdicts=(("", summary.verdict),),
         headlines=headlines(summary, algorithm.algorithm),
-        sections=tuple(evidence_sections(grid, summary, algorithm)),
+        sections=tuple(_evidence(grid, summary, algorithm)),
         moving=moving,
         checkpoints=checkpoints,
         warnings=warnings,

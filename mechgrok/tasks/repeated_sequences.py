@@ -25,6 +25,7 @@ class RepeatedSequenceTask(LimitedTask, kind="repeated_sequence"):
     length: Length = 85
     subsequence: Length = 16
     repeats: Length = 3
+    every_token: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> "RepeatedSequenceTask":
@@ -43,7 +44,8 @@ class RepeatedSequenceTask(LimitedTask, kind="repeated_sequence"):
     @property
     def name(self) -> str:
         """Such as "subsequences of 16, 3 times in 85"."""
-        return f"subsequences of {self.subsequence}, {self.repeats} times in {self.length}{self.of_how_many}"
+        scored = ", every token" if self.every_token else ""
+        return f"subsequences of {self.subsequence}, {self.repeats} times in {self.length}{scored}{self.of_how_many}"
 
     @property
     def answer(self) -> str:
@@ -52,16 +54,20 @@ class RepeatedSequenceTask(LimitedTask, kind="repeated_sequence"):
 
     @property
     def signature(self) -> Signature:
-        """Read within each repetition, which stands somewhere else in every sequence."""
+        """Read within each repetition, which stands somewhere else in every sequence; or before every token."""
         return Signature(
             inputs=Tokens(d_vocab=self.n_tokens, n_ctx=self.length),
             outputs=Classes(n=self.n_tokens),
-            scored=(self.repeats - 1) * (self.subsequence - 1),
+            scored=tuple(range(self.length - 1))
+            if self.every_token
+            else (self.repeats - 1) * (self.subsequence - 1),
         )
 
     @property
     def position_labels(self) -> tuple[str, ...]:
         """Which token of which repetition is predicted; the first occurrence, and each first token, cannot be."""
+        if self.every_token:
+            return super().position_labels
         return tuple(
             f"repeat {repeat}: token {token}"
             for repeat in range(2, self.repeats + 1)
@@ -86,6 +92,8 @@ class RepeatedSequenceTask(LimitedTask, kind="repeated_sequence"):
         first = tokens.gather(1, places[:, 0])
         for repeat in range(1, self.repeats):
             tokens.scatter_(1, places[:, repeat], first)
+        if self.every_token:
+            return tokens, tokens[:, 1:]
         positions = places[:, 1:, :-1].flatten(1)
         return tokens, tokens.gather(1, positions + 1), positions
 
@@ -97,6 +105,7 @@ def repeated_sequence_task(
     *,
     subsequence: int = 16,
     repeats: int = 3,
+    every_token: bool = False,
     finite: int = 0,
     seed: int = 0,
 ) -> RepeatedSequenceTask:
@@ -112,6 +121,8 @@ def repeated_sequence_task(
         length: length of a sequence, that of token 0 included.
         subsequence: length of what comes back.
         repeats: how often it occurs, the first time included.
+        every_token: every next token is scored, as in the training of language models; most are then not to be known,
+            and the loss that is left is several nats.
         finite: number of train sequences; 0 draws fresh ones in every update.
         seed: of these sequences, and of those that are held out, all of which differ.
 
@@ -127,5 +138,11 @@ def repeated_sequence_task(
     ('repeat 2: token 2', 'repeat 2: token 3', 'repeat 2: token 4')
     """
     return RepeatedSequenceTask(
-        n_tokens=n_tokens, length=length, subsequence=subsequence, repeats=repeats, finite=finite, seed=seed
+        n_tokens=n_tokens,
+        length=length,
+        subsequence=subsequence,
+        repeats=repeats,
+        every_token=every_token,
+        finite=finite,
+        seed=seed,
     )

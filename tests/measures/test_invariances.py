@@ -49,6 +49,12 @@ NETWORKS = {
     "two layers, a product": lambda: drawn(
         mg.modular_task("mul", 11), RELU.model_copy(update={"n_layers": 2}), (2, 5)
     ),
+    "logits of all tokens": lambda: drawn(
+        mg.modular_task("add", 11), RELU.model_copy(update={"output": "vocabulary"}), (1, 4)
+    ),
+    "logits of all tokens, two layers": lambda: drawn(
+        mg.modular_task("add", 9), RELU.model_copy(update={"output": "vocabulary", "n_layers": 2}), (1, 4)
+    ),
     "MLP, composite": lambda: drawn(mg.modular_task("add", 9), MLP, (3, 4)),
     "two operands, two embeddings": lambda: drawn(
         mg.modular_task("add", 8), MLP.model_copy(update={"embeddings": "separate", "n_layers": 2}), (1, 4)

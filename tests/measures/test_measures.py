@@ -218,6 +218,8 @@ def test_what_a_measure_needs_is_what_it_says():
             undefined = isinstance(measured(snapshot, [measure]).get(name), str)
             if {"values", "positions"} & {*measure.needs}:  # which this task does not have
                 assert undefined, name
+            elif "heads" in measure.needs:  # which this network has, and this task does not ask for
+                assert undefined == (name == "copying_score"), name
             elif name != "neuron_fve" or need == "neurons":
                 assert undefined == (need in measure.needs), (need, name)
 
@@ -249,11 +251,35 @@ def test_measures_of_positions_are_in_the_default_set_of_tasks_with_several_alon
     assert "at one position alone" in asked.undefined["exact_match"][0]
 
 
+def test_measures_of_heads_are_in_the_default_set_of_sequences_alone():
+    task = mg.running_sum_task(6, 5)
+    run = mg.train(task, steps=20, model=mg.ModelConfig(d_model=16, n_heads=2), progress=False)
+    table = mg.progress_measures(run, progress=False)
+    scores = mg.head_scores(run.model(), task)
+    assert table["induction_score"][-1] == scores["induction"].max().item()
+    assert {name: values[-1] for name, values in table.parts("previous_token_score_per_head").items()} == {
+        row.name: row.previous_token for row in scores
+    }
+    assert table["copying_score"][-1] == scores["copying"].max().item()
+    assert not any(
+        "heads" in mg.MEASURES[name].needs
+        for name in mg.progress_measures("add113", steps=[0], progress=False).measures
+    )
+
+
+def test_the_in_context_score_compares_the_ends_of_a_sequence():
+    task = mg.running_sum_task(8, 5)
+    run = mg.train(task, steps=20, model=mg.ModelConfig(d_model=16), progress=False)
+    table = mg.progress_measures(run, ["in_context_score", "loss_per_position"], progress=False)
+    losses = [values[-1] for values in table.parts("loss_per_position").values()]
+    assert table["in_context_score"][-1] == pytest.approx(sum(losses[-2:]) / 2 - sum(losses[:2]) / 2)
+
+
 def test_every_measure_is_described():
     for measure in mg.MEASURES.values():
         assert measure.unit, measure
         assert measure.summary.endswith((".", ":")), measure
-        assert set(measure.needs) <= {"keys", "split", "neurons", "values", "positions"}, measure
+        assert set(measure.needs) <= {"keys", "split", "neurons", "values", "positions", "heads"}, measure
 
 
 def test_the_page_of_measures_is_current():

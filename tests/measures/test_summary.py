@@ -7,7 +7,7 @@ import torch
 from planted import cosine_logits
 
 import mechgrok as mg
-from mechgrok.measures.summary import COUNTS, VARIANTS, unit_of
+from mechgrok.measures.summary_numbers import COUNTS, VARIANTS, unit_of
 from mechgrok.progress.compute import measured
 
 

@@ -90,7 +90,7 @@ def test_everything_that_was_taken_from_somewhere_is_listed():
         "act_fn='gelu' (the author's hidden_act)",
         "norm_position='pre' (the author's norm_first)",
         "norm_eps=1e-05 (taken for granted: the usual one)",
-        "the answer is read at the last position",
+        "a single answer is read at the last position",
     ):
         assert line in note.notes, note
         assert line in str(note)

@@ -18,7 +18,7 @@ PLAIN = (
     "the MLP reads what attention has written",
 )
 """What hardly any code does otherwise, and no tensor tells."""
-READ_AT_THE_END = "the answer is read at the last position"
+READ_AT_THE_END = "a single answer is read at the last position"
 
 
 def as_transformer(
