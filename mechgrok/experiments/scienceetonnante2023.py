@@ -1,6 +1,6 @@
 """scienceetonnante 2023, grokking with an embedding and a feed-forward layer: circles in the principal components."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import mean, median
 from typing import Any
 
@@ -117,6 +117,6 @@ def _figure(run: Run, course: EmbeddingCourse) -> Iterator[Curve]:
             yield Curve(f"Tokens at epoch {epoch}", "token", x, y, dots=True, **titles)
 
 
-def _epoch(runs: list[Run], name: str, share: float) -> Number | None:
+def _epoch(runs: Sequence[Any], name: str, share: float) -> Number | None:
     step = median_step([first_step(run.history, name, at_least=share) for run in runs])
     return None if step is None else step / STEPS_PER_EPOCH

@@ -24,7 +24,10 @@ def results(tmp_path_factory):
     keys = mg.find_key_frequencies(model)
     task, small = mg.modular_task("add", 5), mg.ModelConfig(d_model=16)
     run = mg.train(task, model=small, steps=20, out=tmp_path_factory.mktemp("run") / "add5", progress=False)
+    runs = mg.vary(task=task, model=small, steps=2, lr=[1e-3, 1e-2])
     found = [
+        mg.sweep(runs, out=tmp_path_factory.mktemp("sweep"), workers=1, progress=False),
+        mg.embedding_course(run),
         mg.ablate(model, keys),
         mg.compare_algorithms({"A": model}, triples=50),
         mg.classify_algorithm(model),
