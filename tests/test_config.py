@@ -98,7 +98,11 @@ def test_configurations_are_frozen(config):
         (ModelConfig, {"d_model": "wide"}, ["d_model: ", "got 'wide'"]),
         (ModelConfig, {"d_model": None}, ["d_model: ", "got None"]),
         (ModelConfig, {"act_fn": "mish"}, ["act_fn: ", "'relu', 'gelu', ", "'square', got 'mish'"]),
-        (ModelConfig, {"init": "xavier"}, ["init: ", "weights 'xavier'; allowed: nanda, pizza, furuta, tl"]),
+        (
+            ModelConfig,
+            {"init": "xavier"},
+            ["init: ", "weights 'xavier'; allowed: nanda, nanda-heads, pizza, furuta, tl"],
+        ),
         (ModelConfig, {"attention_rate": 1.1}, ["attention_rate: ", "less than or equal to 1, got 1.1"]),
         (ModelConfig, {"attention_rate": float("nan")}, ["attention_rate: ", "got nan"]),
         (ModelConfig, {"normalization": "BN"}, ["normalization: ", "got 'BN'"]),

@@ -46,6 +46,11 @@ HISTORY_ANALYSES = {
     "milestones": mg.milestones,
 }
 OTHERS = {
+    "head_scores": mg.head_scores,
+    "in_context_score": lambda source: mg.in_context_score(source, mg.running_sum_task(4, 5)),
+    "input_norms": mg.input_norms,
+    "mean_attention": mg.mean_attention,
+    "neuron_phases": mg.neuron_phases,
     "cache_grid": mg.cache_grid,
     "infer_task": mg.infer_task,
     "compare_algorithms": mg.compare_algorithms,

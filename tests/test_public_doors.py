@@ -262,7 +262,7 @@ def test_arguments_in_the_wrong_order_are_refused_in_words(name: str, calls: dic
 @pytest.mark.parametrize("name", sorted(SWITCHES - {"default"}))
 def test_a_switch_is_true_or_false(name: str, calls: dict[str, dict[str, Any]]):
     for function, right in calls.items():
-        if name in right:
+        if name in right and (function, name) != ("sweep", "keep"):  # where it says what is kept
             with pytest.raises(mg.ConfigError, match=f"{function} takes {name}, True or False"):
                 getattr(mg, function)(**{**right, name: "yes"})
 

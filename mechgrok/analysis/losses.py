@@ -130,7 +130,7 @@ def mean_loss(
 def right_after_edit(
     logits: Float[Tensor, "inputs classes"],
     labels: Int[Tensor, " inputs"],
-    before: Float[Tensor, "inputs_before classes"],
+    before: Float[Tensor, "..."],
 ) -> Float[Tensor, " inputs"]:
     """1 where edited logits have the right answer, 0 where not, in float64.
 

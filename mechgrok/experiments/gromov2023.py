@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import pi
 from statistics import mean
+from typing import Any
 
 import torch
 
@@ -15,7 +16,6 @@ from mechgrok.experiments.reproduction import Curve, Number, Row
 from mechgrok.experiments.trainings import train_kept
 from mechgrok.models.gromov_network import gromov_network
 from mechgrok.models.mlp import HookedMLP
-from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
 from mechgrok.training.recipes import GROMOV
 
@@ -66,7 +66,7 @@ def _constructed() -> Iterator[Row]:
     )
 
 
-def _run(full: bool, seed: int) -> Run:
+def _run(full: bool, seed: int) -> Any:
     return train_kept(modular_task("add", P), _recipe(full), seed=seed)
 
 
@@ -100,7 +100,7 @@ def _recipe(full: bool) -> TrainConfig:
     )
 
 
-def _figure(run: Run) -> Iterator[Curve]:
+def _figure(run: Any) -> Iterator[Curve]:
     """Accuracy of the construction by width; the training; the phases of its neurons."""
     widths = (8, 16, 24, 36, 50, 75, 100, 150, 200, 300, 500)
     right = tuple(round(_right(n), 4) for n in widths)
@@ -130,7 +130,7 @@ def _agreement(phases: NeuronPhases) -> float:
     return torch.polar(torch.ones_like(difference), difference).mean().abs().item()
 
 
-def _norm(run: Run) -> float:
+def _norm(run: Any) -> float:
     """Norm of the weights over that of cosines of one height which give the one-hot answers on average."""
     model = run.model()
     assert isinstance(model, HookedMLP)

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from mechgrok.analysis.curves import History, as_rows, curve
 from mechgrok.errors import UndefinedMetricError
-from mechgrok.experiments.reproduction import Curve, find_reproduction, recorded_outcome
+from mechgrok.experiments.reproduction import Curve, Number, find_reproduction, recorded_outcome
 from mechgrok.plots.curves import thin
 from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import COLOURS, HEIGHT, INK, LOGARITHMIC, TEST, TRAIN, figure, layout_of, plain
@@ -26,7 +26,7 @@ BELOW, LEGEND = 52, 44
 
 
 def recorded_curve(
-    panel: str, name: str, steps: Sequence[float], values: Sequence[float | None], **options: Any
+    panel: str, name: str, steps: Sequence[Number], values: Sequence[Number | None], **options: Any
 ) -> Curve:
     """A curve with no more points and digits than a figure shows; `options` are the other fields of a `Curve`.
 

@@ -10,7 +10,6 @@ from mechgrok.experiments.pictures import recorded_curve
 from mechgrok.experiments.reproduction import Curve, Number, Row
 from mechgrok.experiments.trainings import train_kept
 from mechgrok.progress.embedding_course import EmbeddingCourse, embedding_course
-from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
 from mechgrok.training.recipes import SCIENCEETONNANTE
 
@@ -65,7 +64,7 @@ def circles(full: bool) -> Iterator[Row | Curve]:
     yield from _figure(runs[0], courses[0])
 
 
-def _embedding(run: Run, course: EmbeddingCourse) -> Iterator[Row]:
+def _embedding(run: Any, course: EmbeddingCourse) -> Iterator[Row]:
     seed = run.config.seed
     yield Row(
         f"accuracy on the test inputs at the end, seed {seed}", 1, run.history[-1]["accuracy_test"], 0.999
@@ -95,7 +94,7 @@ def _purity(course: EmbeddingCourse, step: int) -> float | None:
     return mean(course.purity[at, [i - 1, j - 1]].mean().item() for i, j in pairs) if pairs else None
 
 
-def _figure(run: Run, course: EmbeddingCourse) -> Iterator[Curve]:
+def _figure(run: Any, course: EmbeddingCourse) -> Iterator[Curve]:
     """Both accuracies, and the tokens along the first two components that are a circle in the end."""
     axes: dict[str, Any] = {"x_title": "epoch", "y_title": "accuracy"}
     steps = [(row["step"] or 0) / STEPS_PER_EPOCH for row in run.history]
@@ -117,6 +116,6 @@ def _figure(run: Run, course: EmbeddingCourse) -> Iterator[Curve]:
             yield Curve(f"Tokens at epoch {epoch}", "token", x, y, dots=True, **titles)
 
 
-def _epoch(runs: Sequence[Any], name: str, share: float) -> Number | None:
+def _epoch(runs: Sequence[Any], name: str, share: Number) -> Number | None:
     step = median_step([first_step(run.history, name, at_least=share) for run in runs])
     return None if step is None else step / STEPS_PER_EPOCH

@@ -125,7 +125,7 @@ def _line(members: Records, x: str, value: str, name: str, colour: str) -> list[
     return [band, line]
 
 
-def _summary(values: Sequence[float], value: str) -> tuple[float, float, float]:
+def _summary(values: Sequence[int | float], value: str) -> tuple[float, float, float]:
     """The lower end, the middle and the upper end of what is drawn for a group."""
     if value == RATE:
         grokked = int(sum(values))

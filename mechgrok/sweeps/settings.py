@@ -25,6 +25,8 @@ from mechgrok.training.recipes import find_recipe
 
 OWN = ("task", "recipe", "seed")
 """What every setting has besides the fields that vary."""
+MOST = 10**6
+"""Values or points that are made at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +137,8 @@ def log_uniform(
     >>> len(points), 1e-4 <= min(point["lr"] for point in points) < 2e-4
     (400, True)
     """
-    if n < 1 or not bounds:
-        raise ConfigError(f"log_uniform draws at least one point of at least one field; got n={n}")
+    if not 1 <= n <= MOST or not bounds:
+        raise ConfigError(f"log_uniform draws 1 to {MOST} points of at least one field; got n={n}")
     for field, pair in bounds.items():
         _check_bounds(field, pair)
     low, high = (
@@ -158,8 +160,8 @@ def log_grid(low: int | float, high: int | float, n: int) -> list[float]:
     [0.001, 0.01, 0.1]
     """
     _check_bounds("log_grid", (low, high))
-    if n < 2:
-        raise ConfigError(f"log_grid gives at least 2 values, both ends included; got n={n}")
+    if not 2 <= n <= MOST:
+        raise ConfigError(f"log_grid gives 2 to {MOST} values, both ends included; got n={n}")
     return [
         float(f"{value:.12g}") for value in np.geomspace(low, high, n)
     ]  # 0.01 rather than 0.010000000000000002

@@ -169,7 +169,10 @@ def load_sweep(path: str | Path) -> Sweep:
     Raises:
         CheckpointError: there is no sweep in the folder.
     """
-    rows = _stored(Path(path))
+    try:
+        rows = _stored(Path(path))
+    except OSError as error:  # a name that no file can have
+        raise CheckpointError(f"{shown(str(path))} holds no sweep: {error.strerror}") from None
     if not rows:
         raise CheckpointError(f"{path} holds no sweep; mechgrok.sweep(runs, out=...) writes one")
     return Sweep(Path(path), Records(rows.values()))

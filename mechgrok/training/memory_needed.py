@@ -4,6 +4,7 @@ import torch
 
 from mechgrok import memory
 from mechgrok.config import CustomConfig, NetworkConfig, TrainConfig
+from mechgrok.errors import ActivationError
 from mechgrok.memory import analysis_bytes
 from mechgrok.models.networks import make_network
 from mechgrok.models.sizes import SMALLER, least_bytes
@@ -88,6 +89,8 @@ def _passes(model: NetworkConfig, task: Task, config: TrainConfig) -> tuple[int,
     try:
         step = PER_KEPT * graph_bytes(network, task.signature, rows)
         evaluated = graph_bytes(network, task.signature, min(EVALUATION_ROWS, task.n_inputs))
+    except ActivationError:  # it does not fit the task, which is told when the training is put together
+        return 0, 0
     except Exception:
         if NETWORKS.is_ours(model.kind):
             raise

@@ -53,7 +53,7 @@ def test_a_network_without_the_sum_of_phases_does_not(rows):
 
 
 def test_neither_does_an_untrained_one_or_one_that_never_generalises(rows):
-    untrained = mg.build_model(mg.modular_task("add", 97), GROMOV, seed=0)
+    untrained = mg.build_model(mg.modular_task("add", 97), GROMOV.model, seed=0)
     never = [{"step": 100 * i, "accuracy_train": 1.0, "accuracy_test": 0.01} for i in range(3)]
     failed = {name for name, row in rows(untrained, never).items() if not row.holds}
     assert "share of the neurons that are waves of one frequency, seed 0" in failed
@@ -63,7 +63,7 @@ def test_neither_does_an_untrained_one_or_one_that_never_generalises(rows):
 
 def test_the_initial_weights_are_those_of_the_paper():
     """f(x) = W_2 (W_1 x)^2 / (2 p n) with weights of variance 1: the outputs have the same spread."""
-    network = mg.build_model(mg.modular_task("add", 97), GROMOV, seed=0).double()
+    network = mg.build_model(mg.modular_task("add", 97), GROMOV.model, seed=0).double()
     generator = torch.Generator().manual_seed(1)
     first, second = (torch.randn(97, 500, generator=generator, dtype=torch.float64) for _ in range(2))
     out = torch.randn(97, 500, generator=generator, dtype=torch.float64)

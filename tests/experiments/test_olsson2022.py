@@ -7,8 +7,8 @@ import mechgrok as mg
 from mechgrok.experiments import olsson2022
 from mechgrok.experiments.reproduction import Curve, Row, find_reproduction, run_reproduction
 
-TASK = mg.repeated_sequence_task(12, 13, subsequence=6, repeats=2, every_token=True)
-CIRCUIT, NOTHING = mg.induction_network(12, 13), mg.induction_network(12, 13)
+TASK = mg.repeated_sequence_task(20, 25, subsequence=12, repeats=2, every_token=True)
+CIRCUIT, NOTHING = mg.induction_network(20, 25), mg.induction_network(20, 25)
 with torch.no_grad():
     NOTHING.unembed.W_U.zero_()
     NOTHING.blocks[1].attn.W_Q.zero_()
@@ -29,7 +29,7 @@ class Grown:
 @pytest.fixture
 def outcome(monkeypatch):
     """Of networks of one and of two layers in which the circuit begins at these steps."""
-    smaller = {"TASK": TASK, "EARLY": range(6), "LATE": range(6, 12), "N_INPUTS": 100}
+    smaller = {"TASK": TASK, "EARLY": range(12), "LATE": range(12, 24), "N_INPUTS": 100}
     for name, value in smaller.items():
         monkeypatch.setattr(olsson2022, name, value)
 

@@ -449,7 +449,7 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path):
     with pytest.raises(ConfigError, match=r"written as \.safetensors, not as \.pt"):
         save_model(network(), tmp_path / "m.pt")
     with pytest.raises(
-        ConfigError, match=r"save_model takes model, a HookedTransformer.* got the network Linear"
+        ConfigError, match=r"save_model takes model, a network of mechgrok.* got the network Linear"
     ):
         save_model(torch.nn.Linear(2, 2), tmp_path / "m.safetensors")
     assert not list(tmp_path.iterdir())
