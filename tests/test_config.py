@@ -101,7 +101,7 @@ def test_configurations_are_frozen(config):
         (
             ModelConfig,
             {"init": "xavier"},
-            ["init: ", "weights 'xavier'; allowed: nanda, nanda-heads, pizza, furuta, tl"],
+            ["init: ", "'xavier'; allowed: nanda, nanda-heads, pizza, furuta, tl"],
         ),
         (ModelConfig, {"attention_rate": 1.1}, ["attention_rate: ", "less than or equal to 1, got 1.1"]),
         (ModelConfig, {"attention_rate": float("nan")}, ["attention_rate: ", "got nan"]),

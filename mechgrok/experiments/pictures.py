@@ -53,7 +53,11 @@ def reproduction_figure(name: str, *, columns: int = 2) -> go.Figure:
         UndefinedMetricError: no outcome with curves has been recorded.
     """
     record = recorded_outcome(find_reproduction(name).name) or {}
-    return curves_figure([Curve(**values) for values in record.get("curves", ())], columns=columns)
+    curves = [
+        Curve(**{**values, "x": tuple(values["x"]), "y": tuple(values["y"])})  # JSON has lists
+        for values in record.get("curves", ())
+    ]
+    return curves_figure(curves, columns=columns)
 
 
 def curves_figure(curves: Sequence[Curve], *, columns: int = 2) -> go.Figure:

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Size, Tensor, nn
 
 from mechgrok.algebra import fourier_basis
-from mechgrok.config import DenseConfig, MLPConfig, ModelConfig, NetworkConfig, check_seed, registry_of
+from mechgrok.config import MLPConfig, ModelConfig, NetworkConfig, check_seed, registry_of
 from mechgrok.errors import ConfigError, shown
 from mechgrok.registries import INITS, MLP_INITS, Draw
 
@@ -122,7 +122,7 @@ def pizza_mlp(path: str, shape: Size, cfg: MLPConfig, generator: Generator) -> T
 
 
 @MLP_INITS.add("fan_in")
-def fan_in(path: str, shape: Size, cfg: MLPConfig | DenseConfig, generator: Generator) -> Tensor:
+def fan_in(path: str, shape: Size, cfg: NetworkConfig, generator: Generator) -> Tensor:
     """Normal with variance 1/inputs and biases 0, as Chughtai et al. 2023."""
     if len(shape) == 1:
         return torch.zeros(shape)
@@ -130,7 +130,7 @@ def fan_in(path: str, shape: Size, cfg: MLPConfig | DenseConfig, generator: Gene
 
 
 @MLP_INITS.add("pair")
-def pair(path: str, shape: Size, cfg: MLPConfig | DenseConfig, generator: Generator) -> Tensor:
+def pair(path: str, shape: Size, cfg: NetworkConfig, generator: Generator) -> Tensor:
     """Haiku's layers, as Pearce et al. 2023: normal within two deviations, of 1/sqrt(inputs), embeddings with variance
     2/tokens; biases 0."""
     if len(shape) == 1:
@@ -160,13 +160,13 @@ def truncated_normal(shape: Size, deviation: float, generator: Generator) -> Ten
 
 
 @MLP_INITS.add("xavier")
-def xavier(path: str, shape: Size, cfg: MLPConfig | DenseConfig, generator: Generator) -> Tensor:
+def xavier(path: str, shape: Size, cfg: NetworkConfig, generator: Generator) -> Tensor:
     """Xavier normal with biases 0 (scienceetonnante)."""
     return torch.zeros(shape) if len(shape) == 1 else normal(shape, (2 / sum(shape)) ** 0.5, generator)
 
 
 @MLP_INITS.add("gromov")
-def gromov(path: str, shape: Size, cfg: MLPConfig | DenseConfig, generator: Generator) -> Tensor:
+def gromov(path: str, shape: Size, cfg: NetworkConfig, generator: Generator) -> Tensor:
     """Normal with variance (2 tokens * neurons)^(-2/3) and biases 0, as Gromov 2023.
 
     Of a network of squares without biases, that is his f(x) = W_2 (W_1 x)^2 / (2 tokens * neurons) with weights of

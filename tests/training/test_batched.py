@@ -170,7 +170,11 @@ def test_the_choice_follows_the_device(tmp_path, monkeypatch):
         trained[kind] += len(jobs)
         return {job.path: "not trained" for job in jobs}
 
-    monkeypatch.setattr(many, "train_in_processes", lambda jobs, **_: count("processes", jobs))
+    monkeypatch.setattr(
+        many,
+        "train_in_processes",
+        lambda groups, **_: count("processes", [job for group in groups for job in group]),
+    )
     monkeypatch.setattr(many, "_as_one", lambda jobs, *_: count("batched", jobs))
     options = {"out": tmp_path, "progress": False}
     train_many(TASK, seeds=(0, 1), **options)
