@@ -55,7 +55,7 @@ def test_the_page_has_curves_and_says_what_is_missing(run, tmp_path):
 
 
 def test_the_figures_are_those_that_need_no_group(run):
-    names = {name for name, _ in draw_all(run.path, None)}
+    names = {name for name, _ in draw_all(run, None)}
     assert {"training-loss", "training-accuracy", "training-measures"} <= names
     assert "keys" not in names
 

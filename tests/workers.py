@@ -2,13 +2,12 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from mechgrok.tasks import Task
-from mechgrok.training.processes import Ending, Job, _train_one
+from mechgrok.training.processes import Ending, Job, _train_group
 
 
 def in_threads(threads: int, call: Callable[..., Any], *arguments: Any, **options: Any) -> None:
@@ -21,17 +20,17 @@ VICTIM = 1
 """The seed whose training is killed."""
 
 
-def killed_always(job: Job, task: Task, device: str, caller: int) -> Ending:
+def killed_always(group: Sequence[Job], device: str, caller: int) -> list[Ending]:
     """A training that runs out of memory whenever it runs."""
-    if job.seed == VICTIM:
+    if group[0].seed == VICTIM:
         os.kill(os.getpid(), signal.SIGKILL)
-    return _train_one(job, task, device, caller)
+    return _train_group(group, device, caller)
 
 
-def killed_once(job: Job, task: Task, device: str, caller: int) -> Ending:
+def killed_once(group: Sequence[Job], device: str, caller: int) -> list[Ending]:
     """A training that is killed the first time."""
-    killed = job.path.parent / "killed"
-    if job.seed == VICTIM and not killed.exists():
+    killed = group[0].path.parent / "killed"
+    if group[0].seed == VICTIM and not killed.exists():
         killed.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return _train_one(job, task, device, caller)
+    return _train_group(group, device, caller)

@@ -217,7 +217,7 @@ def run_with_embedding(grid: ActivationGrid, embedding: Float[Tensor, "tokens d_
     by_hand = _by_hand(grid.model, grid.task, [])
     if by_hand is None or getattr(grid.model.cfg, "readout", None) == "tied":
         return None
-    logits = by_hand.run_with_embedding(grid.model, embedding, grid.task.tokens)
+    logits = by_hand.logits_with_embedding(grid.model, embedding, grid.task.tokens)
     return logits[:, : grid.task.signature.d_out]
 
 

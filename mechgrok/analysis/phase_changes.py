@@ -32,7 +32,7 @@ POINTS = 2000
 REACH = 4
 """Standard deviations after which the Gaussian is cut off."""
 RULE = (
-    f"the curve moves one way, at least {EDGE:g} times as fast as at its steepest; by at least {LEAST:.0%} of its "
+    f"the curve moves one way, at least {EDGE:g} times as fast as at its steepest; by at least {LEAST:z.0%} of its "
     f"range; at least {ABRUPT:g} times as fast as on average; and at least twice as fast as just before"
 )
 

@@ -40,7 +40,7 @@ def data_regimes(full: bool) -> Iterator[Row | Curve]:
         yield from loss_panels(f"{name}, limited", limited)
 
 
-def _addition(full: bool, fraction: float, weight_decay: float = 1.0) -> Run:
+def _addition(full: bool, fraction: float, weight_decay: float = 1.0) -> Any:
     """The paper's recipe at full size; ten times its learning rate else."""
     recipe, steps = ("nanda", {0.95: 1000, 0.3: 12_000, 0.1: 40_000}) if full else ("fast", STEPS)
     return train_kept(

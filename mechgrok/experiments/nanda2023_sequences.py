@@ -66,7 +66,7 @@ FIRST_DIGITS = ("10^5", "10^4", "10^1")
 """Those that fall first there, in this order; the others follow together."""
 
 
-def digits_run(full: bool, *, limited: bool = False) -> Run:
+def digits_run(full: bool, *, limited: bool = False) -> Any:
     """Addition of five digits, on fresh sums or on a fixed number of them."""
     task = digit_addition_task(5, finite=SUMS[full] if limited else 0)
     steps = (15_000 if full else 4000) if limited else (3000 if full else 1200)
@@ -129,7 +129,7 @@ def five_digit(full: bool) -> Iterator[Row | Curve]:
     yield from loss_panels(f"{LIMITED}: {SUMS[full]} sums", limited)
 
 
-def trigrams_run(full: bool, *, limited: bool = False) -> Run:
+def trigrams_run(full: bool, *, limited: bool = False) -> Any:
     """Skip trigrams, on fresh sequences or on a limited number."""
     task = skip_trigram_task(finite=TRIGRAMS if limited else 0)
     steps = 8000 if limited else 3000 if full else 1000
@@ -165,7 +165,7 @@ def skip_trigram(full: bool) -> Iterator[Row | Curve]:
     yield from loss_panels(f"{LIMITED}: {TRIGRAMS} sequences", limited)
 
 
-def induction_run(full: bool, *, limited: bool = False) -> Run:
+def induction_run(full: bool, *, limited: bool = False) -> Any:
     """Subsequences that come back, in fresh sequences or in 512."""
     task = repeated_sequence_task(finite=512 if limited else 0)
     steps = 220_000 if limited else 6000 if full else 1500

@@ -108,7 +108,7 @@ def mod67(full: bool) -> Iterator[Row | Curve]:
         if not tuned:
             continue  # which the row before says; there is no phase to speak of
         yield Row(f"{name}: output phase against twice the input phase", None, phases.doubling(), 0.98)
-        start = neuron_phases(run.model(0), threshold=0)
+        start = neuron_phases(run.model(0), threshold=0.0)
         yield Row(f"{name}: the same before the training", None, _doubling(start), None, 0.4)
         share = float(logit_fve(run.grid(), phases.groups))
         yield Row(f"{name}: share of the logits that these frequencies explain", None, share, 0.9)
@@ -133,7 +133,7 @@ def unfactored(full: bool) -> Iterator[Row | Curve]:
                 yield history_curve("Test accuracy", about, history, "accuracy_test", y_title="test accuracy")
 
 
-def _train(recipe: str, seed: int, **changes: Any) -> Run:
+def _train(recipe: str, seed: int, **changes: Any) -> Any:
     return train_kept(modular_task("add", P), recipe, seed=seed, **changes)
 
 
@@ -198,4 +198,4 @@ def _star(name: str, phases: NeuronPhases, groups: int = 1) -> Iterator[Curve]:
 
 
 def _numbers(values: Tensor) -> tuple[float, ...]:
-    return tuple(float(f"{value:.4g}") for value in values.tolist())
+    return tuple(float(f"{value:z.4g}") for value in values.tolist())

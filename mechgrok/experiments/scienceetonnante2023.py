@@ -48,7 +48,7 @@ def circles(full: bool) -> Iterator[Row | Curve]:
     yield Row("median epoch of 100% train accuracy", 240, _epoch(runs, "accuracy_train", 1), 120, 360)
     for share, (published, low, high) in TEST_EPOCHS.items():
         epoch = _epoch(runs, "accuracy_test", share)
-        yield Row(f"median epoch of {share:.0%} test accuracy", published, epoch, low, high)
+        yield Row(f"median epoch of {share:z.0%} test accuracy", published, epoch, low, high)
     peaks = [max(run.history, key=lambda row: row["loss_test"] or 0.0) for run in runs]
     yield Row(
         "highest test loss, median (nats)", 6.83, median(peak["loss_test"] or 0.0 for peak in peaks), 5.5, 8.5

@@ -56,7 +56,7 @@ def run_by_hand(model: HandWritten, tokens: Int[Tensor, "inputs slots"], *, neur
     return Outputs(TabledNetwork(model, pairs).logits(pairs.of_input, wanted), wanted)
 
 
-def run_with_embedding(
+def logits_with_embedding(
     model: HandWritten, embedding: Float[Tensor, "tokens d_model"], tokens: Int[Tensor, "inputs slots"]
 ) -> Float[Tensor, "inputs d_vocab_out"]:
     """Logits of the network if its token embedding were another one."""

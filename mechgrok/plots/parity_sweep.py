@@ -32,8 +32,8 @@ def parity_sweep_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     >>> row = {"d_mlp": 32, "n_train": 1500, "seed": 0}
     >>> drawn = parity_sweep_figure([{**row, "weight_decay": 0.01, "kind": "memorisation"},
     ...                              {**row, "weight_decay": 0.1, "kind": "grokking"}])
-    >>> [note.text for note in drawn.layout.annotations], {trace.name for trace in drawn.data if trace.showlegend}
-    (['weight decay 0.01', 'weight decay 0.1'], {'grokking', 'memorisation'})
+    >>> [note.text for note in drawn.layout.annotations], sorted(trace.name for trace in drawn.data if trace.showlegend)
+    (['weight decay 0.01', 'weight decay 0.1'], ['grokking', 'memorisation'])
     """
     if not rows:
         raise UndefinedMetricError("there are no networks to draw")

@@ -29,7 +29,7 @@ def position_bars(found: PositionLosses) -> go.Figure:
         hovertemplate="%{x}: %{y:.3g} nats<br>%{customdata:.1%} right<extra></extra>",
     )
     drawn = figure(
-        [dots], title=f"Loss of each position, all right for {found.exact_match:.1%} of the inputs"
+        [dots], title=f"Loss of each position, all right for {found.exact_match:z.1%} of the inputs"
     )
     guessing = math.log(found.n_classes)
     drawn.add_hline(y=guessing, line={"color": SOFT, "dash": "dot", "width": 1})

@@ -11,7 +11,7 @@ from mechgrok.errors import UndefinedMetricError
 from mechgrok.progress.compute import progress_measures
 from mechgrok.runs import STATE, Run, load_run
 from mechgrok.sweeps.settings import Setting
-from mechgrok.sweeps.table import Row, write_row
+from mechgrok.sweeps.table import MemberRow, write_row
 
 Keep = Literal["all", "last", "none"]
 GROKKED = 0.99
@@ -34,13 +34,15 @@ class Finish:
 
     def __call__(self, run: Run) -> None:
         """Measure, write the row, and clear; in this order, so that a kill loses none of them."""
-        write_row(run.path, row_of(self.setting, run.path, outcome(run) | measured(run, self.measures)))
+        write_row(
+            run.path, row_of(self.setting, run.path, outcome(run) | measured_at_the_end(run, self.measures))
+        )
         clear(run.path, self.keep)
 
 
-def row_of(setting: Setting, folder: Path, how: dict[str, Any], error: str | None = None) -> Row:
+def row_of(setting: Setting, folder: Path, how: dict[str, Any], error: str | None = None) -> MemberRow:
     """The row of a member."""
-    return Row(setting.digest, folder.name, setting.record(), how, error)
+    return MemberRow(setting.digest, folder.name, setting.record(), how, error)
 
 
 def outcome(run: Run) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def outcome(run: Run) -> dict[str, Any]:
     return row | {name: value for name, value in last.items() if name != "step"}
 
 
-def measured(run: Run, measures: Sequence[str]) -> dict[str, Any]:
+def measured_at_the_end(run: Run, measures: Sequence[str]) -> dict[str, Any]:
     """Measures of the last checkpoint; None for what this network has no value of."""
     if not measures:
         return {}

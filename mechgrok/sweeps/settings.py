@@ -64,7 +64,7 @@ class Setting(Readable):
     def record(self) -> dict[str, Any]:
         """Task, recipe and seed, and what varies."""
         own = {"task": self.task.name, "recipe": self.config.recipe, "seed": self.seed}
-        return own | {field: plain(value) for field, value in self.varied.items() if field not in OWN}
+        return own | {field: as_cell(value) for field, value in self.varied.items() if field not in OWN}
 
     def __repr__(self) -> str:
         return f"Setting({self.name}: {self.task.name}, {self.config.recipe})"
@@ -163,7 +163,7 @@ def log_grid(low: int | float, high: int | float, n: int) -> list[float]:
     if not 2 <= n <= MOST:
         raise ConfigError(f"log_grid gives 2 to {MOST} values, both ends included; got n={n}")
     return [
-        float(f"{value:.12g}") for value in np.geomspace(low, high, n)
+        float(f"{value:z.12g}") for value in np.geomspace(low, high, n)
     ]  # 0.01 rather than 0.010000000000000002
 
 
@@ -198,10 +198,10 @@ def check_settings(settings: Sequence[Setting]) -> None:
         seen[setting.digest] = setting
 
 
-def plain(value: Any) -> Any:
+def as_cell(value: Any) -> Any:
     """A value of a field as a table holds it: a number, a text, True, False or None.
 
-    >>> plain((0.9, 0.98)), plain(1e-3), plain(True)
+    >>> as_cell((0.9, 0.98)), as_cell(1e-3), as_cell(True)
     ('0.9, 0.98', 0.001, True)
     """
     if isinstance(value, bool | str | None):
@@ -211,12 +211,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, Real):
         return float(value)
     if isinstance(value, tuple | list):
-        return ", ".join(str(plain(one)) for one in value)
+        return ", ".join(str(as_cell(one)) for one in value)
     return repr(value) if isinstance(value, Config) else str(value)
 
 
 def _in_name(field: str, value: Any) -> str:
-    return str(value) if field in OWN else f"{field}={plain(value)}"
+    return str(value) if field in OWN else f"{field}={as_cell(value)}"
 
 
 def _values(field: str, given: Any, one: Any = None) -> list[Any]:

@@ -18,7 +18,7 @@ from mechgrok.readable import Records
 from mechgrok.runs import Run, load_run
 from mechgrok.sweeps.members import Finish, Keep, clear, row_of
 from mechgrok.sweeps.settings import Setting, check_settings
-from mechgrok.sweeps.table import TABLE, Row, read_row, read_rows, write_table
+from mechgrok.sweeps.table import TABLE, MemberRow, read_row, read_rows, write_sweep_table
 from mechgrok.training.devices import find_device
 from mechgrok.training.folders import as_folder
 from mechgrok.training.groups import in_groups
@@ -42,7 +42,7 @@ class Sweep(Drawable):
     """
 
     path: Path
-    rows: Records[Row]
+    rows: Records[MemberRow]
 
     @property
     def varied(self) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ class Sweep(Drawable):
         return self.rows.records()
 
     @property
-    def failed(self) -> Records[Row]:
+    def failed(self) -> Records[MemberRow]:
         """The rows of the members that failed, each with its `error`."""
         return Records(row for row in self.rows if row.error is not None)
 
@@ -79,7 +79,7 @@ class Sweep(Drawable):
             raise ConfigError(f"{member.name} failed: {member.error}")
         return member.run
 
-    def _member(self, row: Row) -> Member:
+    def _member(self, row: MemberRow) -> Member:
         return Member(row.folder, None if row.error else load_run(self.path / row.folder), row.error)
 
     def __repr__(self) -> str:
@@ -155,7 +155,7 @@ def sweep(
     finally:
         rows = _rows(settings, places, stored, errors)
         if rows:
-            write_table(folder / TABLE, (stored | rows).values())
+            write_sweep_table(folder / TABLE, (stored | rows).values())
     return Sweep(folder, Records(rows.values()))
 
 
@@ -178,7 +178,7 @@ def load_sweep(path: str | Path) -> Sweep:
     return Sweep(Path(path), Records(rows.values()))
 
 
-def _stored(folder: Path) -> dict[str, Row]:
+def _stored(folder: Path) -> dict[str, MemberRow]:
     """All rows in a folder by digest: those of the table, and those of members that it does not have yet."""
     rows = read_rows(folder / TABLE)
     names = {row.folder for row in rows.values()}
@@ -200,7 +200,7 @@ def _checked(runs: Sequence[Setting]) -> list[Setting]:
     return settings
 
 
-def _is_done(row: Row | None, measures: tuple[str, ...]) -> bool:
+def _is_done(row: MemberRow | None, measures: tuple[str, ...]) -> bool:
     """Whether a member is trained, and all that is asked for is measured."""
     if row is None or row.error is not None:
         return False
@@ -230,11 +230,11 @@ def _train(
 def _rows(
     settings: Sequence[Setting],
     places: Mapping[str, Path],
-    stored: Mapping[str, Row],
+    stored: Mapping[str, MemberRow],
     errors: Mapping[str, str],
-) -> dict[str, Row]:
+) -> dict[str, MemberRow]:
     """The rows of all settings that have come to an end, in order and by digest."""
-    ended: dict[str, Row] = {}
+    ended: dict[str, MemberRow] = {}
     for setting in settings:
         digest, place = setting.digest, places[setting.digest]
         error = errors.get(digest)

@@ -17,7 +17,7 @@ MARK = b"mechgrok sweep"
 
 
 @dataclass(frozen=True)
-class Row:
+class MemberRow:
     """One member of a sweep.
 
     Attributes:
@@ -39,21 +39,21 @@ class Row:
         return {**self.settings, **self.outcome, "error": self.error, "folder": self.folder}
 
 
-def write_row(folder: Path, row: Row) -> None:
+def write_row(folder: Path, row: MemberRow) -> None:
     """Write the row of a member into its folder, atomically."""
     write_json(folder / ROW, asdict(row))
 
 
-def read_row(folder: Path) -> Row | None:
+def read_row(folder: Path) -> MemberRow | None:
     """The row that lies in a folder; None if there is none, or a damaged one, which is then made again."""
     try:
-        row = Row(**json.loads((folder / ROW).read_text(encoding="utf-8")))
+        row = MemberRow(**json.loads((folder / ROW).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
     return row if row.folder == folder.name else None
 
 
-def write_table(path: Path, rows: Iterable[Row]) -> None:
+def write_sweep_table(path: Path, rows: Iterable[MemberRow]) -> None:
     """Write all rows into one Parquet file, atomically.
 
     Raises:
@@ -75,7 +75,7 @@ def write_table(path: Path, rows: Iterable[Row]) -> None:
     replace_file(path, lambda temporary: parquet.write_table(table, temporary))
 
 
-def read_rows(path: Path) -> dict[str, Row]:
+def read_rows(path: Path) -> dict[str, MemberRow]:
     """The rows of a table by digest; none if there is no table.
 
     Raises:
@@ -89,7 +89,7 @@ def read_rows(path: Path) -> dict[str, Row]:
         settings, outcomes = json.loads(table.schema.metadata[MARK])
         records = table.to_pylist()
         rows = [
-            Row(
+            MemberRow(
                 record["digest"],
                 record["folder"],
                 _there(record, settings),

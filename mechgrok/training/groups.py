@@ -40,7 +40,7 @@ def in_groups(jobs: Sequence[Job], workers: int) -> tuple[list[list[Job]], list[
             size = max(FEWEST, min(MOST, ceil(len(kind) / workers)))
             groups += [kind[begin : begin + size] for begin in range(0, len(kind), size)]
             words.append(
-                f"{len(kind)} in stacks of up to {size}: {together:.2g} ms a step each, alone {alone:.2g} ms"
+                f"{len(kind)} in stacks of up to {size}: {together:z.2g} ms a step each, alone {alone:z.2g} ms"
             )
         else:
             groups += [[job] for job in kind]

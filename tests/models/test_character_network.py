@@ -77,5 +77,5 @@ def test_errors():
         character_network("S3", {})
     with pytest.raises(mg.ConfigError, match="'6d' is not an irrep of S3"):
         character_network("S3", {"6d": 1.0})
-    with pytest.raises(mg.TaskError, match="unknown group 'Q8'"):
-        character_network("Q8", {"sign": 1.0})
+    with pytest.raises(mg.TaskError, match="unknown group 'K8'"):
+        character_network("K8", {"sign": 1.0})

@@ -61,7 +61,7 @@ def test_the_summary_has_positions_and_heads(run):
 
 
 def test_the_figures_are_those_of_what_is_there(run):
-    names = [name for name, _ in draw_all(run.path, None)]
+    names = [name for name, _ in draw_all(run, None)]
     assert {"positions", "heads", "attention", "training-loss", "training-phase-changes"} <= set(names)
     titles = [note.text for note in mg.summarize(run).figure().layout.annotations]
     assert {"Previous token", "Duplicate token", "Induction"} <= set(titles)

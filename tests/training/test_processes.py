@@ -20,7 +20,7 @@ SMALL = {"model": mg.ModelConfig(d_model=16, n_heads=2), "steps": 20, "fraction"
 
 @pytest.mark.slow  # three pools of processes, one after the other
 def test_a_killed_process_fails_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "_train_one", killed_always)
+    monkeypatch.setattr(processes, "_train_group", killed_always)
     members = train_many(TASK, seeds=(0, VICTIM, 2), out=tmp_path, workers=2, progress=False, **SMALL)
     assert [member.error for member in members] == [None, processes.KILLED, None]
     assert [member.run and member.run.steps[-1] for member in members] == [20, None, 20]
@@ -28,7 +28,7 @@ def test_a_killed_process_fails_alone(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_what_is_killed_once_is_trained_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "_train_one", killed_once)
+    monkeypatch.setattr(processes, "_train_group", killed_once)
     members = train_many(TASK, seeds=(0, VICTIM, 2), out=tmp_path, workers=2, progress=False, **SMALL)
     assert (tmp_path / "killed").exists()
     assert [member.run.steps[-1] for member in members] == [20, 20, 20]
