@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from math import log
+from typing import Any
 
 from mechgrok.analysis.curves import first_step
 from mechgrok.experiments.milestones import best_accuracy

@@ -1,6 +1,7 @@
 """The initial weights of the papers, for transformers and for feed-forward networks."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Generator, Size, Tensor, nn
@@ -122,7 +123,7 @@ def pizza_mlp(path: str, shape: Size, cfg: MLPConfig, generator: Generator) -> T
 
 
 @MLP_INITS.add("fan_in")
-def fan_in(path: str, shape: Size, cfg: NetworkConfig, generator: Generator) -> Tensor:
+def fan_in(path: str, shape: Size, cfg: Any, generator: Generator) -> Tensor:
     """Normal with variance 1/inputs and biases 0, as Chughtai et al. 2023."""
     if len(shape) == 1:
         return torch.zeros(shape)
@@ -166,7 +167,7 @@ def xavier(path: str, shape: Size, cfg: NetworkConfig, generator: Generator) -> 
 
 
 @MLP_INITS.add("gromov")
-def gromov(path: str, shape: Size, cfg: NetworkConfig, generator: Generator) -> Tensor:
+def gromov(path: str, shape: Size, cfg: Any, generator: Generator) -> Tensor:
     """Normal with variance (2 tokens * neurons)^(-2/3) and biases 0, as Gromov 2023.
 
     Of a network of squares without biases, that is his f(x) = W_2 (W_1 x)^2 / (2 tokens * neurons) with weights of
