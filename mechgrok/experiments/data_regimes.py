@@ -41,7 +41,7 @@ def data_regimes(full: bool) -> Iterator[Row | Curve]:
         yield from loss_panels(f"{name}, limited", limited)
 
 
-def _addition(full: bool, fraction: float, weight_decay: float = 1.0) -> Any:
+def _addition(full: bool, fraction: int | float, weight_decay: int | float = 1.0) -> Any:
     """The paper's recipe at full size; ten times its learning rate else."""
     recipe, steps = ("nanda", {0.95: 1000, 0.3: 12_000, 0.1: 40_000}) if full else ("fast", STEPS)
     return train_kept(
@@ -50,7 +50,7 @@ def _addition(full: bool, fraction: float, weight_decay: float = 1.0) -> Any:
     )  # fmt: skip
 
 
-def _addition_rows(fraction: float, run: Run) -> Iterator[Row]:
+def _addition_rows(fraction: int | float, run: Run) -> Iterator[Row]:
     history = run.history
     name = f"a+b mod {P} at {fraction:z.0%}"
     train, test = (first_step(history, f"loss_{part}", below=LEARNED) for part in ("train", "test"))

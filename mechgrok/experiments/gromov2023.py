@@ -120,17 +120,17 @@ def _figure(run: Any) -> Iterator[Curve]:
         yield Curve(panel, "neuron", *points, dots=True, x_title=titles[0], y_title=titles[1])
 
 
-def _right(n: int) -> float:
+def _right(n: int) -> int | float:
     return mean(accuracy(gromov_network(P, n, seed)) for seed in range(DRAWS))
 
 
-def _agreement(phases: NeuronPhases) -> float:
+def _agreement(phases: NeuronPhases) -> int | float:
     """Resultant length of the difference of both input phases over all neurons that are waves, 0..1."""
     difference = (phases.phase_a - phases.phase_b)[phases.waves]
     return torch.polar(torch.ones_like(difference), difference).mean().abs().item()
 
 
-def _norm(run: Any) -> float:
+def _norm(run: Any) -> int | float:
     """Norm of the weights over that of cosines of one height which give the one-hot answers on average."""
     model = run.model()
     assert isinstance(model, HookedMLP)

@@ -239,22 +239,24 @@ def _columns(run: Run) -> tuple[list[int], list[float]]:
     return [int(row["step"] or 0) for row in rows], [row["loss_test"] or 0.0 for row in rows]
 
 
-def _first_below(steps: Sequence[int], values: Sequence[float | None], bound: float) -> int | None:
+def _first_below(steps: Sequence[int], values: Sequence[float | None], bound: int | float) -> int | None:
     return next(
         (s for s, value in zip(steps, values, strict=True) if value is not None and value < bound), None
     )
 
 
-def _width(steps: Sequence[int], values: Sequence[float | None], high: float, low: float) -> int | None:
+def _width(
+    steps: Sequence[int], values: Sequence[float | None], high: int | float, low: int | float
+) -> int | None:
     """Steps from the first value below `high` to the first below `low`; None where either never comes."""
     start, end = (_first_below(steps, values, bound) for bound in (high, low))
     return None if start is None or end is None else end - start
 
 
-def _late(step: int | None) -> float:
+def _late(step: int | None) -> int | float:
     """Never is later than any step."""
     return float("inf") if step is None else step
 
 
-def _at(run: Run, step: int | None) -> float | None:
+def _at(run: Run, step: int | None) -> int | float | None:
     return next((row["loss_test"] for row in run.history if row["step"] == step), None)

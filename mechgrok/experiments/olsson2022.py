@@ -46,7 +46,7 @@ class Followed:
         return any(change.before - change.after >= FALL for change in self.changes)
 
     @property
-    def gained_meanwhile(self) -> float:
+    def gained_meanwhile(self) -> int | float:
         """By how much the strongest induction head's score grows in the window of the largest phase change.
 
         Raises:
@@ -113,7 +113,7 @@ def _rows(two: list[Followed], one: list[Followed]) -> Iterator[Row]:
         )
 
 
-def _share_meanwhile(run: Followed) -> float:
+def _share_meanwhile(run: Followed) -> int | float:
     try:
         return run.gained_meanwhile / (run.induction[-1] - run.induction[0])
     except UndefinedMetricError:

@@ -137,7 +137,7 @@ def _train(recipe: str, seed: int, **changes: Any) -> Any:
     return train_kept(modular_task("add", P), recipe, seed=seed, **changes)
 
 
-def _formula_error() -> float:
+def _formula_error() -> int | float:
     """Of the logits of squares: 5/2 (1 + cos(w(a-b))) cos(w(a+b-c))."""
     grid = cache_grid(five_neuron_network(P, 5, "square"), names=[])
     a, b = grid.operation.operands.double().T
@@ -146,7 +146,7 @@ def _formula_error() -> float:
     return (grid.logits - ideal).abs().max().item()
 
 
-def _of_waves(phases: NeuronPhases, *, times: int) -> float:
+def _of_waves(phases: NeuronPhases, *, times: int) -> int | float:
     """Accuracy of a network that is nothing but the waves of its neurons, with output phases that follow from input
     phases by a factor."""
     waves = phases.waves
@@ -165,11 +165,11 @@ def _of_waves(phases: NeuronPhases, *, times: int) -> float:
     return accuracy(network)
 
 
-def _evenness(phases: NeuronPhases) -> float:
+def _evenness(phases: NeuronPhases) -> int | float:
     return (phases.amplitude_a.min() / phases.amplitude_a.max()).item()
 
 
-def _doubling(phases: NeuronPhases) -> float:
+def _doubling(phases: NeuronPhases) -> int | float:
     """Over all neurons, of whichever frequency: before they are waves, few are of one."""
     return torch.polar(torch.ones_like(phases.turn), phases.turn).mean().abs().item()
 

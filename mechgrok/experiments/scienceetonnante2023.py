@@ -84,7 +84,7 @@ def _embedding(run: Any, course: EmbeddingCourse) -> Iterator[Row]:
     yield Row(f"gain of this share since all train inputs are right, seed {seed}", None, gained, 0.08)
 
 
-def _purity(course: EmbeddingCourse, step: int) -> float | None:
+def _purity(course: EmbeddingCourse, step: int) -> int | float | None:
     """Mean share of the power along the components of the two strongest clean circles that lies in their frequency.
 
     At the checkpoint next before a step; None without a clean circle.
