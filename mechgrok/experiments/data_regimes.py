@@ -10,7 +10,6 @@ from mechgrok.experiments.nanda2023_sequences import digits_run, limited_rows, l
 from mechgrok.experiments.pictures import history_curve
 from mechgrok.experiments.reproduction import Curve, Row
 from mechgrok.experiments.trainings import train_kept
-from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
 
 P = 113
@@ -50,7 +49,7 @@ def _addition(full: bool, fraction: int | float, weight_decay: int | float = 1.0
     )  # fmt: skip
 
 
-def _addition_rows(fraction: int | float, run: Run) -> Iterator[Row]:
+def _addition_rows(fraction: int | float, run: Any) -> Iterator[Row]:
     history = run.history
     name = f"a+b mod {P} at {fraction:z.0%}"
     train, test = (first_step(history, f"loss_{part}", below=LEARNED) for part in ("train", "test"))

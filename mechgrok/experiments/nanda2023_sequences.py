@@ -11,7 +11,6 @@ from mechgrok.experiments.pictures import history_curve, recorded_curve
 from mechgrok.experiments.reproduction import Curve, Row
 from mechgrok.experiments.trainings import train_kept
 from mechgrok.progress import progress_measures
-from mechgrok.runs import Run
 from mechgrok.tasks import digit_addition_task, repeated_sequence_task, skip_trigram_task
 
 HALF = 1.15
@@ -199,7 +198,7 @@ def induction(full: bool) -> Iterator[Row | Curve]:
         yield from loss_panels(f"{LIMITED}: 512 sequences", limited)
 
 
-def limited_rows(run: Run, published: Sequence[float | None] = (None,) * 5) -> Iterator[Row]:
+def limited_rows(run: Any, published: Sequence[float | None] = (None,) * 5) -> Iterator[Row]:
     """What limited data do: the network knows them by heart, is wrong elsewhere, and generalises late.
 
     Args:
@@ -223,7 +222,7 @@ def limited_rows(run: Run, published: Sequence[float | None] = (None,) * 5) -> I
     )
 
 
-def loss_panels(panel: str, run: Run) -> Iterator[Curve]:
+def loss_panels(panel: str, run: Any) -> Iterator[Curve]:
     """Train and test loss of a run."""
     yield history_curve(panel, "train", run.history, "loss_train", logarithmic=True)
     yield history_curve(panel, "test", run.history, "loss_test", logarithmic=True)
@@ -234,7 +233,7 @@ def _published(name: str) -> Curve:
     return Curve(UNLIMITED, "published", tuple(curve), tuple(curve.values()), dots=True)
 
 
-def _columns(run: Run) -> tuple[list[int], list[float]]:
+def _columns(run: Any) -> tuple[list[int], list[float]]:
     rows: Sequence[Mapping[str, float | None]] = run.history
     return [int(row["step"] or 0) for row in rows], [row["loss_test"] or 0.0 for row in rows]
 
@@ -258,5 +257,5 @@ def _late(step: int | None) -> int | float:
     return float("inf") if step is None else step
 
 
-def _at(run: Run, step: int | None) -> int | float | None:
+def _at(run: Any, step: int | None) -> int | float | None:
     return next((row["loss_test"] for row in run.history if row["step"] == step), None)

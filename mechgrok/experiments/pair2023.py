@@ -22,7 +22,6 @@ from mechgrok.experiments.reproduction import Curve, Row
 from mechgrok.experiments.trainings import train_kept
 from mechgrok.models.five_neurons import five_neuron_network
 from mechgrok.models.mlp import HookedMLP
-from mechgrok.runs import Run
 from mechgrok.tasks import modular_task
 from mechgrok.training.recipes import RECIPES
 
@@ -174,7 +173,7 @@ def _doubling(phases: NeuronPhases) -> int | float:
     return torch.polar(torch.ones_like(phases.turn), phases.turn).mean().abs().item()
 
 
-def accuracy_and_loss(run: Run) -> Iterator[Curve]:
+def accuracy_and_loss(run: Any) -> Iterator[Curve]:
     """Learning curves, for the figure."""
     for part in ("train", "test"):
         yield history_curve("Accuracy", part, run.history, f"accuracy_{part}", y_title="accuracy")
