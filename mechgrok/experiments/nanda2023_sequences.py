@@ -198,7 +198,7 @@ def induction(full: bool) -> Iterator[Row | Curve]:
         yield from loss_panels(f"{LIMITED}: 512 sequences", limited)
 
 
-def limited_rows(run: Any, published: Sequence[float | None] = (None,) * 5) -> Iterator[Row]:
+def limited_rows(run: Any, published: Sequence[int | float | None] = (None,) * 5) -> Iterator[Row]:
     """What limited data do: the network knows them by heart, is wrong elsewhere, and generalises late.
 
     Args:
@@ -233,19 +233,21 @@ def _published(name: str) -> Curve:
     return Curve(UNLIMITED, "published", tuple(curve), tuple(curve.values()), dots=True)
 
 
-def _columns(run: Any) -> tuple[list[int], list[float]]:
-    rows: Sequence[Mapping[str, float | None]] = run.history
+def _columns(run: Any) -> tuple[list[int], list[int | float]]:
+    rows: Sequence[Mapping[str, int | float | None]] = run.history
     return [int(row["step"] or 0) for row in rows], [row["loss_test"] or 0.0 for row in rows]
 
 
-def _first_below(steps: Sequence[int], values: Sequence[float | None], bound: int | float) -> int | None:
+def _first_below(
+    steps: Sequence[int], values: Sequence[int | float | None], bound: int | float
+) -> int | None:
     return next(
         (s for s, value in zip(steps, values, strict=True) if value is not None and value < bound), None
     )
 
 
 def _width(
-    steps: Sequence[int], values: Sequence[float | None], high: int | float, low: int | float
+    steps: Sequence[int], values: Sequence[int | float | None], high: int | float, low: int | float
 ) -> int | None:
     """Steps from the first value below `high` to the first below `low`; None where either never comes."""
     start, end = (_first_below(steps, values, bound) for bound in (high, low))
