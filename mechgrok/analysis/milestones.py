@@ -12,7 +12,9 @@ Kind = Literal["comprehension", "grokking", "memorisation", "confusion"]
 
 LOSSES = (("loss_train", 1e-2), ("loss_test", 0.5), ("loss_test", 1e-2))
 """Losses in nats below which a milestone is reached."""
-ACCURACIES = (0.90, 0.95, 0.99)
+GROKKED = 0.99
+"""Test accuracy from which a network counts as grokked."""
+ACCURACIES = (0.90, 0.95, GROKKED)
 """Test accuracies from which one is."""
 LEARNED = 0.90
 WITHIN, LAG = 100_000, 1000

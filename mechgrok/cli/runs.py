@@ -169,13 +169,15 @@ def _tell(run: "Run", asked: int | None, report: Path | None) -> None:
 
 def _how_it_ended(run: "Run", asked: int | None) -> str:
     """The last step, why it was the last, and whether the network has grokked by then."""
+    from mechgrok.analysis.milestones import GROKKED
+
     last, accuracy = run.steps[-1], run.history[-1]["accuracy_test"]
     if last < run.config.train.steps:
         return f"Trained to step {last}: grokked and settled."
     why = f"the {last} steps that were asked for" if asked is not None else "the last of its recipe"
     if accuracy is None:
         grokked = "Nothing was held back to see whether it has grokked."
-    elif accuracy >= 0.99:
+    elif accuracy >= GROKKED:
         grokked = f"It has grokked: {accuracy:z.1%} of the test inputs are right."
     else:
         grokked = (

@@ -19,7 +19,8 @@ from mechgrok.fast.kernels import BACKWARD, FORWARD, rows_that_fit
 from mechgrok.fast.objective import Objective
 from mechgrok.fast.row_sums import Bags, mix
 from mechgrok.fast.tables import Pairs, TableGradients, Tables, TokenTables
-from mechgrok.fast.transformer import LastPositionAttention, TabledNetwork, term_index
+from mechgrok.fast.transformer import LastPositionAttention, term_index
+from mechgrok.fast.transformer_step import FastStep
 from mechgrok.models.transformer import HookedTransformer
 from mechgrok.tasks import Task
 
@@ -38,12 +39,8 @@ class StackedTransformerStep:
 
     @staticmethod
     def supports(model: object) -> bool:
-        """Whether a network is of that kind and all of it is trained."""
-        return (
-            isinstance(model, HookedTransformer)
-            and TabledNetwork.supports(model)
-            and all(w.requires_grad for w in model.parameters())
-        )
+        """Whether a network is of the kind that `FastStep` takes alone."""
+        return FastStep.supports(model)
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mechgrok.analysis.curves import stable_step
-from mechgrok.analysis.milestones import kind_of_learning, milestones
+from mechgrok.analysis.milestones import GROKKED, kind_of_learning, milestones
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.progress.compute import progress_measures
 from mechgrok.runs import STATE, Run, load_run
@@ -14,8 +14,6 @@ from mechgrok.sweeps.settings import Setting
 from mechgrok.sweeps.table import MemberRow, write_row
 
 Keep = Literal["all", "last", "none"]
-GROKKED = 0.99
-"""Test accuracy from which a network counts as grokked."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +55,10 @@ def outcome(run: Run) -> dict[str, Any]:
         row["kind"] = kind_of_learning(history).kind
     except UndefinedMetricError:
         row["kind"] = None
-    row["grokked"] = milestones(history).get(f"accuracy_test >= {GROKKED:g}")
+    reached = milestones(history)
+    row["grokked"] = reached.pop(f"accuracy_test >= {GROKKED:g}", None)
     row["grokked_for_good"] = stable_step(history, "accuracy_test", at_least=GROKKED)
-    row |= {name: step for name, step in milestones(history).items() if not name.endswith(f">= {GROKKED:g}")}
-    return row | {name: value for name, value in last.items() if name != "step"}
+    return row | reached | {name: value for name, value in last.items() if name != "step"}
 
 
 def measured_at_the_end(run: Run, measures: Sequence[str]) -> dict[str, Any]:

@@ -12,13 +12,18 @@ from torch import Tensor
 
 from mechgrok.config import CustomConfig, TrainConfig
 from mechgrok.models.hooked import HookedNetwork
-from mechgrok.models.networks import make_network
 from mechgrok.runs import Run
 from mechgrok.training.assembly import Assembly
 from mechgrok.training.locks import only_here
 from mechgrok.training.loop import Loop
 from mechgrok.training.progress_bars import Report, progress_bar
-from mechgrok.training.stacked import StackedUpdater, make_stacked_step, stack_weights, update_settings
+from mechgrok.training.stacked import (
+    StackedUpdater,
+    make_stacked_step,
+    network_like,
+    stack_weights,
+    update_settings,
+)
 from mechgrok.training.stopping import finished
 from mechgrok.training.trackers import Tracker, tracking
 from mechgrok.training.trainer import Training
@@ -221,8 +226,7 @@ class StackedTrainings(Loop):
 
 
 def _copy(model: HookedNetwork) -> HookedNetwork:
-    weight = next(model.parameters())
-    copy = make_network(model.cfg).to(weight.device, weight.dtype)
+    copy = network_like(model)
     copy.load_state_dict(model.state_dict())
     return copy
 

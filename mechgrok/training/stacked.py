@@ -32,13 +32,18 @@ def stack_weights(models: Sequence[HookedNetwork]) -> HookedNetwork:
     >>> stack_weights(models).embed.W_E.shape
     torch.Size([2, 6, 8])
     """
-    like = next(models[0].parameters())
-    stack = make_network(models[0].cfg).to(like.device, like.dtype)
+    stack = network_like(models[0])
     for name, weight in stack.named_parameters():
         weight.data = torch.stack([model.get_parameter(name).detach() for model in models])
         for model, own in zip(models, weight.data, strict=True):
             model.get_parameter(name).data = own
     return stack
+
+
+def network_like(model: HookedNetwork) -> HookedNetwork:
+    """A network of the same architecture, device and precision, whose weights are still to be filled in."""
+    weight = next(model.parameters())
+    return make_network(model.cfg).to(weight.device, weight.dtype)
 
 
 def make_stacked_step(
@@ -157,33 +162,28 @@ class StackedUpdater:
     def __init__(
         self, stack: HookedNetwork, configs: Sequence[TrainConfig], states: Sequence[Mapping[str, Tensor]]
     ) -> None:
-        self.stack = stack
-        self.parts: list[tuple[slice, HookedNetwork, Updater]] = []
+        self.parts: list[tuple[slice, Updater]] = []
+        self.weights: list[tuple[slice, nn.Parameter, nn.Parameter]] = []
         begin = 0
         for _, group in groupby(configs, update_settings):
             own = slice(begin, begin := begin + len(list(group)))
-            part = _part(stack, own)
+            part = network_like(stack)
+            for name, weight in stack.named_parameters():
+                view = part.get_parameter(name)
+                view.data = weight.data[own]
+                self.weights.append((own, weight, view))
             updater = Updater(part, configs[own.start])
             updater.load(stack_states(states[own]))
-            self.parts.append((own, part, updater))
+            self.parts.append((own, updater))
 
     def __call__(self, step: int) -> None:
         """Take the update number `step` from the gradients of the stack."""
-        for own, part, updater in self.parts:
-            for name, weight in self.stack.named_parameters():
-                part.get_parameter(name).grad = None if weight.grad is None else weight.grad[own]
+        for own, weight, view in self.weights:
+            view.grad = None if weight.grad is None else weight.grad[own]
+        for _, updater in self.parts:
             updater(step)
 
     def state(self, member: int) -> dict[str, Tensor]:
         """The state of one network, as an `Updater` of its own has it."""
-        own, _, updater = next(part for part in self.parts if part[0].start <= member < part[0].stop)
+        own, updater = next(part for part in self.parts if part[0].start <= member < part[0].stop)
         return member_state(updater.state(), member - own.start)
-
-
-def _part(stack: HookedNetwork, own: slice) -> HookedNetwork:
-    """Some networks of a stack, as a stack whose weights are views."""
-    like = next(stack.parameters())
-    part = make_network(stack.cfg).to(like.device, like.dtype)
-    for name, weight in stack.named_parameters():
-        part.get_parameter(name).data = weight.data[own]
-    return part
