@@ -1,9 +1,11 @@
-"""What hand-written passes have in common: activation functions that write into memory that is there, and chunks."""
+"""What hand-written passes have in common: activation functions that write into memory that is there, chunks."""
 
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from mechgrok.config import Activation
 
@@ -27,6 +29,21 @@ BACKWARD: dict[Activation, Callable[[Tensor, Tensor], object]] = {
     "square": lambda g, pre: pre.mul_(g).mul_(2),
 }
 """Gradient with respect to the pre-activations from that of the activations; replaces the former in place."""
+
+
+def product(
+    a: Float[Tensor, "*several left inner"], b: Float[Tensor, "*_ inner right"]
+) -> Float[Tensor, "*several left right"]:
+    """a @ b for few rows of a, rounded alike wherever they lie in memory.
+
+    MKL's product of one row with a matrix is divided among threads by the alignment of its operands (seen with MKL
+    2024.2 in float32); a second row, of zeros, makes it a product of matrices, which is not.
+
+    >>> product(torch.ones(1, 3), torch.ones(3, 2)).tolist()
+    [[3.0, 3.0]]
+    """
+    return a @ b if a.shape[-2] > 1 else (functional.pad(a, (0, 0, 0, 1)) @ b)[..., :1, :]
+
 
 CHUNK_BYTES = 6 * 2**20
 """Size of one activation buffer of a chunk, so that two or three fit into the caches of a few cores. From a third of it

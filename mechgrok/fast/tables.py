@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mechgrok.fast.kernels import product
 from mechgrok.models.transformer import HookedTransformer
 
 
@@ -235,14 +236,14 @@ class TokenTables:
             return
         g_products = g_scores.unflatten(-2, (self.pairs.n_last, len(self.pairs))).movedim(-1, -3)
         x = tables.embedded
-        g_sought = g_products @ x.unsqueeze(-3) * self.score_scale
+        g_sought = product(g_products, x.unsqueeze(-3)) * self.score_scale
         g_x += (g_products.mT @ tables.sought).sum(-3)
         torch.matmul(g_sought.mT, tables.queries, out=grads[attn.W_K])
         if attn.b_K is not None:
             # What sums up to here is rounding, which an optimiser that normalises by size, as Adam does, would
             # take for a direction.
             grads[attn.b_K].zero_()
-        g_queries = g_sought @ attn.W_K
+        g_queries = product(g_sought, attn.W_K)
         g_x[..., last_start:, :] += _heads_backward(
             g_queries, x[..., last_start:, :], attn.W_Q, attn.b_Q, grads
         )

@@ -5,6 +5,7 @@ from typing import cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 from transformer_lens.hook_points import HookPoint
 
 from mechgrok.config import MLPConfig
@@ -104,7 +105,9 @@ class HookedMLP(HookedNetwork):
         check_tokens(tokens, self.cfg.d_vocab)
         if tokens.shape[1] != OPERANDS:
             raise ActivationError(f"an MLP reads the two operands, got {tokens.shape[1]} tokens")
-        operands = [matrix[tokens[:, i]] for i, matrix in enumerate(self.operand_embeddings)]
+        operands = [
+            functional.embedding(tokens[:, i], matrix) for i, matrix in enumerate(self.operand_embeddings)
+        ]
         x = self.hook_embed(torch.stack(operands, dim=1))
         combined = x.flatten(1) if self.cfg.combine == "concat" else x.sum(dim=1)
         x = self.hook_mlp_in(combined[:, None])

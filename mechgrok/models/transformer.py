@@ -40,7 +40,8 @@ class Embed(nn.Module):
         self.W_E = parameter(cfg.d_vocab, cfg.d_model)
 
     def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
-        return self.W_E[tokens]
+        # Not W_E[tokens], whose gradient is summed by threads in whatever order they come.
+        return functional.embedding(tokens, self.W_E)
 
 
 class PosEmbed(nn.Module):
