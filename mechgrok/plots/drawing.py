@@ -7,17 +7,20 @@ from typing import Any
 import plotly.graph_objects as go
 
 from mechgrok.analysis.ablation import Ablation
+from mechgrok.analysis.additive import AdditiveOnly
 from mechgrok.analysis.algorithms import AlgorithmVerdict
 from mechgrok.analysis.circles import IsolatedCircle
 from mechgrok.analysis.cosets import CosetNeurons
 from mechgrok.analysis.embeddings import EmbeddingComponents
 from mechgrok.analysis.explained import LogitFVE
 from mechgrok.analysis.frequencies import KeyFrequencies
+from mechgrok.analysis.interchange import Interchange
 from mechgrok.analysis.logit_surface import LogitSurface
 from mechgrok.analysis.neuron_phases import NeuronPhases
 from mechgrok.analysis.neurons import NeuronFrequencies
 from mechgrok.analysis.phases import Phases
 from mechgrok.analysis.representations import HiddenFractions, RepresentationMeasures
+from mechgrok.analysis.scrubbing import Scrubbing
 from mechgrok.analysis.slingshots import Slingshots
 from mechgrok.analysis.symmetricity import GradientSymmetricity
 from mechgrok.drawable import Drawable
@@ -27,13 +30,14 @@ from mechgrok.plots.ablations import ablation_effects
 from mechgrok.plots.algorithms import AlgorithmComparison, comparison_figure, surface_figure
 from mechgrok.plots.circles import component_pairs
 from mechgrok.plots.evidence import circle_alone, symmetricity_scale, verdict_scales
+from mechgrok.plots.interventions import outcomes_figure, predictions_figure
 from mechgrok.plots.irreps import hidden_shares, irrep_shares
 from mechgrok.plots.learning import learning_figure
 from mechgrok.plots.logits import explained_logits, key_evidence
 from mechgrok.plots.neurons import cluster_sizes, coset_sizes
+from mechgrok.plots.phase_scatter import phases_figure
 from mechgrok.plots.phases import phase_timeline, spike_timeline
 from mechgrok.plots.progress import progress_figure
-from mechgrok.plots.stars import stars
 from mechgrok.plots.summaries import summary_figure
 from mechgrok.progress.table import ProgressTable
 from mechgrok.runs import Run
@@ -44,6 +48,9 @@ def _ablation(ablation: Ablation, *, n_classes: int | None = None) -> go.Figure:
 
 
 FIGURES: dict[type, Callable[..., go.Figure]] = {
+    AdditiveOnly: outcomes_figure,
+    Interchange: predictions_figure,
+    Scrubbing: outcomes_figure,
     Ablation: _ablation,
     AlgorithmComparison: comparison_figure,
     AlgorithmVerdict: verdict_scales,
@@ -56,7 +63,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     LogitFVE: explained_logits,
     LogitSurface: surface_figure,
     NeuronFrequencies: cluster_sizes,
-    NeuronPhases: stars,
+    NeuronPhases: phases_figure,
     Phases: phase_timeline,
     ProgressTable: progress_figure,
     RepresentationMeasures: irrep_shares,
