@@ -364,8 +364,9 @@ class TrainConfig(Config):
         eps: what Adam and AdamW add to the root of the mean squared gradient; the norms of a network have their own.
         optimizer: one of `mechgrok.OPTIMIZERS`: "adamw"; "adam" and "sgd", with the decay towards zero added to the
             gradient; "muon" for the matrices, with AdamW for embeddings, unembedding and biases.
-        decay_towards: one of `mechgrok.DECAYS`: "zero", or "init" for the distance to the initial weights; that decay
-            is decoupled from the gradient, as AdamW's, for every optimiser.
+        decay_towards: one of `mechgrok.DECAYS`: "zero", "init" for the distance to the initial weights, or "l1" for
+            zero at one speed for all numbers; the last two are decoupled from the gradient, as AdamW's, for every
+            optimiser.
         gradient: one of `mechgrok.GRADIENTS`, what happens to gradients before the optimiser: nothing ("plain"), the
             slow component amplified ("grokfast_ema", "grokfast_ma", Lee et al. 2024), or the component along the
             weights removed ("orthograd", Prieto et al. 2025).

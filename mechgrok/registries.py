@@ -86,7 +86,7 @@ class DecayEntry:
 
 
 DECAYS: Registry[DecayEntry] = Registry(
-    "weight decay", ("zero", "init"), "mechgrok.training.optimizers", of=DecayEntry
+    "weight decay", ("zero", "init", "l1"), "mechgrok.training.optimizers", of=DecayEntry
 )
 """`TrainConfig.decay_towards`: where the weights are pulled."""
 
@@ -96,7 +96,7 @@ drawn from the generator alone. `path` is the parameter's name, such as "blocks.
 identity without it."""
 
 INITS: Registry[Draw] = Registry(
-    "scheme of initial weights", ("nanda", "pizza", "furuta", "tl"), "mechgrok.models.init"
+    "scheme of initial weights", ("nanda", "nanda-heads", "pizza", "furuta", "tl"), "mechgrok.models.init"
 )
 """`ModelConfig.init`: how the weights of a transformer begin."""
 

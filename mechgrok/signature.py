@@ -43,7 +43,8 @@ class Signature(Config):
     Attributes:
         inputs: what it reads.
         outputs: what it answers at each scored position; a network may have more outputs, which are ignored.
-        scored: the positions at which its outputs count; -1 is the last one.
+        scored: the positions at which its outputs count; -1 is the last one. A single number says that so many
+            positions count, but others in each input, which come with the inputs as `Batch.positions`.
 
     >>> Signature(inputs=Tokens(d_vocab=114, n_ctx=3), outputs=Classes(n=113)).scored
     (-1,)
@@ -51,7 +52,7 @@ class Signature(Config):
 
     inputs: Annotated[Tokens | Features, Field(discriminator="kind")]
     outputs: Annotated[Classes | Values, Field(discriminator="kind")]
-    scored: tuple[int, ...] = (-1,)
+    scored: tuple[int, ...] | Size = (-1,)
 
     @property
     def d_out(self) -> int:
@@ -59,6 +60,11 @@ class Signature(Config):
         if isinstance(self.outputs, Classes):
             return self.outputs.n
         return prod(self.outputs.shape)
+
+    @property
+    def n_scored(self) -> int:
+        """The number of scored positions of an input, each of which has an answer of its own."""
+        return self.scored if isinstance(self.scored, int) else len(self.scored)
 
     @property
     def reads_last(self) -> bool:

@@ -20,7 +20,7 @@ FEW = {"steps": 2, "progress": False}
 SWITCHES = {"progress", "compile", "keep", "batched", "keep_mean", "default"}
 """Whether something is done: that they are True or False is looked at once."""
 HEAVY = {"train", "train_many", "resume", "attention_rate_sweep", "data_fraction_sweep", "progress_measures"}
-HEAVY |= {"write_report", "write_comparison"}
+HEAVY |= {"write_report", "write_comparison", "parity_sweep"}
 """Functions that would do a lot with what they do accept; that is for their own tests."""
 WRONG = {
     "an int": -5,
@@ -83,6 +83,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "distance_irrelevance": {**analysed, "which": "correct"},
         "embedding_components": {**analysed, "operand": 0},
         "excluded_loss": loss,
+        "five_neuron_network": {"p": 7, "n": 5, "act_fn": "relu"},
         "find_key_frequencies": {**analysed, "method": "logits"},
         "find_phases": {"history": run},
         "find_slingshots": {"history": run, "last_layer": "x"},
@@ -98,6 +99,8 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "infer_task": {"model": net},
         "isolate_circle": {**analysed, "k": 2, "by": "pca"},
         "key_irreps": {**analysed, "threshold": 0.005},
+        "input_norms": {"source": mg.build_model(mg.parity_task(4), mg.DenseConfig(d_mlp=4))},
+        "kind_by_losses": {"history": run, "learned": 1e-5, "ratio": 5e4},
         "kind_of_learning": {"history": run, "accuracy": 0.9, "within": 1000, "lag": 100},
         "load_model": {"path": out / "run", "task": TASK, **nothing("step", "config", "layout", "rename", "key")},
         "load_run": {"path": out / "run", "network": None},
@@ -116,11 +119,22 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         },
         "parity_task": {"n_bits": 4, "relevant": (0, 1), "n_samples": 0, "seed": 0},
         "running_sum_task": {"n_terms": 4, "p": 5},
+        "digit_addition_task": {"n_digits": 2, "finite": 10, "seed": 0},
+        "repeated_sequence_task": {
+            "n_tokens": 9, "length": 11, "subsequence": 4, "repeats": 2, "finite": 0, "seed": 0,
+        },
+        "skip_trigram_task": {"n_keys": 3, "length": 9, "finite": 0, "seed": 0},
         "walsh_basis": {"n": 3},
         "r2": {"source": mg.grid_from_tensors(VALUES, torch.tensor([[1.0], [2.0]])), "mask": None},
         "modular_task": {"operation": "add", "p": 7, "sequence": None, "specials": ()},
         "named_group": {"name": "S3"},
         "neuron_frequencies": {**analysed, "threshold": 0.85},
+        "neuron_phases": {**analysed, "threshold": 0.5},
+        "parity_sweep": {
+            "weight_decays": [0.1], "widths": [4], "train_sizes": [8], "seeds": [0], "task": mg.parity_task(4),
+            "recipe": "pair-parity", "out": out / "c", **workers,
+        },
+        "position_losses": {"model": net, "task": TASK, "n": 10, "seed": 0},
         "pizza_network": {"p": 7, "amplitudes": {2: 1.0}},
         "progress_measures": {
             "run": run, "measures": ["loss_test"], "progress": False,

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 from torch.nn.functional import cross_entropy
 
-from mechgrok.activations.forward import d_vocab_out, run_grid
+from mechgrok.activations.forward import d_vocab_out, outputs_for, run_grid
 from mechgrok.activations.sources import Source, as_network
 from mechgrok.errors import TaskError
 from mechgrok.models.protocol import HookedModel
 from mechgrok.signature import Classes, Features
-from mechgrok.tasks import Operation, Task, modular_task
+from mechgrok.tasks import TASKS, Operation, StreamTask, Task, modular_task
+from mechgrok.tasks.data import seeded
 
 RIGHT = 0.9
 """Share of right answers from which a network is taken to compute an operation."""
@@ -20,6 +21,8 @@ an operation from this share of right answers, if that is so many times what gue
 operation gives."""
 INFERRED_OPERATIONS = ("add", "sub", "mul", "div")
 """What `infer_task` tries."""
+TRIED = 100
+"""Sequences on which it does so."""
 
 
 def fit_task(model: HookedModel, task: Task) -> Task:
@@ -69,7 +72,10 @@ def _problems_of_outputs(cfg: Any, task: Task) -> Iterator[str]:
 
 
 def infer_task(model: Source) -> Task:
-    """The elementary operation mod p that a network computes, or has memorised, from its sizes and answers.
+    """The task that a network has learned, or memorised, from its sizes and answers.
+
+    Tried are the elementary operations mod p, and the tasks on sequences that say for which sizes of networks they may
+    be meant: the addition of digits, repeated subsequences and skip trigrams.
 
     The modulus is the vocabulary, less the "=" where the network reads three tokens and less an operation token where
     it reads four, `a op b =`; or half of that where the second operand has tokens of its own. The operation is the
@@ -78,7 +84,7 @@ def infer_task(model: Source) -> Task:
     network then knows part of its table by heart.
 
     Raises:
-        TaskError: no operation is that clear.
+        TaskError: nothing is that clear.
 
     >>> from mechgrok import cosine_network
     >>> infer_task(cosine_network(7, {2: 9.0}))
@@ -97,12 +103,14 @@ def infer_task(model: Source) -> Task:
                 return min(written, key=lambda task: _loss(model, task)) if len(written) > 1 else task
             name = f"{operation} mod {reading.p}"
             found[name] = max((share, task), found.get(name, (-1.0, task)), key=lambda pair: pair[0])
+    for task in _sequences_of(model):
+        found[task.name] = _right_answers_of_sample(model, task), task
     if not found:
         raise TaskError("cannot infer what the network computes. Say so with task=modular_task(...)")
     closest, *others = sorted(found, key=lambda name: found[name][0], reverse=True)
     share, task = found[closest]
     rival = max((found[name][0] for name in others), default=0.0)
-    if share >= max(MEMORISED, TIMES_CHANCE / task.n_classes, TIMES_OTHERS * rival):
+    if share >= min(RIGHT, max(MEMORISED, TIMES_CHANCE / task.n_classes, TIMES_OTHERS * rival)):
         return task
     raise TaskError(
         f"cannot infer what the network computes; the closest is {closest} with {share:z.1%} right answers. Say so "
@@ -178,3 +186,20 @@ def _loss(model: HookedModel, task: Task) -> float:
 def _right_answers(model: HookedModel, task: Task) -> float:
     grid = run_grid(model, task, [])
     return (grid.logits.argmax(1) == grid.labels).double().mean().item()
+
+
+def _sequences_of(model: HookedModel) -> Iterator[StreamTask]:
+    """Tasks on sequences that a network of these sizes may have learned."""
+    cfg = model.cfg
+    if getattr(cfg, "features", ()):
+        return
+    for kind in TASKS.values():
+        if isinstance(kind, type) and issubclass(kind, StreamTask):
+            task = kind.of_sizes(cfg.d_vocab, cfg.n_ctx, d_vocab_out(cfg))
+            if task is not None:
+                yield task
+
+
+def _right_answers_of_sample(model: HookedModel, task: StreamTask) -> float:
+    batch = task.sample(TRIED, seeded("infer task"))
+    return (outputs_for(model, task, batch).argmax(-1) == batch.targets).double().mean().item()

@@ -14,10 +14,10 @@ from mechgrok.activations.grid import ActivationGrid
 from mechgrok.errors import ActivationError
 from mechgrok.memory import check_memory
 from mechgrok.models.protocol import Hook, HookedModel, neuron_hook
-from mechgrok.models.readout import outputs_at
+from mechgrok.models.readout import index_of, outputs_at
 from mechgrok.models.unaltered import is_unaltered
 from mechgrok.signature import Tokens
-from mechgrok.tasks import Task
+from mechgrok.tasks import Batch, Task
 
 CHUNK_BYTES = 8 * 2**20
 """Memory of the widest activation of a chunk of inputs, about; with more, a pass leaves the cache and takes longer."""
@@ -36,14 +36,14 @@ def run_grid(model: HookedModel, task: Task, names: Sequence[str]) -> Activation
     """
     check_memory(f"the network on {task.name}", _least_bytes(model, task, names))
     grid = _grid_by_hand(model, task, names) or _grid_by_hooks(model, task, names)
-    _check_finite(grid)
+    _check_finite(model, task, grid.logits)
     return grid
 
 
 def _least_bytes(model: HookedModel, task: Task, names: Sequence[str]) -> int:
     """What the logits take, and neurons if they are asked for; of other hooks the widths are not known before."""
     neurons = sum(getattr(model.cfg, "d_mlp", None) or 0 for name in names if name.endswith("hook_post"))
-    return task.n_inputs * len(task.signature.scored) * 4 * (task.signature.d_out + neurons)
+    return task.n_inputs * task.signature.n_scored * 4 * (task.signature.d_out + neurons)
 
 
 def _grid_by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid | None:
@@ -72,12 +72,12 @@ def _grid_by_hooks(model: HookedModel, task: Task, names: Sequence[str]) -> Acti
 
     def keep(activation: Tensor, hook: Any, name: str) -> None:
         # TransformerLens 3 runs the hooks of a LayerNorm three times in a pass, for queries, keys and values.
-        by_position, scored = _at_readout(name, model, task, activation)
+        by_position, scored = _at_readout(name, model, task, rows, activation)
         latest[name] = by_position[scored].detach()
 
     hooks = [(name, partial(keep, name=name)) for name in names]
     kept: dict[str, Tensor] = {}
-    for rows in _chunks(model, task):
+    for rows in _chunks(model, task.n_inputs):
         latest[_LOGITS] = _answers(model, task, rows, hooks)
         silent = [name for name in names if name not in latest]
         if silent:
@@ -95,28 +95,52 @@ def _answers(
     model: HookedModel, task: Task, rows: slice, hooks: Sequence[Hook]
 ) -> Float[Tensor, "batch *scored d_out"]:
     """What a network answers to some examples of a task, without the axis of positions if one is scored."""
-    outputs = outputs_at(model, task.signature, task.inputs[rows], hooks)
+    outputs = _outputs(model, task, task.examples[rows], hooks)
     return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
 
-def _at_readout(name: str, model: HookedModel, task: Task, activation: Tensor) -> tuple[Tensor, Any]:
+def _outputs(
+    model: HookedModel, task: Task, batch: Batch, hooks: Sequence[Hook] = ()
+) -> Float[Tensor, "batch scored d_out"]:
+    signature = task.signature
+    return outputs_at(model, signature.d_out, batch.inputs, batch.read_at(signature), hooks)
+
+
+def outputs_for(model: HookedModel, task: Task, batch: Batch) -> Float[Tensor, "batch scored d_out"]:
+    """What a network answers to any inputs of a task, which need not be among its examples; on the CPU.
+
+    Raises:
+        ActivationError: outputs that are not finite.
+        ConfigError: there is too little memory.
+    """
+    needed = 4 * len(batch) * task.signature.n_scored * task.signature.d_out
+    check_memory(f"the network on {len(batch)} inputs of {task.name}", needed)
+    parts = [_outputs(model, task, batch[rows]).cpu() for rows in _chunks(model, len(batch))]
+    outputs = torch.cat(parts)
+    _check_finite(model, task, outputs)
+    return outputs
+
+
+def _at_readout(
+    name: str, model: HookedModel, task: Task, rows: slice, activation: Tensor
+) -> tuple[Tensor, Any]:
     """A view of an activation as [batch, pos, ...], and the index of the positions at which the answers are read."""
     if name.endswith(("hook_pattern", "hook_attn_scores")):
         activation = activation.movedim(-2, 1)  # [batch, head, query, key]
-    scored = task.signature.scored
     if activation.shape[1] == 1:
         return activation, (slice(None), 0)
-    if len(scored) == 1:
+    scored = task.examples[rows].read_at(task.signature)
+    if isinstance(scored, tuple) and len(scored) == 1:
         return activation, (slice(None), getattr(model, "readout_position", scored[0]))
-    return activation, (slice(None), list(scored))
+    return activation, index_of(scored)
 
 
-def _chunks(model: HookedModel, task: Task) -> Iterator[slice]:
+def _chunks(model: HookedModel, n_inputs: int) -> Iterator[slice]:
     """The inputs, as many at a time as fit."""
     cfg = model.cfg
     width = max(getattr(cfg, "d_mlp", None) or 0, 4 * cfg.d_model, d_vocab_out(cfg))
     length = max(1, CHUNK_BYTES // (4 * width * max(getattr(cfg, "n_ctx", 1), 1)))
-    return (slice(start, start + length) for start in range(0, task.n_inputs, length))
+    return (slice(start, start + length) for start in range(0, n_inputs, length))
 
 
 def d_vocab_out(cfg: Any) -> int:
@@ -124,14 +148,14 @@ def d_vocab_out(cfg: Any) -> int:
     return cfg.d_vocab_out if cfg.d_vocab_out and cfg.d_vocab_out > 0 else cfg.d_vocab
 
 
-def _check_finite(grid: ActivationGrid) -> None:
-    bad = ~grid.logits.flatten(1).isfinite().all(dim=1)
+def _check_finite(model: HookedModel, task: Task, logits: Tensor) -> None:
+    bad = ~logits.flatten(1).isfinite().all(dim=1)
     if bad.any():
-        broken = [name for name, weight in grid.model.named_parameters() if not weight.isfinite().all()]
+        broken = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
         where = f"; not finite are the weights {', '.join(broken)}" if broken else ""
         raise ActivationError(
             f"the logits are NaN or infinite for {int(bad.sum())} of {len(bad)} inputs of "
-            f"{grid.task.name}{where}. The network cannot be analysed"
+            f"{task.name}{where}. The network cannot be analysed"
         )
 
 
@@ -150,7 +174,7 @@ def run_from_sites(
     def replaced(rows: slice, site: str) -> Hook:
         def replace(activation: Tensor, hook: Any) -> Tensor:
             activation = activation.clone()
-            by_position, scored = _at_readout(site, grid.model, grid.task, activation)
+            by_position, scored = _at_readout(site, grid.model, grid.task, rows, activation)
             by_position[scored] = activations[site][rows].to(activation)
             return activation
 
@@ -166,4 +190,6 @@ def logits_under(grid: ActivationGrid, hooks: Sequence[Hook]) -> Float[Tensor, "
 
 def _logits_under(grid: ActivationGrid, hooks: Callable[[slice], Sequence[Hook]]) -> Tensor:
     model, task = grid.model, grid.task
-    return torch.cat([_answers(model, task, rows, hooks(rows)).cpu() for rows in _chunks(model, task)])
+    return torch.cat(
+        [_answers(model, task, rows, hooks(rows)).cpu() for rows in _chunks(model, task.n_inputs)]
+    )

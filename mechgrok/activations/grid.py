@@ -201,7 +201,7 @@ def grid_from_tensors(
     logits = _as_rows("logits", logits, task)
     cached = {str(name): _as_rows(str(name), values, task) for name, values in (activations or {}).items()}
     signature = task.signature
-    scored = () if len(signature.scored) == 1 else (len(signature.scored),)
+    scored = () if signature.n_scored == 1 else (signature.n_scored,)
     if logits.shape[1:-1] != scored or logits.shape[-1] < signature.d_out:
         raise ActivationError(
             f"logits of {task.name} have the shape {(task.n_inputs, *scored, signature.d_out)}, one row for each input "

@@ -91,6 +91,5 @@ def can_be_remembered(model: HookedModel, task: Task) -> bool:
         return False
     columns = task.signature.d_out + (model.cfg.d_mlp or 0)
     return (
-        task.n_inputs * len(task.signature.scored) * columns * torch.finfo(torch.float32).bits // 8
-        <= MOST_BYTES
+        task.n_inputs * task.signature.n_scored * columns * torch.finfo(torch.float32).bits // 8 <= MOST_BYTES
     )

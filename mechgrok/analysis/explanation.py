@@ -139,7 +139,7 @@ class Explanation(Drawable):
 
     @property
     def phase_alignment(self) -> float | None:
-        """1 where all neurons see both operands at one phase, about 0 where these are independent; None without waves."""
+        """1 where neurons see both operands at one phase, about 0 where these are independent; None without waves."""
         return None if self.neurons is None or not self.neurons.groups else self.neurons.alignment()
 
     def __repr__(self) -> str:

@@ -112,13 +112,16 @@ def kind_by_losses(history: History, *, learned: float = LOW_LOSS, ratio: float 
     """
     history = as_rows(history)
     train, test = curve(history, "loss_train"), curve(history, "loss_test")
-    if not (len(train) and len(test)):
-        raise UndefinedMetricError("the kind of learning by losses needs both a loss_train and a loss_test")
+    both = sorted(set(train.steps.tolist()) & set(test.steps.tolist()))
+    if not both:
+        raise UndefinedMetricError(
+            "the kind of learning by losses needs rows with both a loss_train and a loss_test"
+        )
     if train.values.min() > learned:
         return "confusion"
     if test.values.min() > learned:
         return "memorisation"
-    apart = max(test.at(step) / max(train.at(step), FLOOR) for step in test.steps if step in train.steps)
+    apart = max(test.at(step) / max(train.at(step), FLOOR) for step in both)
     return "grokking" if apart > ratio else "comprehension"
 
 

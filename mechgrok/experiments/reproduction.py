@@ -69,12 +69,36 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """A line, or dots, in the figure of a reproduction.
+
+    Attributes:
+        panel: title of the part of the figure that it belongs to.
+        name: of the line, in the legend.
+        x, y: its points; None leaves a gap.
+        x_title, y_title: of the axes of the panel, with units.
+        dots: points that no line joins, such as published numbers.
+        logarithmic: whether the panel has a logarithmic axis of y.
+    """
+
+    panel: str
+    name: str
+    x: tuple[Number, ...]
+    y: tuple[Number | None, ...]
+    x_title: str = "step"
+    y_title: str = "loss (nats)"
+    dots: bool = False
+    logarithmic: bool = False
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a reproduction gave.
 
     Attributes:
         full: whether it ran at the paper's size.
         seconds: how long it took.
+        curves: what its figure shows.
     """
 
     name: str
@@ -82,6 +106,7 @@ class Outcome:
     full: bool
     seconds: float
     rows: tuple[Row, ...]
+    curves: tuple[Curve, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -94,8 +119,8 @@ class Outcome:
         return {**asdict(self), "rows": rows, "holds": self.holds}
 
 
-Protocol = Callable[[bool], Iterable[Row]]
-"""Runs a result, at the paper's size if the argument is true, and gives its rows."""
+Protocol = Callable[[bool], Iterable[Row | Curve]]
+"""Runs a result, at the paper's size if the argument is true, and gives its rows, and the curves of its figure."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +195,11 @@ def run_reproduction(found: Reproduction, *, full: bool = False, out: str | Path
     """
     started = time.monotonic()
     with kept_in(None if out is None else Path(out)):
-        rows = tuple(found.protocol(full))
-    return Outcome(found.name, found.source, full, round(time.monotonic() - started, 1), rows)
+        given = tuple(found.protocol(full))
+    seconds = round(time.monotonic() - started, 1)
+    rows = tuple(one for one in given if isinstance(one, Row))
+    curves = tuple(one for one in given if isinstance(one, Curve))
+    return Outcome(found.name, found.source, full, seconds, rows, curves)
 
 
 def recorded_outcome(name: str) -> dict[str, Any] | None:

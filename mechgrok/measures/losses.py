@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechgrok.analysis.losses import accuracy, full_loss, r2
+from mechgrok.analysis.position_losses import PositionLosses, losses_by_position
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.measures.invariances import CONFIDENCE, all_but
 from mechgrok.measures.references import ALL, GUESSING, NO_MARGIN
@@ -71,6 +72,34 @@ def r2_test(snapshot: Snapshot) -> float:
 
 
 @measure(
+    "nats",
+    direction="down",
+    needs=["split", "positions"],
+    source="Nanda et al. 2023 (arXiv 2301.05217)",
+    title="Test loss of each position",
+    reference=GUESSING,
+    invariances=CONFIDENCE,
+)
+def loss_per_position(snapshot: Snapshot) -> dict[str, float]:
+    """Cross-entropy of each scored position over the test inputs."""
+    found = snapshot.once(_positions_of_test)
+    return dict(zip(found.labels, found.losses.tolist(), strict=True))
+
+
+@measure(
+    "fraction",
+    direction="up",
+    needs=["split", "positions"],
+    title="All positions right",
+    reference=ALL,
+    invariances=all_but(),
+)
+def exact_match(snapshot: Snapshot) -> float:
+    """Share of the test inputs that are answered rightly at all positions."""
+    return snapshot.once(_positions_of_test).exact_match
+
+
+@measure(
     "logits",
     direction="up",
     needs=["split"],
@@ -107,6 +136,18 @@ def loss_all(snapshot: Snapshot) -> float:
 def accuracy_all(snapshot: Snapshot) -> float:
     """Share of right answers to all inputs."""
     return accuracy(snapshot.grid)
+
+
+def _positions_of_test(snapshot: Snapshot) -> PositionLosses:
+    """Losses and right answers of the test inputs at each scored position.
+
+    Raises:
+        UndefinedMetricError: there is one position alone, which needs no telling apart; answers are values.
+    """
+    task, test = snapshot.task, snapshot.test
+    if task.signature.n_scored == 1:
+        raise UndefinedMetricError(f"{task.name} has answers at one position alone")
+    return losses_by_position(snapshot.grid.logits[test], task.examples.targets[test], task)
 
 
 def train_margins(snapshot: Snapshot) -> Float[Tensor, " answers"]:

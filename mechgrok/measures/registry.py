@@ -25,6 +25,8 @@ def as_title(name: str) -> str:
 Direction = Literal["up", "down"]
 VALUES = "values"
 """What a measure needs that is defined for tasks whose answers are values."""
+POSITIONS = "positions"
+"""What one needs that tells the scored positions apart, of which there are several."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +40,8 @@ class Measure:
         unit: of the values; "nats", "fraction", "neurons".
         direction: the way it goes while a network comes to generalise, "up" or "down"; None for neither.
         needs: what must be there beside the weights and the logits, else it is undefined: "keys", the key
-            frequencies; "split", the train inputs; "neurons"; "values" in place of classes; or names of hooks, which
-            are then cached.
+            frequencies; "split", the train inputs; "neurons"; "values" in place of classes; several "positions" with
+            answers; or names of hooks, which are then cached.
         source: where it was defined.
         default: whether it is computed where no measures are named; costly ones are not.
         title: of figures and tables for people; "Test loss".
@@ -164,14 +166,14 @@ def title_of(name: str) -> str:
 
 
 def find_measures(measures: Sequence[str | Measure] | None, task: Task | None = None) -> tuple[Measure, ...]:
-    """The measures asked for; for None the default set, without those of values if the task has classes.
+    """The measures asked for; for None the default set, without those of values or positions that the task has not.
 
     Raises:
         ConfigError: an unknown name, none at all, or two of one name.
     """
     if measures is None:
-        has_values = task is not None and task.score == "r2"
-        return tuple(m for m in MEASURES.values() if m.default and (has_values or VALUES not in m.needs))
+        missing = {VALUES, POSITIONS} - _kinds_of(task)
+        return tuple(m for m in MEASURES.values() if m.default and not missing.intersection(m.needs))
     if isinstance(measures, str | Measure) or not isinstance(measures, Sequence):
         raise ConfigError("measures is a list of names or measures, also if it is only one: [...]")
     found = tuple(item if isinstance(item, Measure) else _by_name(item) for item in measures)
@@ -179,6 +181,14 @@ def find_measures(measures: Sequence[str | Measure] | None, task: Task | None = 
     if not found or len(set(names)) < len(names):
         raise ConfigError(f"measures need to be named, each once; got {', '.join(names) or 'none'}")
     return found
+
+
+def _kinds_of(task: Task | None) -> set[str]:
+    """What a task has that not all of them have."""
+    if task is None:
+        return set()
+    has = {VALUES: task.score == "r2", POSITIONS: task.signature.n_scored > 1}
+    return {kind for kind, there in has.items() if there}
 
 
 def _by_name(name: Any) -> Measure:

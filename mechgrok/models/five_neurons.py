@@ -86,6 +86,10 @@ def points_on_circle(steps: Tensor, n: int) -> Float[Tensor, "points 2"]:
 def _point(step: int, n: int) -> tuple[float, float]:
     quarter, rest = divmod(4 * step, n)
     angle = pi / 2 * min(rest, n - rest) / n
-    x, y = (cos(angle), sin(angle)) if 2 * rest <= n else (sin(angle), cos(angle))
+    x, y = cos(angle), sin(angle)
+    if 2 * rest == n:
+        y = x  # rounded, the cosine and the sine of an eighth of the circle are two numbers
+    elif 2 * rest > n:
+        x, y = y, x
     x, y = ((x, y), (-y, x), (-x, -y), (y, -x))[quarter]
     return x + 0.0, y + 0.0  # no -0.0

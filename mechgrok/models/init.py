@@ -62,6 +62,11 @@ def _nanda(name: str, cfg: ModelConfig) -> float:
     return (cfg.d_vocab_out if name == "W_U" else cfg.d_model) ** -0.5
 
 
+def _nanda_heads(name: str, cfg: ModelConfig) -> float:
+    """As "nanda", with W_Q, W_K and W_V of variance 1/d_head, as the attention-only network of the same paper."""
+    return cfg.d_head**-0.5 if name in ("W_Q", "W_K", "W_V") else _nanda(name, cfg)
+
+
 def _pizza(name: str, cfg: ModelConfig) -> float:
     """Normal with variance 1/d_model, W_U with 1/classes and W_in with 1/d_mlp, as Zhong et al. 2023."""
     return {"W_U": cfg.d_vocab_out, "W_in": cfg.d_mlp}.get(name, cfg.d_model) ** -0.5
@@ -77,7 +82,8 @@ def _tl(name: str, cfg: ModelConfig) -> float:
     return 0.8 * cfg.d_model**-0.5
 
 
-for _name, _deviation in {"nanda": _nanda, "pizza": _pizza, "furuta": _furuta, "tl": _tl}.items():
+_SCHEMES = {"nanda": _nanda, "nanda-heads": _nanda_heads, "pizza": _pizza, "furuta": _furuta, "tl": _tl}
+for _name, _deviation in _SCHEMES.items():
     INITS.register(_name, _scheme(_deviation))
 
 

@@ -4,49 +4,61 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechgrok.models.protocol import Hook, HookedModel, device_of, evaluation_mode
-from mechgrok.signature import Signature
 
 LAST = (-1,)
 """The scored positions of a network that is read at the last one."""
+Positions = Sequence[int] | Int[Tensor, "batch scored"]
+"""Scored positions: the same ones of all inputs, or those of each."""
 
 
-def options_for(model: Any, scored: Sequence[int] = LAST) -> dict[str, bool]:
+def options_for(model: Any, scored: Positions = LAST) -> dict[str, bool]:
     """Arguments of a forward pass that computes no more than the outputs at some positions need."""
-    reads_last = tuple(scored) == LAST and getattr(model, "can_read_out_only", False)
+    reads_last = _are_last(scored) and getattr(model, "can_read_out_only", False)
     return {"readout_only": True} if reads_last else {}
 
 
-def at_scored(outputs: Tensor, scored: Sequence[int] = LAST) -> Float[Tensor, "batch scored d_out"]:
+def at_scored(outputs: Tensor, scored: Positions = LAST) -> Float[Tensor, "batch scored d_out"]:
     """The outputs that count, of outputs at all positions [batch, pos, d_out], or at a single one.
 
     >>> at_scored(torch.arange(6.0).view(1, 3, 2), (0, -1)).tolist()
     [[[0.0, 1.0], [4.0, 5.0]]]
     """
-    if tuple(scored) == LAST:
-        return outputs[:, -1:]
-    return outputs[:, list(scored)]
+    return outputs[:, -1:] if _are_last(scored) else outputs[index_of(scored)]
 
 
-def outputs_of(
-    model: Any, inputs: Tensor, scored: Sequence[int] = LAST
-) -> Float[Tensor, "batch scored d_out"]:
+def index_of(scored: Positions) -> tuple[Any, Any]:
+    """What stands for some positions in the brackets of a tensor [batch, pos, ...].
+
+    >>> each = torch.tensor([[0, 2], [1, 1]])
+    >>> torch.arange(6).view(2, 3)[index_of(each)].tolist()
+    [[0, 2], [4, 4]]
+    """
+    if isinstance(scored, Tensor):
+        return torch.arange(len(scored), device=scored.device)[:, None], scored
+    return slice(None), list(scored)
+
+
+def _are_last(scored: Positions) -> bool:
+    return not isinstance(scored, Tensor) and tuple(scored) == LAST
+
+
+def outputs_of(model: Any, inputs: Tensor, scored: Positions = LAST) -> Float[Tensor, "batch scored d_out"]:
     """The outputs of a network that count, with a graph if gradients are enabled."""
     return at_scored(model(inputs, **options_for(model, scored)), scored)
 
 
 def outputs_at(
-    model: HookedModel, signature: Signature, inputs: Tensor, hooks: Sequence[Hook] = ()
+    model: HookedModel, d_out: int, inputs: Tensor, scored: Positions = LAST, hooks: Sequence[Hook] = ()
 ) -> Float[Tensor, "batch scored d_out"]:
     """The outputs that count under the given hooks, without gradients and without side effects.
 
-    Columns beyond those of the signature, such as logits of special tokens, are left out.
+    Columns beyond the first `d_out`, such as logits of special tokens, are left out.
     """
-    outputs = _run(model, inputs, hooks, signature.scored)
-    return outputs[..., : signature.d_out]
+    return _run(model, inputs, hooks, scored)[..., :d_out]
 
 
 def run_at_readout(
@@ -56,9 +68,8 @@ def run_at_readout(
     return _run(model, tokens, hooks, LAST)[:, 0]
 
 
-def _run(model: HookedModel, inputs: Tensor, hooks: Sequence[Hook], scored: Sequence[int]) -> Tensor:
+def _run(model: HookedModel, inputs: Tensor, hooks: Sequence[Hook], scored: Positions) -> Tensor:
+    device = device_of(model)
     with torch.no_grad(), evaluation_mode(model):
-        outputs = model.run_with_hooks(
-            inputs.to(device_of(model)), fwd_hooks=list(hooks), **options_for(model, scored)
-        )
-    return at_scored(outputs, scored)
+        outputs = model.run_with_hooks(inputs.to(device), fwd_hooks=list(hooks), **options_for(model, scored))
+    return at_scored(outputs, scored.to(device) if isinstance(scored, Tensor) else scored)

@@ -19,6 +19,7 @@ from mechgrok.analysis.logit_surface import LogitSurface
 from mechgrok.analysis.neuron_phases import NeuronPhases
 from mechgrok.analysis.neurons import NeuronFrequencies
 from mechgrok.analysis.phases import Phases
+from mechgrok.analysis.position_losses import PositionLosses
 from mechgrok.analysis.representations import HiddenFractions, RepresentationMeasures
 from mechgrok.analysis.scrubbing import Scrubbing
 from mechgrok.analysis.slingshots import Slingshots
@@ -37,6 +38,7 @@ from mechgrok.plots.logits import explained_logits, key_evidence
 from mechgrok.plots.neurons import cluster_sizes, coset_sizes
 from mechgrok.plots.phase_scatter import phases_figure
 from mechgrok.plots.phases import phase_timeline, spike_timeline
+from mechgrok.plots.positions import position_bars
 from mechgrok.plots.progress import progress_figure
 from mechgrok.plots.summaries import summary_figure
 from mechgrok.progress.table import ProgressTable
@@ -65,6 +67,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     NeuronFrequencies: cluster_sizes,
     NeuronPhases: phases_figure,
     Phases: phase_timeline,
+    PositionLosses: position_bars,
     ProgressTable: progress_figure,
     RepresentationMeasures: irrep_shares,
     Run: learning_figure,

@@ -34,6 +34,8 @@ from mechgrok.progress.table import ProgressTable
 PANEL, GAP, TOP, BOTTOM = 180, 72, 58, 52
 """Heights in pixels: of a panel, of what is between two rows, and above and below all of them."""
 DASHES = ("solid", "dash", "dot")
+MOST_NAMED = 12
+"""Lines of a panel above which they are named on hovering alone."""
 
 
 class MeasurePanel(NamedTuple):
@@ -69,6 +71,7 @@ PANELS = (
         | {"restricted": "restricted_accuracy", "excluded": "excluded_accuracy"},
         percent=True,
     ),
+    MeasurePanel(title_of("loss_per_position"), parts="loss_per_position"),
     MeasurePanel(title_of("excluded_loss_per_key"), parts="excluded_loss_per_key", logarithmic=True),
     MeasurePanel(
         title_of("logit_fve_per_key"), {"all keys": "logit_fve"}, parts="logit_fve_per_key", percent=True
@@ -149,7 +152,7 @@ def progress_figure(
     drawn.update_layout(
         template=TEMPLATE, height=height, hovermode="x unified", margin={"t": TOP, "b": BOTTOM}
     )
-    _finish(drawn, [len(lines) > 1 for _, lines in shown], columns)
+    _finish(drawn, [_is_named(lines) for _, lines in shown], columns)
     return drawn
 
 
@@ -220,13 +223,18 @@ def _draw(
             line={"color": line.colour, "width": 1.6, "dash": line.dash},
             hovertemplate=f"{line.name}: %{{y:.3g}}{plain(ending)}<extra></extra>",
             legend=f"legend{i + 1 if i else ''}",
-            showlegend=len(lines) > 1,
+            showlegend=_is_named(lines),
         )
         drawn.add_trace(trace, **place)
     axis = LOGARITHMIC if panel.logarithmic else {"rangemode": "tozero"}
     drawn.update_yaxes(axis, title_text=plain(unit), **place)
     if phases is not None:
         shade(drawn, phases, labels=i == 0, **place)
+
+
+def _is_named(lines: Sequence[Line]) -> bool:
+    """Whether there is a legend."""
+    return 1 < len(lines) <= MOST_NAMED
 
 
 def _measured(steps: Sequence[int], values: Sequence[int | float | None]) -> tuple[np.ndarray, np.ndarray]:

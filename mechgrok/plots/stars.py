@@ -11,8 +11,10 @@ from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import COLOURS, SOFT, block_kind, figure, name_of, numbers
 
 PANEL = 300
-SAME = 1e-3
+SAME = 0.05
 """Distance, as a share of the amplitude, from which the input weights of the two operands are drawn apart."""
+FEW = 30
+"""Neurons of a frequency up to which the tips are joined, and lines are not thin."""
 
 
 def stars(phases: NeuronPhases, *, most: int = 5) -> go.Figure:
@@ -20,7 +22,8 @@ def stars(phases: NeuronPhases, *, most: int = 5) -> go.Figure:
 
     A vector points at the neuron's phase, and is as long as its amplitude. A line joins the tips in the order of the
     input phases, in both panels: where output weights turn twice as fast, it goes twice around the centre, which makes
-    a star of an odd number of neurons. Rings are the weights of the second operand, where they differ.
+    a star of an odd number of neurons; of many neurons it is left out. Rings are the weights of the second operand,
+    where they differ.
 
     Args:
         most: how many frequencies to show, those with most neurons.
@@ -48,7 +51,9 @@ def _star(phases: NeuronPhases, label: Label, neurons: list[int], colour: str, s
         (phases.amplitude_a, phases.phase_a) if both else (phases.output_amplitude, phases.output_phase)
     )
     x, y = _tips(length[neurons], phase[neurons])
-    traces = [_path(x, y), _vectors(x, y, neurons, colour)]
+    traces = [_vectors(x, y, neurons, colour)]
+    if len(neurons) <= FEW:
+        traces.insert(0, _path(x, y))
     reach = length[neurons].max().item()
     if both:
         other_x, other_y = _tips(phases.amplitude_b[neurons], phases.phase_b[neurons])
@@ -58,8 +63,10 @@ def _star(phases: NeuronPhases, label: Label, neurons: list[int], colour: str, s
     title = f"{name_of(block_kind([label]), label)}: {side} weights"
     drawn = figure(traces, title=title, height=PANEL, width=PANEL, showlegend=False)
     reach = max(1.15 * reach, 1e-9)
-    drawn.update_xaxes(constrain="domain", range=[-reach, reach], nticks=5)
-    drawn.update_yaxes(constrain="domain", range=[-reach, reach], nticks=5, scaleanchor="x")
+    drawn.update_xaxes(constrain="domain", range=[-reach, reach], nticks=5, title_text="cosine")
+    drawn.update_yaxes(
+        constrain="domain", range=[-reach, reach], nticks=5, title_text="sine", scaleanchor="x"
+    )
     return drawn
 
 
@@ -80,9 +87,10 @@ def _vectors(x: Tensor, y: Tensor, neurons: list[int], colour: str) -> go.Scatte
     """From the centre to each tip, with a mark at the tip."""
     centre, gap = torch.zeros_like(x), torch.full_like(x, torch.nan)
     xs, ys = (numbers(torch.stack((centre, tip, gap), 1).flatten()) for tip in (x, y))
-    size = [0, 8, 0] * len(neurons)
+    width, size = (2, 8) if len(neurons) <= FEW else (0.5, 4)
     return go.Scatter(
-        x=xs, y=ys, mode="lines+markers", line={"color": colour, "width": 2}, marker={"color": colour, "size": size},
+        x=xs, y=ys, mode="lines+markers", line={"color": colour, "width": width},
+        marker={"color": colour, "size": [0, size, 0] * len(neurons), "opacity": 1},
         customdata=[i for i in neurons for _ in range(3)],
         hovertemplate="neuron %{customdata}<br>cosine %{x:.3g}, sine %{y:.3g}<extra></extra>",
     )  # fmt: skip

@@ -15,14 +15,18 @@ from mechgrok.tasks.batch import Batch
 from mechgrok.tasks.configured import ConfiguredTask, FiniteTask, StreamTask
 from mechgrok.tasks.controls import random_labels
 from mechgrok.tasks.data import Data, Finite, Stream
+from mechgrok.tasks.digit_addition import digit_addition_task
 from mechgrok.tasks.frames import Frame, build_frame, function_frame
 from mechgrok.tasks.groups import group_task, sn_task
+from mechgrok.tasks.limited import LimitedTask
 from mechgrok.tasks.mixtures import MixedTask, mixed_task
 from mechgrok.tasks.modular import modular_task
 from mechgrok.tasks.operation_task import Operation, as_operation
 from mechgrok.tasks.parity import parity_task
 from mechgrok.tasks.prompt import Prompt
+from mechgrok.tasks.repeated_sequences import repeated_sequence_task
 from mechgrok.tasks.sequences import running_sum_task
+from mechgrok.tasks.skip_trigrams import skip_trigram_task
 from mechgrok.tasks.splits import Split, SplitRule, make_split
 from mechgrok.tasks.tables import task_from_function, task_from_table
 from mechgrok.tasks.task import TASKS, Task
@@ -35,6 +39,7 @@ __all__ = [
     "Finite",
     "FiniteTask",
     "Frame",
+    "LimitedTask",
     "MixedTask",
     "Operation",
     "Prompt",
@@ -46,6 +51,7 @@ __all__ = [
     "array_task",
     "as_operation",
     "build_frame",
+    "digit_addition_task",
     "function_frame",
     "group_task",
     "make_split",
@@ -53,7 +59,9 @@ __all__ = [
     "modular_task",
     "parity_task",
     "random_labels",
+    "repeated_sequence_task",
     "running_sum_task",
+    "skip_trigram_task",
     "sn_task",
     "task_from_function",
     "task_from_spec",

@@ -1,10 +1,14 @@
 """Batch: some inputs of a task with their answers."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
+
+from mechgrok.errors import TaskError
+from mechgrok.signature import Signature
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,11 +19,14 @@ class Batch:
         inputs: [n, n_ctx] tokens or [n, ...] features.
         targets: [n, scored] class numbers, or [n, scored, d_out] values.
         rows: [n], the number of each input in a finite domain; None for fresh ones.
+        positions: [n, scored], where each input is read, if that is not the same for all; None where the signature of
+            the task says it.
     """
 
     inputs: Tensor
     targets: Tensor
     rows: Int[Tensor, " n"] | None = None
+    positions: Int[Tensor, "n scored"] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -34,12 +41,42 @@ class Batch:
         """The targets of all positions one after another, [n * scored] or [n * scored, d_out]."""
         return self.targets.flatten(0, 1)
 
-    def __getitem__(self, rows: Int[Tensor, " some"]) -> "Batch":
+    def read_at(self, signature: Signature) -> tuple[int, ...] | Int[Tensor, "n scored"]:
+        """Where the outputs of a network count: its own positions, or else those of the signature.
+
+        Raises:
+            TaskError: neither says it.
+        """
+        if self.positions is not None:
+            return self.positions
+        if isinstance(signature.scored, int):
+            raise TaskError(
+                f"the task has {signature.scored} scored positions that differ from input to input, and the inputs "
+                "come without them: draw or all_inputs gives inputs, targets, and positions [n, scored]"
+            )
+        return signature.scored
+
+    def __getitem__(self, rows: Int[Tensor, " some"] | slice) -> "Batch":
         """Some of the inputs, by their number in this batch."""
-        numbers = None if self.rows is None else self.rows[rows]
-        return Batch(self.inputs[rows], self.targets[rows], numbers)
+        return self._mapped(lambda tensor: tensor[rows])
+
+    def split(self, size: int) -> Iterator["Batch"]:
+        """The inputs, so many at a time."""
+        return (self[start : start + size] for start in range(0, len(self), size))
+
+    @staticmethod
+    def join(batches: Sequence["Batch"]) -> "Batch":
+        """The inputs of several batches of one kind, one after another."""
+        parts = zip(*(batch._parts for batch in batches), strict=True)
+        return Batch(*(None if part[0] is None else torch.cat(part) for part in parts))  # pyright: ignore[reportArgumentType]
 
     def to(self, device: torch.device) -> "Batch":
         """The same on another device."""
-        rows = None if self.rows is None else self.rows.to(device)
-        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device), rows=rows)
+        return self._mapped(lambda tensor: tensor.to(device))
+
+    @property
+    def _parts(self) -> tuple[Tensor | None, ...]:
+        return self.inputs, self.targets, self.rows, self.positions
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        return Batch(*(part if part is None else change(part) for part in self._parts))  # pyright: ignore[reportArgumentType]

@@ -4,6 +4,7 @@ This is how tasks beyond the operations are written, those of mechgrok and those
 """
 
 from abc import abstractmethod
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -24,7 +25,8 @@ N_HELD_OUT = 2000
 DEFAULT_BATCH = 256
 """Fresh inputs of an update, where nobody says how many."""
 
-InputsAndTargets = tuple[Tensor, Tensor]
+InputsAndTargets = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
+"""Inputs and targets, and, where it is not the same for all inputs, the positions at which they are read."""
 
 
 class ConfiguredTask(Config, Task):
@@ -110,14 +112,16 @@ class FiniteTask(ConfiguredTask):
 
         Returns:
             Inputs, [n, n_ctx] whole numbers (tokens) or [n, ...] floats (features); targets, [n] whole numbers
-            (classes) or [n, values] floats, of several scored positions [n, scored] or [n, scored, values].
+            (classes) or [n, values] floats, of several scored positions [n, scored] or [n, scored, values]. Where
+            these positions differ from input to input, a third tensor has them, [n, scored]; the signature then has
+            `scored` as a number.
         """
 
     @cached_property
     def examples(self) -> Batch:
         """All inputs, in the order in which they are given."""
         batch = as_batch(type(self).__name__, self.all_inputs())
-        return Batch(batch.inputs, batch.targets, torch.arange(len(batch)))
+        return replace(batch, rows=torch.arange(len(batch)))
 
 
 class StreamTask(ConfiguredTask):
@@ -130,13 +134,23 @@ class StreamTask(ConfiguredTask):
         default_batch: inputs of an update, where nobody says how many.
     """
 
-    is_finite: ClassVar[bool] = False
     n_held_out: ClassVar[int] = N_HELD_OUT
     default_batch: ClassVar[int] = DEFAULT_BATCH
+
+    @property
+    def is_finite(self) -> bool:
+        """Every update has fresh inputs."""
+        return False
 
     @abstractmethod
     def draw(self, n: int, generator: torch.Generator) -> InputsAndTargets:
         """Draw n inputs with their answers, in the forms of `FiniteTask.all_inputs`, with this generator alone."""
+
+    @classmethod
+    def of_sizes(cls, d_vocab: int, n_ctx: int, n_outputs: int) -> "StreamTask | None":
+        """The task of this kind that a network with these sizes may have learned, for `infer_task` to try; None for
+        none."""
+        return None
 
     @cached_property
     def examples(self) -> Batch:
@@ -149,6 +163,10 @@ class StreamTask(ConfiguredTask):
         if len(batch) != n:
             raise TaskError(f"{type(self).__name__}.draw was asked for {n} inputs and gave {len(batch)}")
         return batch
+
+    def sample_unseen(self, n: int, generator: torch.Generator) -> Batch:
+        """So many fresh inputs, none of which a training is limited to."""
+        return self.sample(n, generator)
 
     def data(self, split: Split, batch_size: int = 0, seed: int = 0) -> Data:
         return Stream(self.sample, self.examples, batch_size or self.default_batch, seed)
@@ -164,12 +182,12 @@ def as_batch(name: str, given: Any) -> Batch:
     Raises:
         TaskError: they are no two tensors of the same length, or of other types and shapes.
     """
-    if not (isinstance(given, tuple) and len(given) == 2 and all(isinstance(x, Tensor) for x in given)):
+    if not (isinstance(given, tuple) and len(given) in (2, 3) and all(isinstance(x, Tensor) for x in given)):
         raise TaskError(
             f"{name} gives inputs and targets as two tensors; got {shown(given)}: [n, n_ctx] tokens or "
             "[n, ...] features, and [n] class numbers or [n, values]"
         )
-    inputs, targets = given
+    inputs, targets, *positions = given
     if inputs.ndim < 2 or targets.ndim < 1 or len(inputs) != len(targets) or not len(inputs):
         raise TaskError(
             f"{name} gives an input and a target in each row; got inputs {tuple(inputs.shape)} and targets "
@@ -192,7 +210,19 @@ def as_batch(name: str, given: Any) -> Batch:
             raise TaskError(f"{what} of {name} are whole numbers from 0 on, or floats; got {shown(numbers)}")
     targets = targets if scored_axis else targets[:, None]
     inputs = inputs.float() if inputs.is_floating_point() else inputs.long()
-    return Batch(inputs, targets.float() if values else targets.long())
+    targets = targets.float() if values else targets.long()
+    return Batch(
+        inputs, targets, positions=_checked_positions(name, positions[0], targets) if positions else None
+    )
+
+
+def _checked_positions(name: str, positions: Tensor, targets: Tensor) -> Tensor:
+    if positions.dtype != torch.long or positions.shape != targets.shape[:2] or positions.min() < 0:
+        raise TaskError(
+            f"positions of {name} are whole numbers from 0 on, one for each target {list(targets.shape[:2])}; got "
+            f"{shown(positions)}"
+        )
+    return positions
 
 
 def signature_of(batch: Batch) -> Signature:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -41,7 +41,10 @@ class Task(Readable, ABC):
         name: str
         answer: str
         spec: dict[str, Any]
-    is_finite: ClassVar[bool] = True
+
+    @property
+    def is_finite(self) -> bool:
+        return True
 
     @property
     @abstractmethod
@@ -128,6 +131,15 @@ class Task(Readable, ABC):
         return self.examples.labels
 
     @property
+    def position_labels(self) -> tuple[str, ...]:
+        """What each scored position is called in tables and figures."""
+        scored = self.signature.scored
+        if isinstance(scored, int):
+            return tuple(f"answer {number + 1}" for number in range(scored))
+        length = self.n_ctx if isinstance(self.signature.inputs, Tokens) else 0
+        return tuple(f"position {place + length if place < 0 else place}" for place in scored)
+
+    @property
     def n_classes(self) -> int:
         """The number of answers; the logits beyond them are ignored by every analysis.
 
@@ -189,6 +201,6 @@ def _read(signature: Signature) -> str:
 
 
 def _given(signature: Signature) -> str:
-    outputs, scored = signature.outputs, len(signature.scored)
+    outputs, scored = signature.outputs, signature.n_scored
     answers = f"{outputs.n} classes" if isinstance(outputs, Classes) else f"values {list(outputs.shape)}"
     return answers if scored == 1 else f"{answers} at {scored} positions"

@@ -30,7 +30,7 @@ def training_memory(task: Task, config: TrainConfig) -> int:
     >>> training_memory(modular_task("add", 251), TrainConfig()) / 2**20 < 800
     True
     """
-    scored = len(task.signature.scored)
+    scored = task.signature.n_scored
     n_logits = task.n_inputs * scored * (task.signature.d_out + (config.model.kind == "transformer"))
     return AT_LEAST + PER_LOGIT * n_logits + COPIES * _weights(task, config.model)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mechgrok.config import TrainConfig
 from mechgrok.registries import DECAYS, OPTIMIZERS
@@ -59,6 +60,12 @@ def towards_zero(weight: Tensor, start: Tensor, rate: float) -> None:
 def towards_start(weight: Tensor, start: Tensor, rate: float) -> None:
     """Take a share of the distance to the initial weight away."""
     weight.lerp_(start, rate)
+
+
+@DECAYS.add("l1", elementwise=True)
+def by_one_amount(weight: Tensor, start: Tensor, rate: float) -> None:
+    """Bring every number nearer to zero by the same amount, and no further (L1, as soft thresholding)."""
+    weight.copy_(functional.softshrink(weight, rate))
 
 
 class MatrixMuon:

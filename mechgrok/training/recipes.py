@@ -29,6 +29,50 @@ NANDA = TrainConfig(
 )
 """Nanda et al. 2023, main experiment: the loss runs over the logit of "=" too."""
 
+DIGITS = TrainConfig(
+    recipe="nanda-digits",
+    model=ModelConfig(d_model=512, init="nanda"),
+    lr=1e-4,
+    weight_decay=0.1,
+    betas=(0.9, 0.98),
+    warmup=10,
+    batch_size=64,
+    steps=3000,
+    stop_when_settled=False,
+    loss_dtype="float64",
+)
+"""Nanda et al. 2023, addition of numbers with five digits, `digit_addition_task`; batch_size=0 for limited data."""
+
+SKIP_TRIGRAM = TrainConfig(
+    recipe="nanda-skip-trigram",
+    model=ModelConfig(attn_only=True, n_heads=1, d_model=32, d_head=8, init="nanda"),
+    lr=1e-3,
+    weight_decay=0.1,
+    betas=(0.9, 0.98),
+    warmup=10,
+    batch_size=256,
+    steps=3000,
+    stop_when_settled=False,
+    loss_dtype="float64",
+)
+"""Nanda et al. 2023, `skip_trigram_task`: one layer of attention, with one head; batch_size=0 for limited data."""
+
+INDUCTION = TrainConfig(
+    recipe="nanda-induction",
+    model=ModelConfig(attn_only=True, n_layers=2, d_model=48, d_head=12, init="nanda-heads"),
+    lr=1e-3,
+    weight_decay=1.0,
+    betas=(0.9, 0.999),
+    warmup=100,
+    batch_size=128,
+    steps=6000,
+    stop_when_settled=False,
+    loss_dtype="float64",
+)
+"""Nanda et al. 2023, `repeated_sequence_task`: two layers of attention.
+
+Their blocks double the residual stream, x -> 2x + attention(x), ours add to it."""
+
 PIZZA = TrainConfig(
     recipe="pizza",
     model=ModelConfig(attention_dir="bidirectional", attention_rate=0.0, init="pizza"),
@@ -168,8 +212,25 @@ their other networks."""
 
 
 OURS = (
-    *(FAST, NANDA, PIZZA, CLOCK, ALPHA, ALPHA_PRIME, BETA, GAMMA, DELTA, FURUTA, POWER, CHUGHTAI),
-    *(PAIR, PAIR_UNFACTORED, PAIR_CIRCLE, PAIR_PARITY),
+    FAST,
+    NANDA,
+    DIGITS,
+    SKIP_TRIGRAM,
+    INDUCTION,
+    PIZZA,
+    CLOCK,
+    ALPHA,
+    ALPHA_PRIME,
+    BETA,
+    GAMMA,
+    DELTA,
+    FURUTA,
+    POWER,
+    CHUGHTAI,
+    PAIR,
+    PAIR_UNFACTORED,
+    PAIR_CIRCLE,
+    PAIR_PARITY,
 )
 
 

@@ -12,7 +12,7 @@ from mechgrok.errors import ConfigError
 from mechgrok.fast.mlp_step import FastMLPStep
 from mechgrok.fast.transformer_step import FastStep
 from mechgrok.models.protocol import HookedModel, device_of, evaluation_mode
-from mechgrok.models.readout import outputs_of
+from mechgrok.models.readout import Positions, outputs_of
 from mechgrok.signature import Classes, Signature, Tokens
 from mechgrok.tasks import Batch, Data, Finite, Task
 from mechgrok.training.objectives import Objective
@@ -77,7 +77,7 @@ class AutogradStep:
     ) -> None:
         self.model, self.signature, self.objective = model, signature, objective
         self.data = data.to(device_of(model))
-        self.compiled: Callable[[Tensor], Tensor] | None = None
+        self.compiled: Callable[[Tensor, Positions], Tensor] | None = None
         if compile:
             self._compile()
 
@@ -86,21 +86,22 @@ class AutogradStep:
         for _, parameter in self.model.named_parameters():
             parameter.grad = None
         with torch.enable_grad():
-            outputs = (self.compiled or self._run)(batch.inputs)
+            outputs = (self.compiled or self._run)(batch.inputs, batch.read_at(self.signature))
         loss, gradient = self._loss_and_gradient(outputs, batch)
         outputs.backward(gradient)
         return loss
 
     @torch.no_grad()
     def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ *scored d_out"]:
-        inputs = self.data.examples.inputs
-        inputs = inputs if rows is None else inputs[rows.to(inputs.device)]
+        examples = self.data.examples
+        examples = examples if rows is None else examples[rows.to(examples.inputs.device)]
         with evaluation_mode(self.model):
-            outputs = torch.cat([self._run(part) for part in inputs.split(EVALUATION_ROWS)])
+            parts = examples.split(EVALUATION_ROWS)
+            outputs = torch.cat([self._run(part.inputs, part.read_at(self.signature)) for part in parts])
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
-    def _run(self, inputs: Tensor) -> Float[Tensor, "batch scored d_out"]:
-        return outputs_of(self.model, inputs, self.signature.scored)
+    def _run(self, inputs: Tensor, scored: Positions) -> Float[Tensor, "batch scored d_out"]:
+        return outputs_of(self.model, inputs, scored)
 
     def _loss_and_gradient(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Every scored position counts as an example of its own."""

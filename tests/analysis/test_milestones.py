@@ -3,7 +3,7 @@
 import pytest
 
 import mechgrok as mg
-from mechgrok.analysis.milestones import kind_of_learning, milestones
+from mechgrok.analysis.milestones import kind_by_losses, kind_of_learning, milestones
 
 
 def learned(train: int | None, test: int | None, last: int = 20_000):
@@ -83,3 +83,40 @@ def test_published_sweep(peer_data):
             for i, (a, b) in enumerate(zip(train, test, strict=True))
         ]
         assert tuple(milestones(rows).values()) == epochs, fraction
+
+
+def losses(*pairs: tuple[float, float]):
+    return [
+        {"step": 100 * i, "loss_train": train, "loss_test": test} for i, (train, test) in enumerate(pairs)
+    ]
+
+
+START = (0.7, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "kind"),
+    [
+        ([START, (0.1, 0.8), (2e-5, 1e-6)], "confusion"),
+        ([START, (1e-6, 0.8), (1e-9, 2e-5)], "memorisation"),
+        ([START, (1e-6, 0.8), (1e-6, 1e-6)], "grokking"),
+        ([START, (1e-4, 0.8), (1e-6, 1e-6)], "comprehension"),
+        ([START, (1e-12, 5e-3), (1e-12, 1e-6)], "comprehension"),
+        ([START, (1e-12, 7e-3), (1e-12, 1e-6)], "grokking"),
+    ],
+)
+def test_kinds_by_losses(pairs, kind):
+    """The last two: a train loss counts as 2^-23 at the least, so that 5e4 times that is 6e-3."""
+    assert kind_by_losses(losses(*pairs)) == kind
+
+
+def test_losses_that_were_measured_at_different_steps_are_not_compared():
+    rows = [
+        {"step": 0, "loss_train": 0.7, "loss_test": 0.7},
+        {"step": 1, "loss_train": 1e-6},
+        {"step": 2, "loss_test": 0.7},
+        {"step": 3, "loss_train": 1e-6, "loss_test": 1e-6},
+    ]
+    assert kind_by_losses(rows) == "comprehension"
+    with pytest.raises(mg.UndefinedMetricError, match="both a loss_train and a loss_test"):
+        kind_by_losses([{"step": 0, "loss_train": 1.0}])

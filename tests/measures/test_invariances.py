@@ -96,7 +96,7 @@ def is_same(before, after):
 
 
 @pytest.mark.parametrize(
-    "measure", [m for m in OURS if "values" not in m.needs], ids=lambda measure: measure.name
+    "measure", [m for m in OURS if not {"values", "positions"} & {*m.needs}], ids=lambda measure: measure.name
 )
 def test_a_measure_ignores_what_it_declares_and_nothing_else(measure):
     assert measure.invariances is not None, "a measure of mechgrok says what it ignores: invariances=(...)"
@@ -109,6 +109,25 @@ def test_a_measure_ignores_what_it_declares_and_nothing_else(measure):
             assert differing == [], invariance
         else:
             assert differing, f"{invariance} changes it nowhere: declare it"
+
+
+def test_measures_of_positions_ignore_what_they_declare():
+    snapshot = mg.Snapshot(0, *digits()[1::-1], mg.digit_addition_task(1, finite=50).split(0.5), ())
+    for measure in [m for m in OURS if "positions" in m.needs]:
+        before = measured(snapshot, [measure])
+        tried = {}
+        for invariance, change in INVARIANCES.items():
+            try:
+                tried[invariance] = measured(change(snapshot), [measure])
+            except mg.UndefinedMetricError:
+                assert invariance in ("relabelled frequencies", "shifted operands")
+        same = {name for name, after in tried.items() if after == pytest.approx(before, rel=TOLERANCE)}
+        assert same == tried.keys() & {*measure.invariances}
+
+
+def digits():
+    task = mg.digit_addition_task(1, finite=50)
+    return drawn(task, RELU, ())
 
 
 def test_measures_of_values_ignore_the_order_of_neurons():

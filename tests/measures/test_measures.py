@@ -216,7 +216,7 @@ def test_what_a_measure_needs_is_what_it_says():
     for need, snapshot in lacking.items():
         for name, measure in mg.MEASURES.items():
             undefined = isinstance(measured(snapshot, [measure]).get(name), str)
-            if "values" in measure.needs:  # which this task does not have
+            if {"values", "positions"} & {*measure.needs}:  # which this task does not have
                 assert undefined, name
             elif name != "neuron_fve" or need == "neurons":
                 assert undefined == (need in measure.needs), (need, name)
@@ -234,11 +234,26 @@ def test_measures_of_values_are_in_the_default_set_of_tasks_with_values_alone():
     assert "r2_test" not in mg.progress_measures("add113", steps=[0], progress=False).measures
 
 
+def test_measures_of_positions_are_in_the_default_set_of_tasks_with_several_alone():
+    task = mg.digit_addition_task(1, finite=50)
+    run = mg.train(task, steps=30, model=mg.ModelConfig(d_model=16), progress=False)
+    table = mg.progress_measures(run, progress=False)
+    row, test = run.history[-1], run.split.test
+    digits = table.parts("loss_per_position")
+    assert list(digits) == ["10^1", "10^0"]
+    assert sum(losses[-1] for losses in digits.values()) / 2 == pytest.approx(row["loss_test"], rel=1e-6)
+    right = mg.cache_grid(run).logits.argmax(-1) == task.labels
+    assert table["exact_match"][-1] == pytest.approx(right.all(1)[test].double().mean().item())
+    assert "exact_match" not in mg.progress_measures("add113", steps=[0], progress=False).measures
+    asked = mg.progress_measures("add113", ["exact_match"], steps=[0], progress=False)
+    assert "at one position alone" in asked.undefined["exact_match"][0]
+
+
 def test_every_measure_is_described():
     for measure in mg.MEASURES.values():
         assert measure.unit, measure
         assert measure.summary.endswith((".", ":")), measure
-        assert set(measure.needs) <= {"keys", "split", "neurons", "values"}, measure
+        assert set(measure.needs) <= {"keys", "split", "neurons", "values", "positions"}, measure
 
 
 def test_the_page_of_measures_is_current():

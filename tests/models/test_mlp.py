@@ -117,6 +117,8 @@ def test_a_seed_gives_the_same_weights_and_leaves_torch_alone(name: str):
                    "blocks.0.mlp.b_in": (3 * 512) ** -0.5}),
         ("fan_in", {"embed.W_E": 256**-0.5, "unembed.W_U": 256**-0.5, "blocks.0.mlp.W_in": 512**-0.5,
                     "blocks.0.mlp.b_in": 0.0}),
+        ("pair", {"embed.W_E": (2 / 59) ** 0.5, "blocks.0.mlp.W_in": 0.88 * 512**-0.5,
+                  "unembed.W_U": 0.88 * 256**-0.5, "blocks.0.mlp.b_in": 0.0}),
         ("xavier", {"embed.W_E": (2 / (256 + 59)) ** 0.5, "blocks.0.mlp.W_in": (2 / (512 + 256)) ** 0.5,
                     "blocks.0.mlp.b_in": 0.0}),
     ],
@@ -125,6 +127,27 @@ def test_initial_weights_have_the_deviations_of_their_papers(init, deviations: d
     state = HookedMLP(MLPConfig(d_vocab=59, d_vocab_out=59, combine="concat", init=init), seed=0).state_dict()
     for name, deviation in deviations.items():
         assert state[name].std().item() == pytest.approx(deviation, rel=0.1, abs=1e-12)
+
+
+@pytest.mark.parametrize("init", ["pair", "pair_circle"])
+def test_truncated_weights_end_at_two_deviations(init):
+    state = HookedMLP(MLPConfig(d_vocab=59, d_vocab_out=59, d_embed=40, init=init), seed=0).state_dict()
+    largest = state["unembed.W_U"].abs().max().item() * 256**0.5
+    assert 1.99 < largest <= 2.0
+
+
+@pytest.mark.parametrize("p", [5, 8, 67])
+def test_an_embedding_of_circles_has_columns_of_length_1(p):
+    cfg = MLPConfig(d_vocab=p, d_vocab_out=p, d_embed=4, d_mlp=5, readout="tied", init="pair_circle")
+    W_E = HookedMLP(cfg, seed=0).W_E
+    angle = 2 * torch.pi / p * torch.arange(p)
+    circles = torch.stack([angle.cos(), angle.sin(), (2 * angle).cos(), (2 * angle).sin()], 1)
+    torch.testing.assert_close(W_E.detach(), circles * (2 / p) ** 0.5, atol=1e-6, rtol=0)
+
+
+def test_as_many_circles_as_there_are():
+    with pytest.raises(ConfigError, match="d_embed from 1 to 4 for 5 tokens; got 5"):
+        HookedMLP(MLPConfig(d_vocab=5, d_vocab_out=5, d_embed=5, init="pair_circle"), seed=0)
 
 
 def test_the_task_is_inferred_and_all_analyses_run():

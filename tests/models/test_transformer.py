@@ -256,6 +256,7 @@ WIDE = {
 D, MLP, VOCAB, OUT = (WIDE[name] ** -0.5 for name in ("d_model", "d_mlp", "d_vocab", "d_vocab_out"))
 DEVIATIONS = {
     "nanda": {"W_U": OUT},
+    "nanda-heads": {"W_U": OUT, **dict.fromkeys(("W_Q", "W_K", "W_V"), WIDE["d_head"] ** -0.5)},
     "pizza": {"W_U": OUT, "W_in": MLP},
     "furuta": {"W_E": VOCAB},
     "tl": dict.fromkeys(("W_E", "W_pos", "W_Q", "W_K", "W_V", "W_O", "W_in", "W_out", "W_U"), 0.8 * D),

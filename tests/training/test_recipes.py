@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 import mechgrok as mg
 from mechgrok.errors import ConfigError
@@ -54,8 +55,9 @@ def parameters(recipe: str, task: mg.Task) -> dict[str, tuple[int, ...]]:
     [
         ("nanda", mg.modular_task("add", 113), "nanda/wd_10-1_mod_addition_loss_curve"),
         ("chughtai", mg.sn_task("S5"), "rep_theory/S5_T_seed1"),
+        ("nanda-induction", mg.repeated_sequence_task(), "nanda/induction_head_infinite"),
     ],
-    ids=["nanda", "chughtai"],
+    ids=["nanda", "chughtai", "nanda-induction"],
 )
 def test_the_transformers_are_the_published_ones(recipe: str, task: mg.Task, file: str, peer_data: Path):
     theirs = mg.load_model(peer_data / f"{file}.safetensors")
@@ -81,6 +83,9 @@ def test_powers_network_has_two_layers_and_no_bias_outside_of_layernorm():
 def test_the_optimisers_of_the_four_papers():
     said = {
         "nanda": (0.3, 1e-3, 1.0, (0.9, 0.98), 10, 0, "float64"),
+        "nanda-digits": (0.3, 1e-4, 0.1, (0.9, 0.98), 10, 64, "float64"),
+        "nanda-skip-trigram": (0.3, 1e-3, 0.1, (0.9, 0.98), 10, 256, "float64"),
+        "nanda-induction": (0.3, 1e-3, 1.0, (0.9, 0.999), 100, 128, "float64"),
         "furuta": (0.3, 1e-3, 1.0, (0.9, 0.98), 0, 0, "float64"),
         "power": (0.5, 1e-3, 1.0, (0.9, 0.98), 10, 512, "float32"),
         "chughtai": (0.6, 1e-3, 1.0, (0.9, 0.98), 0, 0, "float64"),
@@ -90,6 +95,47 @@ def test_the_optimisers_of_the_four_papers():
         found = (c.fraction, c.lr, c.weight_decay, c.betas, c.warmup, c.batch_size, c.loss_dtype)
         assert found == expected, recipe
         assert c.optimizer == "adamw"
+
+
+def test_the_networks_of_pair_have_the_published_shapes_and_norm():
+    """3,216 numbers in the collapsed matrices; the notebook prints a norm of 37.387 after the first update."""
+    task, parity = mg.modular_task("add", 67), mg.parity_task(30, n_samples=10)
+    shapes = {
+        "pair": {"embed.W_E": (67, 500), "blocks.0.mlp.W_in": (500, 24), "unembed.W_out": (24, 500)},
+        "pair-unfactored": {"embed.W_E": (67, 24), "unembed.W_U": (24, 67)},
+        "pair-circle": {"embed.W_E": (67, 2), "blocks.0.mlp.W_in": (2, 5), "unembed.W_out": (5, 2)},
+        "pair-parity": {
+            "blocks.0.mlp.W_in": (30, 64), "blocks.0.mlp.b_in": (64,), "unembed.W_U": (64, 2), "unembed.b_U": (2,),
+        },
+    }  # fmt: skip
+    for recipe, expected in shapes.items():
+        model = mg.build_model(parity if recipe == "pair-parity" else task, RECIPES[recipe].model)
+        assert {name: tuple(p.shape) for name, p in model.named_parameters()} == expected
+    model = mg.build_model(task, RECIPES["pair"].model, seed=0)
+    norm = sum(p.double().square().sum().item() for p in model.parameters()) ** 0.5
+    assert norm == pytest.approx(37.387, abs=0.4)
+
+
+def test_pairs_are_unordered_and_the_loss_is_divided_by_the_classes():
+    config = RECIPES["pair"]
+    assert (config.split_rule, config.fraction, config.lr, config.weight_decay) == (
+        "unordered",
+        0.4,
+        1e-3,
+        1.0,
+    )
+    assert (config.betas, config.warmup, config.steps, config.loss_scale) == ((0.9, 0.98), 0, 50_000, 1 / 67)
+    task = mg.modular_task("add", 67).with_sequence("a", "b")
+    train = task.split(config.fraction, seed=0, rule=config.split_rule).train.view(67, 67)
+    assert torch.equal(train, train.T)
+    assert train.triu().sum() == int(0.4 * 67 * 68 / 2)
+
+
+def test_the_circle_of_five_neurons_stays_as_it_is():
+    run = mg.train(mg.modular_task("add", 11), "pair-circle", steps=3, progress=False)
+    first, last = (run.model(step).state_dict() for step in (0, 3))
+    assert torch.equal(first["embed.W_E"], last["embed.W_E"])
+    assert not torch.equal(first["unembed.W_out"], last["unembed.W_out"])
 
 
 def test_every_recipe_is_known_by_its_own_name():
