@@ -49,6 +49,13 @@ from mechgrok.analysis.explained import (
     LogitFVE as LogitFVE,
     logit_fve as logit_fve,
 )
+from mechgrok.analysis.explanation import (
+    Explanation as Explanation,
+    explain as explain,
+)
+from mechgrok.analysis.formula import (
+    Formula as Formula,
+)
 from mechgrok.analysis.frequencies import (
     KeyFrequencies as KeyFrequencies,
     find_key_frequencies as find_key_frequencies,
@@ -180,8 +187,8 @@ from mechgrok.models.five_neurons import (
     five_neuron_network as five_neuron_network,
 )
 from mechgrok.models.layouts import (
-    LAYOUTS as LAYOUTS,
     Converted as Converted,
+    LAYOUTS as LAYOUTS,
     Layout as Layout,
 )
 from mechgrok.models.mlp import (
@@ -234,7 +241,6 @@ from mechgrok.signature import (
     Values as Values,
 )
 from mechgrok.tasks import (
-    TASKS as TASKS,
     Batch as Batch,
     FiniteTask as FiniteTask,
     Frame as Frame,
@@ -243,6 +249,7 @@ from mechgrok.tasks import (
     Operation as Operation,
     Split as Split,
     StreamTask as StreamTask,
+    TASKS as TASKS,
     Task as Task,
     array_task as array_task,
     digit_addition_task as digit_addition_task,

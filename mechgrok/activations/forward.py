@@ -167,9 +167,13 @@ def run_from_site(
 
 
 def run_from_sites(
-    grid: ActivationGrid, activations: Mapping[str, Float[Tensor, "inputs *rest"]]
+    grid: ActivationGrid, activations: Mapping[str, Float[Tensor, "inputs *rest"]], hooks: Sequence[Hook] = ()
 ) -> Float[Tensor, "inputs *scored classes"]:
-    """Logits of the grid's network if the activations of some hooks at the read-out position were replaced."""
+    """Logits of the grid's network if the activations of some hooks at the read-out position were replaced.
+
+    Args:
+        hooks: run besides, after the replacements where they are at the same place.
+    """
 
     def replaced(rows: slice, site: str) -> Hook:
         def replace(activation: Tensor, hook: Any) -> Tensor:
@@ -180,7 +184,7 @@ def run_from_sites(
 
         return site, replace
 
-    return _logits_under(grid, lambda rows: [replaced(rows, site) for site in activations])
+    return _logits_under(grid, lambda rows: [*(replaced(rows, site) for site in activations), *hooks])
 
 
 def logits_under(grid: ActivationGrid, hooks: Sequence[Hook]) -> Float[Tensor, "inputs *scored classes"]:

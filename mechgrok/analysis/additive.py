@@ -14,6 +14,9 @@ from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.models.protocol import HookedModel, pre_activation_hook
 
+FEATURES = 64
+"""Activations at a time in float64."""
+
 
 @dataclass(frozen=True, eq=False)
 class AdditiveOnly(Drawable):
@@ -99,7 +102,7 @@ def additive_only(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -
 
 
 def additive_part(x: Float[Tensor, "inputs *rest"], grid: ActivationGrid) -> Float[Tensor, "inputs *rest"]:
-    """The part of activations that is a function of a plus a function of b, in float64.
+    """The part of activations that is a function of a plus a function of b; computed in float64, a few at a time.
 
     Raises:
         UndefinedMetricError: the inputs are not all pairs of two operands.
@@ -117,9 +120,13 @@ def additive_part(x: Float[Tensor, "inputs *rest"], grid: ActivationGrid) -> Flo
             f"a part that is a sum over the operands needs all pairs of two operands as inputs, which {grid.task.name} "
             "does not have"
         )
-    square = x.double().unflatten(0, (len(values[0]), len(values[1])))
-    of_a, of_b = square.mean(1, keepdim=True), square.mean(0, keepdim=True)
-    return (of_a + of_b - of_a.mean(0, keepdim=True)).flatten(0, 1)
+    flat = x.flatten(1)
+    additive = torch.empty_like(flat)
+    for part, out in zip(flat.split(FEATURES, 1), additive.split(FEATURES, 1), strict=True):
+        square = part.double().unflatten(0, (len(values[0]), len(values[1])))
+        of_a, of_b = square.mean(1, keepdim=True), square.mean(0, keepdim=True)
+        out.copy_((of_a + of_b - of_a.mean(0, keepdim=True)).flatten(0, 1))
+    return additive.view_as(x)
 
 
 def _sites(model: HookedModel) -> tuple[str, ...]:
@@ -132,6 +139,11 @@ def _sites(model: HookedModel) -> tuple[str, ...]:
 
 def _removed(x: Tensor, additive: Tensor) -> float:
     """The share of the variance over the inputs that the additive part has not."""
-    x = x.double()
-    total = (x - x.mean(0)).square().sum()
-    return ((x - additive).square().sum() / total.clamp(min=1e-300)).item()
+    removed = total = 0.0
+    for part, kept in zip(
+        x.flatten(1).split(FEATURES, 1), additive.flatten(1).split(FEATURES, 1), strict=True
+    ):
+        exact = part.double()
+        removed += (exact - kept).square().sum().item()
+        total += (exact - exact.mean(0)).square().sum().item()
+    return removed / max(total, 1e-300)

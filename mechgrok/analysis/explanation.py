@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from mechgrok.analysis.frequencies import KeyFrequencies, find_key_frequencies
 from mechgrok.analysis.losses import cross_entropy, right_after_edit
 from mechgrok.analysis.neuron_phases import NeuronPhases, neuron_phases
 from mechgrok.analysis.predictions import Prediction, try_predictions
+from mechgrok.analysis.stages import Stage, replace_stages
 from mechgrok.config import check_seed
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
@@ -62,6 +64,7 @@ class Explanation(Drawable):
         compared: formula and network input by input.
         neurons: the neurons as waves; None where they cannot be read as such.
         interventions: what was done to the network, each with its prediction.
+        grid: what was explained.
         left_out: interventions that could not be made, and why.
     """
 
@@ -71,6 +74,7 @@ class Explanation(Drawable):
     compared: Comparison
     neurons: NeuronPhases | None
     interventions: tuple[Prediction, ...]
+    grid: ActivationGrid = field(repr=False)
     left_out: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -142,6 +146,18 @@ class Explanation(Drawable):
         """1 where neurons see both operands at one phase, about 0 where these are independent; None without waves."""
         return None if self.neurons is None or not self.neurons.groups else self.neurons.alignment()
 
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The network with one stage after another replaced by its ideal; without those that it does not have.
+
+        It is run for each of them when this is first asked for. See `mechgrok.analysis.stages`.
+        """
+        return () if self.reason else replace_stages(self.grid, self.keys.frequencies)[0]
+
+    def records(self) -> list[dict[str, Any]]:
+        """The predictions, one row each."""
+        return [vars(item).copy() for item in self.interventions]
+
     def __repr__(self) -> str:
         said = self.formula or f"no formula: {self.reason}"
         true = sum(item.came_true for item in self.interventions)
@@ -186,7 +202,7 @@ def explain(source: Source, *, seed: int = 0) -> Explanation:
     if formula is None or reason:
         formula = Formula((), grid.logits[_inside(grid)].double().mean(0), grid.task)
     made, left_out = ((), {}) if reason else try_predictions(grid, keys.frequencies, check_seed(seed))
-    return Explanation(formula, reason, keys, _compare(grid, formula), _phases(grid), made, left_out)
+    return Explanation(formula, reason, keys, _compare(grid, formula), _phases(grid), made, grid, left_out)
 
 
 def _no_formula(formula: Formula | None, keys: KeyFrequencies) -> str:

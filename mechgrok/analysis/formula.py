@@ -137,6 +137,7 @@ def _by_input(grid: ActivationGrid, labels: tuple[Label, ...]) -> list[Term]:
     frame = grid.task.frame
     rows = frame.covers(grid.task.n_inputs)
     logits = grid.logits[rows][:, frame.classes].double()
+    logits = logits - logits.mean(0)
     answers = answers_of_inputs(frame, grid.task.n_inputs)[rows]
     terms = []
     for label in labels:

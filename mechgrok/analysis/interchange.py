@@ -12,6 +12,7 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import means_by_answer
 from mechgrok.analysis.formula import fit_formula
 from mechgrok.analysis.key_losses import check_keys
+from mechgrok.analysis.losses import right_after_edit
 from mechgrok.analysis.outcomes import Outcome, at_site, logits_from, outcome
 from mechgrok.analysis.projections import product_part
 from mechgrok.config import check_seed
@@ -21,7 +22,7 @@ from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.readable import Readable
 
 FAINT = 1e-6
-"""A direction along which activations change less than this fraction of the most is none."""
+"""A direction along which the means change by less than this fraction of all activations is rounding."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def interchange(
     x = at_site(grid, site)
     flat = x.flatten(1)
     means = means_by_answer(flat, grid.task.frame)
-    scale = (means - means.mean(0)).norm().item()
+    scale = flat.norm().item() * (len(means) / len(flat)) ** 0.5
     predicted = {t.label: formula.part(t, other) - formula.part(t, base) for t in formula.terms}
 
     def exchanged(chosen: tuple[Label, ...]) -> tuple[Exchange, Tensor]:
@@ -136,7 +137,7 @@ def interchange(
         edited[base] = (flat[base].double() + along).to(flat)
         logits = logits_from(grid, site, edited.view_as(x))[base].double()
         change = sum((predicted[key] for key in chosen), torch.zeros(1))
-        return _compared(chosen, grid.logits[base].double(), logits, change), logits
+        return _compared(chosen, grid.logits[base].double(), logits, change, grid.logits), logits
 
     together, logits = exchanged(labels)
     return Interchange(
@@ -179,10 +180,12 @@ def _directions(part: Float[Tensor, "order features"], scale: float) -> Float[Te
     return found
 
 
-def _compared(keys: tuple[Label, ...], before: Tensor, after: Tensor, predicted: Tensor) -> Exchange:
-    """Actual logits after an exchange against predicted changes."""
+def _compared(
+    keys: tuple[Label, ...], before: Tensor, after: Tensor, predicted: Tensor, logits: Tensor
+) -> Exchange:
+    """Actual logits after an exchange against predicted changes; the rounding of all logits makes some answers one."""
     change = after - before
     change, expected = (x - x.mean(1, keepdim=True) for x in (change, predicted))
     missed = (change - expected).square().sum() / change.square().sum().clamp(min=1e-300)
-    alike = after.argmax(1) == (before + predicted).argmax(1)
+    alike = right_after_edit(before + predicted, after.argmax(1), logits) > 0
     return Exchange(keys, 1 - missed.item(), alike.double().mean().item())

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from mechgrok.activations import ActivationGrid
 from mechgrok.algebra.bases import Label
+from mechgrok.analysis.ablation import ablate
 from mechgrok.analysis.additive import additive_only
 from mechgrok.analysis.interchange import interchange
-from mechgrok.analysis.key_losses import exclude, restrict
 from mechgrok.analysis.losses import accuracy
 from mechgrok.analysis.scrubbing import scrub
 from mechgrok.errors import ActivationError, UndefinedMetricError
@@ -67,7 +67,8 @@ def try_predictions(
 
 def _without_keys(grid: ActivationGrid, keys: tuple[Label, ...], seed: int) -> list[Prediction]:
     guess = 1 / grid.task.n_classes
-    value, control = exclude(grid, keys).accuracy, restrict(grid, keys).accuracy
+    value = ablate(grid, keys, site="logits").accuracy
+    control = ablate(grid, keys, site="logits", keep=True).accuracy
     true = value <= guess + SLACK and control >= accuracy(grid) - SLACK
     predicted = f"answers are guesses at best, {guess:.3f}; the keys alone answer as the network"
     return [Prediction("keys removed from the logits", predicted, value, control, true)]

@@ -13,6 +13,7 @@ from mechgrok.analysis.circles import IsolatedCircle
 from mechgrok.analysis.cosets import CosetNeurons
 from mechgrok.analysis.embeddings import EmbeddingComponents
 from mechgrok.analysis.explained import LogitFVE
+from mechgrok.analysis.explanation import Explanation
 from mechgrok.analysis.frequencies import KeyFrequencies
 from mechgrok.analysis.interchange import Interchange
 from mechgrok.analysis.logit_surface import LogitSurface
@@ -31,6 +32,7 @@ from mechgrok.plots.ablations import ablation_effects
 from mechgrok.plots.algorithms import AlgorithmComparison, comparison_figure, surface_figure
 from mechgrok.plots.circles import component_pairs
 from mechgrok.plots.evidence import circle_alone, symmetricity_scale, verdict_scales
+from mechgrok.plots.explanations import explanation_figure
 from mechgrok.plots.interventions import outcomes_figure, predictions_figure
 from mechgrok.plots.irreps import hidden_shares, irrep_shares
 from mechgrok.plots.learning import learning_figure
@@ -51,6 +53,7 @@ def _ablation(ablation: Ablation, *, n_classes: int | None = None) -> go.Figure:
 
 FIGURES: dict[type, Callable[..., go.Figure]] = {
     AdditiveOnly: outcomes_figure,
+    Explanation: explanation_figure,
     Interchange: predictions_figure,
     Scrubbing: outcomes_figure,
     Ablation: _ablation,

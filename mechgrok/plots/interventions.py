@@ -1,12 +1,13 @@
 """What interventions leave of a network's answers, and what they were predicted to do."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import plotly.graph_objects as go
 
+from mechgrok.analysis.additive import AdditiveOnly
 from mechgrok.analysis.interchange import Interchange
 from mechgrok.analysis.outcomes import Outcome
+from mechgrok.analysis.scrubbing import Scrubbing
 from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import BLUE, GREY, KEY, LOGARITHMIC, SOFT, block_kind, figure, name_of
 
@@ -15,14 +16,7 @@ LEAST = 1e-12
 """Loss in nats that is drawn where it is lower still."""
 
 
-class WithOutcomes(Protocol):
-    """A result of interventions."""
-
-    @property
-    def outcomes(self) -> tuple[Outcome, ...]: ...
-
-
-def outcomes_figure(result: WithOutcomes) -> go.Figure:
+def outcomes_figure(result: AdditiveOnly | Scrubbing) -> go.Figure:
     """Accuracy and loss under each intervention, a row for each; the network as it is in grey.
 
     >>> import mechgrok as mg

@@ -4,11 +4,11 @@ from math import pi
 
 import pytest
 import torch
+from planted import phase_grid, wave_network
 from torch import Tensor, nn
 
 import mechgrok as mg
 from mechgrok.analysis.additive import additive_part
-from tests.planted import phase_grid, wave_network
 
 PRE, BESIDE = "blocks.0.mlp.hook_pre", "blocks.0.hook_resid_mid"
 
@@ -69,10 +69,8 @@ def test_everything_before_and_beside_the_neurons_is_a_sum(config: mg.ModelConfi
             (square.mean(1, keepdim=True) + square.mean(0) - square.mean((0, 1))).view(36, 1, -1).to(x.dtype)
         )
 
-    hooks = [
-        (name, lambda x, hook, new=summed(grid[name]): torch.cat([x[:, :-1], new], 1))
-        for name in (PRE, BESIDE)
-    ]
+    new = {name: summed(grid[name]) for name in (PRE, BESIDE)}
+    hooks = [(name, lambda x, hook: torch.cat([x[:, :-1], new[hook.name]], 1)) for name in new]
     logits = network.run_with_hooks(task.tokens, fwd_hooks=hooks)[:, -1, :6]
     assert torch.allclose(found.logits, logits, atol=1e-5)
     assert found.sites == (PRE, BESIDE)
@@ -83,7 +81,7 @@ def test_everything_before_and_beside_the_neurons_is_a_sum(config: mg.ModelConfi
 
 
 def test_operands_need_no_group():
-    task = mg.task_from_function(lambda a, b: max(a, b), 5)
+    task = mg.task_from_function(lambda a, b: max(a, b) > 4, n=9, name="max above 4")
     assert mg.additive_only(mg.build_model(task, mg.ModelConfig(d_model=16), seed=0)).products > 0
 
 

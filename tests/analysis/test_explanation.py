@@ -4,9 +4,9 @@ from math import cos, pi
 
 import pytest
 import torch
+from planted import MODULI, cosine_logits, extreme_frequencies, lookup_logits
 
 import mechgrok as mg
-from tests.planted import MODULI, cosine_logits, extreme_frequencies, lookup_logits
 
 
 def explained(task: mg.Task, logits: torch.Tensor) -> mg.Explanation:
@@ -42,7 +42,7 @@ def test_a_pizza_is_its_formula(p: int):
 def test_irreps_are_their_formula(name: str):
     group = mg.named_group(name)
     amplitudes = {label: 9.0 + i for i, label in enumerate(mg.IrrepBasis(group).labels)}
-    found = mg.explain(mg.character_network(group, amplitudes))
+    found = mg.explain(mg.character_network(name, amplitudes))
     assert {t.label: t.amplitude for t in found.fitted.terms} == pytest.approx(amplitudes)
     assert (found.explained_share, found.fve) == (1, pytest.approx(1))
     assert found.phase_alignment is None
@@ -66,7 +66,7 @@ def test_a_part_of_a_table_is_no_formula():
 
 
 @pytest.mark.parametrize("p", [11, 12, 53])
-@pytest.mark.parametrize("height", [0.2, 0.45, 0.55, 2.0])
+@pytest.mark.parametrize("height", [0.2, 0.45, 0.6, 2.0])
 def test_deviations_of_known_size_move_the_explained_share_as_by_hand(p: int, height: float):
     """One logit of some inputs is off by a multiple of the margin; the mean over the classes takes 1/p of it away."""
     task = mg.modular_task("add", p)
@@ -79,7 +79,7 @@ def test_deviations_of_known_size_move_the_explained_share_as_by_hand(p: int, he
     logits[hit, (task.labels[hit] + 1) % p] += height * margin * signs
     share = 1 - len(hit) / task.n_inputs * (2 * height * (1 - 1 / p) > 1)
     found = explained(task, logits)
-    if abs(2 * height * (1 - 1 / p) - 1) > 0.08:
+    if abs(2 * height * (1 - 1 / p) - 1) > 0.05:
         assert found.explained_share == pytest.approx(share, abs=0.02)
     assert found.accuracy == 1
 
@@ -128,7 +128,7 @@ def test_inputs_outside_the_group_are_left_out(operation: str):
     task = mg.modular_task(operation, 13)
     gap = (task.frame.results[..., None] - torch.arange(task.frame.order)).double()
     logits = torch.zeros(task.n_inputs, 13, dtype=torch.float64)
-    waves = 40 * (2 * pi * 2 / task.frame.order * gap).cos()
+    waves = 40 * (2 * pi / task.frame.order * gap).cos()
     logits[task.frame.rows.flatten()[:, None], task.frame.classes] = waves.flatten(0, 1)
     found = explained(task, logits)
     assert found.explained_share == 1
@@ -143,7 +143,7 @@ def test_a_parity_has_a_formula():
 
 
 def test_a_task_without_a_group_is_refused_in_words():
-    task = mg.task_from_function(lambda a, b: max(a, b), 5)
+    task = mg.task_from_function(lambda a, b: max(a, b) > 4, n=9, name="max above 4")
     with pytest.raises(mg.NoGroupError):
         mg.explain(mg.build_model(task, mg.ModelConfig(d_model=16), seed=0))
 

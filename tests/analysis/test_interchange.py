@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from planted import cosine_logits, extreme_frequencies
 
 import mechgrok as mg
-from tests.planted import cosine_logits, extreme_frequencies
 
 RESID = "blocks.0.hook_resid_post"
 

@@ -4,9 +4,10 @@ from math import log
 
 import pytest
 import torch
+from planted import NEURONS, phase_grid, wave_network
 
 import mechgrok as mg
-from tests.planted import NEURONS, phase_grid, wave_network
+from mechgrok.analysis.scrubbing import _resampled
 
 
 def tabled(task: mg.Task, neurons: torch.Tensor, W_L: torch.Tensor) -> mg.ActivationGrid:
@@ -42,7 +43,7 @@ def test_the_control_of_a_sum_is_the_difference():
 def test_irreps_have_clusters_too(name: str):
     group = mg.named_group(name)
     amplitudes = dict.fromkeys(mg.IrrepBasis(group).labels, 4.0)
-    network = mg.character_network(group, amplitudes)
+    network = mg.character_network(name, amplitudes)
     found = mg.scrub(network)
     assert found.accuracy == found.before.accuracy == 1
     assert found.recovered == pytest.approx(1, abs=1e-6)
@@ -50,17 +51,18 @@ def test_irreps_have_clusters_too(name: str):
 
 
 def test_a_memory_falls_to_pieces():
-    # A neuron for every input, which answers that input alone.
-    p = 7
-    task = mg.modular_task("add", p)
+    """Random features of each input, and a map that reads the answers of the train inputs off them."""
+    task = mg.modular_task("add", 13)
     train = task.split(0.5).train
-    W_L = 20 * torch.nn.functional.one_hot(task.labels, p).double()
-    neurons = torch.eye(p * p, dtype=torch.float64)
-    # With a mask the donors are train inputs as well: each neuron is silent unless its own input is drawn for it.
-    found = mg.scrub(tabled(task, neurons[:, train], W_L[train]), train)
+    # As many features as train inputs: they cancel each other wherever they are not all of one input.
+    width = int(train.sum())
+    neurons = torch.randn(169, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    right = 20 * torch.nn.functional.one_hot(task.labels, 13).double()
+    grid = tabled(task, neurons, torch.linalg.pinv(neurons[train]) @ right[train])
+    found = mg.scrub(grid, train)
     assert found.before.accuracy == 1
-    assert found.accuracy < 0.7
-    assert found.recovered < 0.9
+    assert found.accuracy < 0.4
+    assert found.recovered < 0.5
     assert found.n_inputs == int(train.sum())
 
 
@@ -70,8 +72,6 @@ def test_what_is_drawn_is_another_input_of_the_same_answer():
     # The first neuron is the number of the input and writes it to a logit that no answer uses.
     neurons = torch.arange(p * p).double()[:, None] + 1
     grid = tabled(task, neurons, torch.tensor([[1.0, 0, 0, 0, 0]], dtype=torch.float64))
-    from mechgrok.analysis.scrubbing import _resampled
-
     everybody = torch.ones(p * p, dtype=torch.bool)
     for seed in range(20):
         dice = torch.Generator().manual_seed(seed)
@@ -101,7 +101,13 @@ def test_what_cannot_be_scrubbed_is_refused_in_words():
     with pytest.raises(mg.UndefinedMetricError, match="no two inputs"):
         mg.scrub(mg.build_model(mg.parity_task(4, (0, 1)), seed=0))
     with pytest.raises(mg.NoGroupError):
-        mg.scrub(mg.build_model(mg.task_from_function(max, 5), mg.ModelConfig(d_model=16), seed=0))
+        mg.scrub(
+            mg.build_model(
+                mg.task_from_function(lambda a, b: max(a, b) > 4, n=9, name="max above 4"),
+                mg.ModelConfig(d_model=16),
+                seed=0,
+            )
+        )
     silent = tabled(mg.modular_task("add", 5), torch.ones(25, 3).double(), torch.ones(3, 5).double())
     with pytest.raises(mg.UndefinedMetricError, match="no neuron varies"):
         mg.scrub(silent)

@@ -26,6 +26,7 @@ def results(tmp_path_factory):
     run = mg.train(task, model=small, steps=20, out=tmp_path_factory.mktemp("run") / "add5", progress=False)
     found = [
         mg.ablate(model, keys),
+        mg.additive_only(model),
         mg.compare_algorithms({"A": model}, triples=50),
         mg.classify_algorithm(model),
         mg.coset_neurons(mg.cosine_network(12, {4: 1.0})),
@@ -38,7 +39,10 @@ def results(tmp_path_factory):
         mg.logit_surface(model),
         mg.neuron_frequencies(model),
         mg.neuron_phases(model),
+        mg.explain(model),
         mg.find_phases(ROWS),
+        mg.interchange(model, keys),
+        mg.scrub(model),
         mg.position_losses(model),
         mg.progress_measures(run, keys=[1, 2], progress=False),
         mg.representation_measures(model),
