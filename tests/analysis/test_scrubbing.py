@@ -1,7 +1,5 @@
 """Scrubbing planted neurons: those that follow the answer keep it, a memory does not."""
 
-from math import log
-
 import pytest
 import torch
 from planted import NEURONS, phase_grid, wave_network
@@ -91,10 +89,18 @@ def test_a_random_division_of_a_circle_is_worse():
 def test_networks_with_a_final_norm_are_run():
     task = mg.modular_task("add", 5)
     network = mg.build_model(task, mg.ModelConfig(d_model=16, normalization="LN"), seed=0)
-    found = mg.scrub(network)
-    assert found.before.loss == pytest.approx(mg.full_loss(network))
+    grid = mg.cache_grid(network, task)
+    tuned = mg.neuron_frequencies(grid, threshold=0.0)
+    groups = torch.where(tuned.alive, tuned.frequency, 0)
+    dice, everybody = torch.Generator().manual_seed(0), torch.ones(25, dtype=torch.bool)
+    neurons = _resampled(grid.neurons, everybody, task.labels, groups, dice)
+    hook = (NEURONS, lambda x, hook: torch.cat([x[:, :-1], neurons[:, None]], 1))
+    logits = network.run_with_hooks(task.tokens, fwd_hooks=[hook])[:, -1, :5]
+    found = mg.scrub(grid)
+    assert found.loss == pytest.approx(
+        torch.nn.functional.cross_entropy(logits, task.labels).item(), rel=1e-5
+    )
     assert found.loss != pytest.approx(found.before.loss, rel=1e-4)
-    assert found.loss == pytest.approx(log(5), abs=1.0)
 
 
 def test_what_cannot_be_scrubbed_is_refused_in_words():
