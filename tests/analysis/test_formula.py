@@ -59,7 +59,8 @@ def test_the_spread_is_that_of_the_inputs():
     formula = fitted(task, cosine_logits(task, {7: 1.0}) * (10 + 2 * sizes)[:, None], [7])
     (term,) = formula.terms
     assert term.amplitude == pytest.approx(10 + 2 * sizes.mean().item())
-    assert term.spread == pytest.approx(2 * sizes.std(correction=0).item())
+    # Of the spread, mean(c) takes the little that is a wave of the class alone.
+    assert term.spread == pytest.approx(2 * sizes.std(correction=0).item(), rel=1e-3)
     assert term.explained == pytest.approx(term.amplitude**2 / (term.amplitude**2 + term.spread**2))
 
 
