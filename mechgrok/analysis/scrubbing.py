@@ -31,7 +31,7 @@ class Scrubbing(Drawable):
         baseline: each cluster with the activations of any other input.
         clusters: how many neurons each block has, largest cluster first. Every neuron that varies belongs to its best
             block.
-        n_inputs: how many inputs were resampled among each other.
+        n_inputs: how many inputs were evaluated.
     """
 
     before: Outcome
@@ -102,8 +102,8 @@ def scrub(source: Source, mask: Bool[Tensor, " inputs"] | None = None, seed: int
 
     Args:
         source: a network, or a grid with the neurons cached. Of a grid of bare tensors W_L must be known.
-        mask: inputs to evaluate on, and to take activations from, such as `split.train`; None takes all. Inputs without
-            a place in the task's frame are left out. The clusters are those of all inputs.
+        mask: inputs to evaluate on, such as `split.train`; None takes all. Activations come from any input with
+            a place in the task's frame, and inputs without one are left out.
         seed: of the other inputs, drawn for each cluster on its own, and of the random division.
 
     Raises:
@@ -126,20 +126,21 @@ def scrub(source: Source, mask: Bool[Tensor, " inputs"] | None = None, seed: int
     tuned = neuron_frequencies(grid, threshold=0.0)
     if not tuned.alive.any():
         raise UndefinedMetricError("no neuron varies over the inputs, so there is nothing to scrub")
-    rows = grid.selection(grid.selection(mask) & frame.covers(grid.task.n_inputs))
+    inside = frame.covers(grid.task.n_inputs)
+    rows = grid.selection(grid.selection(mask) & inside)
     labels = grid.labels[rows]
     cluster = torch.where(tuned.alive, tuned.frequency, 0)
     dice = Generator().manual_seed(check_seed(seed))
-    answers, differences = answers_of_inputs(frame, grid.task.n_inputs)[rows], _differences(grid)
+    answers, differences = answers_of_inputs(frame, grid.task.n_inputs)[inside], _differences(grid)
 
     def resampled(what: str, alike: Tensor, groups: Tensor = cluster) -> Outcome:
-        edited = _resampled(grid.neurons, rows, alike, groups, dice)
+        edited = _resampled(grid.neurons, inside, alike, groups, dice)
         return outcome(what, logits_from_neurons(grid, edited)[rows], labels, grid.logits)
 
     return Scrubbing(
         before=outcome("the network", grid.logits[rows], labels, grid.logits),
         scrubbed=resampled("clusters, same answer", answers),
-        control=None if differences is None else resampled("clusters, same difference", differences[rows]),
+        control=None if differences is None else resampled("clusters, same difference", differences[inside]),
         partition=resampled(
             "random groups, same answer", answers, cluster[torch.randperm(len(cluster), generator=dice)]
         ),
