@@ -258,7 +258,7 @@ def _compare(grid: ActivationGrid, formula: Formula) -> Comparison:
             difference.abs().amax(1),
         ))  # fmt: skip
     return Comparison(
-        *(torch.cat(column) for column in zip(*parts, strict=True)), 1 - left / max(total, 1e-300)
+        *(torch.cat(column) for column in zip(*parts, strict=True)), fve=1 - left / max(total, 1e-300)
     )
 
 

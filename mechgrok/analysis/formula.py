@@ -128,7 +128,7 @@ def fading_of(frame: Frame, label: Label, n_inputs: int) -> Float[Tensor, " inpu
     """|cos(w_k d/2)| of each input, where d is the distance of its operands; 0 for inputs outside of the frame."""
     _, distance = answers_and_distances(frame)
     fading = torch.zeros(n_inputs, dtype=torch.float64)
-    fading[frame.rows.flatten()] = (pi * label / frame.order * distance.flatten().double()).cos().abs()
+    fading[frame.rows.flatten()] = (pi * label / frame.order * distance.flatten().double()).cos().abs()  # pyright: ignore[reportOperatorIssue]
     return fading
 
 

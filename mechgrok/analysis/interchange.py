@@ -142,7 +142,9 @@ def interchange(
     together, logits = exchanged(labels)
     return Interchange(
         together=together,
-        by_key={key: exchanged((key,))[0] for key in labels} if len(labels) > 1 else {labels[0]: together},
+        by_key={key: exchanged((key,))[0] for key in labels}
+        if len(labels) > 1
+        else dict.fromkeys(labels, together),
         moved=outcome("answers of the source", logits, grid.labels[other], grid.logits),
         stayed=outcome("answers of the base", logits, grid.labels[base], grid.logits),
         site=site,

@@ -25,8 +25,8 @@ def explanation_figure(result: Explanation) -> go.Figure:
     panels = [_spare_margins(result)]
     if result.interventions:
         panels.append(_outcomes(result.interventions))
-    drawn = in_panels(panels, columns=2, legend=True)
-    drawn.update_layout(height=max(340, 150 + ROW * len(result.interventions)), barmode="group")
+    drawn = in_panels(panels, columns=1, legend=True)
+    drawn.update_layout(height=len(panels) * max(300, 80 + ROW * len(result.interventions)), barmode="group")
     return drawn
 
 
