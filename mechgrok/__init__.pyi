@@ -25,6 +25,10 @@ from mechgrok.analysis.ablation import (
     Ablation as Ablation,
     ablate as ablate,
 )
+from mechgrok.analysis.additive import (
+    AdditiveOnly as AdditiveOnly,
+    additive_only as additive_only,
+)
 from mechgrok.analysis.algorithms import (
     AlgorithmVerdict as AlgorithmVerdict,
     classify_algorithm as classify_algorithm,
@@ -49,6 +53,13 @@ from mechgrok.analysis.explained import (
     LogitFVE as LogitFVE,
     logit_fve as logit_fve,
 )
+from mechgrok.analysis.explanation import (
+    Explanation as Explanation,
+    explain as explain,
+)
+from mechgrok.analysis.formula import (
+    Formula as Formula,
+)
 from mechgrok.analysis.frequencies import (
     KeyFrequencies as KeyFrequencies,
     find_key_frequencies as find_key_frequencies,
@@ -64,6 +75,10 @@ from mechgrok.analysis.in_context import (
 )
 from mechgrok.analysis.input_weights import (
     input_norms as input_norms,
+)
+from mechgrok.analysis.interchange import (
+    Interchange as Interchange,
+    interchange as interchange,
 )
 from mechgrok.analysis.key_losses import (
     excluded_loss as excluded_loss,
@@ -110,6 +125,10 @@ from mechgrok.analysis.representations import (
     character_similarity as character_similarity,
     key_irreps as key_irreps,
     representation_measures as representation_measures,
+)
+from mechgrok.analysis.scrubbing import (
+    Scrubbing as Scrubbing,
+    scrub as scrub,
 )
 from mechgrok.analysis.slingshots import (
     Slingshots as Slingshots,

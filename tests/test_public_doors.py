@@ -64,6 +64,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     return {
         "ablate": {**analysed, "keys": [2], "component": "both", "site": "logits", "keep": False, "mask": None},
         "accuracy": {**analysed, "mask": None},
+        "additive_only": {**analysed, "mask": None},
         "attention_rate_sweep": {
             "rates": [0.5], "seeds": [0], "task": TASK, "recipe": "pizza", "triples": 9,
             "out": out / "a", **workers,
@@ -87,6 +88,9 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "embedding_course": {"run": run, "steps": [0], "operand": 0, **nothing("task", "config", "model")},
         "excluded_loss": loss,
         "five_neuron_network": {"p": 7, "n": 5, "act_fn": "relu"},
+        "explain": {**analysed, "seed": 0},
+        "interchange": {**analysed, "keys": [2], "site": "logits", "n": 20, "seed": 0},
+        "scrub": {**analysed, "mask": None, "seed": 0},
         "find_key_frequencies": {**analysed, "method": "logits"},
         "find_phases": {"history": run},
         "find_slingshots": {"history": run, "last_layer": "x"},

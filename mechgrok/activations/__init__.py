@@ -2,7 +2,13 @@
 
 from mechgrok.activations.caching import as_grid, cache_grid
 from mechgrok.activations.fitting import fit_task, infer_task, likely_modulus
-from mechgrok.activations.forward import logits_under, run_from_site, run_with_embedding, run_with_neurons
+from mechgrok.activations.forward import (
+    logits_under,
+    run_from_site,
+    run_from_sites,
+    run_with_embedding,
+    run_with_neurons,
+)
 from mechgrok.activations.grid import ActivationGrid, grid_from_tensors
 from mechgrok.activations.sources import Source
 
@@ -17,6 +23,7 @@ __all__ = [
     "likely_modulus",
     "logits_under",
     "run_from_site",
+    "run_from_sites",
     "run_with_embedding",
     "run_with_neurons",
 ]

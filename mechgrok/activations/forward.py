@@ -1,6 +1,6 @@
 """A network run over all inputs of a task, and read where the answer is."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from types import MappingProxyType
@@ -176,17 +176,28 @@ def run_from_site(
     grid: ActivationGrid, site: str, activations: Float[Tensor, "inputs *rest"]
 ) -> Float[Tensor, "inputs *scored classes"]:
     """Logits of the grid's network if the activation of one hook at the read-out position were replaced."""
+    return run_from_sites(grid, {site: activations})
 
-    def replaced(rows: slice) -> list[Hook]:
+
+def run_from_sites(
+    grid: ActivationGrid, activations: Mapping[str, Float[Tensor, "inputs *rest"]], hooks: Sequence[Hook] = ()
+) -> Float[Tensor, "inputs *scored classes"]:
+    """Logits of the grid's network if the activations of some hooks at the read-out position were replaced.
+
+    Args:
+        hooks: run besides, after the replacements where they are at the same place.
+    """
+
+    def replaced(rows: slice, site: str) -> Hook:
         def replace(activation: Tensor, hook: Any) -> Tensor:
             activation = activation.clone()
             by_position, scored = _at_readout(site, grid.model, grid.task, rows, activation)
-            by_position[scored] = activations[rows].to(activation)
+            by_position[scored] = activations[site][rows].to(activation)
             return activation
 
-        return [(site, replace)]
+        return site, replace
 
-    return _logits_under(grid, replaced)
+    return _logits_under(grid, lambda rows: [*(replaced(rows, site) for site in activations), *hooks])
 
 
 def run_with_neurons(grid: ActivationGrid, edit: Callable[[Tensor], Tensor]) -> Tensor | None:

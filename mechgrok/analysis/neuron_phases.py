@@ -42,6 +42,7 @@ class NeuronPhases(Drawable):
         amplitude_a, phase_a, amplitude_b, phase_b: [d_mlp], of the two input waves.
         output_amplitude, output_phase: [d_mlp], of the output wave at the same frequency.
         output_share: [d_mlp], the fraction of the variance of the output weights over the classes that it explains.
+        sense: -1 where the answer is a difference, in which the phase of the second operand counts negatively; else 1.
     """
 
     frequency: Int[Tensor, " d_mlp"]
@@ -57,6 +58,7 @@ class NeuronPhases(Drawable):
     output_share: Float[Tensor, " d_mlp"]
     labels: tuple[Label, ...]
     threshold: float
+    sense: int = 1
 
     @property
     def groups(self) -> dict[Label, list[int]]:
@@ -69,8 +71,11 @@ class NeuronPhases(Drawable):
 
     @property
     def turn(self) -> Float[Tensor, " d_mlp"]:
-        """[d_mlp], output phase less the two input phases, in (-pi, pi]: 0 where output weights turn twice as fast."""
-        return _wrapped(self.output_phase - self.phase_a - self.phase_b)
+        """[d_mlp], output phase less the two input phases, in (-pi, pi]: 0 where output weights turn twice as fast.
+
+        The phase of an operand that is subtracted counts negatively.
+        """
+        return _wrapped(self.output_phase - self.phase_a - self.sense * self.phase_b)
 
     def doubling(self, label: Label | None = None) -> float:
         """Resultant length of output phase less both input phases over the neurons of a frequency, 0..1.
@@ -87,11 +92,22 @@ class NeuronPhases(Drawable):
         return self._resultant(self.turn, label)
 
     def alignment(self, label: Label | None = None) -> float:
-        """Resultant length of the difference of both input phases over the neurons of a frequency, 0..1, as `doubling`.
+        """Phase alignment: resultant length of phase_a less phase_b over the neurons of a frequency, 0..1.
 
-        It is 1 where neurons see both operands at one phase, or at one distance of phases.
+        It is 1 where neurons see both operands at one phase, or at one distance of phases: what they read of an answer
+        is then a disc, on which the operands are added as vectors. It is about 1/sqrt(neurons) where the two phases
+        have nothing to do with each other: a torus. Of an operand that is subtracted the phase is taken negatively.
+
+        Args:
+            label: of the frequency; None takes the neurons of all of them together.
+
+        Raises:
+            UndefinedMetricError: no neuron has this frequency.
         """
-        return self._resultant(self.phase_a - self.phase_b, label)
+        difference = self.phase_a - self.sense * self.phase_b
+        if label is None and self.waves.any():
+            return _resultant(difference[self.waves])
+        return self._resultant(difference, label)
 
     def spread(self, label: Label) -> float:
         """How evenly the input phases of a frequency stand around the circle, 0..1: 1 where they are equally far apart.
@@ -197,6 +213,7 @@ def neuron_phases(source: Source, *, threshold: Share = WAVE) -> NeuronPhases:
         output_share=torch.where(total > 0, output / total.clamp(min=1e-300), 0).clamp(max=1),
         labels=frame.basis.labels,
         threshold=threshold,
+        sense=-1 if torch.equal(frame.results, frame.basis.quotients) else 1,
     )
 
 

@@ -5,7 +5,7 @@ inputs x inputs is ever formed: on a group every answer has equally many inputs,
 the projection of the function.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -26,7 +26,7 @@ def product_part(
     rows = frame.basis.matrix[frame.basis.rows_of(labels)].to(means.dtype)
     counts = frame.counts.to(means.dtype)
     flat = means.reshape(frame.order, -1)
-    if _even(frame):
+    if is_even(frame):
         coefficients = rows @ flat
     else:
         # Unequal numbers of inputs per answer (polynomials): as functions of the inputs the basis functions are
@@ -47,18 +47,29 @@ def character_part(
     """
     labels = frame.basis.check_labels(labels)
     part = torch.zeros_like(means)
-    if frame.is_operation and _even(frame):
+    if frame.is_operation and is_even(frame):
         directions = torch.stack([frame.basis.character(label) for label in labels]).to(means.dtype)
         profile = directions.T @ (directions @ mean_by_quotient(means, frame))
         part[:, frame.classes] = profile[frame.basis.quotients]
     else:
-        directions = torch.stack([_centred_direction(frame, label, means.dtype) for label in labels])
-        weighted = (directions * frame.counts.to(means.dtype)[:, None]).flatten(1)
-        along = weighted @ means[:, frame.classes].flatten()
-        gram = weighted @ directions.flatten(1).T
-        coefficients = torch.linalg.pinv(gram, hermitian=True) @ along
-        part[:, frame.classes] = torch.tensordot(coefficients, directions, dims=1)
+        directions = [_centred_direction(frame, label, means.dtype) for label in labels]
+        coefficients = character_coefficients(means, frame, directions)
+        part[:, frame.classes] = torch.tensordot(coefficients, torch.stack(directions), dims=1)
     return part
+
+
+def character_coefficients(
+    means: Float[Tensor, "order classes"], frame: Frame, directions: Sequence[Float[Tensor, "order _"]]
+) -> Float[Tensor, " directions"]:
+    """The coefficients of some directions that fit logits, given as their means per answer, best over the inputs.
+
+    The directions are centred over the inputs; they may overlap.
+    """
+    counts = frame.counts.to(means.dtype)
+    centred = torch.stack([centred_over_inputs(direction, frame) for direction in directions])
+    weighted = (centred * counts[:, None]).flatten(1)
+    along = weighted @ means[:, frame.classes].flatten()
+    return torch.linalg.pinv(weighted @ centred.flatten(1).T, hermitian=True) @ along
 
 
 def mean_by_quotient(means: Float[Tensor, "order classes"], frame: Frame) -> Float[Tensor, " order"]:
@@ -76,7 +87,7 @@ def character_power(means: Float[Tensor, "order classes"], frame: Frame) -> Floa
     more than their joint one.
     """
     labels = frame.basis.labels
-    if frame.is_operation and _even(frame):
+    if frame.is_operation and is_even(frame):
         directions = torch.stack([frame.basis.character(label) for label in labels]).to(means.dtype)
         # Each of the `order` values of the character occurs once for every input.
         return (directions @ mean_by_quotient(means, frame)).square() * frame.counts.sum()
@@ -90,13 +101,19 @@ def character_power(means: Float[Tensor, "order classes"], frame: Frame) -> Floa
     return torch.stack(powers)
 
 
-def _even(frame: Frame) -> bool:
+def is_even(frame: Frame) -> bool:
     """Whether all answers are equally frequent, as on a group."""
     return bool((frame.counts == frame.counts[0]).all())
 
 
 def _centred_direction(frame: Frame, label: Label, dtype: torch.dtype) -> Tensor:
     """[order, classes], the direction of a block, less its mean over the inputs for each class."""
-    direction = frame.direction_of(label).to(dtype)
-    counts = frame.counts.to(dtype)
+    return centred_over_inputs(frame.direction_of(label).to(dtype), frame)
+
+
+def centred_over_inputs(
+    direction: Float[Tensor, "order classes"], frame: Frame
+) -> Float[Tensor, "order classes"]:
+    """A function of answer and class, less its mean over the inputs for each class."""
+    counts = frame.counts.to(direction.dtype)
     return direction - counts @ direction / counts.sum()

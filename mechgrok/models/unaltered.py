@@ -39,6 +39,17 @@ def is_unaltered(model: object) -> bool:
     )
 
 
+def has_linear_readout(model: Any) -> bool:
+    """Whether the logits are surely the neurons of the last hidden layer times W_L, plus what does not depend on them.
+
+    >>> from mechgrok import ModelConfig, build_model, modular_task
+    >>> task = modular_task("add", 5)
+    >>> [has_linear_readout(build_model(task, ModelConfig(d_model=16, normalization=n), seed=0)) for n in (None, "LN")]
+    [True, False]
+    """
+    return is_unaltered(model) and getattr(model.cfg, "normalization", None) is None
+
+
 @dataclass(frozen=True)
 class NetworkState:
     """Everything that a pass through an unaltered network depends on.

@@ -7,15 +7,18 @@ from typing import Any
 import plotly.graph_objects as go
 
 from mechgrok.analysis.ablation import Ablation
+from mechgrok.analysis.additive import AdditiveOnly
 from mechgrok.analysis.algorithms import AlgorithmVerdict
 from mechgrok.analysis.attention import MeanAttention
 from mechgrok.analysis.circles import IsolatedCircle
 from mechgrok.analysis.cosets import CosetNeurons
 from mechgrok.analysis.embeddings import EmbeddingComponents
 from mechgrok.analysis.explained import LogitFVE
+from mechgrok.analysis.explanation import Explanation
 from mechgrok.analysis.frequencies import KeyFrequencies
 from mechgrok.analysis.heads import HeadScores
 from mechgrok.analysis.in_context import InContextScore
+from mechgrok.analysis.interchange import Interchange
 from mechgrok.analysis.logit_surface import LogitSurface
 from mechgrok.analysis.neuron_phases import NeuronPhases
 from mechgrok.analysis.neurons import NeuronFrequencies
@@ -23,6 +26,7 @@ from mechgrok.analysis.phase_changes import PhaseChanges
 from mechgrok.analysis.phases import Phases
 from mechgrok.analysis.position_losses import PositionLosses
 from mechgrok.analysis.representations import HiddenFractions, RepresentationMeasures
+from mechgrok.analysis.scrubbing import Scrubbing
 from mechgrok.analysis.slingshots import Slingshots
 from mechgrok.analysis.symmetricity import GradientSymmetricity
 from mechgrok.drawable import Drawable
@@ -32,17 +36,19 @@ from mechgrok.plots.ablations import ablation_effects
 from mechgrok.plots.algorithms import AlgorithmComparison, comparison_figure, surface_figure
 from mechgrok.plots.circles import component_course, component_pairs
 from mechgrok.plots.evidence import circle_alone, symmetricity_scale, verdict_scales
+from mechgrok.plots.explanations import explanation_figure
 from mechgrok.plots.heads import attention_over_positions, head_maps
 from mechgrok.plots.in_context import in_context_figure
+from mechgrok.plots.interventions import outcomes_figure, predictions_figure
 from mechgrok.plots.irreps import hidden_shares, irrep_shares
 from mechgrok.plots.learning import learning_figure
 from mechgrok.plots.logits import explained_logits, key_evidence
 from mechgrok.plots.neurons import cluster_sizes, coset_sizes
 from mechgrok.plots.phase_changes import phase_change_figure
+from mechgrok.plots.phase_scatter import phases_figure
 from mechgrok.plots.phases import phase_timeline, spike_timeline
 from mechgrok.plots.positions import position_bars
 from mechgrok.plots.progress import progress_figure
-from mechgrok.plots.stars import stars
 from mechgrok.plots.summaries import summary_figure
 from mechgrok.plots.sweeps import sweep_figure
 from mechgrok.progress.embedding_course import EmbeddingCourse
@@ -56,6 +62,10 @@ def _ablation(ablation: Ablation, *, n_classes: int | None = None) -> go.Figure:
 
 
 FIGURES: dict[type, Callable[..., go.Figure]] = {
+    AdditiveOnly: outcomes_figure,
+    Explanation: explanation_figure,
+    Interchange: predictions_figure,
+    Scrubbing: outcomes_figure,
     Ablation: _ablation,
     AlgorithmComparison: comparison_figure,
     AlgorithmVerdict: verdict_scales,
@@ -72,7 +82,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     LogitSurface: surface_figure,
     MeanAttention: attention_over_positions,
     NeuronFrequencies: cluster_sizes,
-    NeuronPhases: stars,
+    NeuronPhases: phases_figure,
     PhaseChanges: phase_change_figure,
     Phases: phase_timeline,
     PositionLosses: position_bars,

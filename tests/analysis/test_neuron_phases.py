@@ -46,7 +46,8 @@ def test_planted_waves_are_read_off(p, operation):
     assert found.frequency.tolist() == k.tolist()
     for name, value in {"amplitude_a": A, "amplitude_b": B, "output_amplitude": C}.items():
         torch.testing.assert_close(getattr(found, name), value, atol=1e-9, rtol=0)
-    for name, angle in {"phase_a": a, "phase_b": b, "output_phase": r, "turn": r - a - b}.items():
+    turn = r - a - b if operation == "add" else r - a + b
+    for name, angle in {"phase_a": a, "phase_b": b, "output_phase": r, "turn": turn}.items():
         off = wrapped(getattr(found, name) - angle)
         assert off.abs().max() < 1e-9, name
         assert getattr(found, name).abs().max() <= pi

@@ -1,0 +1,149 @@
+"""What is left when no product of the operands reaches the neurons: the ablation that tells who multiplies."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mechgrok.activations import ActivationGrid, Source, cache_grid, run_from_sites
+from mechgrok.activations.sources import as_network
+from mechgrok.analysis.outcomes import Outcome, outcome
+from mechgrok.door import door
+from mechgrok.drawable import Drawable
+from mechgrok.errors import UndefinedMetricError
+from mechgrok.models.protocol import HookedModel, pre_activation_hook
+
+FEATURES = 64
+"""Activations at a time in float64."""
+
+
+@dataclass(frozen=True, eq=False)
+class AdditiveOnly(Drawable):
+    """A network of which every product of the operands before the neurons was removed.
+
+    Attributes:
+        after, before: how it answers after that, and as it is, over the same inputs.
+        products: the share of the variance of the pre-activations over the inputs that was removed, 0..1.
+        logits: [n_inputs, n_classes], after that, of all inputs; `grid_from_tensors(task, logits)` measures more of it.
+        sites: the hooks at which it was removed.
+    """
+
+    after: Outcome
+    before: Outcome
+    products: float
+    logits: Float[Tensor, "inputs classes"]
+    sites: tuple[str, ...]
+
+    @property
+    def loss(self) -> float:
+        """Loss after that, in nats."""
+        return self.after.loss
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy after that, 0..1."""
+        return self.after.accuracy
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """The network as it is, and without products."""
+        return self.before, self.after
+
+    def __repr__(self) -> str:
+        return (
+            f"AdditiveOnly(loss {self.before.loss:z.3g} -> {self.loss:z.3g}, accuracy "
+            f"{self.before.accuracy:z.1%} -> {self.accuracy:z.1%}; products {self.products:z.2%} of the variance)"
+        )
+
+
+@door
+def additive_only(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> AdditiveOnly:
+    """Remove every product of the operands before the neurons of the last hidden layer, and run on.
+
+    What the neurons read, and what passes them by in the residual stream, is replaced by the part of it that is a
+    function of a plus a function of b: the mean over b, plus that over a, less that over both. A network in which
+    attention multiplies the operands, as a clock does, loses what it knows; where the nonlinearity of the neurons does
+    the work, as in a pizza, nothing changes. In a network of several layers the products of all layers but the last
+    hidden one are removed.
+
+    Args:
+        source: a network, or a grid with its network.
+        mask: inputs to evaluate on; None takes all.
+
+    Raises:
+        UndefinedMetricError: the inputs are not all pairs of two operands.
+        ActivationError: a grid without its network; a network without neurons.
+
+    Source: ours, after the dispute about clock and pizza in McCracken et al. 2025 (arXiv 2505.18266) and
+    Moisescu-Pareja et al. 2025 (arXiv 2512.25060).
+
+    >>> import mechgrok as mg
+    >>> without = additive_only(mg.pizza_network(11, {3: 9.0}))
+    >>> without.accuracy, without.products < 1e-9
+    (1.0, True)
+    """
+    model = source.model if isinstance(source, ActivationGrid) else as_network(source)
+    sites = _sites(model)
+    task = source.task if isinstance(source, ActivationGrid) else None
+    grid = cache_grid(model, task, sites)
+    additive = {site: additive_part(grid[site], grid) for site in sites}
+    logits = run_from_sites(grid, additive)
+    rows = grid.selection(mask)
+    labels = grid.labels[rows]
+    after = outcome("no products before the neurons", logits[rows], labels, grid.logits)
+    return AdditiveOnly(
+        after,
+        outcome("the network", grid.logits[rows], labels, grid.logits),
+        _removed(grid[sites[0]], additive[sites[0]]),
+        logits,
+        sites,
+    )
+
+
+def additive_part(x: Float[Tensor, "inputs *rest"], grid: ActivationGrid) -> Float[Tensor, "inputs *rest"]:
+    """The part of activations that is a function of a plus a function of b; computed in float64, a few at a time.
+
+    Raises:
+        UndefinedMetricError: the inputs are not all pairs of two operands.
+
+    >>> import mechgrok as mg
+    >>> task = mg.modular_task("add", 2)
+    >>> grid = mg.grid_from_tensors(task, torch.zeros(4, 2))
+    >>> additive_part(torch.tensor([[0.0], [1.0], [2.0], [7.0]]), grid).flatten().tolist()
+    [-1.0, 2.0, 3.0, 6.0]
+    """
+    operands = grid.operation.operands
+    values = [operands[:, i].unique() for i in range(operands.shape[1])]
+    if len(values) != 2 or not torch.equal(operands, torch.cartesian_prod(*values)):
+        raise UndefinedMetricError(
+            f"a part that is a sum over the operands needs all pairs of two operands as inputs, which {grid.task.name} "
+            "does not have"
+        )
+    flat = x.flatten(1)
+    additive = torch.empty_like(flat)
+    for part, out in zip(flat.split(FEATURES, 1), additive.split(FEATURES, 1), strict=True):
+        square = part.double().unflatten(0, (len(values[0]), len(values[1])))
+        of_a, of_b = square.mean(1, keepdim=True), square.mean(0, keepdim=True)
+        out.copy_((of_a + of_b - of_a.mean(0, keepdim=True)).flatten(0, 1))
+    return additive.view_as(x)
+
+
+def _sites(model: HookedModel) -> tuple[str, ...]:
+    """What the neurons read, what gates them, and what passes them by."""
+    pre = pre_activation_hook(model)
+    block = pre.removesuffix("mlp.hook_pre")
+    beside = (f"{block}mlp.hook_pre_linear", f"{block}hook_resid_mid")
+    return (pre, *(name for name in beside if name != pre and name in model.hook_dict))
+
+
+def _removed(x: Tensor, additive: Tensor) -> float:
+    """The share of the variance over the inputs that the additive part has not."""
+    removed = total = 0.0
+    for part, kept in zip(
+        x.flatten(1).split(FEATURES, 1), additive.flatten(1).split(FEATURES, 1), strict=True
+    ):
+        exact = part.double()
+        removed += (exact - kept).square().sum().item()
+        total += (exact - exact.mean(0)).square().sum().item()
+    return removed / max(total, 1e-300)
