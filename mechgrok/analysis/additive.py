@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, Source, cache_grid, run_from_sites
 from mechgrok.activations.sources import as_network
-from mechgrok.analysis.outcomes import Outcome, outcome
+from mechgrok.analysis.performance import Performance, performance
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
@@ -29,8 +29,8 @@ class AdditiveOnly(Drawable):
         sites: the hooks at which it was removed.
     """
 
-    after: Outcome
-    before: Outcome
+    after: Performance
+    before: Performance
     products: float
     logits: Float[Tensor, "inputs classes"]
     sites: tuple[str, ...]
@@ -46,7 +46,7 @@ class AdditiveOnly(Drawable):
         return self.after.accuracy
 
     @property
-    def outcomes(self) -> tuple[Outcome, ...]:
+    def performances(self) -> tuple[Performance, ...]:
         """The network as it is, and without products."""
         return self.before, self.after
 
@@ -91,10 +91,10 @@ def additive_only(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -
     logits = run_from_sites(grid, additive)
     rows = grid.selection(mask)
     labels = grid.labels[rows]
-    after = outcome("no products before the neurons", logits[rows], labels, grid.logits)
+    after = performance("no products before the neurons", logits[rows], labels, grid.logits)
     return AdditiveOnly(
         after,
-        outcome("the network", grid.logits[rows], labels, grid.logits),
+        performance("the network", grid.logits[rows], labels, grid.logits),
         _removed(grid[sites[0]], additive[sites[0]]),
         logits,
         sites,

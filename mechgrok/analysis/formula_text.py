@@ -99,7 +99,7 @@ def _joined(terms: list[tuple[str, str]], times: str) -> str:
 
 def _sized(term: Term, faded: str) -> str:
     """The coefficient with its fading."""
-    a, b = f"{term.amplitude:.4g}", f"{term.fading:.4g}"
+    a, b = f"{term.amplitude:z.4g}", f"{term.fading:z.4g}"
     if not term.fading:
         return a
     if not term.amplitude:

@@ -13,7 +13,7 @@ from mechgrok.analysis.by_answer import means_by_answer
 from mechgrok.analysis.formula import fit_formula
 from mechgrok.analysis.key_losses import check_keys
 from mechgrok.analysis.losses import right_after_edit
-from mechgrok.analysis.outcomes import Outcome, at_site, logits_from, outcome
+from mechgrok.analysis.performance import Performance, at_site, logits_from, performance
 from mechgrok.analysis.projections import product_part
 from mechgrok.config import check_seed
 from mechgrok.door import door
@@ -56,8 +56,8 @@ class Interchange(Drawable):
 
     together: Exchange
     by_key: dict[Label, Exchange]
-    moved: Outcome
-    stayed: Outcome
+    moved: Performance
+    stayed: Performance
     site: str
     n_pairs: int
 
@@ -77,7 +77,7 @@ class Interchange(Drawable):
         return self.together.r2
 
     @property
-    def outcomes(self) -> tuple[Outcome, ...]:
+    def performances(self) -> tuple[Performance, ...]:
         """The answers, compared with those of the source and of the base."""
         return self.moved, self.stayed
 
@@ -145,8 +145,8 @@ def interchange(
         by_key={key: exchanged((key,))[0] for key in labels}
         if len(labels) > 1
         else dict.fromkeys(labels, together),
-        moved=outcome("answers of the source", logits, grid.labels[other], grid.logits),
-        stayed=outcome("answers of the base", logits, grid.labels[base], grid.logits),
+        moved=performance("answers of the source", logits, grid.labels[other], grid.logits),
+        stayed=performance("answers of the base", logits, grid.labels[base], grid.logits),
         site=site,
         n_pairs=len(base),
     )

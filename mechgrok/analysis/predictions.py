@@ -70,7 +70,7 @@ def _without_keys(grid: ActivationGrid, keys: tuple[Label, ...], seed: int) -> l
     value = ablate(grid, keys, site="logits").accuracy
     control = ablate(grid, keys, site="logits", keep=True).accuracy
     true = value <= guess + SLACK and control >= accuracy(grid) - SLACK
-    predicted = f"answers are guesses at best, {guess:.3f}; the keys alone answer as the network"
+    predicted = f"answers are guesses at best, {guess:z.3f}; the keys alone answer as the network"
     return [Prediction("keys removed from the logits", predicted, value, control, true)]
 
 
@@ -82,7 +82,7 @@ def _exchanged(grid: ActivationGrid, keys: tuple[Label, ...], seed: int) -> list
     return [
         Prediction(
             f"all outside of the keys from another input, at the {site}",
-            f"answers stay right, {right:.3f}; they are not those of the other input",
+            f"answers stay right, {right:z.3f}; they are not those of the other input",
             found.accuracy,
             found.stayed.accuracy,
             true,
@@ -104,7 +104,7 @@ def _scrubbed(grid: ActivationGrid, keys: tuple[Label, ...], seed: int) -> list[
     return [
         Prediction(
             "each cluster of neurons from another input with the same answer",
-            f"answers stay right, {found.before.accuracy:.3f}; with the same difference instead they are guesses",
+            f"answers stay right, {found.before.accuracy:z.3f}; with the same difference instead they are guesses",
             found.accuracy,
             control,
             true and (control is None or control < found.accuracy / 2),
@@ -120,7 +120,7 @@ def _without_products(grid: ActivationGrid, keys: tuple[Label, ...], seed: int) 
     return [
         Prediction(
             "no products before the neurons",
-            f"{says}, as they are {found.products:.2%} of the variance there",
+            f"{says}, as they are {found.products:z.2%} of the variance there",
             found.accuracy,
             None,
             kept if few else found.loss >= 2 * found.before.loss,

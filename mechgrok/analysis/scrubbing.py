@@ -10,7 +10,7 @@ from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import answers_of_inputs
 from mechgrok.analysis.neurons import neuron_frequencies
-from mechgrok.analysis.outcomes import Outcome, logits_from_neurons, outcome
+from mechgrok.analysis.performance import Performance, logits_from_neurons, performance
 from mechgrok.config import check_seed
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
@@ -34,11 +34,11 @@ class Scrubbing(Drawable):
         n_inputs: how many inputs were evaluated.
     """
 
-    before: Outcome
-    scrubbed: Outcome
-    control: Outcome | None
-    partition: Outcome
-    baseline: Outcome
+    before: Performance
+    scrubbed: Performance
+    control: Performance | None
+    partition: Performance
+    baseline: Performance
     clusters: dict[Label, int]
     n_inputs: int
 
@@ -72,13 +72,13 @@ class Scrubbing(Drawable):
         harm = self.baseline.loss - self.before.loss
         if harm <= 0:
             raise UndefinedMetricError(
-                f"activations of any other input leave a loss of {self.baseline.loss:.3g} nats, not above the "
-                f"{self.before.loss:.3g} of the network, so there is no loss to recover"
+                f"activations of any other input leave a loss of {self.baseline.loss:z.3g} nats, not above the "
+                f"{self.before.loss:z.3g} of the network, so there is no loss to recover"
             )
         return 1 - (self.scrubbed.loss - self.before.loss) / harm
 
     @property
-    def outcomes(self) -> tuple[Outcome, ...]:
+    def performances(self) -> tuple[Performance, ...]:
         """All that was done, the network as it is first."""
         found = (self.before, self.scrubbed, self.partition, self.control, self.baseline)
         return tuple(item for item in found if item is not None)
@@ -133,12 +133,12 @@ def scrub(source: Source, mask: Bool[Tensor, " inputs"] | None = None, seed: int
     dice = Generator().manual_seed(check_seed(seed))
     answers, differences = answers_of_inputs(frame, grid.task.n_inputs)[inside], _differences(grid)
 
-    def resampled(what: str, alike: Tensor, groups: Tensor = cluster) -> Outcome:
+    def resampled(what: str, alike: Tensor, groups: Tensor = cluster) -> Performance:
         edited = _resampled(grid.neurons, inside, alike, groups, dice)
-        return outcome(what, logits_from_neurons(grid, edited)[rows], labels, grid.logits)
+        return performance(what, logits_from_neurons(grid, edited)[rows], labels, grid.logits)
 
     return Scrubbing(
-        before=outcome("the network", grid.logits[rows], labels, grid.logits),
+        before=performance("the network", grid.logits[rows], labels, grid.logits),
         scrubbed=resampled("clusters, same answer", answers),
         control=None if differences is None else resampled("clusters, same difference", differences[inside]),
         partition=resampled(

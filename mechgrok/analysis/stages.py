@@ -14,7 +14,7 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.ablation import ablate
 from mechgrok.analysis.losses import full_loss
 from mechgrok.analysis.neurons import neuron_frequencies
-from mechgrok.analysis.outcomes import outcome
+from mechgrok.analysis.performance import performance
 from mechgrok.errors import ActivationError, UndefinedMetricError
 from mechgrok.models.protocol import Hook, pre_activation_hook
 from mechgrok.readable import Readable
@@ -66,7 +66,7 @@ def replace_stages(grid: ActivationGrid, keys: Sequence[Label]) -> tuple[tuple[S
 
 def _stage(name: str, logits: Float[Tensor, "inputs classes"], grid: ActivationGrid) -> Stage:
     inside = grid.task.frame.covers(grid.task.n_inputs)
-    found = outcome(name, logits[inside], grid.labels[inside], grid.logits)
+    found = performance(name, logits[inside], grid.labels[inside], grid.logits)
     before = full_loss(grid, inside)
     harm = (found.loss - before) / max(log(grid.task.n_classes) - before, 1e-300)
     return Stage(name, found.accuracy, found.loss, 1 - harm)

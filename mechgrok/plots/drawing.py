@@ -39,7 +39,7 @@ from mechgrok.plots.evidence import circle_alone, symmetricity_scale, verdict_sc
 from mechgrok.plots.explanations import explanation_figure
 from mechgrok.plots.heads import attention_over_positions, head_maps
 from mechgrok.plots.in_context import in_context_figure
-from mechgrok.plots.interventions import outcomes_figure, predictions_figure
+from mechgrok.plots.interventions import performances_figure, predictions_figure
 from mechgrok.plots.irreps import hidden_shares, irrep_shares
 from mechgrok.plots.learning import learning_figure
 from mechgrok.plots.logits import explained_logits, key_evidence
@@ -62,10 +62,10 @@ def _ablation(ablation: Ablation, *, n_classes: int | None = None) -> go.Figure:
 
 
 FIGURES: dict[type, Callable[..., go.Figure]] = {
-    AdditiveOnly: outcomes_figure,
+    AdditiveOnly: performances_figure,
     Explanation: explanation_figure,
     Interchange: predictions_figure,
-    Scrubbing: outcomes_figure,
+    Scrubbing: performances_figure,
     Ablation: _ablation,
     AlgorithmComparison: comparison_figure,
     AlgorithmVerdict: verdict_scales,

@@ -43,7 +43,7 @@ def _spare_margins(result: Explanation) -> go.Figure:
         showlegend=False, width=(edges[1] - edges[0]).item(),
         hovertemplate="%{x:.3g}: %{y} inputs<extra></extra>",
     )  # fmt: skip
-    drawn = figure([bars], title=f"explained share {result.explained_share:.1%}")
+    drawn = figure([bars], title=f"explained share {result.explained_share:z.1%}")
     drawn.add_vline(0, line={"color": VERMILION, "width": 1, "dash": "dot"})
     drawn.update_xaxes(title_text="margin of the formula less twice the deviation")
     drawn.update_yaxes(title_text="inputs")

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from mechgrok.analysis.additive import AdditiveOnly
 from mechgrok.analysis.interchange import Interchange
-from mechgrok.analysis.outcomes import Outcome
+from mechgrok.analysis.performance import Performance
 from mechgrok.analysis.scrubbing import Scrubbing
 from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import BLUE, GREY, KEY, LOGARITHMIC, SOFT, block_kind, figure, name_of
@@ -16,7 +16,7 @@ LEAST = 1e-12
 """Loss in nats that is drawn where it is lower still."""
 
 
-def outcomes_figure(result: AdditiveOnly | Scrubbing) -> go.Figure:
+def performances_figure(result: AdditiveOnly | Scrubbing) -> go.Figure:
     """Accuracy and loss under each intervention, a row for each; the network as it is in grey.
 
     >>> import mechgrok as mg
@@ -24,11 +24,11 @@ def outcomes_figure(result: AdditiveOnly | Scrubbing) -> go.Figure:
     >>> drawn.data[0].y[:2]
     ('the network', 'clusters, same answer')
     """
-    outcomes = result.outcomes
-    height = 130 + ROW * len(outcomes)
-    accuracy = _bars(outcomes, "accuracy", [item.accuracy for item in outcomes], "%{x:.2%}")
+    performances = result.performances
+    height = 130 + ROW * len(performances)
+    accuracy = _bars(performances, "accuracy", [item.accuracy for item in performances], "%{x:.2%}")
     accuracy.update_xaxes(title_text="accuracy", range=[0, 1.02], tickformat=".0%")
-    loss = _dots(outcomes, [max(item.loss, LEAST) for item in outcomes])
+    loss = _dots(performances, [max(item.loss, LEAST) for item in performances])
     loss.update_xaxes(LOGARITHMIC, title_text="cross-entropy (nats)")
     loss.update_yaxes(showticklabels=False)
     drawn = in_panels([accuracy, loss], columns=2)
@@ -63,12 +63,12 @@ def predictions_figure(result: Interchange) -> go.Figure:
     return drawn
 
 
-def _bars(outcomes: Sequence[Outcome], title: str, values: list[float], shown: str) -> go.Figure:
+def _bars(performances: Sequence[Performance], title: str, values: list[float], shown: str) -> go.Figure:
     bars = go.Bar(
         x=values,
-        y=[item.what for item in outcomes],
+        y=[item.what for item in performances],
         orientation="h",
-        marker={"color": [GREY, *[BLUE] * (len(outcomes) - 1)]},
+        marker={"color": [GREY, *[BLUE] * (len(performances) - 1)]},
         hovertemplate=f"%{{y}}: {shown}<extra></extra>",
     )
     drawn = figure([bars], title=title, showlegend=False)
@@ -76,13 +76,13 @@ def _bars(outcomes: Sequence[Outcome], title: str, values: list[float], shown: s
     return drawn
 
 
-def _dots(outcomes: Sequence[Outcome], losses: list[float]) -> go.Figure:
+def _dots(performances: Sequence[Performance], losses: list[float]) -> go.Figure:
     dots = go.Scatter(
         x=losses,
-        y=[item.what for item in outcomes],
+        y=[item.what for item in performances],
         mode="markers",
         marker={
-            "color": [GREY, *[BLUE] * (len(outcomes) - 1)],
+            "color": [GREY, *[BLUE] * (len(performances) - 1)],
             "size": 11,
             "line": {"color": SOFT, "width": 1},
         },

@@ -57,7 +57,7 @@ def phase_scatter(phases: NeuronPhases) -> go.Figure:
             x=numbers(phases.phase_a[neurons]),
             y=numbers(phases.phase_b[neurons]),
             mode="markers",
-            name=f"{name_of(kind, label)}: {len(neurons)} neurons, alignment {phases.alignment(label):.3f}",
+            name=f"{name_of(kind, label)}: {len(neurons)} neurons, alignment {phases.alignment(label):z.3f}",
             marker={"color": COLOURS[i % len(COLOURS)], "size": 7, "opacity": 0.8},
             customdata=neurons,
             hovertemplate="neuron %{customdata}: %{x:.2f}, %{y:.2f}<extra></extra>",
@@ -66,7 +66,7 @@ def phase_scatter(phases: NeuronPhases) -> go.Figure:
     ]
     drawn = figure(
         [line, *dots],
-        title=f"Phases of the neurons, alignment {phases.alignment():.3f}",
+        title=f"Phases of the neurons, alignment {phases.alignment():z.3f}",
         height=SIDE,
         width=SIDE + 260,
         legend={"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"},

@@ -139,7 +139,7 @@ def check_sent(network: Factory) -> None:
         ) from None
 
 
-def explain(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     """An error as text, in which it leaves the process."""
     return f"{type(error).__name__}: {error}"
 
@@ -194,7 +194,7 @@ def _train_group(group: Sequence[Job], device: str, caller: int) -> list[Ending]
                 stopped = train_batched(
                     list(runs.values()), device=device, tracker=group[0].tracker, progress=False
                 )
-                failures |= {path: explain(error) for path, error in stopped.items()}
+                failures |= {path: in_words(error) for path, error in stopped.items()}
         except KeyboardInterrupt:
             return [Ending(job.path, interrupted=True) for job in group]
         for job in group:
@@ -217,7 +217,7 @@ def _failing(job: Job, failures: dict[Path, str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        failures[job.path] = explain(error)
+        failures[job.path] = in_words(error)
 
 
 def _ignore_ctrl_c_between_trainings() -> None:

@@ -14,7 +14,7 @@ from mechgrok.readable import Readable
 
 
 @dataclass(frozen=True)
-class Outcome(Readable):
+class Performance(Readable):
     """Answers under one intervention.
 
     Attributes:
@@ -28,15 +28,15 @@ class Outcome(Readable):
     accuracy: float
 
 
-def outcome(
+def performance(
     what: str,
     logits: Float[Tensor, "rows classes"],
     labels: Int[Tensor, " rows"],
     before: Float[Tensor, "inputs classes"],
-) -> Outcome:
-    """The outcome of edited logits; the rounding of those `before` tells apart what the edit has made equal."""
+) -> Performance:
+    """How well edited logits answer; the rounding of those `before` tells apart what the edit has made equal."""
     loss = cross_entropy(logits, labels).mean().item()
-    return Outcome(what, loss, right_after_edit(logits, labels, before).mean().item())
+    return Performance(what, loss, right_after_edit(logits, labels, before).mean().item())
 
 
 def logits_from_neurons(
