@@ -11,7 +11,7 @@ from mechgrok.plots.phases import shade
 from mechgrok.plots.theme import LOGARITHMIC, SOFT, TEST, TRAIN, figure
 
 MOST_POINTS = 2000
-"""Points of a curve; longer ones are thinned."""
+"""Maximum number of points of a curve; longer curves are thinned."""
 UNIT = MEASURES["loss_train"].unit
 _CURVES = (("train", TRAIN), ("test", TEST))
 _STEPS = {"title": {"text": "step"}, "rangemode": "tozero", "tickformat": "~s", "hoverformat": ",d"}
@@ -22,8 +22,8 @@ def loss_curves(history: History, *, n_classes: int | None = None, phases: Phase
 
     Args:
         history: rows with `step`, `loss_train` and `loss_test`; None leaves a gap.
-        n_classes: draws the loss of guessing, ln(n_classes).
-        phases: shades them.
+        n_classes: if given, draws the loss of guessing, ln(n_classes).
+        phases: phases to shade.
 
     >>> rows = [{"step": s, "loss_train": 4 / (s + 1), "loss_test": None} for s in range(3)]
     >>> [trace.name for trace in loss_curves(rows).data]
@@ -39,7 +39,7 @@ def loss_curves(history: History, *, n_classes: int | None = None, phases: Phase
 
 
 def accuracy_curves(history: History, *, phases: Phases | None = None) -> go.Figure:
-    """Train and test accuracy in percent over steps; rows with `accuracy_train` and `accuracy_test`."""
+    """Train and test accuracy in percent over steps, from rows with `accuracy_train` and `accuracy_test`."""
     drawn = figure(
         _lines(history, "accuracy", "%{y:.2f}%", scale=100.0), title="Accuracy", hovermode="x unified"
     )
@@ -49,8 +49,8 @@ def accuracy_curves(history: History, *, phases: Phases | None = None) -> go.Fig
 
 
 def thin(steps: np.ndarray, values: np.ndarray, most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:
-    """At most `most` points of a curve that keep its shape: the ends, and the lowest and the highest in
-    each stretch, so that no spike is lost.
+    """At most `most` points of a curve that keep its shape: the ends, and the lowest and highest point of each
+    stretch, so that no spike is lost.
 
     >>> steps, values = np.arange(10_000), np.zeros(10_000)
     >>> values[1234] = 5.0
@@ -98,7 +98,7 @@ def _guessing(history: Rows, n_classes: int) -> go.Scatter:
 
 
 def _decades(history: History) -> int:
-    """Powers of ten between two ticks, so that there are about six."""
+    """Powers of ten between two ticks, for about six ticks."""
     values = np.concatenate([curve(history, f"loss_{name}").values for name, _ in _CURVES])
     values = values[values > 0]
     return max(1, round(np.log10(values.max() / values.min()) / 6)) if len(values) else 1
