@@ -15,7 +15,7 @@ from mechgrok.report.parts import FigureGroup, Panel, Section, Shape, plural
 from mechgrok.report.portrait import Portrait
 
 FEWEST_COLUMNS = 5
-"""Minimum number of places for small figures in a row; with fewer figures, places stay empty, so that the figures stay small."""
+"""Minimum number of places in a row of small figures; unused places stay empty, so that the figures stay small."""
 
 
 def network_section(
