@@ -72,7 +72,7 @@ def coset_neurons(
     over the other operand; if it is the sum of the two, as in an MLP on two embeddings, nothing is lost.
 
     Args:
-        site: name of the hook; default the pre-activations of the last hidden layer.
+        site: name of the hook; by default, the pre-activations of the last hidden layer.
         threshold: share of the variance that must lie between cosets, in (0, 1].
 
     Raises:

@@ -42,7 +42,7 @@ class Cycle:
 
     Attributes:
         growth: growth of the norm of the last layer over the cycle, relative to its start.
-        early: share of that growth in the first quarter of the cycle; None where the norm does not grow.
+        early: share of that growth in the first quarter of the cycle; None if the norm does not grow.
     """
 
     start: int

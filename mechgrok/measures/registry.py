@@ -40,7 +40,7 @@ class Measure:
         needs: requirements besides the weights and the logits, without which it is undefined: "keys", the key
             frequencies; "split", the train inputs; "neurons"; "values" instead of classes; or names of hooks,
             which are then cached.
-        source: where it was defined.
+        source: the publication that defines it.
         default: whether it is computed if no measures are named; costly ones are not.
         title: title in figures and tables, such as "Test loss".
         reference: the value in a reference case, such as guessing; None if there is none.
