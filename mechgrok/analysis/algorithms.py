@@ -92,9 +92,9 @@ def classify_algorithm(source: Source, *, triples: int | None = None) -> Algorit
     """Determine whether a network adds by the clock or the pizza algorithm.
 
     Three measures vote. Distance irrelevance of the correct logit: up to 0.4 pizza, from 0.75 clock. Gradient
-    symmetricity: from 0.98 pizza, up to 0.67 clock; silent for a network that adds the embeddings, for which it
-        is 1 by construction. Circle fading, the mean over the key frequencies' isolated circles, weighted by
-        their shares of the logits: up to 0.4 clock, from 0.8 pizza.
+    symmetricity: from 0.98 pizza, up to 0.67 clock; silent for a network that adds the embeddings, for which it is
+    1 by construction. Circle fading, the mean over the key frequencies' isolated circles, weighted by their shares
+    of the logits: up to 0.4 clock, from 0.8 pizza.
 
     The verdict is "clock" or "pizza" if two of them vote for it and none for the other; if symmetricity is
     silent, one vote is enough for a pizza. It is "undetermined" if distance and symmetricity contradict each

@@ -184,7 +184,7 @@ def logit_alignment(grid: ActivationGrid) -> Float[Tensor, " blocks"]:
 
     The logits of each input are a function of the class. Its part in a block has a few coefficients for each
     input, on Z_p a cosine and a sine of w_k c; chi(a∘b∘c^-1) is one direction for all inputs together. The
-    squared norm along that direction, divided by the squared norm of the part summed over the inputs, is 1 for a
+    squared norm along that direction, divided by the squared norm of the part, summed over the inputs, is 1 for a
     circuit that treats all inputs alike, 8/pi^2 for an ideal pizza, the fraction of known inputs for a lookup
     table, and almost nothing for noise. Logits are centred over the classes and over the inputs.
     """

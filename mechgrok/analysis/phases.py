@@ -76,7 +76,7 @@ def find_phases(history: History) -> Phases:
       more: from there on the key frequencies are needed on the train inputs too. Without that loss it ends at
       the end of the train loss's fall before the test loss falls.
     - Circuit formation follows, until the fall of the test loss starts. Meanwhile the excluded loss rises, and
-        the restricted loss, if given, must have fallen.
+      the restricted loss, if given, must have fallen.
     - Cleanup is the fall of the test loss.
 
     `find_fall` determines where a fall begins and ends, and with what certainty: at the corners of the curve, in
