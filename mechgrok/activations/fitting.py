@@ -19,7 +19,7 @@ MEMORISED, TIMES_CHANCE, TIMES_OTHERS = 0.2, 10, 5
 computing an operation from this share of right answers, if that is this many times what guessing gives, and this
 many times what any other operation gives."""
 INFERRED_OPERATIONS = ("add", "sub", "mul", "div")
-"""What `infer_task` tries."""
+"""Operations that `infer_task` tries."""
 
 
 def fit_task(model: HookedModel, task: Task) -> Task:

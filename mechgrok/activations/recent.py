@@ -81,7 +81,7 @@ class RecentGrids:
 
 
 RECENT = RecentGrids()
-"""Of this process."""
+"""The grids remembered by this process."""
 
 
 def can_be_remembered(model: HookedModel, task: Task) -> bool:

@@ -22,7 +22,7 @@ from mechgrok.errors import TaskError
 
 IrrepType = Literal["real", "complex", "quaternionic"]
 _TYPE: dict[int, IrrepType] = {1: "real", 2: "complex", 4: "quaternionic"}
-"""By the dimension of the algebra of matrices that commute with the representation."""
+"""Type by the dimension of the algebra of matrices that commute with the representation."""
 
 TOLERANCE = 1e-8
 """Largest error of a product of two matrices, or of an inner product of two basis functions."""

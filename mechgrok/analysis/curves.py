@@ -1,4 +1,4 @@
-"""Curves over the steps of a training: one quantity at the evaluations that have it."""
+"""Curves over the steps of training: one quantity at the evaluations that have it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class Curve:
 def curve(history: History, name: str) -> Curve:
     """The rows of a history that have a quantity; an empty curve if there are none.
 
-    Non-finite values, as left by a training that diverged, are not points of a curve either.
+    Non-finite values, as left by a run that diverged, are not points of a curve either.
 
     Raises:
         ConfigError: rows without a step, or out of order.

@@ -18,7 +18,7 @@ RISE = 2
 
 @dataclass(frozen=True)
 class Phase(Readable):
-    """One phase of a training.
+    """One phase of training.
 
     Attributes:
         start, end: None if there is none; a phase with a start and no end is still in progress at the last step.

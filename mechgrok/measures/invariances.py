@@ -232,4 +232,4 @@ def _random(like: Tensor) -> Tensor:
 
 
 CONFIDENCE = all_but("scale of logits")
-"""What a loss or a margin ignores."""
+"""Invariances of a loss or a margin."""

@@ -1,4 +1,4 @@
-"""Loss and accuracy over the steps of a training."""
+"""Loss and accuracy over the steps of training."""
 
 import numpy as np
 import plotly.graph_objects as go
