@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, Source, cache_grid, run_from_sites
-from mechgrok.activations.sources import as_network
+from mechgrok.activations import ActivationGrid, Source, cached_with, run_from_sites
 from mechgrok.analysis.performance import Performance, performance
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
@@ -87,9 +86,8 @@ def additive_only(
     >>> without.accuracy, without.products < 1e-9
     (1.0, True)
     """
-    model = source.model if isinstance(source, ActivationGrid) else as_network(source)
-    sites = sites_before_neurons(model, layer)
-    grid = _with_sites(source, model, sites)
+    grid = cached_with(source, lambda model: sites_before_neurons(model, layer))
+    sites = sites_before_neurons(grid.model, layer)
     additive = {site: additive_part(grid[site], grid) for site in sites}
     logits = run_from_sites(grid, additive)
     rows = grid.selection(mask)
@@ -158,13 +156,6 @@ def sites_before_neurons(model: HookedModel, layer: int | None = None) -> tuple[
     block = pre.removesuffix("mlp.hook_pre")
     beside = (f"{block}mlp.hook_pre_linear", f"{block}hook_resid_mid")
     return (pre, *(name for name in beside if name != pre and name in model.hook_dict))
-
-
-def _with_sites(source: Source, model: HookedModel, sites: tuple[str, ...]) -> ActivationGrid:
-    """A grid that has them; a network is not run again if the given one does."""
-    if not isinstance(source, ActivationGrid):
-        return cache_grid(model, None, sites)
-    return source if source.activations.keys() >= set(sites) else cache_grid(model, source.task, sites)
 
 
 def _removed(x: Tensor, additive: Tensor) -> float:
