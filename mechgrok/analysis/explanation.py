@@ -145,7 +145,7 @@ class Explanation(Drawable):
 
     @cached_property
     def control_share(self) -> float | None:
-        """The explained share of the same coefficients at other keys: what a formula explains that is not the network's.
+        """The explained share of the same coefficients at other keys, where a formula explains nothing of the network.
 
         That formula is right on as many inputs. None if there is no formula, or no other one of these coefficients.
         """
@@ -229,7 +229,7 @@ def _share(compared: Comparison) -> float:
 def _no_formula(formula: Formula | None, keys: KeyFrequencies) -> str:
     """Why there is no formula; empty where there is one."""
     if formula is None:
-        return keys.reason
+        return keys.reason or f"no key {keys.what} was given"
     sizes = [abs(term.amplitude + term.fading) / _size(formula, term.label) for term in formula.terms]
     if len(sizes) == len(keys.labels) > 1 and max(sizes) - min(sizes) <= ALIKE * max(sizes):
         return f"every {keys.what} is there with the same coefficient, as in a lookup table"

@@ -57,7 +57,10 @@ def write_comparison(
         title=title or f"{' and '.join(grids)} compared",
         facts=("clock or pizza",),
         verdicts=tuple(
-            (f"{name}: {verdict.algorithm}", f"{verdict.reason}.")
+            (
+                f"{name}: {verdict.algorithm}",
+                " ".join(f"{text}." for text in (verdict.reason, verdict.caveat) if text),
+            )
             for name, verdict in comparison.verdicts.items()
         ),
         headlines=(),
