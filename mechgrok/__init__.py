@@ -112,7 +112,7 @@ _HOME = {
     "mechgrok.analysis.circles": ("IsolatedCircle", "isolate_circle"),
     "mechgrok.analysis.algorithms": ("AlgorithmVerdict", "classify_algorithm"),
     "mechgrok.plots.algorithms": ("AlgorithmComparison", "compare_algorithms"),
-    "mechgrok.report": ("write_comparison", "write_report", "write_sweep_page"),
+    "mechgrok.report": ("write_comparison", "write_explanation", "write_report", "write_sweep_page"),
     "mechgrok.analysis.cosets": ("coset_neurons",),
     "mechgrok.analysis.in_context": ("InContextScore", "in_context_score"),
     "mechgrok.analysis.attention": ("MeanAttention", "mean_attention"),

@@ -90,11 +90,17 @@ def test_circle_isolation(grids, expected):
 
 
 @pytest.mark.parametrize(
-    ("name", "algorithm"), [(A, "pizza"), (B, "clock"), (BETA, "pizza"), (DELTA, "clock")]
+    ("name", "algorithm", "by_scores"),
+    [
+        (A, "pizza", "pizza"),
+        (B, "clock", "clock"),
+        (BETA, "pizza", "pizza"),
+        (DELTA, "undetermined", "clock"),  # embeddings side by side: its neurons do all the multiplying
+    ],
 )
-def test_verdict(name: str, algorithm: str, grids, expected):
+def test_verdict(name: str, algorithm: str, by_scores: str, grids, expected):
     verdict = classify_algorithm(grids[name], triples=2000)
-    assert verdict.algorithm == algorithm
+    assert (verdict.algorithm, verdict.by_scores) == (algorithm, by_scores)
     assert (algorithm == "pizza") == expected[name]["verdict"].startswith("pizza")
     assert verdict.circularity == close(expected[name]["circularity"])
     fading = verdict.value("circle fading")
@@ -106,7 +112,9 @@ def test_a_network_between_clock_and_pizza(peer_data: Path):
     network = mg.load_model(peer_data / "nanda/wd_10-1_mod_addition_loss_curve.safetensors")
     verdict = classify_algorithm(network, triples=500)
     assert verdict.algorithm == "hybrid"
-    assert [item.vote for item in verdict.evidence] == ["between", "between", "between"]
+    assert [item.vote for item in verdict.evidence] == ["between", "between", "between", "between", "silent"]
+    assert verdict.value("accuracy without products") == 1
+    assert verdict.value("phase alignment") == pytest.approx(1, abs=5e-3)
     fading = {circle.k: circle.fading for circle in verdict.circles}
     assert fading[23] == pytest.approx(0.5, abs=0.05)
     assert min(fading[k] for k in (37, 39, 41)) > 0.9

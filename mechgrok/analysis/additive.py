@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, Source, cache_grid, run_from_sites
-from mechgrok.activations.sources import as_network
+from mechgrok.activations import ActivationGrid, Source, cached_with, run_from_sites
 from mechgrok.analysis.performance import Performance, performance
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
-from mechgrok.errors import UndefinedMetricError
+from mechgrok.errors import ActivationError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel, pre_activation_hook
+from mechgrok.wording import in_words
 
 FEATURES = 64
 """Activations at a time in float64."""
@@ -58,22 +58,25 @@ class AdditiveOnly(Drawable):
 
 
 @door
-def additive_only(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> AdditiveOnly:
-    """Remove every product of the operands before the neurons of the last hidden layer, and run on.
+def additive_only(
+    source: Source, mask: Bool[Tensor, " inputs"] | None = None, *, layer: int | None = None
+) -> AdditiveOnly:
+    """Remove every product of the operands before the neurons of a hidden layer, and run on.
 
     What the neurons read, and what passes them by in the residual stream, is replaced by the part of it that is a
     function of a plus a function of b: the mean over b, plus that over a, less that over both. A network in which
     attention multiplies the operands, as a clock does, loses what it knows; where the nonlinearity of the neurons does
-    the work, as in a pizza, nothing changes. In a network of several layers the products of all layers but the last
-    hidden one are removed.
+    the work, as in a pizza, nothing changes. In a network of several layers this removes all products that earlier
+    layers have brought to the position of the answer, those of their neurons among them.
 
     Args:
         source: a network, or a grid with its network.
         mask: inputs to evaluate on; None takes all.
+        layer: the hidden layer, numbered from 0; None takes the last.
 
     Raises:
         UndefinedMetricError: the inputs are not all pairs of two operands.
-        ActivationError: a grid without its network; a network without neurons.
+        ActivationError: a grid without its network; a network without neurons, or without such a layer.
 
     Source: ours, after the dispute about clock and pizza in McCracken et al. 2025 (arXiv 2505.18266) and
     Moisescu-Pareja et al. 2025 (arXiv 2512.25060).
@@ -83,10 +86,8 @@ def additive_only(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -
     >>> without.accuracy, without.products < 1e-9
     (1.0, True)
     """
-    model = source.model if isinstance(source, ActivationGrid) else as_network(source)
-    sites = _sites(model)
-    task = source.task if isinstance(source, ActivationGrid) else None
-    grid = cache_grid(model, task, sites)
+    grid = cached_with(source, lambda model: sites_before_neurons(model, layer))
+    sites = sites_before_neurons(grid.model, layer)
     additive = {site: additive_part(grid[site], grid) for site in sites}
     logits = run_from_sites(grid, additive)
     rows = grid.selection(mask)
@@ -129,9 +130,29 @@ def additive_part(x: Float[Tensor, "inputs *rest"], grid: ActivationGrid) -> Flo
     return additive.view_as(x)
 
 
-def _sites(model: HookedModel) -> tuple[str, ...]:
-    """What the neurons read, what gates them, and what passes them by."""
-    pre = pre_activation_hook(model)
+def hidden_layers(model: HookedModel) -> int:
+    """How many layers of neurons show what they read; at least 1.
+
+    Raises:
+        ActivationError: there are none.
+    """
+    last = pre_activation_hook(model)
+    return int(last.split(".")[1]) + 1 if last.startswith("blocks.") else 1
+
+
+def sites_before_neurons(model: HookedModel, layer: int | None = None) -> tuple[str, ...]:
+    """The hooks at which products are removed: what the neurons read, what gates them, and what passes them by.
+
+    Raises:
+        ActivationError: there are no neurons, or there is no such layer.
+    """
+    last = pre_activation_hook(model)
+    layers = hidden_layers(model)
+    if layer is not None and not -layers <= layer < layers:
+        raise ActivationError(
+            f"the network has {in_words(layers, 'hidden layer')}, there is no layer {layer}"
+        )
+    pre = last if layer is None else last.replace(f"blocks.{layers - 1}.", f"blocks.{layer % layers}.", 1)
     block = pre.removesuffix("mlp.hook_pre")
     beside = (f"{block}mlp.hook_pre_linear", f"{block}hook_resid_mid")
     return (pre, *(name for name in beside if name != pre and name in model.hook_dict))

@@ -8,19 +8,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, Source, as_grid, cache_grid
+from mechgrok.activations import ActivationGrid, Source, as_grid, cached_with
 from mechgrok.algebra.bases import Label
+from mechgrok.analysis.additive import sites_before_neurons
 from mechgrok.analysis.formula import Formula, direction_of, fit_formula
 from mechgrok.analysis.frequencies import KeyFrequencies, find_key_frequencies
 from mechgrok.analysis.losses import cross_entropy, right_after_edit
 from mechgrok.analysis.neuron_phases import NeuronPhases, neuron_phases
+from mechgrok.analysis.other_keys import at_other_keys
 from mechgrok.analysis.predictions import Prediction, try_predictions
 from mechgrok.analysis.stages import Stage, replace_stages
 from mechgrok.config import check_seed
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, UndefinedMetricError
-from mechgrok.models.protocol import pre_activation_hook
+from mechgrok.models.protocol import neuron_hook
 
 ALIKE = 0.05
 """Spread of the coefficients of all blocks, as a share of the largest, up to which they are those of a lookup table."""
@@ -139,7 +141,16 @@ class Explanation(Drawable):
         """
         if self.reason:
             return 0.0
-        return (self.compared.margin > 2 * self.compared.deviation).double().mean().item()
+        return _share(self.compared)
+
+    @cached_property
+    def control_share(self) -> float | None:
+        """The explained share of the same coefficients at other keys, where a formula explains nothing of the network.
+
+        That formula is right on as many inputs. None if there is no formula, or no other one of these coefficients.
+        """
+        other = at_other_keys(self.fitted)
+        return None if self.reason or other is None else _share(_compare(self.grid, other))
 
     @property
     def phase_alignment(self) -> float | None:
@@ -161,8 +172,9 @@ class Explanation(Drawable):
     def __repr__(self) -> str:
         said = self.formula or f"no formula: {self.reason}"
         true = sum(item.came_true for item in self.interventions)
+        control = "" if self.control_share is None else f" (control {self.control_share:z.2%})"
         return (
-            f"Explanation({said}; accuracy {self.accuracy:z.2%}, explained share {self.explained_share:z.2%}, "
+            f"Explanation({said}; accuracy {self.accuracy:z.2%}, explained share {self.explained_share:z.2%}{control}, "
             f"{true} of {len(self.interventions)} predictions came true)"
         )
 
@@ -196,19 +208,28 @@ def explain(source: Source, *, seed: int = 0) -> Explanation:
     ('9·cos(w_3(a+b-c)) + 4·cos(w_5(a+b-c)) + mean(c)', 1.0)
     """
     grid = as_grid(source)
-    keys = find_key_frequencies(grid)
+    return explain_by(grid, find_key_frequencies(grid), check_seed(seed))
+
+
+def explain_by(grid: ActivationGrid, keys: KeyFrequencies, seed: int = 0) -> Explanation:
+    """`explain` with keys that are known."""
     formula = fit_formula(grid, keys) if keys.frequencies else None
     reason = _no_formula(formula, keys)
     if formula is None or reason:
         formula = Formula((), grid.logits[_inside(grid)].double().mean(0), grid.task)
-    made, left_out = ((), {}) if reason else try_predictions(grid, keys.frequencies, check_seed(seed))
-    return Explanation(formula, reason, keys, _compare(grid, formula), _phases(grid), made, grid, left_out)
+    read = _with_what_neurons_read(grid)
+    made, left_out = ((), {}) if reason else try_predictions(read, keys.frequencies, seed)
+    return Explanation(formula, reason, keys, _compare(grid, formula), _phases(read), made, grid, left_out)
+
+
+def _share(compared: Comparison) -> float:
+    return (compared.margin > 2 * compared.deviation).double().mean().item()
 
 
 def _no_formula(formula: Formula | None, keys: KeyFrequencies) -> str:
     """Why there is no formula; empty where there is one."""
     if formula is None:
-        return keys.reason
+        return keys.reason or f"no key {keys.what} was given"
     sizes = [abs(term.amplitude + term.fading) / _size(formula, term.label) for term in formula.terms]
     if len(sizes) == len(keys.labels) > 1 and max(sizes) - min(sizes) <= ALIKE * max(sizes):
         return f"every {keys.what} is there with the same coefficient, as in a lookup table"
@@ -227,11 +248,17 @@ def _inside(grid: ActivationGrid) -> Tensor:
     return grid.task.frame.covers(grid.task.n_inputs)
 
 
-def _phases(grid: ActivationGrid) -> NeuronPhases | None:
-    """The neurons as waves, from the network behind the grid where its pre-activations were not cached."""
+def _with_what_neurons_read(grid: ActivationGrid) -> ActivationGrid:
+    """One pass for all that looks at it; the grid itself where its network does not show it."""
     try:
-        if grid.source is not None:
-            grid = cache_grid(grid.source, grid.task, [pre_activation_hook(grid.source)])
+        return cached_with(grid, lambda model: (*sites_before_neurons(model), neuron_hook(model)))
+    except ActivationError:
+        return grid
+
+
+def _phases(grid: ActivationGrid) -> NeuronPhases | None:
+    """The neurons as waves; None where they cannot be read as such."""
+    try:
         return neuron_phases(grid)
     except (ActivationError, UndefinedMetricError):
         return None

@@ -20,6 +20,7 @@ from mechgrok.analysis.logit_surface import answers_and_distances
 from mechgrok.analysis.projections import character_coefficients, is_even
 from mechgrok.readable import Readable
 from mechgrok.tasks import Frame, Task
+from mechgrok.wording import in_words
 
 WORTH = 0.01
 """A second coefficient of a key must explain this share of its power more than the better single one does."""
@@ -68,6 +69,13 @@ class Formula(Readable):
     def text(self) -> str:
         """The formula in a line; empty where there is none."""
         return in_a_line(self.terms, self.task.frame)
+
+    def shortened(self, most: int) -> str:
+        """The formula in a line with no more than so many terms, the strongest ones, and the number of the others."""
+        text, left = in_a_line(self.terms[:most], self.task.frame), len(self.terms) - most
+        return (
+            text if left <= 0 else text.replace(" + mean(c)", f" + {in_words(left, 'weaker term')} + mean(c)")
+        )
 
     @property
     def latex(self) -> str:

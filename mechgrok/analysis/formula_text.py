@@ -112,7 +112,7 @@ def _places(frame: Frame) -> tuple[str, str]:
     answer = frame.answer if is_sum(frame) and not frame.is_logarithmic else "a∘b"
     if frame.is_logarithmic:
         division = is_difference(frame)
-        return f"log({'a/b' if division else 'ab'}/c)", f"log({'ab' if division else 'a/b'})"
+        return f" log({'a/b' if division else 'ab'}/c)", f" log({'ab' if division else 'a/b'})"
     difference = is_sum(frame) and is_difference(frame)
     return f"({answer}-c)", "(a+b)" if difference else "(a-b)"
 

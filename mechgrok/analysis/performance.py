@@ -39,19 +39,24 @@ def performance(
     return Performance(what, loss, right_after_edit(logits, labels, before).mean().item())
 
 
+Rows = Int[Tensor, " some"] | None
+"""Which inputs are asked about; None for all, in their order."""
+
+
 def logits_from_neurons(
-    grid: ActivationGrid, neurons: Float[Tensor, "inputs d_mlp"]
-) -> Float[Tensor, "inputs classes"]:
-    """Logits of all inputs if the last hidden layer had other activations.
+    grid: ActivationGrid, neurons: Float[Tensor, "some d_mlp"], rows: Rows = None
+) -> Float[Tensor, "some classes"]:
+    """Logits of some inputs if the last hidden layer had other activations there.
 
     Where the neurons write to the logits by a linear map, and so of bare tensors with W_L, no network is run.
     """
     if grid.source is None or has_linear_readout(grid.source):
         # Half precision holds the result, but would round the sums that make it.
         exact = torch.promote_types(neurons.dtype, torch.float32)
-        change = neurons.to(exact) - grid.neurons.to(exact)
-        return grid.logits.to(exact) + change @ grid.neuron_logit_map.to(exact)
-    return run_from_sites(grid, {neuron_hook(grid.model): neurons})
+        chosen = slice(None) if rows is None else rows
+        change = neurons.to(exact) - grid.neurons[chosen].to(exact)
+        return grid.logits[chosen].to(exact) + change @ grid.neuron_logit_map.to(exact)
+    return _rerun(grid, neuron_hook(grid.model), neurons, rows)
 
 
 def at_site(grid: ActivationGrid, site: str) -> Tensor:
@@ -61,10 +66,20 @@ def at_site(grid: ActivationGrid, site: str) -> Tensor:
     return grid.logits if site == "logits" else grid[site]
 
 
-def logits_from(grid: ActivationGrid, site: str, activations: Tensor) -> Float[Tensor, "inputs classes"]:
-    """Logits of all inputs if the activations at "logits", "neurons" or a hook were others."""
+def logits_from(
+    grid: ActivationGrid, site: str, activations: Tensor, rows: Rows = None
+) -> Float[Tensor, "some classes"]:
+    """Logits of some inputs if their activations at "logits", "neurons" or a hook were others."""
     if site == "logits":
         return activations
     if site == "neurons":
-        return logits_from_neurons(grid, activations)
-    return run_from_sites(grid, {site: activations})
+        return logits_from_neurons(grid, activations, rows)
+    return _rerun(grid, site, activations, rows)
+
+
+def _rerun(grid: ActivationGrid, site: str, activations: Tensor, rows: Rows) -> Tensor:
+    if rows is None:
+        return run_from_sites(grid, {site: activations})
+    edited = grid[site].clone()
+    edited[rows] = activations
+    return run_from_sites(grid, {site: edited})[rows]

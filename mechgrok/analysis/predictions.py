@@ -20,6 +20,9 @@ PREDICTED = 0.9
 FEW_PRODUCTS = 0.01
 """Share of products in the variance of the pre-activations below which a network is predicted not to need them."""
 
+CLUSTERS_SCRUBBED = "each cluster of neurons from another input with the same answer"
+"""The name of the intervention that `scrub` makes."""
+
 
 @dataclass(frozen=True)
 class Prediction(Readable):
@@ -103,7 +106,7 @@ def _scrubbed(grid: ActivationGrid, keys: tuple[Label, ...], seed: int) -> list[
     true = found.accuracy >= found.before.accuracy - SLACK
     return [
         Prediction(
-            "each cluster of neurons from another input with the same answer",
+            CLUSTERS_SCRUBBED,
             f"answers stay right, {found.before.accuracy:z.3f}; with the same difference instead they are guesses",
             found.accuracy,
             control,

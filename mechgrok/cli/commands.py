@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from mechgrok.cli.explanations import explain
 from mechgrok.cli.exports import figures, measures
 from mechgrok.cli.listing import list_names
 from mechgrok.cli.networks import analyze, compare, report
@@ -15,6 +16,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": train,
     "sweep": sweep,
     "analyze": analyze,
+    "explain": explain,
     "report": report,
     "compare": compare,
     "measures": measures,

@@ -41,9 +41,12 @@ class RatedNetwork:
             "seed": self.seed,
             "steps": self.steps,
             "algorithm": self.verdict.algorithm,
+            "by_scores": self.verdict.by_scores,
             "distance_irrelevance": self.verdict.value("distance irrelevance"),
             "gradient_symmetricity": None if symmetricity is None else symmetricity.value,
             "circle_fading": self.verdict.value("circle fading"),
+            "accuracy_without_products": self.verdict.value("accuracy without products"),
+            "phase_alignment": self.verdict.value("phase alignment"),
             "circularity": self.verdict.circularity,
             "accuracy": self.verdict.accuracy,
         }

@@ -419,7 +419,8 @@ CATALOGUE = (
             "The quick size has three seeds at five rates, the full size ten seeds; the authors drew rates at "
             "random for thousands of networks.",
             "The published means are over networks with circular embeddings alone, ours over all.",
-            "The paper draws its lines where one measure crosses a bound; the shares are those of our verdict.",
+            "The paper draws its lines where one measure crosses a bound; the shares are those of our rule, applied "
+            "to the published scores alone.",
         ),
         protocol=_Later("zhong2023", "attention_rate"),
     ),
@@ -439,6 +440,8 @@ CATALOGUE = (
             "irrelevance overlap, because several pizzas together hide the distance: the paper's own line is at "
             "0.6.",
             "Circle fading is ours; the authors published none.",
+            "What the scores say is the published distinction, and is disputed. The verdict of `classify_algorithm` "
+            "asks in addition what is left without products, and does not call delta, which has none, a clock.",
         ),
         protocol=_Later("zhong2023", "clock_and_pizza"),
     ),

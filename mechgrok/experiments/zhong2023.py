@@ -4,20 +4,19 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mechgrok.analysis.algorithms import (
+from mechgrok.analysis.algorithm_evidence import (
     CLOCK_DISTANCE,
     CLOCK_FADING,
     CLOCK_SYMMETRY,
     PIZZA_FADING,
     PIZZA_SYMMETRY,
-    Algorithm,
-    AlgorithmVerdict,
-    classify_algorithm,
 )
-from mechgrok.experiments.attention_rate import attention_rate_sweep
+from mechgrok.analysis.algorithms import Algorithm, AlgorithmVerdict, classify_algorithm
+from mechgrok.experiments.attention_rate import AttentionRateSweep, attention_rate_sweep
 from mechgrok.experiments.kept import folder_for
 from mechgrok.experiments.reproduction import Number, Row
 from mechgrok.tasks import modular_task
@@ -75,8 +74,8 @@ def _rows(published: PublishedNetwork, name: str, verdict: AlgorithmVerdict | No
         found = verdict and verdict.value(measure)
         yield Row(f"{name}: {measure}", numbers.get(measure), found, *bounds.get(published.algorithm, NONE))
     if published.algorithm is not None:
-        as_published = verdict is not None and verdict.algorithm == published.algorithm
-        yield Row(f"{name}: verdict is {published.algorithm} (1 yes, 0 no)", 1, int(as_published), 1)
+        as_published = verdict is not None and verdict.by_scores == published.algorithm
+        yield Row(f"{name}: the scores say {published.algorithm} (1 yes, 0 no)", 1, int(as_published), 1)
 
 
 def _judged(seeds: range, changes: dict[str, Any]) -> Iterator[tuple[str, int, AlgorithmVerdict | None]]:
@@ -119,5 +118,10 @@ def attention_rate(full: bool) -> Iterator[Row]:
         yield Row(f"share of pizzas at rate {rate:g}", None, share, low, high)
     rises = sum(later > earlier for earlier, later in pairwise(pizzas.values()))
     yield Row("rates at which the share of pizzas is larger than at the one before", 0, rises, None, 0)
-    clocks = sweep.shares[-1]["clock"] - sweep.shares[0]["clock"]
-    yield Row("share of clocks at rate 1 less that at rate 0", None, clocks, 0.3)
+    clocks = _clocks(sweep, 1.0) - _clocks(sweep, 0.0)
+    yield Row("share of clocks by the scores at rate 1 less that at rate 0", None, clocks, 0.3)
+
+
+def _clocks(sweep: AttentionRateSweep, rate: float) -> float:
+    """Share of the networks at a rate that the published scores call clocks."""
+    return mean(network.verdict.by_scores == "clock" for network in sweep.networks if network.rate == rate)

@@ -1,10 +1,12 @@
 """Headline numbers of reports and the command line: what was learned, and with what certainty."""
 
+from mechgrok.analysis.explanation import Explanation
 from mechgrok.analysis.heads import HeadScoreName, HeadScores
 from mechgrok.measures.references import GUESSING
 from mechgrok.measures.registry import MEASURES, title_of
 from mechgrok.measures.summary import Summary
 from mechgrok.measures.summary_sequences import KINDS
+from mechgrok.measures.summary_verdict import MOST_TERMS
 from mechgrok.wording import in_words, number, percent
 
 MOST_NAMED = 8
@@ -16,12 +18,30 @@ Headline = tuple[str, str, str]
 
 def headlines(summary: Summary, algorithm: str) -> tuple[Headline, ...]:
     """The numbers at the top; `algorithm` is the verdict on clock or pizza."""
-    cards = [*_results(summary), *_of_sequence(summary)]
+    cards = [*formula_headlines(summary.explanation), *_results(summary), *_of_sequence(summary)]
     if summary.sequence.heads is None:
         cards.append(("Keys", _named(summary), _evidence(summary)))
     if algorithm != "undetermined":
         cards.append(("Algorithm", algorithm, "clock or pizza, from several measures"))
     return (*cards, *_circuit(summary))
+
+
+def formula_headlines(found: Explanation | None) -> tuple[Headline, ...]:
+    """How much of the network the formula accounts for, with the control, and what came of the predictions."""
+    if found is None or found.reason:
+        return ()
+    control = found.control_share
+    beside = "" if control is None else f"; at other keys {percent(control)}"
+    agree = f"same answer as the network on {percent(found.agreement)} of inputs"
+    cards = [
+        ("Formula", found.fitted.shortened(MOST_TERMS), agree),
+        ("Explained share", percent(found.explained_share), f"of inputs settled by the formula{beside}"),
+    ]
+    made = found.interventions
+    if made:
+        came = sum(item.came_true for item in made)
+        cards.append(("Predictions", f"{came} of {len(made)}", "of what interventions do came true"))
+    return tuple(cards)
 
 
 def _results(summary: Summary) -> list[Headline]:

@@ -7,6 +7,7 @@ from mechgrok.activations import ActivationGrid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.ablation import Ablation, Site, ablate
 from mechgrok.analysis.explained import LogitFVE, logit_fve
+from mechgrok.analysis.explanation import Explanation
 from mechgrok.analysis.key_losses import excluded_loss, restricted_loss
 from mechgrok.analysis.losses import full_loss, task_score
 from mechgrok.analysis.spectrum import (
@@ -34,11 +35,23 @@ VARIANTS = {
     "excluded_loss_all_character_space": "excluded_loss",
     "logit_fve_class_centred": "logit_fve",
     "logit_fve_double_centred": "logit_fve",
+    "logit_fve_other_keys": "logit_fve",
     "accuracy_per_position": "accuracy_all",
 }
 """Numbers of a summary whose names say over which inputs, or in which form, a measure was taken; and the measure."""
-COUNTS = {"n_classes": "answers", "neurons": "neurons", "neurons_decided": "neurons"}
+COUNTS = {"n_classes": "answers", "neurons": "neurons", "neurons_decided": "neurons"} | dict.fromkeys(
+    ("predictions", "predictions_came_true"), "predictions"
+)
 """Numbers of a summary that count something, with what they count."""
+OF_EXPLANATION = {
+    "explained_share": "fraction",
+    "explained_share_control": "fraction",
+    "formula_accuracy": "fraction",
+    "formula_agreement": "fraction",
+    "formula_kl": "nats",
+    "phase_alignment": "resultant length",
+}
+"""Numbers of an explanation with their units."""
 ABLATED_SITES: tuple[Site, ...] = ("embed", "neurons", "logits")
 
 
@@ -49,7 +62,11 @@ def unit_of(name: str) -> str:
     ('nats', 'fraction', 'neurons', '')
     """
     measure = VARIANTS.get(name, name)
-    return COUNTS.get(name) or (MEASURES[measure].unit if measure in MEASURES else "")
+    return (
+        COUNTS.get(name)
+        or OF_EXPLANATION.get(name)
+        or (MEASURES[measure].unit if measure in MEASURES else "")
+    )
 
 
 def losses(grid: ActivationGrid, split: Split | None) -> dict[str, float]:
@@ -76,7 +93,31 @@ def of_keys(
         "logit_fve_class_centred": fve.fraction,
         "logit_fve_double_centred": logit_fve(grid, keys, centre="double").fraction,
         "logit_fve_per_key": fve.per_key,
+        "logit_fve_other_keys": _other_keys(grid, keys),
     }
+
+
+def _other_keys(grid: ActivationGrid, keys: tuple[Label, ...]) -> float:
+    """What all blocks but the keys explain of the logits."""
+    others = [label for label in grid.task.frame.basis.labels if label not in keys]
+    return logit_fve(grid, others).fraction if others else 0.0
+
+
+def of_explanation(explanation: Explanation | None) -> dict[str, float]:
+    """How much of the network the formula accounts for, with the control, and how many predictions came true."""
+    if explanation is None or explanation.reason:
+        return {}
+    measured = {
+        "explained_share": explanation.explained_share,
+        "explained_share_control": explanation.control_share,
+        "formula_accuracy": explanation.accuracy,
+        "formula_agreement": explanation.agreement,
+        "formula_kl": explanation.kl,
+        "phase_alignment": explanation.phase_alignment,
+        "predictions": len(explanation.interventions),
+        "predictions_came_true": sum(item.came_true for item in explanation.interventions),
+    }
+    return {name: value for name, value in measured.items() if value is not None}
 
 
 def ablations(grid: ActivationGrid, keys: tuple[Label, ...]) -> tuple[Ablation, ...]:

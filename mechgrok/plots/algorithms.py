@@ -59,7 +59,8 @@ class AlgorithmComparison(Drawable):
         for measure in _MEASURES:
             table.add_row(measure.replace("_", " "), *(_cell(row[measure]) for row in self.table))
         reasons = [Text(f"{name}: {verdict.reason}.") for name, verdict in self.verdicts.items()]
-        return Group(table, *reasons)
+        caveats = dict.fromkeys(verdict.caveat for verdict in self.verdicts.values() if verdict.caveat)
+        return Group(table, *reasons, *(Text(f"{caveat}.") for caveat in caveats))
 
 
 @door
@@ -76,8 +77,8 @@ def compare_algorithms(
     Raises:
         ConfigError: no network at all, or neither a mapping nor a list.
 
-    >>> from mechgrok.models.constructed import cosine_network, pizza_network
-    >>> nets = {"A": pizza_network(7, {2: 9.0}), "B": cosine_network(7, {2: 9.0})}
+    >>> import mechgrok as mg
+    >>> nets = {"A": mg.pizza_network(7, {2: 9.0}), "B": mg.clock_transformer(7, {2: 9.0})}
     >>> [(row["network"], row["algorithm"]) for row in compare_algorithms(nets).table]
     [('A', 'pizza'), ('B', 'clock')]
     """
@@ -176,13 +177,17 @@ def _surfaces(source: Source, verdict: AlgorithmVerdict) -> tuple[LogitSurface, 
 
 def _row(verdict: AlgorithmVerdict) -> dict[str, Any]:
     best = verdict.circles[0] if verdict.circles else None
-    symmetricity = verdict.symmetricity
+    symmetricity, without = verdict.symmetricity, verdict.without_products
     return {
         "algorithm": verdict.algorithm,
+        "by_scores": verdict.by_scores,
         "distance_irrelevance": verdict.value("distance irrelevance"),
         "gradient_symmetricity": None if symmetricity is None else symmetricity.value,
         "triples": None if symmetricity is None else symmetricity.n_triples,
         "circle_fading": verdict.value("circle fading"),
+        "accuracy_without_products": verdict.value("accuracy without products"),
+        "loss_without_products": None if without is None else without.loss,
+        "phase_alignment": verdict.value("phase alignment"),
         "circularity": verdict.circularity,
         "strongest_circle": None if best is None else best.k,
         "clock_fve": None if best is None else best.fve["clock"],

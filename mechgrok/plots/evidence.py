@@ -5,15 +5,15 @@ from math import gcd
 
 import plotly.graph_objects as go
 
-from mechgrok.analysis.algorithms import (
+from mechgrok.analysis.algorithm_evidence import (
     CLOCK_DISTANCE,
     CLOCK_FADING,
     CLOCK_SYMMETRY,
     PIZZA_FADING,
     PIZZA_SYMMETRY,
-    AlgorithmVerdict,
     Evidence,
 )
+from mechgrok.analysis.algorithms import AlgorithmVerdict
 from mechgrok.analysis.circles import IsolatedCircle
 from mechgrok.analysis.logit_surface import PIZZA_DISTANCE, logit_surface
 from mechgrok.analysis.symmetricity import GradientSymmetricity
@@ -42,8 +42,8 @@ def verdict_scales(verdict: AlgorithmVerdict) -> go.Figure:
     >>> from mechgrok import classify_algorithm
     >>> from mechgrok.models.constructed import pizza_network
     >>> drawn = verdict_scales(classify_algorithm(pizza_network(11, {3: 9.0})))
-    >>> drawn.data[-1].y, drawn.data[-1].text[0]
-    (('distance irrelevance', 'gradient symmetricity', 'circle fading'), '0.00')
+    >>> drawn.data[-1].y[0], drawn.data[-1].text[0]
+    ('distance irrelevance', '0.00')
     """
     if not verdict.evidence:
         raise UndefinedMetricError(f"there is nothing to draw: {verdict.reason}")

@@ -1,5 +1,7 @@
 """How much of a network its formula accounts for, and what came of the predictions."""
 
+from collections.abc import Sequence
+
 import plotly.graph_objects as go
 import torch
 
@@ -22,15 +24,15 @@ def explanation_figure(result: Explanation) -> go.Figure:
     >>> [note.text for note in drawn.layout.annotations]
     ['explained share 100.0%', 'predictions: 5 of 5 came true']
     """
-    panels = [_spare_margins(result)]
+    panels = [spare_margins_figure(result)]
     if result.interventions:
-        panels.append(_outcomes(result.interventions))
+        panels.append(outcomes_figure(result.interventions))
     drawn = in_panels(panels, columns=1, legend=True)
     drawn.update_layout(height=len(panels) * max(300, 80 + ROW * len(result.interventions)), barmode="group")
     return drawn
 
 
-def _spare_margins(result: Explanation) -> go.Figure:
+def spare_margins_figure(result: Explanation) -> go.Figure:
     """What is left of the margin when twice the deviation is taken away; above 0 an input is explained."""
     spare = result.compared.margin - 2 * result.compared.deviation
     low, high = spare.min().item(), spare.max().item()
@@ -50,7 +52,8 @@ def _spare_margins(result: Explanation) -> go.Figure:
     return drawn
 
 
-def _outcomes(made: tuple[Prediction, ...]) -> go.Figure:
+def outcomes_figure(made: Sequence[Prediction]) -> go.Figure:
+    """Each intervention with its value, its control, and whether the prediction came true."""
     names = [_broken(item.intervention) for item in made]
     values = go.Bar(
         x=[item.value for item in made],

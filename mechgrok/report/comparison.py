@@ -43,8 +43,8 @@ def write_comparison(
         CheckpointError: the file cannot be written; a run without a checkpoint.
 
     >>> import tempfile
-    >>> from mechgrok.models.constructed import cosine_network, pizza_network
-    >>> networks = {"A": pizza_network(7, {2: 9.0}), "B": cosine_network(7, {2: 9.0})}
+    >>> import mechgrok as mg
+    >>> networks = {"A": mg.pizza_network(7, {2: 9.0}), "B": mg.clock_transformer(7, {2: 9.0})}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     page = write_comparison(f"{folder}/pair.html", networks).read_text(encoding="utf-8")
     >>> "A: pizza" in page and "B: clock" in page
@@ -57,7 +57,10 @@ def write_comparison(
         title=title or f"{' and '.join(grids)} compared",
         facts=("clock or pizza",),
         verdicts=tuple(
-            (f"{name}: {verdict.algorithm}", f"{verdict.reason}.")
+            (
+                f"{name}: {verdict.algorithm}",
+                " ".join(f"{text}." for text in (verdict.reason, verdict.caveat) if text),
+            )
             for name, verdict in comparison.verdicts.items()
         ),
         headlines=(),

@@ -88,7 +88,8 @@ def _algorithm(verdict: AlgorithmVerdict) -> Section:
     if not verdict.evidence:
         return Section(*section)
     rows = [(e.measure, f"{e.value:z.3f}", e.vote, e.rule) for e in verdict.evidence]
-    return Section(*section, table=(("measure", "value", "speaks for", "rule"), *rows))
+    table = (("measure", "value", "speaks for", "rule"), *rows)
+    return Section(*section, table=table, missing=(f"{verdict.caveat}.",))
 
 
 def _ablations(grid: ActivationGrid, summary: Summary) -> Section:

@@ -13,8 +13,8 @@ from plotly.offline import get_plotlyjs
 from mechgrok.report.parts import Section, SliderSteps
 from mechgrok.storage import write_text
 
-FORMULA = re.compile(r"cos\(w_k\(.*?-c\)\)|chi\(a∘b∘c\^-1\)")
-"""Possible values of `Frame.direction`."""
+FORMULA = re.compile(r"cos\(w_\w+(?: log)?\([^)]*\)(?:/2)?\)|chi(?:_[^(]+)?\([^()]*c\^-1\)")
+"""A cosine or character, as `Frame.direction` and the formula of a network have them."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Page:
         facts: the subject of the page, in a few words each.
         warnings: what a reader must know first, one sentence each.
         verdicts: a heading, which may be empty, and the verdict in sentences; one per network.
+        first: the sections above all others.
         headlines: name, value and remark of the numbers at the top.
         checkpoints: the range of the slider; None for a page without one.
         moving: the sections that belong to the slider; the others follow.
@@ -38,6 +39,7 @@ class Page:
     moving: tuple[Section, ...] = ()
     checkpoints: SliderSteps | None = None
     warnings: tuple[str, ...] = ()
+    first: tuple[Section, ...] = ()
 
 
 def write_page(path: Path | str, page: Page) -> Path:
@@ -50,7 +52,11 @@ def write_page(path: Path | str, page: Page) -> Path:
     html = _environment().get_template("page.html.jinja").render(
         page=page,
         figures=_embedded(
-            {panel.id: panel.data for section in (*page.moving, *page.sections) for panel in section.panels}
+            {
+                panel.id: panel.data
+                for section in (*page.first, *page.moving, *page.sections)
+                for panel in section.panels
+            }
         ),
         checkpoints=_embedded(asdict(page.checkpoints) if page.checkpoints else None),
         plotly=Markup(get_plotlyjs()),
@@ -72,10 +78,12 @@ def _environment() -> Environment:
 
 
 def typeset(text: str) -> Markup:
-    """Typeset text, setting the directions of the logits, as written by `Frame.direction`, as formulas.
+    """Typeset text, setting cosines and characters as formulas.
 
     >>> typeset("along cos(w_k(a+b-c)) <")
     Markup('along cos(<i>w</i><sub>k</sub>(a+b−c)) &lt;')
+    >>> typeset("3·cos(w_12 log(ab/c)) - 2·chi_sign(a∘b∘c^-1)")
+    Markup('3·cos(<i>w</i><sub>12</sub> log(ab/c)) - 2·χ<sub>sign</sub>(a∘b∘c<sup>−1</sup>)')
     """
     html = FORMULA.sub(lambda found: _formula(found[0]), str(escape(text)))
     return Markup(html)
@@ -83,9 +91,8 @@ def typeset(text: str) -> Markup:
 
 def _formula(text: str) -> str:
     """One formula, already escaped, with index, exponent, Greek letter and a proper minus sign."""
-    shown = (
-        text.replace("chi(", "χ(").replace("w_k", "<i>w</i><sub>k</sub>").replace("c^-1", "c<sup>−1</sup>")
-    )
+    shown = re.sub(r"^chi(?:_([^(]+))?", lambda m: "χ" + (f"<sub>{m[1]}</sub>" if m[1] else ""), text)
+    shown = re.sub(r"w_(\w+?)(?=[ (])", r"<i>w</i><sub>\1</sub>", shown).replace("c^-1", "c<sup>−1</sup>")
     return shown.replace("-", "−")
 
 

@@ -15,6 +15,7 @@ from mechgrok.opening import run_if_any
 from mechgrok.plots.curves import n_classes_of
 from mechgrok.report.checkpoints import shown_steps
 from mechgrok.report.evidence import evidence_sections
+from mechgrok.report.explanation import explanation_sections
 from mechgrok.report.html import Page, write_page
 from mechgrok.report.measures import measure_run
 from mechgrok.report.network import learning_curves, network_section
@@ -144,6 +145,7 @@ def _page(
         facts=(summary.task, *sizes, summary.layout, *facts),
         verdicts=(("", summary.verdict),),
         headlines=headlines(summary, algorithm.algorithm),
+        first=tuple(explanation_sections(summary.explanation)),
         sections=tuple(_evidence(grid, summary, algorithm)),
         moving=moving,
         checkpoints=checkpoints,

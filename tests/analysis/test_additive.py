@@ -101,3 +101,16 @@ def test_what_has_no_two_operands_is_refused_in_words():
         mg.additive_only(mg.build_model(mixed, mg.ModelConfig(d_model=16), seed=0))
     with pytest.raises(mg.ActivationError, match="network"):
         mg.additive_only(mg.grid_from_tensors(mg.modular_task("add", 5), torch.zeros(25, 5)))
+
+
+def test_each_hidden_layer_can_be_asked():
+    """Sums of waves reach the first layer of neurons, and their products the second."""
+    task = mg.modular_task("add", 11)
+    deep = mg.build_model(task, mg.MLPConfig(d_embed=8, d_mlp=16, n_layers=2), seed=0)
+    first, last = mg.additive_only(deep, layer=0), mg.additive_only(deep)
+    assert first.products == pytest.approx(0, abs=1e-12)
+    assert first.loss == pytest.approx(first.before.loss, rel=1e-5)
+    assert last.sites == mg.additive_only(deep, layer=-1).sites == ("blocks.1.mlp.hook_pre",)
+    assert last.products > 0.01
+    with pytest.raises(mg.ActivationError, match="2 hidden layers, there is no layer 2"):
+        mg.additive_only(deep, layer=2)

@@ -7,9 +7,13 @@ import torch
 from planted import cosine_logits, lookup_logits, phase_grid, wave_network
 
 import mechgrok as mg
-from mechgrok.analysis.algorithms import Evidence, _decide, classify_algorithm
+from mechgrok.analysis.additive import AdditiveOnly
+from mechgrok.analysis.algorithm_evidence import Evidence
+from mechgrok.analysis.algorithms import _by_scores, _multiplies, classify_algorithm
+from mechgrok.analysis.performance import Performance
 from mechgrok.config import MLPConfig, ModelConfig
 from mechgrok.models.constructed import cosine_network, pizza_network
+from mechgrok.models.ideal_transformers import clock_transformer
 from mechgrok.tasks import sn_task
 
 FREQUENCIES = {7: {1: 9.0, 3: 9.0}, 13: {2: 9.0}, 59: {1: 9.0, 17: 9.0, 29: 9.0}}
@@ -17,12 +21,15 @@ FREQUENCIES = {7: {1: 9.0, 3: 9.0}, 13: {2: 9.0}, 59: {1: 9.0, 17: 9.0, 29: 9.0}
 
 @pytest.mark.parametrize("p", FREQUENCIES)
 def test_planted_weights(p: int):
-    clock = classify_algorithm(cosine_network(p, FREQUENCIES[p]), triples=200)
+    clock = classify_algorithm(clock_transformer(p, FREQUENCIES[p]), triples=200)
     pizza = classify_algorithm(pizza_network(p, FREQUENCIES[p]), triples=200)
     assert (clock.algorithm, pizza.algorithm) == ("clock", "pizza")
-    assert [item.vote for item in clock.evidence] == ["clock", "clock", "clock"]
-    assert [item.vote for item in pizza.evidence] == ["pizza", "silent", "pizza"]
-    assert clock.value("circle fading") == pytest.approx(0, abs=1e-9)
+    assert [item.vote for item in clock.evidence[:4]] == ["clock", "clock", "clock", "silent"]
+    assert [item.vote for item in pizza.evidence] == ["pizza", "silent", "pizza", "no clock", "silent"]
+    assert clock.value("accuracy without products") == pytest.approx(1 / p, abs=0.02)  # a guess
+    assert pizza.value("accuracy without products") == 1
+    assert pizza.value("phase alignment") == pytest.approx(1)
+    assert clock.value("circle fading") == pytest.approx(0, abs=1e-5)
     assert pizza.value("circle fading") == pytest.approx(1, abs=2e-2)
     assert len(clock.circles) == len(FREQUENCIES[p])
     assert clock.accuracy == pizza.accuracy == 1.0
@@ -40,12 +47,55 @@ def test_planted_logits(p: int):
     assert "by its logits alone" in classify_algorithm(pizza).reason
 
 
+@pytest.mark.parametrize("p", FREQUENCIES)
+def test_squares_of_sums_look_like_a_clock_and_are_none(p: int):
+    """All three scores are those of an ideal clock, and nothing is multiplied before the neurons."""
+    verdict = classify_algorithm(cosine_network(p, FREQUENCIES[p]), triples=200)
+    assert [item.vote for item in verdict.evidence] == ["clock", "clock", "clock", "no clock", "silent"]
+    assert (verdict.by_scores, verdict.algorithm) == ("clock", "undetermined")
+    assert verdict.value("accuracy without products") == 1
+    assert verdict.without_products.loss == pytest.approx(verdict.without_products.before.loss)
+    assert "speak for a clock, but it loses nothing without products before its neurons" in verdict.reason
+
+
+def test_squares_with_random_phases_are_no_clock_either():
+    verdict = classify_algorithm(mg.gromov_network(11, n=400, seed=0), triples=200)
+    assert (verdict.by_scores, verdict.algorithm) == ("clock", "undetermined")
+
+
+def planted_verdict(lost: float, factor: float) -> tuple[str, str]:
+    """The verdict on a clock by the scores that loses a share of its answers, and whose loss rises by a factor."""
+    before, after = Performance("", 0.01, 1.0), Performance("", 0.01 * factor, 1.0 - lost)
+    return _multiplies("clock", "all speak for it", AdditiveOnly(after, before, 0.1, torch.zeros(1, 1), ()))
+
+
+def test_what_a_clock_must_lose():
+    assert planted_verdict(0.08, 1e6)[0] == "clock"
+    assert planted_verdict(0.0, 30.0) == (
+        "hybrid",
+        "all speak for a clock, but without any product before its neurons it still gives the right answers (accuracy "
+        "100.00%, loss 0.01 -> 0.3 nats): attention multiplies, and the neurons would do without",
+    )
+    assert planted_verdict(0.0, 1.2)[0] == "undetermined"
+    assert _multiplies("pizza", "all speak for it", None) == ("pizza", "all speak for it")
+
+
+def test_a_verdict_names_who_disputes_it():
+    judged, not_judged = (
+        classify_algorithm(n) for n in (pizza_network(7, {2: 9.0}), pizza_network(7, {2: 0.0}))
+    )
+    assert "2505.18266" in judged.caveat
+    assert "2512.25060" in judged.caveat
+    assert judged.caveat in repr(judged)
+    assert not not_judged.caveat
+
+
 def test_a_clock_that_subtracts():
     task = mg.modular_task("sub", 11, sequence=("a", "b"))
     model = wave_network(task, phase_grid([2, 4]), gain=2.0)
     model.task = task
     verdict = classify_algorithm(model)
-    assert (verdict.algorithm, verdict.accuracy) == ("clock", 1.0)
+    assert (verdict.by_scores, verdict.accuracy) == ("clock", 1.0)
 
 
 def test_a_clock_of_logarithms():
@@ -160,19 +210,19 @@ def evidence(distance: float, symmetry: float, circles: float) -> tuple[Evidence
     ],
 )  # fmt: skip
 def test_the_rule(numbers: tuple[float, float, float], algorithm: str):
-    assert _decide(*evidence(*numbers))[0] == algorithm
+    assert _by_scores(*evidence(*numbers))[0] == algorithm
 
 
-def test_without_any_circle_the_other_two_decide():
-    assert _decide(*evidence(0.2, 0.99, 0.0)[:2])[0] == "pizza"
-    assert _decide(*evidence(0.2, 1.0, 0.0)[:2])[0] == "pizza"
-    assert _decide(*evidence(0.5, 1.0, 0.0)[:2])[0] == "hybrid"
+def test_without_any_circle_the_other_two_by_scores():
+    assert _by_scores(*evidence(0.2, 0.99, 0.0)[:2])[0] == "pizza"
+    assert _by_scores(*evidence(0.2, 1.0, 0.0)[:2])[0] == "pizza"
+    assert _by_scores(*evidence(0.5, 1.0, 0.0)[:2])[0] == "hybrid"
 
 
 def test_rows_and_repr():
-    verdict = classify_algorithm(cosine_network(7, {2: 9.0}))
+    verdict = classify_algorithm(clock_transformer(7, {2: 9.0}))
     assert [row["measure"] for row in verdict.rows()] == [
-        "distance irrelevance", "gradient symmetricity", "circle fading",
+        "distance irrelevance", "gradient symmetricity", "circle fading", "accuracy without products",
     ]  # fmt: skip
     assert repr(verdict).startswith("AlgorithmVerdict(clock: distance irrelevance 1.000")
     assert verdict.value("weight norm") is None

@@ -5,7 +5,8 @@ import pytest
 import mechgrok as mg
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.experiments.attention_rate import AttentionRateSweep, RatedNetwork, attention_rate_sweep
-from mechgrok.models.constructed import cosine_network, pizza_network
+from mechgrok.models.constructed import pizza_network
+from mechgrok.models.ideal_transformers import clock_transformer
 
 TASK = mg.modular_task("add", 7)
 TINY = {"task": TASK, "model": mg.ModelConfig(d_model=16, attention_dir="bidirectional"), "steps": 3}
@@ -15,7 +16,7 @@ TINY = {"task": TASK, "model": mg.ModelConfig(d_model=16, attention_dir="bidirec
 def planted() -> AttentionRateSweep:
     """Two pizzas at 0, one of each at 0.5, two clocks and an untrained network at 1."""
     pizza = mg.classify_algorithm(pizza_network(7, {2: 9.0}))
-    clock = mg.classify_algorithm(cosine_network(7, {2: 9.0}))
+    clock = mg.classify_algorithm(clock_transformer(7, {2: 9.0}))
     nothing = mg.classify_algorithm(mg.build_model(TASK, mg.ModelConfig(d_model=16)))
     found = {0.0: [pizza, pizza], 0.5: [pizza, clock], 1.0: [clock, clock, nothing]}
     networks = [

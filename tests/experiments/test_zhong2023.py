@@ -9,8 +9,10 @@ from mechgrok.experiments import zhong2023 as module
 from mechgrok.experiments.attention_rate import AttentionRateSweep, RatedNetwork
 from mechgrok.experiments.reproduction import find_reproduction
 from mechgrok.models.constructed import cosine_network, pizza_network
+from mechgrok.models.ideal_transformers import clock_transformer
 
-PIZZA, CLOCK = pizza_network(7, {2: 9.0}), cosine_network(7, {2: 9.0})
+PIZZA, CLOCK = pizza_network(7, {2: 9.0}), clock_transformer(7, {2: 9.0})
+SQUARES = cosine_network(7, {2: 9.0})
 
 
 def trained(networks):
@@ -39,8 +41,15 @@ def test_planted_networks_hold(monkeypatch):
     assert all(row.holds for row in found.values())
     assert found["Model B, seed 0: gradient symmetricity"].published == 0.3336
     assert found["Model B, seed 0: gradient symmetricity"].measured == pytest.approx(0, abs=0.1)
-    assert found["delta, seed 0: verdict is clock (1 yes, 0 no)"].measured == 1
+    assert found["delta, seed 0: the scores say clock (1 yes, 0 no)"].measured == 1
     assert found["gamma, seed 0: distance irrelevance"].published is None
+
+
+def test_the_published_scores_call_a_network_of_squares_a_clock(monkeypatch):
+    """As they do delta, which the verdict does not."""
+    found = rows(monkeypatch, ALL | {"delta": SQUARES})
+    assert found["delta, seed 0: the scores say clock (1 yes, 0 no)"].measured == 1
+    assert mg.classify_algorithm(SQUARES).algorithm == "undetermined"
 
 
 def test_swapped_and_failed_ones_do_not(monkeypatch):
@@ -50,12 +59,12 @@ def test_swapped_and_failed_ones_do_not(monkeypatch):
         "Model B, seed 0: gradient symmetricity",
         "Model B, seed 0: distance irrelevance",
         "Model B, seed 0: circle fading",
-        "Model B, seed 0: verdict is clock (1 yes, 0 no)",
+        "Model B, seed 0: the scores say clock (1 yes, 0 no)",
         "beta, seed 0: accuracy",
         "beta, seed 0: gradient symmetricity",
         "beta, seed 0: distance irrelevance",
         "beta, seed 0: circle fading",
-        "beta, seed 0: verdict is pizza (1 yes, 0 no)",
+        "beta, seed 0: the scores say pizza (1 yes, 0 no)",
     }
 
 

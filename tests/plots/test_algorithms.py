@@ -11,13 +11,14 @@ from rich.console import Console
 import mechgrok as mg
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.models.constructed import cosine_network, pizza_network
+from mechgrok.models.ideal_transformers import clock_transformer
 from mechgrok.plots.algorithms import compare_algorithms
 from mechgrok.tasks import sn_task
 
 
 @pytest.fixture(scope="module")
 def comparison():
-    networks = {"A <b>": pizza_network(13, {3: 9.0, 5: 4.0}), "B": cosine_network(13, {2: 9.0})}
+    networks = {"A <b>": pizza_network(13, {3: 9.0, 5: 4.0}), "B": clock_transformer(13, {2: 9.0})}
     return compare_algorithms(networks, triples=100)
 
 

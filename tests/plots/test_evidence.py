@@ -15,7 +15,9 @@ def test_marks_are_the_values_and_lie_in_the_ranges_that_vote():
 
 def test_every_measure_that_votes_has_its_ranges():
     verdict = mg.classify_algorithm(mg.cosine_network(11, {3: 9.0}))
-    assert {item.measure for item in verdict.evidence} == set(RANGES)
+    assert {item.measure for item in verdict.evidence if item.vote not in ("silent", "no clock")} == set(
+        RANGES
+    )
 
 
 def test_a_network_that_was_not_judged():

@@ -11,7 +11,7 @@ from mechgrok.tasks import sn_task
 
 
 def test_two_networks_side_by_side(tmp_path: Path):
-    networks = {"first": mg.pizza_network(11, {2: 9.0}), "second": mg.cosine_network(11, {2: 9.0})}
+    networks = {"first": mg.pizza_network(11, {2: 9.0}), "second": mg.clock_transformer(11, {2: 9.0})}
     page = read_page(write_comparison(tmp_path / "pair.html", networks))
     assert page.places == ["surface-0", "surface-1", "circle-0", "circle-1", "spectrum-0", "spectrum-1"]
     for text in ("first: pizza", "second: clock", "distance irrelevance", "first and second compared"):
