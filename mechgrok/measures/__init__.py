@@ -9,7 +9,7 @@ from mechgrok.measures.snapshot import Snapshot
 
 __all__ = ["INVARIANCES", "MEASURES", "Measure", "Reference", "Snapshot", "measure"]
 
-for _subject in ("losses", "circuit", "neurons", "weights", "heads"):
+for _subject in ("losses", "circuit", "neurons", "mechanism", "weights", "heads"):
     import_module(
         f"mechgrok.measures.{_subject}"
     )  # enters its measures in the registry, in the tables' order
