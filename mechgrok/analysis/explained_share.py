@@ -64,9 +64,7 @@ def is_explained(margin: Float[Tensor, " rows"], deviation: Float[Tensor, " rows
     return margin > 2 * deviation
 
 
-def margins(
-    logits: Float[Tensor, "rows classes"], labels: Int[Tensor, " rows"]
-) -> Float[Tensor, " rows"]:
+def margins(logits: Float[Tensor, "rows classes"], labels: Int[Tensor, " rows"]) -> Float[Tensor, " rows"]:
     """By how much the right logit exceeds the largest wrong one."""
     right = logits.gather(1, labels[:, None]).squeeze(1)
     return right - logits.scatter(1, labels[:, None], -torch.inf).amax(1)

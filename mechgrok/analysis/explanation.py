@@ -29,7 +29,6 @@ from mechgrok.errors import ActivationError, UndefinedMetricError
 from mechgrok.models.protocol import pre_activation_hook
 
 
-
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """The formula's answers next to the network's, for each input in the frame of the task.

@@ -76,7 +76,12 @@ def ideal_by_means(
         raise UndefinedMetricError("no input of the mask has a place in the frame of the task")
     activation = _activation(grid)
     logits = _ideal_logits(grid, activation, means())
-    return performance("the ideal network", logits[rows], frame.results.flatten()[rows], grid.logits)
+    return performance(
+        "the ideal network",
+        logits[rows],
+        frame.results.flatten()[rows],
+        grid.logits[:, frame.element_classes],
+    )
 
 
 def _ideal_logits(
@@ -90,7 +95,9 @@ def _ideal_logits(
         raise UndefinedMetricError("no neuron varies over the inputs, so there are no frequencies")
     written = grid.neuron_logit_map.double().T[frame.element_classes]
     exact = torch.promote_types(grid.logits.dtype, torch.float32)
-    of_a, of_b, written = (_only(block, x, frame.basis)[:, alive].to(exact) for x in (of_a + mean, of_b, written))
+    of_a, of_b, written = (
+        _only(block, x, frame.basis)[:, alive].to(exact) for x in (of_a + mean, of_b, written)
+    )
     logits = torch.empty(frame.order, frame.order, frame.order, dtype=exact)
     for a, out in zip(of_a, logits, strict=True):
         read = a + of_b

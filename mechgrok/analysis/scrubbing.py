@@ -202,7 +202,9 @@ def _resampled(
         step = 1 + (torch.rand(len(order), generator=dice) * (size - 1)).long()
         donors[group, mine[order]] = mine[order[start + (place + step) % size]]
     edited = torch.empty_like(x)
-    for own, out, some in zip(x.split(NEURONS, 1), edited.split(NEURONS, 1), groups.split(NEURONS), strict=True):
+    for own, out, some in zip(
+        x.split(NEURONS, 1), edited.split(NEURONS, 1), groups.split(NEURONS), strict=True
+    ):
         by_neuron = own.T.contiguous()
         for neuron, group in zip(by_neuron, some.tolist(), strict=True):
             neuron.copy_(neuron[donors[group]])
