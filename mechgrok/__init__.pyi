@@ -41,6 +41,9 @@ from mechgrok.analysis.circles import (
     IsolatedCircle as IsolatedCircle,
     isolate_circle as isolate_circle,
 )
+from mechgrok.analysis.class_distances import (
+    class_distance_ratio as class_distance_ratio,
+)
 from mechgrok.analysis.cosets import (
     coset_neurons as coset_neurons,
 )
@@ -52,6 +55,9 @@ from mechgrok.analysis.embeddings import (
 from mechgrok.analysis.explained import (
     LogitFVE as LogitFVE,
     logit_fve as logit_fve,
+)
+from mechgrok.analysis.explained_share import (
+    explained_share as explained_share,
 )
 from mechgrok.analysis.explanation import (
     Explanation as Explanation,
@@ -68,6 +74,9 @@ from mechgrok.analysis.heads import (
     HeadScore as HeadScore,
     HeadScores as HeadScores,
     head_scores as head_scores,
+)
+from mechgrok.analysis.ideal_network import (
+    ideal_network as ideal_network,
 )
 from mechgrok.analysis.in_context import (
     InContextScore as InContextScore,
@@ -133,6 +142,10 @@ from mechgrok.analysis.scrubbing import (
 from mechgrok.analysis.slingshots import (
     Slingshots as Slingshots,
     find_slingshots as find_slingshots,
+)
+from mechgrok.analysis.softmax_collapse import (
+    SoftmaxCollapse as SoftmaxCollapse,
+    softmax_collapse as softmax_collapse,
 )
 from mechgrok.analysis.spectrum import (
     fourier_coefficient_ratio as fourier_coefficient_ratio,
@@ -258,6 +271,7 @@ from mechgrok.registries import (
 )
 from mechgrok.report import (
     write_comparison as write_comparison,
+    write_explanation as write_explanation,
     write_report as write_report,
     write_sweep_page as write_sweep_page,
 )

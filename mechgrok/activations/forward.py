@@ -13,7 +13,7 @@ from torch import Tensor
 from mechgrok.activations.grid import ActivationGrid
 from mechgrok.errors import ActivationError
 from mechgrok.memory import check_memory
-from mechgrok.models.protocol import Hook, HookedModel, neuron_hook
+from mechgrok.models.protocol import Hook, HookedModel, neuron_hook, pre_activation_hook
 from mechgrok.models.readout import index_of, outputs_at
 from mechgrok.models.unaltered import is_unaltered
 from mechgrok.signature import Tokens
@@ -28,7 +28,8 @@ _LOGITS = "logits"
 def run_grid(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid:
     """Activations of some hooks, and logits, over all inputs; everything on the CPU.
 
-    If only logits and neurons are requested, they come from the hand-written pass of the networks that have one.
+    If only logits, neurons and what enters their activation function are requested, they come from the hand-written
+    pass of the networks that have one.
 
     Raises:
         ActivationError: a hook that never runs; logits that are not finite.
@@ -42,7 +43,8 @@ def run_grid(model: HookedModel, task: Task, names: Sequence[str]) -> Activation
 
 def _least_bytes(model: HookedModel, task: Task, names: Sequence[str]) -> int:
     """Memory of the logits, and of neurons if requested; the widths of other hooks are not known in advance."""
-    neurons = sum(getattr(model.cfg, "d_mlp", None) or 0 for name in names if name.endswith("hook_post"))
+    widths = (name.endswith(("mlp.hook_post", "mlp.hook_pre")) for name in names)
+    neurons = sum(widths) * (getattr(model.cfg, "d_mlp", None) or 0)
     return task.n_inputs * task.signature.n_scored * 4 * (task.signature.d_out + neurons)
 
 
@@ -51,10 +53,11 @@ def _grid_by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> Activ
     by_hand = _by_hand(model, task, names)
     if by_hand is None:
         return None
-    signature = task.signature
-    logits, neurons = by_hand.run_by_hand(model, task.tokens, neurons=bool(names))
-    cached = {} if neurons is None else {neuron_hook(model): neurons}
-    grid = ActivationGrid(task, model, logits[:, : signature.d_out], MappingProxyType(cached))
+    pre = [name for name in names if name.endswith("hook_pre")]
+    post = [name for name in names if name not in pre]
+    logits, neurons, read = by_hand.run_by_hand(model, task.tokens, neurons=bool(post), pre=bool(pre))
+    cached = dict.fromkeys(post, neurons) | dict.fromkeys(pre, read)
+    grid = ActivationGrid(task, model, logits[:, : task.signature.d_out], MappingProxyType(cached))
     return grid if _is_finite(logits) else None
 
 
@@ -70,8 +73,10 @@ def _by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> Any:
 
 
 def _are_neurons(model: HookedModel, names: Sequence[str]) -> bool:
-    """Whether nothing but the neurons is requested, from a network that has some."""
-    return not names or (bool(getattr(model.cfg, "d_mlp", 0)) and set(names) == {neuron_hook(model)})
+    """Whether nothing but the neurons and their pre-activations is requested, from a network that has some."""
+    if not names or not getattr(model.cfg, "d_mlp", 0):
+        return not names
+    return {neuron_hook(model), pre_activation_hook(model)}.issuperset(names)
 
 
 def _grid_by_hooks(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid:

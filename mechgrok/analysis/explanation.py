@@ -9,9 +9,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, Source, as_grid, cached_with
-from mechgrok.algebra.bases import Label
 from mechgrok.analysis.additive import sites_before_neurons
-from mechgrok.analysis.formula import Formula, direction_of, fit_formula
+from mechgrok.analysis.explained_share import (
+    centred,
+    is_explained,
+    is_lookup_table,
+    margins,
+    rows_at_a_time,
+)
+from mechgrok.analysis.formula import Formula, fit_formula
 from mechgrok.analysis.frequencies import KeyFrequencies, find_key_frequencies
 from mechgrok.analysis.losses import cross_entropy, right_after_edit
 from mechgrok.analysis.neuron_phases import NeuronPhases, neuron_phases
@@ -23,11 +29,6 @@ from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, UndefinedMetricError
 from mechgrok.models.protocol import neuron_hook
-
-ALIKE = 0.05
-"""Spread of the coefficients of all blocks, as a share of the largest, up to which they are those of a lookup table."""
-AT_A_TIME = 2**20
-"""Logits that are compared at a time, in float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,25 +224,16 @@ def explain_by(grid: ActivationGrid, keys: KeyFrequencies, seed: int = 0) -> Exp
 
 
 def _share(compared: Comparison) -> float:
-    return (compared.margin > 2 * compared.deviation).double().mean().item()
+    return is_explained(compared.margin, compared.deviation).double().mean().item()
 
 
 def _no_formula(formula: Formula | None, keys: KeyFrequencies) -> str:
     """Why there is no formula; empty where there is one."""
     if formula is None:
         return keys.reason or f"no key {keys.what} was given"
-    sizes = [abs(term.amplitude + term.fading) / _size(formula, term.label) for term in formula.terms]
-    if len(sizes) == len(keys.labels) > 1 and max(sizes) - min(sizes) <= ALIKE * max(sizes):
+    if is_lookup_table(formula):
         return f"every {keys.what} is there with the same coefficient, as in a lookup table"
     return ""
-
-
-def _size(formula: Formula, label: Label) -> float:
-    """The coefficient that a lookup table of height 1 has in a block."""
-    if not formula.task.frame.is_operation:
-        return 1.0
-    direction = direction_of(formula.task.frame, label)[0]
-    return (direction[0] / direction.square().sum()).item()
 
 
 def _inside(grid: ActivationGrid) -> Tensor:
@@ -267,13 +259,11 @@ def _phases(grid: ActivationGrid) -> NeuronPhases | None:
 def _compare(grid: ActivationGrid, formula: Formula) -> Comparison:
     common = grid.logits[formula.rows].double().mean(0)
     parts, left, total = [], 0.0, 0.0
-    for rows in formula.rows.split(max(AT_A_TIME // grid.task.n_classes, 1)):
+    for rows in formula.rows.split(rows_at_a_time(grid)):
         actual, ideal, labels = grid.logits[rows].double(), formula.logits(rows), grid.labels[rows]
-        difference = _centred(actual - ideal)
+        difference = centred(actual - ideal)
         left += difference.square().sum().item()
-        total += _centred(actual - common).square().sum().item()
-        right = ideal.gather(1, labels[:, None]).squeeze(1)
-        wrong = ideal.scatter(1, labels[:, None], -torch.inf).amax(1)
+        total += centred(actual - common).square().sum().item()
         log_p, log_q = actual.log_softmax(1), ideal.log_softmax(1)
         parts.append((
             right_after_edit(ideal, labels, grid.logits),
@@ -281,14 +271,9 @@ def _compare(grid: ActivationGrid, formula: Formula) -> Comparison:
             ideal.argmax(1) == actual.argmax(1),
             actual.argmax(1) == labels,
             (log_p.exp() * (log_p - log_q)).sum(1).clamp(min=0),
-            right - wrong,
+            margins(ideal, labels),
             difference.abs().amax(1),
         ))  # fmt: skip
     return Comparison(
         *(torch.cat(column) for column in zip(*parts, strict=True)), fve=1 - left / max(total, 1e-300)
     )
-
-
-def _centred(x: Float[Tensor, "rows classes"]) -> Float[Tensor, "rows classes"]:
-    """Without what is common to all classes, which no answer depends on."""
-    return x - x.mean(1, keepdim=True)

@@ -22,6 +22,8 @@ from mechgrok.readable import Readable
 from mechgrok.tasks import Frame, Task
 from mechgrok.wording import in_words
 
+ROWS = 1024
+"""Inputs whose logits are projected at a time, in float64."""
 WORTH = 0.01
 """A second coefficient of a key must explain this share of its power more than the better single one does."""
 
@@ -48,21 +50,33 @@ class Formula(Readable):
     def logits(self, rows: Int[Tensor, " some"] | None = None) -> Float[Tensor, "some classes"]:
         """The logits of the formula for some of its inputs, or for all `rows`, in float64."""
         rows = self.rows if rows is None else rows
-        logits = self.mean.expand(len(rows), -1).clone()
+        frame = self.task.frame
+        answers = answers_of_inputs(frame, self.task.n_inputs)[rows]
+        # What does not fade is a function of the answer, of which there are fewer than inputs.
+        of_answer = self.mean.repeat(frame.order, 1)
         for term in self.terms:
-            logits += self.part(term, rows)
+            of_answer[:, frame.classes] += term.amplitude * direction_of(frame, term.label)
+        logits = of_answer[answers]
+        for term in self.terms:
+            if term.fading:
+                logits += self._faded(term, rows, answers)
         return logits
 
     def part(self, term: Term, rows: Int[Tensor, " rows"]) -> Float[Tensor, "rows classes"]:
         """What one term says about some inputs of the task, in float64."""
-        frame, n_inputs = self.task.frame, self.task.n_inputs
-        direction = direction_of(frame, term.label)
-        size = torch.full((len(rows),), term.amplitude, dtype=torch.float64)
-        if term.fading:
-            size += term.fading * fading_of(frame, term.label, n_inputs)[rows]
+        frame = self.task.frame
+        answers = answers_of_inputs(frame, self.task.n_inputs)[rows]
+        part = self._faded(term, rows, answers)
+        part[:, frame.classes] += term.amplitude * direction_of(frame, term.label)[answers]
+        return part
+
+    def _faded(self, term: Term, rows: Tensor, answers: Tensor) -> Float[Tensor, "rows classes"]:
+        """What fades of a term with the distance of the operands."""
+        frame = self.task.frame
         part = torch.zeros(len(rows), len(self.mean), dtype=torch.float64)
-        answers = answers_of_inputs(frame, n_inputs)[rows]
-        part[:, frame.classes] = size[:, None] * direction[answers]
+        if term.fading:
+            size = term.fading * fading_of(frame, term.label, self.task.n_inputs)[rows]
+            part[:, frame.classes] = size[:, None] * direction_of(frame, term.label)[answers]
         return part
 
     @property
@@ -144,18 +158,32 @@ def _by_input(grid: ActivationGrid, labels: tuple[Label, ...]) -> list[Term]:
     """Each key on its own, from the coefficient that each input has: on a group characters are orthogonal."""
     frame = grid.task.frame
     rows = frame.covers(grid.task.n_inputs)
-    logits = grid.logits[rows][:, frame.classes].double()
-    logits = logits - logits.mean(0)
+    along = _along_blocks(grid, labels)
     answers = answers_of_inputs(frame, grid.task.n_inputs)[rows]
     terms = []
     for label in labels:
         direction = direction_of(frame, label)
-        own = (logits * direction[answers]).sum(1) / direction[0].square().sum()
+        # A direction lies in its block, whose few functions of the class take the place of all classes.
+        of_answer = direction @ frame.basis.matrix[frame.basis.rows_of([label])].T
+        own = (along[label][rows] * of_answer[answers]).sum(1) / direction[0].square().sum()
         can_fade = is_sum(frame) and 2 * label != frame.order  # type: ignore[operator]
         terms.append(
             _term(label, own, fading_of(frame, label, grid.task.n_inputs)[rows] if can_fade else None)
         )
     return terms
+
+
+def _along_blocks(
+    grid: ActivationGrid, labels: Iterable[Label]
+) -> dict[Label, Float[Tensor, "inputs functions"]]:
+    """The logits of each input along the functions of the class in some blocks, less their mean over the inputs."""
+    frame = grid.task.frame
+    rows = {label: frame.basis.rows_of([label]) for label in labels}
+    functions = torch.zeros(grid.task.n_classes, sum(map(len, rows.values())), dtype=torch.float64)
+    functions[frame.classes] = frame.basis.matrix[[row for some in rows.values() for row in some]].T
+    along = torch.cat([part.double() @ functions for part in grid.logits.split(ROWS)])
+    along -= along[frame.covers(grid.task.n_inputs)].mean(0)
+    return dict(zip(rows, along.split([len(some) for some in rows.values()], dim=1), strict=True))
 
 
 def _term(label: Label, own: Float[Tensor, " rows"], fading: Tensor | None) -> Term:

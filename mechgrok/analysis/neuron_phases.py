@@ -1,5 +1,6 @@
 """Neurons as waves: frequency, amplitude and phase of what each one reads of both operands, and of what it writes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import pi
 from typing import Any
@@ -13,6 +14,7 @@ from mechgrok.activations.sources import as_network
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.embeddings import check_circles
 from mechgrok.analysis.neurons import VARIES
+from mechgrok.analysis.operand_means import OperandMeans, operand_means
 from mechgrok.door import Share, door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
@@ -175,14 +177,22 @@ def neuron_phases(source: Source, *, threshold: Share = WAVE) -> NeuronPhases:
     (NeuronPhases(5 of 5 neurons are waves; 1: 5), 1.0, 1.0)
     """
     grid = _with_pre_activations(source)
+    return phases_by_means(grid, lambda: operand_means(pre_activations(grid), grid.task.frame), threshold)
+
+
+def phases_by_means(
+    grid: ActivationGrid, means: Callable[[], OperandMeans], threshold: float = WAVE
+) -> NeuronPhases:
+    """`neuron_phases` from the means of the pre-activations over the operands, which are asked for if there are any.
+
+    Raises:
+        UndefinedMetricError: the task is not one of two operands in a cyclic group.
+    """
     frame = grid.task.frame
     check_circles(frame.basis)
     if not frame.is_operation:
         raise UndefinedMetricError(f"neurons have phases on two operands; {grid.task.name} has one")
-    x = frame.square(_pre_activations(grid)).double()
-    mean = x.mean((0, 1))
-    of_a, of_b = x.mean(1) - mean, x.mean(0) - mean
-    variance = (x - mean).square().mean((0, 1))
+    mean, of_a, of_b, variance = means()
     alive = variance > VARIES * (variance + mean.square()).clamp(min=1e-300)
     wave_a, wave_b = _waves(of_a), _waves(of_b)
     explained = _variance(wave_a, frame.order) + _variance(wave_b, frame.order)
@@ -224,7 +234,12 @@ def _with_pre_activations(source: Source) -> ActivationGrid:
     return as_grid(model, names=[pre_activation_hook(model)])
 
 
-def _pre_activations(grid: ActivationGrid) -> Float[Tensor, "inputs d_mlp"]:
+def pre_activations(grid: ActivationGrid) -> Float[Tensor, "inputs d_mlp"]:
+    """What the last hidden layer reads, before its activation function.
+
+    Raises:
+        ActivationError: it was not cached, or given.
+    """
     if grid.source is not None:
         return grid[pre_activation_hook(grid.model)]
     given = [name for name in grid.activations if name.endswith("mlp.hook_pre")]

@@ -9,13 +9,16 @@ from torch import Generator, Tensor
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import answers_of_inputs
-from mechgrok.analysis.neurons import neuron_frequencies
+from mechgrok.analysis.neurons import NeuronFrequencies, neuron_frequencies
 from mechgrok.analysis.performance import Performance, logits_from_neurons, performance
 from mechgrok.config import check_seed
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.tasks import Frame
+
+NEURONS = 32
+"""How many are resampled at a time, one after the other, so that all inputs of one stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,20 +121,10 @@ def scrub(source: Source, mask: Bool[Tensor, " inputs"] | None = None, seed: int
     (1.0, 1.0, True)
     """
     grid = as_grid(source)
-    frame = grid.task.frame
-    if not frame.is_operation:
-        raise UndefinedMetricError(
-            f"no two inputs of {grid.task.name} are the same element, so there is none to take activations from"
-        )
     tuned = neuron_frequencies(grid, threshold=0.0)
-    if not tuned.alive.any():
-        raise UndefinedMetricError("no neuron varies over the inputs, so there is nothing to scrub")
-    inside = frame.covers(grid.task.n_inputs)
+    cluster, inside, answers, dice = _clusters(grid, tuned, seed)
     rows = grid.selection(grid.selection(mask) & inside)
-    labels = grid.labels[rows]
-    cluster = torch.where(tuned.alive, tuned.frequency, 0)
-    dice = Generator().manual_seed(check_seed(seed))
-    answers, differences = answers_of_inputs(frame, grid.task.n_inputs)[inside], _differences(grid)
+    labels, differences = grid.labels[rows], _differences(grid)
 
     def resampled(what: str, alike: Tensor, groups: Tensor = cluster) -> Performance:
         edited = _resampled(grid.neurons, inside, alike, groups, dice)
@@ -148,6 +141,34 @@ def scrub(source: Source, mask: Bool[Tensor, " inputs"] | None = None, seed: int
         clusters=tuned.clusters,
         n_inputs=int(rows.sum()),
     )
+
+
+def scrubbed_logits(
+    grid: ActivationGrid, tuned: NeuronFrequencies, seed: int = 0
+) -> Float[Tensor, "inputs classes"]:
+    """Logits of all inputs with each cluster scrubbed, as `scrub` draws them first, without the controls.
+
+    Inputs without a place in the frame stay as they are.
+    """
+    cluster, inside, answers, dice = _clusters(grid, tuned, seed)
+    return logits_from_neurons(grid, _resampled(grid.neurons, inside, answers, cluster, dice))
+
+
+def _clusters(
+    grid: ActivationGrid, tuned: NeuronFrequencies, seed: int
+) -> tuple[Int[Tensor, " d_mlp"], Bool[Tensor, " inputs"], Int[Tensor, " rows"], Generator]:
+    """The cluster of each neuron, 0 for constant ones; the inputs in the frame, their answers; and the dice."""
+    frame = grid.task.frame
+    if not frame.is_operation:
+        raise UndefinedMetricError(
+            f"no two inputs of {grid.task.name} are the same element, so there is none to take activations from"
+        )
+    if not tuned.alive.any():
+        raise UndefinedMetricError("no neuron varies over the inputs, so there is nothing to scrub")
+    inside = frame.covers(grid.task.n_inputs)
+    cluster = torch.where(tuned.alive, tuned.frequency, 0)
+    answers = answers_of_inputs(frame, grid.task.n_inputs)[inside]
+    return cluster, inside, answers, Generator().manual_seed(check_seed(seed))
 
 
 def _differences(grid: ActivationGrid) -> Int[Tensor, " inputs"] | None:
@@ -169,17 +190,23 @@ def _resampled(
     dice: Generator,
 ) -> Float[Tensor, "inputs d_mlp"]:
     """Activations in which each group of neurons has those of another of the rows, drawn among those that are alike."""
-    edited, mine = x.clone(), rows.nonzero().flatten()
+    mine = rows.nonzero().flatten()
     order = alike.argsort(stable=True)
     counts = alike.bincount()
     size = counts[alike[order]]
     start = (counts.cumsum(0) - counts)[alike[order]]
     place = torch.arange(len(order)) - start
+    donors = torch.arange(len(x)).repeat(int(groups.max()) + 1, 1)
     for group in groups.unique().tolist():
-        columns = (groups == group).nonzero().flatten()
         # At least one place further around the circle of those that are alike, so that it is another one.
         step = 1 + (torch.rand(len(order), generator=dice) * (size - 1)).long()
-        donor = torch.empty_like(mine)
-        donor[order] = mine[order[start + (place + step) % size]]
-        edited[mine[:, None], columns] = x[donor[:, None], columns]
+        donors[group, mine[order]] = mine[order[start + (place + step) % size]]
+    edited = torch.empty_like(x)
+    for own, out, some in zip(
+        x.split(NEURONS, 1), edited.split(NEURONS, 1), groups.split(NEURONS), strict=True
+    ):
+        by_neuron = own.T.contiguous()
+        for neuron, group in zip(by_neuron, some.tolist(), strict=True):
+            neuron.copy_(neuron[donors[group]])
+        out.copy_(by_neuron.T)
     return edited

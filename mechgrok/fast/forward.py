@@ -23,7 +23,8 @@ class Outputs(NamedTuple):
     """The results of a hand-written pass at the last position, for some inputs."""
 
     logits: Float[Tensor, "inputs d_vocab_out"]
-    neurons: Float[Tensor, "inputs d_mlp"] | None
+    neurons: Float[Tensor, "inputs d_mlp"] | None = None
+    pre: Float[Tensor, "inputs d_mlp"] | None = None
 
 
 def has_hand_written_pass(model: object) -> bool:
@@ -38,8 +39,12 @@ def has_hand_written_pass(model: object) -> bool:
 
 
 @torch.no_grad()
-def run_by_hand(model: HandWritten, tokens: Int[Tensor, "inputs slots"], *, neurons: bool) -> Outputs:
-    """Logits and, if requested, the neurons of the last hidden layer, equal to the network's own up to rounding.
+def run_by_hand(
+    model: HandWritten, tokens: Int[Tensor, "inputs slots"], *, neurons: bool, pre: bool = False
+) -> Outputs:
+    """Logits and, if requested, the neurons of the last hidden layer and their pre-activations.
+
+    They equal the network's own up to rounding.
 
     >>> from mechgrok import ModelConfig, build_model, modular_task
     >>> task = modular_task("add", 5)
@@ -48,12 +53,14 @@ def run_by_hand(model: HandWritten, tokens: Int[Tensor, "inputs slots"], *, neur
     >>> torch.allclose(outputs.logits, model(task.tokens)[:, -1], atol=1e-5), outputs.neurons.shape
     (True, torch.Size([25, 64]))
     """
-    wanted = model.embed.W_E.new_empty(len(tokens), model.cfg.d_mlp) if neurons else None
+    room = [
+        model.embed.W_E.new_empty(len(tokens), model.cfg.d_mlp) if asked else None for asked in (neurons, pre)
+    ]
     if isinstance(model, HookedMLP):
         by_tables = MLPByTables(model)
-        return Outputs(by_tables.logits(by_tables.table.rows_of(tokens), wanted), wanted)
+        return Outputs(by_tables.logits(by_tables.table.rows_of(tokens), *room), *room)
     pairs = Pairs.of(tokens)
-    return Outputs(TabledNetwork(model, pairs).logits(pairs.of_input, wanted), wanted)
+    return Outputs(TabledNetwork(model, pairs).logits(pairs.of_input, *room), *room)
 
 
 def logits_with_embedding(

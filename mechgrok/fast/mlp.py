@@ -181,21 +181,26 @@ class MLPByTables:
 
     @torch.no_grad()
     def logits(
-        self, index: Int[Tensor, "inputs operand"], neurons: Float[Tensor, "inputs d_mlp"] | None = None
+        self,
+        index: Int[Tensor, "inputs operand"],
+        neurons: Float[Tensor, "inputs d_mlp"] | None = None,
+        pre: Float[Tensor, "inputs d_mlp"] | None = None,
     ) -> Float[Tensor, "inputs d_vocab_out"]:
         """Logits of inputs given by their rows of the table.
 
         Args:
-            neurons: where to also write the neurons of the last hidden layer.
+            neurons, pre: where to also write the neurons of the last hidden layer, and their pre-activations.
         """
         table, last = self.take_weights(), [link for link in self.links if link.activation][-1]
         logits = table.new_empty(len(index), self.cfg.d_vocab_out)
         for start in range(0, len(index), self.length):
             part, rows = index[start : start + self.length], slice(start, start + self.length)
-            pre = mix(part, table, table.new_ones(part.shape), out=self.pre[: len(part)])
-            logits[rows] = self.forward(pre)
+            first = mix(part, table, table.new_ones(part.shape), out=self.pre[: len(part)])
+            logits[rows] = self.forward(first)
             if neurons is not None:
                 neurons[rows] = last.x_active
+            if pre is not None:
+                pre[rows] = last.x
         return logits
 
 

@@ -113,24 +113,30 @@ class TabledNetwork:
 
     @torch.no_grad()
     def logits(
-        self, of_input: Int[Tensor, "inputs slots"], neurons: Float[Tensor, "inputs d_mlp"] | None = None
+        self,
+        of_input: Int[Tensor, "inputs slots"],
+        neurons: Float[Tensor, "inputs d_mlp"] | None = None,
+        pre: Float[Tensor, "inputs d_mlp"] | None = None,
     ) -> Float[Tensor, "inputs d_vocab_out"]:
         """Logits at the last position, for inputs given by their pairs.
 
         Args:
-            neurons: where to also write the neurons.
+            neurons, pre: where to also write the neurons, and their pre-activations.
         """
         tables = self.tables.compute()
         logits = self.u.new_empty(len(of_input), self.cfg.d_vocab_out)
         parts, outs = of_input.split(self.chunk_rows), logits.split(self.chunk_rows)
         actives = [self.active] * len(parts) if neurons is None else neurons.split(self.chunk_rows)
-        for part, out, active in zip(parts, outs, actives, strict=True):
+        kept = [None] * len(parts) if pre is None else pre.split(self.chunk_rows)
+        for part, out, active, keep in zip(parts, outs, actives, kept, strict=True):
             attention = LastPositionAttention(self.pairs, part, self.cfg.attention_rate, for_gradient=False)
             weights = self.new_weights(len(part))
             self.attend(attention, tables, weights)
             u = mix(self.term_index(part), tables.terms, weights, out=self.u[: len(part)])
-            _, passing = self.forward(u, tables, active[: len(part)])
+            read, passing = self.forward(u, tables, active[: len(part)])
             self.write_logits(passing, out)
+            if keep is not None:
+                keep.copy_(read)
         return logits
 
     def term_index(self, of_input: Int[Tensor, "inputs slots"]) -> Int[Tensor, "inputs terms"]:

@@ -9,5 +9,5 @@ from mechgrok.measures.snapshot import Snapshot
 
 __all__ = ["INVARIANCES", "MEASURES", "Measure", "Reference", "Snapshot", "measure"]
 
-for _subject in ("losses", "circuit", "neurons", "weights", "heads"):
+for _subject in ("losses", "circuit", "neurons", "mechanism", "weights", "heads"):
     import_module(f"mechgrok.measures.{_subject}")  # registers its measures, in the tables' order

@@ -6,11 +6,14 @@ from torch import Tensor
 
 from mechgrok.analysis.losses import accuracy, full_loss, r2
 from mechgrok.analysis.position_losses import PositionLosses, losses_by_position
+from mechgrok.analysis.softmax_collapse import SoftmaxCollapse, softmax_collapse
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.measures.invariances import CONFIDENCE, all_but
 from mechgrok.measures.references import ALL, GUESSING, NO_MARGIN
 from mechgrok.measures.registry import measure
 from mechgrok.measures.snapshot import Snapshot
+
+PRIETO = "Prieto et al. 2025 (arXiv 2501.04697)"
 
 
 @measure(
@@ -126,6 +129,30 @@ def margin_median(snapshot: Snapshot) -> float:
     return snapshot.once(train_margins).median().item()
 
 
+@measure(
+    "fraction",
+    needs=["split"],
+    source=PRIETO,
+    title="Train answers without loss",
+    invariances=CONFIDENCE,
+)
+def zero_loss(snapshot: Snapshot) -> dict[str, float]:
+    """Share of the answers to train inputs whose loss is exactly 0 in float16, float32 and float64."""
+    return snapshot.once(collapse).no_loss
+
+
+@measure(
+    "fraction",
+    needs=["split"],
+    source=PRIETO,
+    title="Train answers without gradient",
+    invariances=CONFIDENCE,
+)
+def zero_gradient(snapshot: Snapshot) -> dict[str, float]:
+    """Share of the answers to train inputs whose gradient is exactly 0 in float16, float32 and float64."""
+    return snapshot.once(collapse).no_gradient
+
+
 @measure("nats", direction="down", title="Loss", reference=GUESSING, invariances=CONFIDENCE, default=False)
 def loss_all(snapshot: Snapshot) -> float:
     """Cross-entropy over all inputs."""
@@ -136,6 +163,11 @@ def loss_all(snapshot: Snapshot) -> float:
 def accuracy_all(snapshot: Snapshot) -> float:
     """Share of right answers to all inputs."""
     return accuracy(snapshot.grid)
+
+
+def collapse(snapshot: Snapshot) -> SoftmaxCollapse:
+    """For which share of the train answers the loss, or its gradient, is exactly 0."""
+    return softmax_collapse(snapshot.grid, snapshot.train)
 
 
 def positions_of_test(snapshot: Snapshot) -> PositionLosses:

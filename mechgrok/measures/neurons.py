@@ -6,6 +6,7 @@ import torch
 
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import means_by_answer
+from mechgrok.analysis.class_distances import class_distance_ratio as ratio_of
 from mechgrok.analysis.neurons import PURITY, VARIES, NeuronFrequencies, neuron_frequencies
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.measures.circuit import NANDA
@@ -92,6 +93,19 @@ def frequency_synchronisation(snapshot: Snapshot) -> float:
     commonest = (dominant / dominant.sum(0)).sum(1).sort(descending=True).values
     share = (commonest[:n_keys].sum() / dominant.shape[1]).item()
     return (share - chance) / (1 - chance)
+
+
+@measure(
+    "ratio",
+    direction="up",
+    needs=["neurons", "split"],
+    source="arXiv 2604.20923 (ILDR)",
+    title="Class-distance ratio",
+    invariances=all_but("scale of neurons"),
+)
+def class_distance_ratio(snapshot: Snapshot) -> float:
+    """Mean distance of two classes' centroids over that of a test input to its own, in the last hidden layer."""
+    return ratio_of(snapshot.grid, snapshot.test)
 
 
 def tuning(snapshot: Snapshot) -> NeuronFrequencies:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, cache_grid, fit_task
 from mechgrok.algebra.bases import Label
-from mechgrok.errors import UndefinedMetricError
+from mechgrok.errors import TaskError, UndefinedMetricError
 from mechgrok.models.protocol import HookedModel, neuron_hook
 from mechgrok.tasks import Frame, Split, Task
 
@@ -55,9 +55,14 @@ class Snapshot:
 
     @cached_property
     def grid(self) -> ActivationGrid:
-        """Neurons, logits and the requested hooks, over all inputs."""
+        """Neurons, logits and the requested hooks, over all inputs.
+
+        For an operation in a group also what enters the neurons, if the network shows it.
+        """
         neurons = [neuron_hook(self.model)] if getattr(self.model.cfg, "d_mlp", None) else []
-        return cache_grid(self.model, self.task, [*neurons, *self.hooks])
+        pre = [name.removesuffix("hook_post") + "hook_pre" for name in neurons if self._is_operation]
+        shown = [name for name in pre if name in self.model.hook_dict]
+        return cache_grid(self.model, self.task, [*neurons, *shown, *self.hooks])
 
     @cached_property
     def logits(self) -> Float[Tensor, "inputs *scored classes"]:
@@ -113,6 +118,13 @@ class Snapshot:
         if compute not in self._known:
             self._known[compute] = compute(self)
         return self._known[compute]
+
+    @property
+    def _is_operation(self) -> bool:
+        try:
+            return self.frame.is_operation
+        except TaskError:
+            return False
 
     @property
     def _known_split(self) -> Split:
