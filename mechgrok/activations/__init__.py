@@ -1,6 +1,6 @@
 """Activations over all inputs of a task. The one place where a network meets a task."""
 
-from mechgrok.activations.caching import as_grid, cache_grid
+from mechgrok.activations.caching import as_grid, cache_grid, cached_with
 from mechgrok.activations.fitting import fit_task, infer_task, likely_modulus
 from mechgrok.activations.forward import (
     logits_under,
@@ -17,6 +17,7 @@ __all__ = [
     "Source",
     "as_grid",
     "cache_grid",
+    "cached_with",
     "fit_task",
     "grid_from_tensors",
     "infer_task",

@@ -1,6 +1,6 @@
 """From a network to its activations: the door of all analyses."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mechgrok.activations.fitting import fit_task, infer_task
 from mechgrok.activations.forward import run_grid
@@ -42,6 +42,20 @@ def cache_grid(model: Source, task: Task | None = None, names: Sequence[Key] | N
     model = as_network(model)
     names = _hooks(model, names)
     return run_grid(model, _task(model, task), names)
+
+
+def cached_with(source: Source, names_of: Callable[[HookedModel], Sequence[str]]) -> ActivationGrid:
+    """A grid with the hooks that a function names for its network: the given one if it has them, or else another one.
+
+    Raises:
+        ActivationError: a grid of bare tensors.
+    """
+    given = source if isinstance(source, ActivationGrid) else None
+    model = as_network(source) if given is None else given.model
+    names = names_of(model)
+    if given is not None and given.activations.keys() >= set(names):
+        return given
+    return cache_grid(model, given and given.task, names)
 
 
 def _task(model: HookedModel, task: Task | None = None) -> Task:

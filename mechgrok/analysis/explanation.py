@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.activations import ActivationGrid, Source, as_grid, cache_grid
+from mechgrok.activations import ActivationGrid, Source, as_grid, cached_with
 from mechgrok.algebra.bases import Label
+from mechgrok.analysis.additive import sites_before_neurons
 from mechgrok.analysis.formula import Formula, direction_of, fit_formula
 from mechgrok.analysis.frequencies import KeyFrequencies, find_key_frequencies
 from mechgrok.analysis.losses import cross_entropy, right_after_edit
@@ -20,7 +21,7 @@ from mechgrok.config import check_seed
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, UndefinedMetricError
-from mechgrok.models.protocol import pre_activation_hook
+from mechgrok.models.protocol import neuron_hook
 
 ALIKE = 0.05
 """Spread of the coefficients of all blocks, as a share of the largest, up to which they are those of a lookup table."""
@@ -201,8 +202,9 @@ def explain(source: Source, *, seed: int = 0) -> Explanation:
     reason = _no_formula(formula, keys)
     if formula is None or reason:
         formula = Formula((), grid.logits[_inside(grid)].double().mean(0), grid.task)
-    made, left_out = ((), {}) if reason else try_predictions(grid, keys.frequencies, check_seed(seed))
-    return Explanation(formula, reason, keys, _compare(grid, formula), _phases(grid), made, grid, left_out)
+    read = _with_what_neurons_read(grid)
+    made, left_out = ((), {}) if reason else try_predictions(read, keys.frequencies, check_seed(seed))
+    return Explanation(formula, reason, keys, _compare(grid, formula), _phases(read), made, grid, left_out)
 
 
 def _no_formula(formula: Formula | None, keys: KeyFrequencies) -> str:
@@ -227,11 +229,17 @@ def _inside(grid: ActivationGrid) -> Tensor:
     return grid.task.frame.covers(grid.task.n_inputs)
 
 
-def _phases(grid: ActivationGrid) -> NeuronPhases | None:
-    """The neurons as waves, from the network behind the grid where its pre-activations were not cached."""
+def _with_what_neurons_read(grid: ActivationGrid) -> ActivationGrid:
+    """One pass for all that looks at it; the grid itself where its network does not show it."""
     try:
-        if grid.source is not None:
-            grid = cache_grid(grid.source, grid.task, [pre_activation_hook(grid.source)])
+        return cached_with(grid, lambda model: (*sites_before_neurons(model), neuron_hook(model)))
+    except ActivationError:
+        return grid
+
+
+def _phases(grid: ActivationGrid) -> NeuronPhases | None:
+    """The neurons as waves; None where they cannot be read as such."""
+    try:
         return neuron_phases(grid)
     except (ActivationError, UndefinedMetricError):
         return None

@@ -132,10 +132,9 @@ def interchange(
 
     def exchanged(chosen: tuple[Label, ...]) -> tuple[Exchange, Tensor]:
         directions = _directions(product_part(means, grid.task.frame, chosen), scale)
-        edited = flat.clone()
         along = (flat[other] - flat[base]).double() @ directions @ directions.T
-        edited[base] = (flat[base].double() + along).to(flat)
-        logits = logits_from(grid, site, edited.view_as(x))[base].double()
+        edited = (flat[base].double() + along).to(flat)
+        logits = logits_from(grid, site, edited.view(-1, *x.shape[1:]), base).double()
         change = sum((predicted[key] for key in chosen), torch.zeros(1))
         return _compared(chosen, grid.logits[base].double(), logits, change, grid.logits), logits
 

@@ -40,18 +40,18 @@ def performance(
 
 
 def logits_from_neurons(
-    grid: ActivationGrid, neurons: Float[Tensor, "inputs d_mlp"]
-) -> Float[Tensor, "inputs classes"]:
-    """Logits of all inputs if the last hidden layer had other activations.
+    grid: ActivationGrid, neurons: Float[Tensor, "some d_mlp"], rows: Int[Tensor, " some"] | None = None
+) -> Float[Tensor, "some classes"]:
+    """Logits of all inputs, or of some rows, if the last hidden layer had other activations there.
 
     Where the neurons write to the logits by a linear map, and so of bare tensors with W_L, no network is run.
     """
     if grid.source is None or has_linear_readout(grid.source):
         # Half precision holds the result, but would round the sums that make it.
         exact = torch.promote_types(neurons.dtype, torch.float32)
-        change = neurons.to(exact) - grid.neurons.to(exact)
-        return grid.logits.to(exact) + change @ grid.neuron_logit_map.to(exact)
-    return run_from_sites(grid, {neuron_hook(grid.model): neurons})
+        before, logits = (x if rows is None else x[rows] for x in (grid.neurons, grid.logits))
+        return logits.to(exact) + (neurons.to(exact) - before.to(exact)) @ grid.neuron_logit_map.to(exact)
+    return _run_from(grid, neuron_hook(grid.model), neurons, rows)
 
 
 def at_site(grid: ActivationGrid, site: str) -> Tensor:
@@ -61,10 +61,20 @@ def at_site(grid: ActivationGrid, site: str) -> Tensor:
     return grid.logits if site == "logits" else grid[site]
 
 
-def logits_from(grid: ActivationGrid, site: str, activations: Tensor) -> Float[Tensor, "inputs classes"]:
-    """Logits of all inputs if the activations at "logits", "neurons" or a hook were others."""
+def logits_from(
+    grid: ActivationGrid, site: str, activations: Tensor, rows: Int[Tensor, " some"]
+) -> Float[Tensor, "some classes"]:
+    """Logits of some rows if their activations at "logits", "neurons" or a hook were others."""
     if site == "logits":
         return activations
     if site == "neurons":
-        return logits_from_neurons(grid, activations)
-    return run_from_sites(grid, {site: activations})
+        return logits_from_neurons(grid, activations, rows)
+    return _run_from(grid, site, activations, rows)
+
+
+def _run_from(grid: ActivationGrid, site: str, activations: Tensor, rows: Tensor | None) -> Tensor:
+    if rows is None:
+        return run_from_sites(grid, {site: activations})
+    edited = grid[site].clone()
+    edited[rows] = activations
+    return run_from_sites(grid, {site: edited})[rows]
