@@ -208,7 +208,7 @@ def _one_sign(network: _Network, both: Performance) -> dict[str, Perturbation]:
     for operand, name in enumerate("ab"):
         part = operand_part(network.x, network.grid, operand)
         after = network.answers(f"sign of {name} flipped", network.logits(network.x - 2 * part))
-        share = (_spread(part) / network.spread) ** 2
+        share = part.square().mean(dtype=torch.float64).item() / network.spread**2
         if share < FEW:
             says, true = f"answers stay right, as {name} alone says {share:z.2%}", network.stays_right(after)
         else:
@@ -272,10 +272,11 @@ def _noisy(network: _Network, unit: float, dice: Generator) -> dict[str, Perturb
 
 def _spread(x: Float[Tensor, "inputs d_mlp"]) -> float:
     """Standard deviation over the inputs, as the root of the mean variance of all neurons."""
-    return (
-        sum(part.double().var(0, correction=0).sum().item() for part in x.split(64, 1)) ** 0.5
-        / x.shape[1] ** 0.5
-    )
+    total = 0.0
+    for part in x.split(64, 1):
+        exact = part.double()
+        total += (exact - exact.mean(0)).square().sum().item()
+    return (total / x.numel()) ** 0.5
 
 
 def _odd_share(logits: Tensor, flipped: Tensor) -> float:
