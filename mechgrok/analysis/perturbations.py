@@ -106,7 +106,11 @@ class NeuronPerturbations(Drawable):
 
 @door
 def perturb_neurons(
-    source: Source, mask: Bool[Tensor, " inputs"] | None = None, *, noise: int | float | None = None, seed: int = 0
+    source: Source,
+    mask: Bool[Tensor, " inputs"] | None = None,
+    *,
+    noise: int | float | None = None,
+    seed: int = 0,
 ) -> NeuronPerturbations:
     """Break what the neurons of the last hidden layer read in several ways, each with its outcome predicted.
 

@@ -160,6 +160,25 @@ CATALOGUE = (
         protocol=_Later("gromov2023", "analytic_solution"),
     ),
     Reproduction(
+        "logit-scale2026",
+        source="Truong 2026, sections 3 and 4, and the set-up of Truong et al. 2026 (arXiv 2606.13753)",
+        claim=(
+            "With the norm of the weights held fixed, a temperature that divides the logits in the loss slides the "
+            "delay of grokking over the whole range that a higher norm spans: the norm acts through the scale of the "
+            "logits."
+        ),
+        cost="8 minutes",
+        deviations=(
+            "The quick size raises the norm by 10% in place of 15%, and has one seed of twelve.",
+            "The norm is held from step 500 on; from which step on it is in the paper we do not know.",
+            "Trainings end at a test loss of 0.3, and the scale of the logits is measured there: the root of the mean "
+            "square of all logits, less their mean over the classes, over the temperature.",
+            "The trained networks have no weights for an equals sign, which the paper embeds and its network does not "
+            "read.",
+        ),
+        protocol=_Later("logit_scale2026", "temperature_and_norm"),
+    ),
+    Reproduction(
         "nanda2023-five-digit",
         source="Nanda et al. 2023, appendix on 5-digit addition, and the authors' published curves",
         claim=(
@@ -407,6 +426,28 @@ CATALOGUE = (
             "least 90% of their power in one frequency.",
         ),
         protocol=_Later("scienceetonnante2023", "circles"),
+    ),
+    Reproduction(
+        "stander2023-interventions",
+        source="Stander et al. 2023, sections 6.1 to 6.3 and the table of causal interventions",
+        claim=(
+            "A network that composes permutations of five reads in which cosets its operands lie, and uses where what "
+            "it reads of both cancels: with both signs flipped it is right, with one of them wrong, and |x| in place "
+            "of ReLU lowers its loss."
+        ),
+        cost="6 minutes",
+        deviations=(
+            "The quick size has ten times the learning rate and 60% of the pairs for 2,000 steps in place of 40% for "
+            "250,000, and two seeds. Published numbers are means over 128 networks of several sizes; their losses, "
+            "of which the longer training decides, have no bounds.",
+            "That the loss falls with |x|, which the paper calls a very strange property, follows from arithmetic: "
+            "relu(x) = (|x| + x)/2, so that |x| doubles all of the logits but the part that is odd in x, and that is "
+            "near 0 here. Doubled logits have the same loss.",
+            "Coset concentration is the mean variance within cosets over the variance, at most 1. The paper takes the "
+            "sum over the cosets in place of the mean, and calls all below 1 concentrated.",
+            "Neurons that are removed are set to their mean, in the paper to 0.",
+        ),
+        protocol=_Later("stander2023", "interventions"),
     ),
     Reproduction(
         "zhong2023-attention-rate",
