@@ -171,12 +171,34 @@ CATALOGUE = (
         deviations=(
             "The quick size raises the norm by 10% in place of 15%, and has one seed of twelve.",
             "The norm is held from step 500 on; from which step on it is in the paper we do not know.",
-            "Trainings end at a test loss of 0.3, and the scale of the logits is measured there: the root of the mean "
-            "square of all logits, less their mean over the classes, over the temperature.",
+            "How the scale of the logits is measured we do not know. Here it is taken where the test loss has come "
+            "down to 0.3, over the temperature: the mean margin of the train inputs, and the root of the mean square "
+            "of all logits, less their mean over the classes. At the same margin 74% of the delay is recovered, at "
+            "the same spread 59%; the paper has 83%, with twelve seeds 82% to 85%.",
             "The trained networks have no weights for an equals sign, which the paper embeds and its network does not "
             "read.",
         ),
         protocol=_Later("logit_scale2026", "temperature_and_norm"),
+    ),
+    Reproduction(
+        "moisescu2025-phase-alignment",
+        source="Moisescu-Pareja, McCracken et al. 2025, abstract and theorem 4.1; numbers as we measured them",
+        claim=(
+            "Networks with uniform and with trained attention see the operands on the same manifold, a disc of two "
+            "dimensions on which they are added as vectors; only where embeddings stand side by side is it a torus of "
+            "four."
+        ),
+        cost="4 minutes",
+        deviations=(
+            "The paper finds the manifolds by persistent homology over hundreds of networks. Here it is the resultant "
+            "length of the difference of both phases over the neurons, 1 for the disc and about 0 for the torus, and "
+            "the number of principal components with 95% of the variance of a frequency's neurons.",
+            "Trained with five times the learning rate of Zhong et al. 2023 for 1,600 steps, two seeds of ten.",
+            "Where operands share an embedding and attention weighs them alike, phases can hardly differ: the measure "
+            "reads the architecture as much as an algorithm. That clock and pizza are one does not follow; without "
+            "products before the neurons the networks with attention lose answers, and those without lose none.",
+        ),
+        protocol=_Later("moisescu2025", "phase_alignment"),
     ),
     Reproduction(
         "nanda2023-five-digit",
@@ -444,10 +466,28 @@ CATALOGUE = (
             "relu(x) = (|x| + x)/2, so that |x| doubles all of the logits but the part that is odd in x, and that is "
             "near 0 here. Doubled logits have the same loss.",
             "Coset concentration is the mean variance within cosets over the variance, at most 1. The paper takes the "
-            "sum over the cosets in place of the mean, and calls all below 1 concentrated.",
+            "sum over the cosets in place of the mean, and counts what is below 1 as concentrated: 99.2% of the "
+            "neurons. After the quick size's short training a quarter of ours have not come to rest.",
             "Neurons that are removed are set to their mean, in the paper to 0.",
         ),
         protocol=_Later("stander2023", "interventions"),
+    ),
+    Reproduction(
+        "swaroop2026-training-free",
+        source="Swaroop 2026, sections 3 and 4 and both tables",
+        claim=(
+            "ReLUs that read square waves of random phases, and write cosines at the sum of the phases, add mod 97 "
+            "without having been trained; and the dominant waves of a network that has only memorised add already."
+        ),
+        cost="3 minutes",
+        deviations=(
+            "Means over 10 draws of the phases in place of 40; bounds are the published mean and standard deviation of "
+            "one draw, which is 3 times that of our mean.",
+            "Logits of square waves are whole numbers, and many are equal: equal classes share an answer here.",
+            "The split is drawn at random, in the paper stratified by the answer; how weights start is not said there. "
+            "Trainings end at a test loss of 0.02. Label noise is left out.",
+        ),
+        protocol=_Later("swaroop2026", "training_free"),
     ),
     Reproduction(
         "zhong2023-attention-rate",

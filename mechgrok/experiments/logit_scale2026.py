@@ -72,25 +72,31 @@ def temperature_and_norm(full: bool) -> Iterator[Row | Curve]:
 
 @dataclass(frozen=True)
 class _Delay:
+    """When a training memorised and grokked, and two scales of its logits over the temperature, at its end.
+
+    The root of their mean square, less their mean over the classes; and by how much the right one of a train input
+    exceeds the largest wrong one, on average.
+    """
+
     run: Run
     memorised: Number | None
     grokked: Number | None
-    scale: float
-    """Of the logits over the temperature, at the end."""
+    spread: float
+    margin: float
 
 
 def _measured(cell: Cell, seed: int) -> _Delay:
     with _registered(cell) as names:
         run = train_kept(modular_task("add", P), SETUP.replace(**names), seed=seed)
-        history = run.history
-        grid = cache_grid(run.model(), names=[])
-    logits = grid.logits.double()
-    spread = (logits - logits.mean(1, keepdim=True)).square().mean().sqrt().item()
+        history, grid, train = run.history, cache_grid(run.model(), names=[]), run.split.train
+    logits, right = grid.logits.double() / cell.temperature, grid.labels[:, None]
+    margin = logits.gather(1, right)[:, 0] - logits.scatter(1, right, -torch.inf).amax(1)
     return _Delay(
         run,
         first_step(history, "accuracy_train", at_least=MEMORISED),
         first_step(history, "accuracy_test", at_least=GROKKED),
-        spread / cell.temperature,
+        (logits - logits.mean(1, keepdim=True)).square().mean().sqrt().item(),
+        margin[train].mean().item(),
     )
 
 
@@ -115,14 +121,9 @@ def _rows(found: Mapping[Cell, _Delay], seed: int, full: bool) -> Iterator[Row]:
     yield Row(
         f"delay at the highest temperature over that at the critical norm, seed {seed}", None, last, None, 1.1
     )
-    recovered = _recovered(base, raised)
-    yield Row(
-        f"share of the delay that the same scale of the logits recovers, seed {seed}",
-        0.83,
-        recovered,
-        0.6,
-        1.15,
-    )
+    for scale, name in (("margin", "margin on train inputs"), ("spread", "spread of the logits")):
+        recovered = _recovered(base, raised, scale)
+        yield Row(f"share of the delay that the same {name} recovers, seed {seed}", 0.83, recovered, 0.5, 1.1)
     memorised = [delay.memorised for delay in found.values()]
     yield Row(
         f"latest step of 99% train accuracy over the earliest, seed {seed}",
@@ -133,14 +134,14 @@ def _rows(found: Mapping[Cell, _Delay], seed: int, full: bool) -> Iterator[Row]:
     )
 
 
-def _recovered(base: _Delay, raised: list[_Delay]) -> float | None:
+def _recovered(base: _Delay, raised: list[_Delay], scale: str) -> float | None:
     """(T_1 - T_2) / (T_1 - T_0), with T_2 the delay at the temperature that gives the logits the scale they have at the
     critical norm, between the temperatures that were tried."""
-    points = sorted((delay.scale, delay.grokked) for delay in raised if delay.grokked is not None)
+    points = sorted((getattr(delay, scale), delay.grokked) for delay in raised if delay.grokked is not None)
     first = raised[0].grokked
     if base.grokked is None or first is None or first == base.grokked or len(points) < 2:
         return None
-    at = min(max(base.scale, points[0][0]), points[-1][0])
+    at = min(max(getattr(base, scale), points[0][0]), points[-1][0])
     above = next(i for i in range(1, len(points)) if points[i][0] >= at)
     (low, t_low), (high, t_high) = points[above - 1], points[above]
     matched = t_low + (t_high - t_low) * (at - low) / (high - low)
@@ -153,15 +154,18 @@ def _delays(found: Mapping[Cell, _Delay], seed: int) -> Iterator[Curve]:
             yield history_curve(
                 "Test accuracy", cell.name, delay.run.history, "accuracy_test", y_title="test accuracy"
             )
-    raised = [(delay.scale, delay.grokked) for cell, delay in found.items() if cell.dose != 1]
-    titles: dict[str, Any] = {"x_title": "scale of the logits over the temperature", "y_title": "step of 90%"}
+    raised = [(delay.margin, delay.grokked) for cell, delay in found.items() if cell.dose != 1]
+    titles: dict[str, Any] = {
+        "x_title": "margin on train inputs over the temperature",
+        "y_title": "step of 90%",
+    }
     x, y = zip(*sorted(raised), strict=True)
     yield Curve("Delay", f"raised norm, seed {seed}", _rounded(x), _rounded(y), **titles)
     base = next(iter(found.values()))
     yield Curve(
         "Delay",
         f"critical norm, seed {seed}",
-        _rounded([base.scale]),
+        _rounded([base.margin]),
         _rounded([base.grokked]),
         dots=True,
         **titles,
