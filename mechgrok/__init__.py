@@ -80,6 +80,7 @@ _HOME = {
     "mechgrok.analysis.frequencies": ("KeyFrequencies", "find_key_frequencies"),
     "mechgrok.analysis.additive": ("AdditiveOnly", "additive_only"),
     "mechgrok.analysis.scrubbing": ("Scrubbing", "scrub"),
+    "mechgrok.analysis.perturbations": ("NeuronPerturbations", "Perturbation", "perturb_neurons"),
     "mechgrok.analysis.interchange": ("Interchange", "interchange"),
     "mechgrok.analysis.explanation": ("Explanation", "explain"),
     "mechgrok.analysis.explained_share": ("explained_share",),

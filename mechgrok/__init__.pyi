@@ -116,6 +116,11 @@ from mechgrok.analysis.neurons import (
     NeuronFrequencies as NeuronFrequencies,
     neuron_frequencies as neuron_frequencies,
 )
+from mechgrok.analysis.perturbations import (
+    NeuronPerturbations as NeuronPerturbations,
+    Perturbation as Perturbation,
+    perturb_neurons as perturb_neurons,
+)
 from mechgrok.analysis.phase_changes import (
     PhaseChange as PhaseChange,
     PhaseChanges as PhaseChanges,

@@ -4,6 +4,7 @@ Everything here is written down from the formulas, with no call into the analyse
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from math import pi
 
 import torch
@@ -121,3 +122,35 @@ def phase_grid(frequencies: Sequence[int], n_phases: int = 5) -> list[Wave]:
     """Waves with evenly spaced phases, over which every unwanted term of the squares sums to zero."""
     phases = [2 * pi * i / n_phases for i in range(n_phases)]
     return [(k, f, g) for k in frequencies for f in phases for g in phases]
+
+
+def coset_network(n: int, gain: float = 3.0, seed: int = 0) -> mg.HookedMLP:
+    """An MLP that composes permutations of n things by the cosets of point stabilisers (Stander et al. 2023).
+
+    A neuron for each pair (i, m) reads t[a(i)] - t[b^-1(m)], where t are n evenly spaced numbers around 0, and lowers
+    the logits of the c with c(i) = m. It reads 0 where the composition takes i to m, so that the logit of c is
+    -gain/2 sum_i |t[a(i)] - t[b^-1(c(i))]|: the numbers of a permutation add up to 0, and ReLU is half of |x| and half
+    of x. Operands have embeddings of their own, in random bases.
+    """
+    group = mg.named_group(f"S{n}")
+    elements = torch.tensor(list(permutations(range(n))))
+    t = torch.arange(n).double() - (n - 1) / 2
+    i, m = torch.cartesian_prod(torch.arange(n), torch.arange(n)).T
+    first, second = t[elements[:, i]], -t[elements[group.inverses][:, m]]
+    dice = torch.Generator().manual_seed(seed)
+    rotations = [torch.linalg.qr(torch.randn(n * n, n * n, generator=dice).double()).Q for _ in range(2)]
+    cfg = mg.MLPConfig(
+        d_vocab=group.order, d_vocab_out=group.order, embeddings="separate", combine="concat", d_embed=n * n,
+        d_mlp=n * n, mlp_bias=False,
+    )  # fmt: skip
+    network = mg.HookedMLP(cfg).double()
+    network.load_state_dict(
+        {
+            "embed.W_E": first @ rotations[0],
+            "embed_b.W_E": second @ rotations[1],
+            "blocks.0.mlp.W_in": torch.cat([rotation.T for rotation in rotations]),
+            "unembed.W_U": -gain * (elements[:, i] == m).double().T,
+        }
+    )
+    network.task = mg.sn_task(f"S{n}", sequence=("a", "b"))
+    return network

@@ -90,6 +90,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "five_neuron_network": {"p": 7, "n": 5, "act_fn": "relu"},
         "explain": {**analysed, "seed": 0},
         "interchange": {**analysed, "keys": [2], "site": "logits", "n": 20, "seed": 0},
+        "perturb_neurons": {**analysed, "mask": None, "noise": 0.5, "seed": 0},
         "scrub": {**analysed, "mask": None, "seed": 0},
         "find_key_frequencies": {**analysed, "method": "logits"},
         "find_phases": {"history": run},

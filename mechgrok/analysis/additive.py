@@ -1,5 +1,6 @@
 """What is left when no product of the operands reaches the neurons: the ablation that tells who multiplies."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -114,6 +115,37 @@ def additive_part(x: Float[Tensor, "inputs *rest"], grid: ActivationGrid) -> Flo
     >>> additive_part(torch.tensor([[0.0], [1.0], [2.0], [7.0]]), grid).flatten().tolist()
     [-1.0, 2.0, 3.0, 6.0]
     """
+
+    def additive(square: Tensor) -> Tensor:
+        of_a, of_b = square.mean(1, keepdim=True), square.mean(0, keepdim=True)
+        return of_a + of_b - of_a.mean(0, keepdim=True)
+
+    return _of_squares(x, grid, additive)
+
+
+def operand_part(
+    x: Float[Tensor, "inputs *rest"], grid: ActivationGrid, operand: int
+) -> Float[Tensor, "inputs *rest"]:
+    """What activations say about the first or second operand alone: their mean over the other one, less that over both.
+
+    Raises:
+        UndefinedMetricError: the inputs are not all pairs of two operands.
+
+    >>> import mechgrok as mg
+    >>> grid = mg.grid_from_tensors(mg.modular_task("add", 2), torch.zeros(4, 2))
+    >>> operand_part(torch.tensor([[0.0], [1.0], [2.0], [7.0]]), grid, 0).flatten().tolist()
+    [-2.0, -2.0, 2.0, 2.0]
+    """
+
+    def alone(square: Tensor) -> Tensor:
+        mean = square.mean(1 - operand, keepdim=True)
+        return (mean - mean.mean(operand, keepdim=True)).expand_as(square)
+
+    return _of_squares(x, grid, alone)
+
+
+def _of_squares(x: Tensor, grid: ActivationGrid, part_of: Callable[[Tensor], Tensor]) -> Tensor:
+    """What a function makes of activations laid out as [a, b, features] in float64, in the shape that they had."""
     operands = grid.operation.operands
     values = [operands[:, i].unique() for i in range(operands.shape[1])]
     if len(values) != 2 or not torch.equal(operands, torch.cartesian_prod(*values)):
@@ -122,12 +154,11 @@ def additive_part(x: Float[Tensor, "inputs *rest"], grid: ActivationGrid) -> Flo
             "does not have"
         )
     flat = x.flatten(1)
-    additive = torch.empty_like(flat)
-    for part, out in zip(flat.split(FEATURES, 1), additive.split(FEATURES, 1), strict=True):
+    found = torch.empty_like(flat)
+    for part, out in zip(flat.split(FEATURES, 1), found.split(FEATURES, 1), strict=True):
         square = part.double().unflatten(0, (len(values[0]), len(values[1])))
-        of_a, of_b = square.mean(1, keepdim=True), square.mean(0, keepdim=True)
-        out.copy_((of_a + of_b - of_a.mean(0, keepdim=True)).flatten(0, 1))
-    return additive.view_as(x)
+        out.copy_(part_of(square).flatten(0, 1))
+    return found.view_as(x)
 
 
 def hidden_layers(model: HookedModel) -> int:

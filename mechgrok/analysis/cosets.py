@@ -29,6 +29,9 @@ class CosetNeurons(Drawable):
             and of the second (left cosets xH); 0, the trivial subgroup, if there is no other.
         first_concentration, second_concentration: [features], share of the variance over the operand that
             lies between these cosets, 0..1.
+        first_within, second_within: [features], coset concentration: the mean variance within the cosets over the
+            variance, E[var(x | coset)] / var(x), the least over all subgroups of two or more elements. 0..1: 0 for a
+            function of cosets, 1 for one that they say nothing about, or that does not vary.
         alive: [features], false if the neuron does not vary with one of the operands.
     """
 
@@ -37,6 +40,8 @@ class CosetNeurons(Drawable):
     second: Int[Tensor, " features"]
     first_concentration: Float[Tensor, " features"]
     second_concentration: Float[Tensor, " features"]
+    first_within: Float[Tensor, " features"]
+    second_within: Float[Tensor, " features"]
     alive: Bool[Tensor, " features"]
     threshold: float
 
@@ -50,6 +55,11 @@ class CosetNeurons(Drawable):
         """Decided neurons whose two subgroups are conjugate, as the double cosets of Stander et al. need."""
         families = torch.tensor([subgroup.family for subgroup in self.subgroups])
         return self.decided & (families[self.first] == families[self.second])
+
+    @property
+    def within(self) -> Float[Tensor, " features"]:
+        """[features], the coset concentration of the operand in which it is larger, 0..1."""
+        return torch.maximum(self.first_within, self.second_within)
 
     @property
     def orders(self) -> dict[int, int]:
@@ -80,8 +90,8 @@ def coset_neurons(
         ActivationError: a grid of bare tensors and no site.
         TaskError: the group is too large for its subgroups to be listed.
 
-    Source: Stander et al. 2023 (arXiv 2312.06581); they divide the variance within cosets by the total, and this
-    is 1 minus their quotient.
+    Source: Stander et al. 2023 (arXiv 2312.06581). They divide the sum of the variances within cosets by the variance;
+    the mean, after Wu et al. 2024 (arXiv 2410.07476), is 1 minus the share between them, and cannot exceed 1.
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> coset_neurons(cosine_network(12, {4: 1.0}))  # cos(2 pi 4 a / 12) is constant on {0, 3, 6, 9}
@@ -95,9 +105,16 @@ def coset_neurons(
     first, second = square.mean(dim=1), square.mean(dim=0)
     scale = square.square().mean(dim=(0, 1)).clamp(min=1e-300)
     alive = (_variance(first) > 1e-10 * scale) & (_variance(second) > 1e-10 * scale)
-    of_first, first_share = _largest(_concentrations(first, subgroups, "right"), threshold)
-    of_second, second_share = _largest(_concentrations(second, subgroups, "left"), threshold)
-    return CosetNeurons(subgroups, of_first, of_second, first_share, second_share, alive, threshold)
+    on_first, on_second = (
+        _concentrations(first, subgroups, "right"),
+        _concentrations(second, subgroups, "left"),
+    )
+    of_first, first_share = _largest(on_first, threshold)
+    of_second, second_share = _largest(on_second, threshold)
+    return CosetNeurons(
+        subgroups, of_first, of_second, first_share, second_share, _within(on_first), _within(on_second), alive,
+        threshold,
+    )  # fmt: skip
 
 
 def coset_concentration(
@@ -134,6 +151,11 @@ def _largest(
     reached[0] = 1
     place = len(reached) - 1 - reached.flip(0).argmax(dim=0)
     return place, concentrations.gather(0, place[None]).squeeze(0)
+
+
+def _within(concentrations: Float[Tensor, "subgroups features"]) -> Float[Tensor, " features"]:
+    """The least share of variance within cosets; in the trivial subgroup, the first, nothing lies within."""
+    return 1 - concentrations[1:].amax(0).clamp(max=1)
 
 
 def _variance(f: Float[Tensor, "order features"]) -> Float[Tensor, " features"]:

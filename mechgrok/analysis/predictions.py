@@ -9,6 +9,7 @@ from mechgrok.analysis.ablation import ablate
 from mechgrok.analysis.additive import additive_only
 from mechgrok.analysis.interchange import interchange
 from mechgrok.analysis.losses import accuracy
+from mechgrok.analysis.perturbations import perturb_neurons
 from mechgrok.analysis.scrubbing import scrub
 from mechgrok.errors import ActivationError, UndefinedMetricError
 from mechgrok.readable import Readable
@@ -56,7 +57,7 @@ def try_predictions(
     >>> import mechgrok as mg
     >>> made, left_out = try_predictions(mg.cache_grid(mg.cosine_network(11, {3: 9.0})), (3,))
     >>> [item.came_true for item in made], left_out
-    ([True, True, True, True, True], {})
+    ([True, True, True, True, True, True, True, True], {})
     """
     made: list[Prediction] = []
     left_out: dict[str, str] = {}
@@ -131,6 +132,20 @@ def _without_products(grid: ActivationGrid, keys: tuple[Label, ...], seed: int) 
     ]
 
 
+def _perturbed(grid: ActivationGrid, keys: tuple[Label, ...], seed: int) -> list[Prediction]:
+    """Without the noise, whose outcome depends on its size."""
+    return [
+        Prediction(
+            f"{name} before the neurons" if name.startswith(("both", "sign")) else name,
+            row.predicted,
+            row.accuracy,
+            None if row.control is None else row.control.accuracy,
+            row.came_true,
+        )
+        for name, row in perturb_neurons(grid, noise=0).rows.items()
+    ]
+
+
 def _has_neurons(grid: ActivationGrid) -> bool:
     try:
         return bool(grid.neurons.shape[-1]) and bool(grid.neuron_logit_map.shape[0])
@@ -143,4 +158,5 @@ _INTERVENTIONS: dict[str, Callable[[ActivationGrid, tuple[Label, ...], int], lis
     "keys exchanged": _exchanged,
     "clusters scrubbed": _scrubbed,
     "products removed": _without_products,
+    "neurons perturbed": _perturbed,
 }

@@ -160,6 +160,47 @@ CATALOGUE = (
         protocol=_Later("gromov2023", "analytic_solution"),
     ),
     Reproduction(
+        "logit-scale2026",
+        source="Truong 2026, sections 3 and 4, and the set-up of Truong et al. 2026 (arXiv 2606.13753)",
+        claim=(
+            "With the norm of the weights held fixed, a temperature that divides the logits in the loss slides the "
+            "delay of grokking over the whole range that a higher norm spans: the norm acts through the scale of the "
+            "logits."
+        ),
+        cost="8 minutes",
+        deviations=(
+            "The quick size raises the norm by 10% in place of 15%, and has one seed of twelve.",
+            "The norm is held from step 500 on; from which step on it is in the paper we do not know.",
+            "How the scale of the logits is measured we do not know. Here it is taken where the test loss has come "
+            "down to 0.3, over the temperature: the mean margin of the train inputs, and the root of the mean square "
+            "of all logits, less their mean over the classes. At the same margin 74% of the delay is recovered, at "
+            "the same spread 59%; the paper has 83%, with twelve seeds 82% to 85%.",
+            "The trained networks have no weights for an equals sign, which the paper embeds and its network does not "
+            "read.",
+        ),
+        protocol=_Later("logit_scale2026", "temperature_and_norm"),
+    ),
+    Reproduction(
+        "moisescu2025-phase-alignment",
+        source="Moisescu-Pareja, McCracken et al. 2025, abstract and theorem 4.1; numbers as we measured them",
+        claim=(
+            "Networks with uniform and with trained attention see the operands on the same manifold, a disc of two "
+            "dimensions on which they are added as vectors; only where embeddings stand side by side is it a torus of "
+            "four."
+        ),
+        cost="4 minutes",
+        deviations=(
+            "The paper finds the manifolds by persistent homology over hundreds of networks. Here it is the resultant "
+            "length of the difference of both phases over the neurons, 1 for the disc and about 0 for the torus, and "
+            "the number of principal components with 95% of the variance of a frequency's neurons.",
+            "Trained with five times the learning rate of Zhong et al. 2023 for 1,600 steps, two seeds of ten.",
+            "Where operands share an embedding and attention weighs them alike, phases can hardly differ: the measure "
+            "reads the architecture as much as an algorithm. That clock and pizza are one does not follow; without "
+            "products before the neurons the networks with attention lose answers, and those without lose none.",
+        ),
+        protocol=_Later("moisescu2025", "phase_alignment"),
+    ),
+    Reproduction(
         "nanda2023-five-digit",
         source="Nanda et al. 2023, appendix on 5-digit addition, and the authors' published curves",
         claim=(
@@ -407,6 +448,46 @@ CATALOGUE = (
             "least 90% of their power in one frequency.",
         ),
         protocol=_Later("scienceetonnante2023", "circles"),
+    ),
+    Reproduction(
+        "stander2023-interventions",
+        source="Stander et al. 2023, sections 6.1 to 6.3 and the table of causal interventions",
+        claim=(
+            "A network that composes permutations of five reads in which cosets its operands lie, and uses where what "
+            "it reads of both cancels: with both signs flipped it is right, with one of them wrong, and |x| in place "
+            "of ReLU lowers its loss."
+        ),
+        cost="6 minutes",
+        deviations=(
+            "The quick size has ten times the learning rate and 60% of the pairs for 2,000 steps in place of 40% for "
+            "250,000, and two seeds. Published numbers are means over 128 networks of several sizes; their losses, "
+            "of which the longer training decides, have no bounds.",
+            "That the loss falls with |x|, which the paper calls a very strange property, follows from arithmetic: "
+            "relu(x) = (|x| + x)/2, so that |x| doubles all of the logits but the part that is odd in x, and that is "
+            "near 0 here. Doubled logits have the same loss.",
+            "Coset concentration is the mean variance within cosets over the variance, at most 1. The paper takes the "
+            "sum over the cosets in place of the mean, and counts what is below 1 as concentrated: 99.2% of the "
+            "neurons. After the quick size's short training a quarter of ours have not come to rest.",
+            "Neurons that are removed are set to their mean, in the paper to 0.",
+        ),
+        protocol=_Later("stander2023", "interventions"),
+    ),
+    Reproduction(
+        "swaroop2026-training-free",
+        source="Swaroop 2026, sections 3 and 4 and both tables",
+        claim=(
+            "ReLUs that read square waves of random phases, and write cosines at the sum of the phases, add mod 97 "
+            "without having been trained; and the dominant waves of a network that has only memorised add already."
+        ),
+        cost="3 minutes",
+        deviations=(
+            "Means over 10 draws of the phases in place of 40; bounds are the published mean and standard deviation of "
+            "one draw, which is 3 times that of our mean.",
+            "Logits of square waves are whole numbers, and many are equal: equal classes share an answer here.",
+            "The split is drawn at random, in the paper stratified by the answer; how weights start is not said there. "
+            "Trainings end at a test loss of 0.02. Label noise is left out.",
+        ),
+        protocol=_Later("swaroop2026", "training_free"),
     ),
     Reproduction(
         "zhong2023-attention-rate",

@@ -22,6 +22,7 @@ from mechgrok.analysis.interchange import Interchange
 from mechgrok.analysis.logit_surface import LogitSurface
 from mechgrok.analysis.neuron_phases import NeuronPhases
 from mechgrok.analysis.neurons import NeuronFrequencies
+from mechgrok.analysis.perturbations import NeuronPerturbations
 from mechgrok.analysis.phase_changes import PhaseChanges
 from mechgrok.analysis.phases import Phases
 from mechgrok.analysis.position_losses import PositionLosses
@@ -44,6 +45,7 @@ from mechgrok.plots.irreps import hidden_shares, irrep_shares
 from mechgrok.plots.learning import learning_figure
 from mechgrok.plots.logits import explained_logits, key_evidence
 from mechgrok.plots.neurons import cluster_sizes, coset_sizes
+from mechgrok.plots.perturbations import perturbations_figure
 from mechgrok.plots.phase_changes import phase_change_figure
 from mechgrok.plots.phase_scatter import phases_figure
 from mechgrok.plots.phases import phase_timeline, spike_timeline
@@ -82,6 +84,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     LogitSurface: surface_figure,
     MeanAttention: attention_over_positions,
     NeuronFrequencies: cluster_sizes,
+    NeuronPerturbations: perturbations_figure,
     NeuronPhases: phases_figure,
     PhaseChanges: phase_change_figure,
     Phases: phase_timeline,

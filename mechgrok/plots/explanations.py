@@ -22,7 +22,7 @@ def explanation_figure(result: Explanation) -> go.Figure:
     >>> import mechgrok as mg
     >>> drawn = mg.explain(mg.cosine_network(11, {3: 9.0})).figure()
     >>> [note.text for note in drawn.layout.annotations]
-    ['explained share 100.0%', 'predictions: 5 of 5 came true']
+    ['explained share 100.0%', 'predictions: 8 of 8 came true']
     """
     panels = [spare_margins_figure(result)]
     if result.interventions:

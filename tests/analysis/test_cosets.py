@@ -38,6 +38,7 @@ def test_planted_neurons_have_their_subgroup(order):
     assert SUBGROUPS[int(found.first)].elements.tolist() == subgroup.elements.tolist()
     assert SUBGROUPS[int(found.second)].elements.tolist() == subgroup.elements.tolist()
     assert found.first_concentration.item() == pytest.approx(1)
+    assert found.within.item() == pytest.approx(0, abs=1e-12)
     assert found.decided.all()
     assert found.agree.all()
     assert found.orders == {order: 1}
@@ -61,6 +62,7 @@ def test_neurons_without_cosets_and_dead_ones():
     noisy = coset_neurons(grid_of(noise(24), noise(24)), site="pre")
     assert noisy.alive.all()
     assert not noisy.decided.any()
+    assert 0.1 < noisy.within.item() < 0.6  # a random function and the best of nine subgroups of two elements
     assert repr(noisy) == "CosetNeurons(0 of 1 decided; none)"
     dead = coset_neurons(grid_of(torch.ones(24).double(), noise(24)), site="pre")
     assert not dead.alive.any()
@@ -76,6 +78,24 @@ def test_concentration_in_closed_form():
     f = torch.stack([sign, sign + within, within, torch.ones_like(sign)], dim=1)
     shares = coset_concentration(f, alternating, "left")
     assert shares.tolist() == pytest.approx([1, 0.5, 0, 0])
+
+
+def test_the_concentration_is_the_mean_variance_within_cosets():
+    """By the definition, coset by coset and subgroup by subgroup; a sum over the cosets would exceed 1."""
+    f, g = noise(24), on_cosets(of_order(6), "left") + 0.3 * noise(48)[24:]
+    found = coset_neurons(grid_of(f, g), site="pre")
+
+    def least(x: Tensor, side: str) -> float:
+        shares = []
+        for subgroup in SUBGROUPS[1:]:
+            cosets = subgroup.cosets("left" if side == "left" else "right")
+            inside = [x[cosets == c].var(correction=0) for c in cosets.unique()]
+            shares.append((torch.stack(inside).mean() / x.var(correction=0)).item())
+        return min(shares)
+
+    assert found.first_within.item() == pytest.approx(least(f, "right"))
+    assert found.second_within.item() == pytest.approx(least(g, "left"))
+    assert found.within.item() == pytest.approx(max(least(f, "right"), least(g, "left")))
 
 
 def test_errors():

@@ -119,7 +119,7 @@ def test_where_the_network_is_wrong_the_formula_may_be_right():
 def test_bare_logits_leave_out_what_needs_the_network():
     task = mg.modular_task("add", 13)
     found = explained(task, cosine_logits(task, {2: 30.0, 3: 30.0}))
-    assert set(found.left_out) == {"clusters scrubbed", "products removed"}
+    assert set(found.left_out) == {"clusters scrubbed", "neurons perturbed", "products removed"}
     assert all(item.came_true for item in found.interventions)
 
 

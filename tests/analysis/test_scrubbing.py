@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from planted import NEURONS, phase_grid, wave_network
+from planted import NEURONS, coset_network, phase_grid, wave_network
 
 import mechgrok as mg
 from mechgrok.analysis.scrubbing import _resampled
@@ -37,15 +37,38 @@ def test_the_control_of_a_sum_is_the_difference():
     assert found.loss != pytest.approx(found.before.loss, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["S3", "D5", "Z2xZ2"])
+@pytest.mark.parametrize("name", ["S3", "S4", "A4", "D4", "D5", "Q8", "Z2xZ2", "Z2xS3"])
 def test_irreps_have_clusters_too(name: str):
     group = mg.named_group(name)
-    amplitudes = dict.fromkeys(mg.IrrepBasis(group).labels, 4.0)
-    network = mg.character_network(name, amplitudes)
+    labels = mg.IrrepBasis(group).labels
+    network = mg.character_network(name, dict.fromkeys(labels, 4.0))
     found = mg.scrub(network)
     assert found.accuracy == found.before.accuracy == 1
     assert found.recovered == pytest.approx(1, abs=1e-6)
-    assert (found.control_accuracy is None) == (name == "Z2xZ2")
+    assert set(found.clusters) <= set(labels)
+    inverses_alone = torch.equal(group.inverses, torch.arange(group.order))
+    assert (found.control_accuracy is None) == inverses_alone
+    if not inverses_alone:
+        assert found.control_accuracy < 1
+
+
+@pytest.mark.parametrize(("name", "label"), [("S5", "standard"), ("A5", "4d"), ("D59", "freq_1")])
+def test_one_irrep_of_a_large_group(name: str, label: str):
+    found = mg.scrub(mg.character_network(name, {label: 40.0}))
+    assert found.accuracy == found.before.accuracy == 1
+    assert found.recovered == pytest.approx(1, abs=1e-6)
+    assert set(found.clusters) == {label}
+    assert found.control_accuracy < 0.5
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_cosets_are_scrubbed_as_irreps(n: int):
+    """Neurons of point stabilisers are all of the standard irrep, and one network carries nothing but the answer."""
+    found = mg.scrub(coset_network(n))
+    assert set(found.clusters) == {mg.find_key_frequencies(coset_network(n)).frequencies[0]}
+    assert found.accuracy == 1
+    assert found.recovered == pytest.approx(1, abs=0.05)
+    assert found.control_accuracy < 0.6
 
 
 def test_a_memory_falls_to_pieces():

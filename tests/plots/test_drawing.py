@@ -42,6 +42,7 @@ def results(tmp_path_factory):
         mg.logit_surface(model),
         mg.neuron_frequencies(model),
         mg.neuron_phases(model),
+        mg.perturb_neurons(model),
         mg.explain(model),
         mg.find_phases(ROWS),
         mg.find_phase_changes(ROWS),
