@@ -11,19 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechgrok.config import CustomConfig, TrainConfig
+from mechgrok.fast.stacks import network_like, stack_weights
 from mechgrok.models.hooked import HookedNetwork
 from mechgrok.runs import Run
 from mechgrok.training.assembly import Assembly
 from mechgrok.training.locks import only_here
 from mechgrok.training.loop import Loop
 from mechgrok.training.progress_bars import Report, progress_bar
-from mechgrok.training.stacked import (
-    StackedUpdater,
-    make_stacked_step,
-    network_like,
-    stack_weights,
-    update_settings,
-)
+from mechgrok.training.stacked import StackedUpdater, make_stacked_step, update_settings
 from mechgrok.training.stopping import finished
 from mechgrok.training.trackers import Tracker, tracking
 from mechgrok.training.trainer import Training

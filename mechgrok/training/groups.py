@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any
 
-from mechgrok.fast.stacked_step import StackedTransformerStep
+from mechgrok.fast.stacks import stack_weights
 from mechgrok.runs import written_for
 from mechgrok.storage import json_digest
 from mechgrok.training.batched import stack_key, why_not_batched
 from mechgrok.training.networks import fresh_network
 from mechgrok.training.objectives import make_objective
 from mechgrok.training.processes import Job, one_thread
-from mechgrok.training.stacked import make_stacked_step, stack_weights
+from mechgrok.training.stacked import make_stacked_step, stacked_step_for
 from mechgrok.training.step import make_step
 
 FEWEST, MOST = 4, 64
@@ -60,7 +60,7 @@ def _may_stack(jobs: Sequence[Job]) -> bool:
     """
     if len(jobs) < FEWEST or any(why_not_batched(job.config) for job in jobs):
         return False
-    return StackedTransformerStep.supports(_network(jobs[0], 0))
+    return stacked_step_for(_network(jobs[0], 0)) is not None
 
 
 def _milliseconds(job: Job) -> tuple[float, float]:

@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn.utils.rnn import pad_sequence
 
 from mechgrok.config import TrainConfig
 from mechgrok.fast.objective import Objective
-from mechgrok.fast.stacked_step import StackedTransformerStep, shares
+from mechgrok.fast.stacked_mlp_step import StackedMLPStep
+from mechgrok.fast.stacked_transformer_step import StackedTransformerStep
+from mechgrok.fast.stacks import side_by_side, some_of
 from mechgrok.models.hooked import HookedNetwork
-from mechgrok.models.networks import make_network
 from mechgrok.models.readout import at_scored, options_for
 from mechgrok.tasks import Task
 from mechgrok.training.gradients import STATE_SEPARATOR
@@ -22,28 +22,25 @@ from mechgrok.training.step import EVALUATION_ROWS
 from mechgrok.training.updates import Updater
 
 
-def stack_weights(models: Sequence[HookedNetwork]) -> HookedNetwork:
-    """A network that holds the weights of all, [members, ...] under their usual names.
+class StackedGradients(Protocol):
+    """Gradients of stacked networks, each on its own train inputs."""
 
-    The weights of the given networks become views of these, so that an update of the stack is one of theirs.
+    def __call__(self) -> None:
+        """Overwrite every parameter's `.grad` with the gradients of each network's own mean loss."""
+        ...
 
-    >>> from mechgrok import ModelConfig, build_model, modular_task
-    >>> models = [build_model(modular_task("add", 5), ModelConfig(d_model=8), seed=seed) for seed in (0, 1)]
-    >>> stack_weights(models).embed.W_E.shape
-    torch.Size([2, 6, 8])
-    """
-    stack = network_like(models[0])
-    for name, weight in stack.named_parameters():
-        weight.data = torch.stack([model.get_parameter(name).detach() for model in models])
-        for model, own in zip(models, weight.data, strict=True):
-            model.get_parameter(name).data = own
-    return stack
+    def logits(self, member: int) -> Float[Tensor, "inputs d_vocab_out"]:
+        """Logits of one network on all inputs of the task; those of all are computed together, once for each update."""
+        ...
 
 
-def network_like(model: HookedNetwork) -> HookedNetwork:
-    """A network of the same architecture, device and precision, whose weights are still to be filled in."""
-    weight = next(model.parameters())
-    return make_network(model.cfg).to(weight.device, weight.dtype)
+HAND_WRITTEN: tuple[Any, ...] = (StackedTransformerStep, StackedMLPStep)
+"""Tried in this order by `stacked_step_for`."""
+
+
+def stacked_step_for(model: HookedNetwork) -> Any:
+    """The step that is written by hand for stacks of networks like this one; None if there is none."""
+    return next((step for step in HAND_WRITTEN if step.supports(model)), None)
 
 
 def make_stacked_step(
@@ -52,10 +49,9 @@ def make_stacked_step(
     task: Task,
     train_masks: Sequence[Bool[Tensor, " inputs"]],
     objective: Objective,
-) -> "StackedTransformerStep | StackedStep":
+) -> StackedGradients:
     """The step of networks that are stacked: by hand where there is one for them, else by autograd."""
-    by_hand: Any = StackedTransformerStep if StackedTransformerStep.supports(models[0]) else None
-    return (by_hand or StackedStep)(stack, task, train_masks, objective)
+    return (stacked_step_for(models[0]) or StackedStep)(stack, task, train_masks, objective)
 
 
 class StackedStep:
@@ -79,10 +75,8 @@ class StackedStep:
         like = next(stack.parameters())
         device = like.device
         self.tokens = task.inputs.to(device)
-        rows = [mask.nonzero().flatten().to(device) for mask in train_masks]
-        padded = pad_sequence(rows, batch_first=True)
-        self.train_tokens, self.train_labels = self.tokens[padded], task.labels.to(device)[padded]
-        self.share = shares([len(own) for own in rows], like=like)
+        rows, self.share = side_by_side(train_masks, like)
+        self.train_tokens, self.train_labels = self.tokens[rows], task.labels.to(device)[rows]
         self._logits: Tensor | None = None
 
     def __call__(self) -> None:
@@ -167,11 +161,9 @@ class StackedUpdater:
         begin = 0
         for _, group in groupby(configs, update_settings):
             own = slice(begin, begin := begin + len(list(group)))
-            part = network_like(stack)
+            part = some_of(stack, own)
             for name, weight in stack.named_parameters():
-                view = part.get_parameter(name)
-                view.data = weight.data[own]
-                self.weights.append((own, weight, view))
+                self.weights.append((own, weight, part.get_parameter(name)))
             updater = Updater(part, configs[own.start])
             updater.load(stack_states(states[own]))
             self.parts.append((own, updater))

@@ -6,9 +6,10 @@ from torch import nn
 
 from mechgrok import MLPConfig, ModelConfig, build_model, modular_task
 from mechgrok.config import TrainConfig
+from mechgrok.fast.stacks import stack_weights
 from mechgrok.tasks import Finite
 from mechgrok.training.objectives import CrossEntropy, make_objective
-from mechgrok.training.stacked import StackedStep, member_state, stack_states, stack_weights
+from mechgrok.training.stacked import StackedStep, member_state, stack_states
 from mechgrok.training.step import AutogradStep
 from mechgrok.training.updates import Updater
 

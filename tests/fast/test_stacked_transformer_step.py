@@ -6,9 +6,9 @@ from steps import assert_same_gradients, randomise, reference
 
 import mechgrok as mg
 from mechgrok.config import ModelConfig
-from mechgrok.fast.stacked_step import StackedTransformerStep
+from mechgrok.fast.stacked_transformer_step import StackedTransformerStep
+from mechgrok.fast.stacks import stack_weights
 from mechgrok.training.objectives import CrossEntropy
-from mechgrok.training.stacked import stack_weights
 
 SMALL = ModelConfig(d_model=16, n_heads=2)
 
@@ -50,7 +50,9 @@ def test_many_networks_take_several_parts(monkeypatch):
     whole = stack_weights(models)
     StackedTransformerStep(whole, task, masks, CrossEntropy())()
     whole_gradients = {name: weight.grad.clone() for name, weight in whole.named_parameters()}
-    monkeypatch.setattr("mechgrok.fast.stacked_step.rows_that_fit", lambda width, like: 60)  # two networks
+    monkeypatch.setattr(
+        "mechgrok.fast.stacked_transformer_step.rows_that_fit", lambda width, like: 60
+    )  # two networks
     step = StackedTransformerStep(whole, task, masks, CrossEntropy())
     assert [part.count for part in step.parts] == [2, 2, 1]
     step()
