@@ -17,16 +17,17 @@ from mechgrok.fast.mlp import Gradients, MLPByTables
 from mechgrok.fast.mlp_step import FastMLPStep
 from mechgrok.fast.objective import Objective
 from mechgrok.fast.row_sums import Bags, mix
-from mechgrok.fast.stacks import side_by_side, some_of
+from mechgrok.fast.stacks import labels_side_by_side, side_by_side, some_of
 from mechgrok.models.mlp import HookedMLP
 from mechgrok.tasks import Task
 
 
 class StackedMLPStep:
-    """Gradients of stacked `HookedMLP`s, each on its own train inputs of the task.
+    """Gradients of stacked `HookedMLP`s, each on its own train inputs.
 
     Args:
         stack: a network whose weights are those of several, [members, ...] under their usual names.
+        tasks: of each member; their inputs are the same.
         train_masks: [n_inputs] for each member, which inputs it is trained on.
     """
 
@@ -40,16 +41,16 @@ class StackedMLPStep:
     def __init__(
         self,
         stack: HookedMLP,
-        task: Task,
+        tasks: Sequence[Task],
         train_masks: Sequence[Bool[Tensor, " inputs"]],
         objective: Objective,
     ) -> None:
         like = stack.embed.W_E
         self.stack, self.objective = stack, objective
-        self.tokens = task.tokens.to(like.device)
+        self.tokens = tasks[0].tokens.to(like.device)
         self.grads: dict[nn.Parameter, Tensor] = {w: torch.zeros_like(w) for w in stack.parameters()}
         rows, self.share = side_by_side(train_masks, like)
-        self.labels = task.labels.to(like.device)[rows]
+        self.labels = labels_side_by_side(tasks, rows)
         self.parts = [
             (own, _Members(some_of(stack, own), self.tokens[rows[own]], self._gradients_of(own)))
             for own in _parts_that_fit(stack, rows.shape[1])

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mechgrok.fast.kernels import BACKWARD, FORWARD, rows_that_fit
 from mechgrok.fast.objective import Objective
 from mechgrok.fast.row_sums import Bags, mix
-from mechgrok.fast.stacks import side_by_side
+from mechgrok.fast.stacks import labels_side_by_side, side_by_side
 from mechgrok.fast.tables import Pairs, TableGradients, Tables, TokenTables
 from mechgrok.fast.transformer import LastPositionAttention, term_index
 from mechgrok.fast.transformer_step import FastStep
@@ -26,12 +26,13 @@ from mechgrok.tasks import Task
 
 
 class StackedTransformerStep:
-    """Gradients of stacked one-layer transformers without norms, each on its own train inputs of the task.
+    """Gradients of stacked one-layer transformers without norms, each on its own train inputs.
 
     The unembedding is multiplied into the weights before it.
 
     Args:
         stack: a network whose weights are those of several, [members, ...] under their usual names.
+        tasks: of each member; their inputs are the same.
         train_masks: [n_inputs] for each member, which inputs it is trained on.
     """
 
@@ -45,21 +46,22 @@ class StackedTransformerStep:
     def __init__(
         self,
         stack: HookedTransformer,
-        task: Task,
+        tasks: Sequence[Task],
         train_masks: Sequence[Bool[Tensor, " inputs"]],
         objective: Objective,
     ) -> None:
         like = stack.embed.W_E
         self.cfg, self.objective = stack.cfg, objective
-        self.pairs = Pairs.of(task.tokens.to(like.device))
+        self.pairs = Pairs.of(tasks[0].tokens.to(like.device))
         self.tables = TokenTables(stack, self.pairs, folded=True)
         self.grads: dict[nn.Parameter, Tensor] = {w: torch.zeros_like(w) for w in stack.parameters()}
         rows, self.share = side_by_side(train_masks, like)
         columns = self.tables.terms.shape[-1]
         several = max(rows_that_fit(columns, like) // rows.shape[1], 1)
-        labels = task.labels.to(like.device)
+        labels = labels_side_by_side(tasks, rows).split(several)
         self.parts = [
-            _Members(self.tables, self.pairs.of_input[own], labels[own]) for own in rows.split(several)
+            _Members(self.tables, self.pairs.of_input[own], of_own)
+            for own, of_own in zip(rows.split(several), labels, strict=True)
         ]
         self._logits: Tensor | None = None
         d_mlp, width = stack.cfg.d_mlp, stack.cfg.d_vocab_out

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.networks import make_network
+from mechgrok.tasks import Task
 
 N = TypeVar("N", bound=HookedNetwork)
 
@@ -68,3 +69,16 @@ def side_by_side(train_masks: Sequence[Bool[Tensor, " inputs"]], like: Tensor) -
         return padded, None
     filled = torch.arange(longest, device=like.device) < lengths
     return padded, (filled * (longest / lengths)).to(like.dtype)[..., None]
+
+
+def labels_side_by_side(
+    tasks: Sequence[Task], rows: Int[Tensor, "members rows"]
+) -> Int[Tensor, "members rows"]:
+    """The labels of the inputs of each member, whose tasks have the same inputs.
+
+    >>> from mechgrok import modular_task
+    >>> tasks = [modular_task(operation, 5) for operation in ("add", "sub")]
+    >>> labels_side_by_side(tasks, torch.tensor([[1, 6], [1, 6]])).tolist()
+    [[1, 2], [4, 0]]
+    """
+    return torch.stack([task.labels for task in tasks]).to(rows.device).gather(1, rows)

@@ -220,10 +220,10 @@ def _train(
     """Train the members; gives the errors of those that failed, by digest."""
     if not jobs:
         return {}
-    groups, words = in_groups(list(jobs.values()), workers or cpu_count())
+    found = in_groups(list(jobs.values()), workers or cpu_count())
     if progress:
-        Console(stderr=True).print("; ".join(words), highlight=False)
-    failures = train_in_processes(groups, device=device, workers=workers, progress=progress)
+        Console(stderr=True).print("; ".join(found.words), highlight=False)
+    failures = train_in_processes(found.groups, device=device, workers=workers, progress=progress)
     return {digest: failures[job.path] for digest, job in jobs.items() if job.path in failures}
 
 

@@ -15,8 +15,8 @@ from mechgrok.training.objectives import CrossEntropy, make_objective
 SMALL = MLPConfig(d_embed=8, d_mlp=16, n_layers=2, readout="factored", unembed_bias=True)
 
 
-def _stacked(task, config, fractions, scale=1.0):
-    models = [mg.build_model(task, config, seed=seed) for seed in range(len(fractions))]
+def _stacked(task, config, fractions, scale=1.0, dtype=torch.float32):
+    models = [mg.build_model(task, config, seed=seed).to(dtype) for seed in range(len(fractions))]
     for seed, model in enumerate(models):
         randomise(model, seed, scale)
     return models, [task.split(fraction, seed).train for seed, fraction in enumerate(fractions)]
@@ -33,19 +33,19 @@ def _stacked(task, config, fractions, scale=1.0):
 def test_gradients_and_logits_are_those_of_each_network(config, operation, p, fractions, scale):
     task = mg.modular_task(operation, p, sequence=("a", "b"))
     assume(config.readout != "tied" or task.d_vocab == task.n_classes)
-    models, masks = _stacked(task, config, fractions, scale)
+    models, masks = _stacked(task, config, fractions, scale, torch.float64)
     expected = [reference(model, task, mask)[1] for model, mask in zip(models, masks, strict=True)]
     outputs = [model(task.tokens)[:, -1].detach() for model in models]
     stack = stack_weights(models)
-    step = StackedMLPStep(stack, task, masks, CrossEntropy())
+    step = StackedMLPStep(stack, [task] * len(models), masks, CrossEntropy(torch.float64))
     for weight in stack.parameters():
         weight.grad = torch.full_like(weight, torch.nan)
     step()
     for number, model in enumerate(models):
         for name, weight in model.named_parameters():
             weight.grad = stack.get_parameter(name).grad[number]
-        assert_same_gradients(model, expected[number])
-        torch.testing.assert_close(step.logits(number), outputs[number], atol=1e-5, rtol=1e-5)
+        assert_same_gradients(model, expected[number], 1e-10)
+        torch.testing.assert_close(step.logits(number), outputs[number])
 
 
 @pytest.mark.parametrize("objective", ["mse", "stablemax"])
@@ -58,7 +58,7 @@ def test_other_objectives_are_means_over_each_networks_own_inputs(objective):
         FastMLPStep(model, task, mask, loss)()
         alone.append({name: weight.grad.clone() for name, weight in model.named_parameters()})
     stack = stack_weights(models)
-    StackedMLPStep(stack, task, masks, loss)()
+    StackedMLPStep(stack, [task] * len(models), masks, loss)()
     for number, own in enumerate(alone):
         for name, gradient in own.items():
             torch.testing.assert_close(stack.get_parameter(name).grad[number], gradient, atol=1e-7, rtol=1e-4)
@@ -68,12 +68,12 @@ def test_many_networks_take_several_parts(monkeypatch):
     task = mg.modular_task("add", 7, sequence=("a", "b"))
     models, masks = _stacked(task, SMALL, (0.5,) * 5)
     stack = stack_weights(models)
-    StackedMLPStep(stack, task, masks, CrossEntropy())()
+    StackedMLPStep(stack, [task] * len(models), masks, CrossEntropy())()
     whole = {name: weight.grad.clone() for name, weight in stack.named_parameters()}
     monkeypatch.setattr(
         "mechgrok.fast.stacked_mlp_step.rows_that_fit", lambda width, like: 60
     )  # two networks
-    step = StackedMLPStep(stack, task, masks, CrossEntropy())
+    step = StackedMLPStep(stack, [task] * len(models), masks, CrossEntropy())
     assert [own for own, _ in step.parts] == [slice(0, 2), slice(2, 4), slice(4, 5)]
     step()
     for name, weight in stack.named_parameters():
@@ -88,7 +88,7 @@ def test_an_update_of_the_stack_is_seen():
     task = mg.modular_task("add", 7, sequence=("a", "b"))
     models, masks = _stacked(task, SMALL.replace(unembed_bias=False), (0.5, 0.6))
     stack = stack_weights(models)
-    step = StackedMLPStep(stack, task, masks, CrossEntropy())
+    step = StackedMLPStep(stack, [task] * len(models), masks, CrossEntropy())
     before = step.logits(1).clone()
     with torch.no_grad():
         stack.unembed.W_U[1] *= 2

@@ -157,7 +157,7 @@ def stacked(tmp_path_factory):
 
     def noted(jobs, workers):
         found = in_groups(jobs, workers)
-        groups.extend(found[0])
+        groups.extend(found.groups)
         return found
 
     with pytest.MonkeyPatch.context() as patch:
