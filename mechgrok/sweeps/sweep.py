@@ -96,6 +96,7 @@ def sweep(
     out: str | Path,
     measures: Iterable[str] = (),
     keep: Keep = "last",
+    stacked: bool | None = None,
     workers: int | None = None,
     device: str | torch.device | None = None,
     tracker: str | None = None,
@@ -113,6 +114,9 @@ def sweep(
         measures: names from `mechgrok.MEASURES`; the table has their values at the last checkpoint.
         keep: the checkpoints that stay on the disk: "all" that the configurations ask for, the "last" of each member,
             or "none". Configuration, history and row always stay.
+        stacked: train members of one architecture as one network. None does so where it is measured to take less time;
+            their losses are then those of the members alone up to rounding. False trains each alone, and it becomes
+            bit for bit what `train` makes of it. True stacks wherever there is a step by hand.
         workers: processes at a time; None takes one for each processor.
         device: where to train, as in `train`.
         tracker: name of what is told the evaluations of every member, as in `train`.
@@ -150,7 +154,7 @@ def sweep(
                 )
                 for s in left
             }
-            errors = _train(jobs, workers, device, progress)
+            errors = _train(jobs, workers, device, stacked, progress)
             left = [setting for setting in left if setting.digest in errors]
     finally:
         rows = _rows(settings, places, stored, errors)
@@ -215,12 +219,16 @@ def _places(folder: Path, settings: Sequence[Setting]) -> dict[str, Path]:
 
 
 def _train(
-    jobs: Mapping[str, Job], workers: int | None, device: torch.device, progress: bool
+    jobs: Mapping[str, Job],
+    workers: int | None,
+    device: torch.device,
+    stacked: bool | None,
+    progress: bool,
 ) -> dict[str, str]:
     """Train the members; gives the errors of those that failed, by digest."""
     if not jobs:
         return {}
-    found = in_groups(list(jobs.values()), workers or cpu_count())
+    found = in_groups(list(jobs.values()), workers or cpu_count(), stacked)
     if progress:
         Console(stderr=True).print("; ".join(found.words), highlight=False)
     failures = train_in_processes(found.groups, device=device, workers=workers, progress=progress)

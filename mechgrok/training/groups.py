@@ -44,22 +44,25 @@ class Groups:
     words: tuple[str, ...]
 
 
-def in_groups(jobs: Sequence[Job], workers: int) -> Groups:
+def in_groups(jobs: Sequence[Job], workers: int, stacked: bool | None = None) -> Groups:
     """Divide trainings into groups.
 
     Trainings of one architecture whose tasks have the same inputs are stacked where that takes less time than one after
     the other, which is measured. Each process gets some groups, so that all end at about the same time.
+
+    Args:
+        stacked: whether to stack what can be; None measures.
     """
     groups: list[tuple[Job, ...]] = []
     words = []
     for kind in _kinds(jobs):
-        most = _that_fit(kind[0], workers) if _may_stack(kind) else 0
+        most = _that_fit(kind[0], workers) if stacked is not False and _may_stack(kind) else 0
         alone, together = _milliseconds(kind) if most >= FEWEST else (0.0, 0.0)
-        if together < alone:
+        if together < alone or (stacked and most >= FEWEST):
             size = min(most, max(FEWEST, ceil(len(kind) / workers)))
             groups += [tuple(kind[begin : begin + size]) for begin in range(0, len(kind), size)]
             words.append(
-                f"{len(kind)} in stacks of up to {size}: {together:z.2g} ms a step each, alone {alone:z.2g} ms"
+                f"{len(kind)} in stacks of up to {size}: {together:z.2g} ms an update each, alone {alone:z.2g} ms"
             )
         else:
             groups += [(job,) for job in kind]

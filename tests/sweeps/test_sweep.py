@@ -155,15 +155,16 @@ def stacked(tmp_path_factory):
     """Twelve members, and the groups that they were trained in."""
     groups = []
 
-    def noted(jobs, workers):
-        found = in_groups(jobs, workers)
+    def noted(*given):
+        found = in_groups(*given)
         groups.extend(found.groups)
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mechgrok.training.groups._milliseconds", lambda job: (1.0, 0.5))
         patch.setattr("mechgrok.sweeps.sweep.in_groups", noted)
-        found = sweep(_many(), out=tmp_path_factory.mktemp("stacked"), workers=2, progress=False)
+        found = sweep(
+            _many(), out=tmp_path_factory.mktemp("stacked"), stacked=True, workers=2, progress=False
+        )
     return found, groups
 
 
