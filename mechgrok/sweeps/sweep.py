@@ -150,7 +150,13 @@ def sweep(
         for _ in range(2):  # whatever fails is tried once more
             jobs = {
                 s.digest: Job(
-                    s.task, s.config, s.seed, places[s.digest], then=Finish(s, names, keep), tracker=tracker
+                    s.task,
+                    s.config,
+                    s.seed,
+                    places[s.digest],
+                    then=Finish(s, names, keep),
+                    tracker=tracker,
+                    checkpoints=keep == "all",
                 )
                 for s in left
             }

@@ -23,6 +23,7 @@ from mechgrok.models.own import Factory
 from mechgrok.runs import Run
 from mechgrok.tasks import Task
 from mechgrok.training.batched import train_batched
+from mechgrok.training.checkpoint_times import SELDOM, kept_to_go_on
 from mechgrok.training.interrupts import deferred_interrupt
 from mechgrok.training.progress_bars import bar
 from mechgrok.training.starting import begin
@@ -42,6 +43,7 @@ class Job:
         network: makes its network where that is the user's own.
         then: called with the run once it is trained, in the process that trained it.
         tracker: name of what is told its evaluations.
+        checkpoints: whether those before the last are of use but for going on from them.
         registered: what the configuration names that the user has registered, which a new process does not know.
     """
 
@@ -52,6 +54,7 @@ class Job:
     network: Factory | None = None
     then: Callable[[Run], object] | None = None
     tracker: str | None = None
+    checkpoints: bool = True
     registered: tuple[Any, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
@@ -180,7 +183,7 @@ def _train_group(group: Sequence[Job], device: str, caller: int) -> list[Ending]
         _ignore_ctrl_c_between_trainings()
     runs: dict[Path, Run] = {}
     failures: dict[Path, str] = {}
-    with one_thread():
+    with one_thread(), kept_to_go_on(0.0 if group[0].checkpoints else SELDOM):
         try:
             for job in group:
                 with _failing(job, failures):
