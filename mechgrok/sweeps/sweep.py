@@ -20,6 +20,7 @@ from mechgrok.sweeps.members import Finish, Keep, clear, row_of
 from mechgrok.sweeps.settings import Setting, check_settings
 from mechgrok.sweeps.table import TABLE, MemberRow, read_row, read_rows, write_sweep_table
 from mechgrok.training.devices import find_device
+from mechgrok.training.engines import Backend, check_engine, engine_of
 from mechgrok.training.folders import as_folder
 from mechgrok.training.groups import in_groups
 from mechgrok.training.many import Member
@@ -98,6 +99,7 @@ def sweep(
     keep: Keep = "last",
     stacked: bool | None = None,
     workers: int | None = None,
+    backend: Backend | None = None,
     device: str | torch.device | None = None,
     tracker: str | None = None,
     progress: bool = True,
@@ -118,6 +120,8 @@ def sweep(
             their losses are then those of the members alone up to rounding. False trains each alone, and it becomes
             bit for bit what `train` makes of it. True stacks wherever there is a step by hand.
         workers: processes at a time; None takes one for each processor.
+        backend: "dask" or "ray", whose workers train in place of processes on this machine: of the cluster that this
+            process is connected with, or that the engine finds by itself, else of a new one on this machine.
         device: where to train, as in `train`.
         tracker: name of what is told the evaluations of every member, as in `train`.
         progress: show a progress bar on standard error.
@@ -136,6 +140,7 @@ def sweep(
     if names:
         find_measures(list(names))
     check_tracker(tracker)
+    check_engine(backend, workers)
     folder, device = as_folder(out), find_device(device)
     if folder is None:
         raise ConfigError("sweep needs a folder for its members, out=...; got None")
@@ -160,7 +165,7 @@ def sweep(
                 )
                 for s in left
             }
-            errors = _train(jobs, workers, device, stacked, progress)
+            errors = _train(jobs, workers, backend, device, stacked, progress)
             left = [setting for setting in left if setting.digest in errors]
     finally:
         rows = _rows(settings, places, stored, errors)
@@ -227,6 +232,7 @@ def _places(folder: Path, settings: Sequence[Setting]) -> dict[str, Path]:
 def _train(
     jobs: Mapping[str, Job],
     workers: int | None,
+    backend: Backend | None,
     device: torch.device,
     stacked: bool | None,
     progress: bool,
@@ -234,10 +240,14 @@ def _train(
     """Train the members; gives the errors of those that failed, by digest."""
     if not jobs:
         return {}
-    found = in_groups(list(jobs.values()), workers or cpu_count(), stacked)
-    if progress:
-        Console(stderr=True).print("; ".join(found.words), highlight=False)
-    failures = train_in_processes(found.groups, device=device, workers=workers, progress=progress)
+    with nullcontext() if backend is None else engine_of(backend) as engine:
+        side_by_side = (workers or cpu_count()) if engine is None else engine.workers
+        found = in_groups(list(jobs.values()), side_by_side, stacked)
+        if progress:
+            Console(stderr=True).print("; ".join(found.words), highlight=False)
+        failures = train_in_processes(
+            found.groups, device=device, workers=workers, progress=progress, engine=engine
+        )
     return {digest: failures[job.path] for digest, job in jobs.items() if job.path in failures}
 
 
