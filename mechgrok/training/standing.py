@@ -87,7 +87,7 @@ class _Watched:
                 running, failed, done - self.there, sum(map(len, self.groups)) - done,
                 time.monotonic() - self.began,
             )  # fmt: skip
-            self.tell(len(ended) if running == 0 else int(done), state)
+            self.tell(int(done + 1e-9), state)
 
 
 def in_words(running: int, failed: int, done: int | float, left: int | float, seconds: float) -> str:
