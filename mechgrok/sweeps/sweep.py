@@ -1,6 +1,7 @@
 """sweep: train many settings into one folder, with one table of how each of them went."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
