@@ -19,8 +19,8 @@ ENGINES = {"dask": ("distributed", "dask"), "ray": ("ray", "ray")}
 """The library of each, and the extra that installs it."""
 POLL = 1.0
 """Seconds after which Ctrl-C is looked for again."""
-REPEATS = 5
-"""How often the task of a worker that dies is begun again."""
+REPEATS = 3
+"""How often Ray begins the task of a worker that dies again; Dask's `allowed-failures` is the same by default."""
 
 
 @runtime_checkable
@@ -91,7 +91,7 @@ class _Dask:
     def run(
         self, call: Callable[..., R], arguments: Sequence[tuple[Any, ...]], stopped: Callable[[], bool]
     ) -> Iterator[R]:
-        waiting = {self.client.submit(call, *given, pure=False, retries=REPEATS) for given in arguments}
+        waiting = {self.client.submit(call, *given, pure=False) for given in arguments}
         try:
             while waiting and not stopped():
                 with suppress(TimeoutError):
@@ -126,15 +126,14 @@ class _Ray:
     def run(
         self, call: Callable[..., R], arguments: Sequence[tuple[Any, ...]], stopped: Callable[[], bool]
     ) -> Iterator[R]:
+        died = self.ray.exceptions
         task = self.ray.remote(num_cpus=1, max_retries=REPEATS)(call)
         waiting = [task.remote(*given) for given in arguments]
         try:
             while waiting and not stopped():
                 ended, waiting = self.ray.wait(waiting, timeout=POLL)
                 for reference in ended:
-                    with suppress(
-                        self.ray.exceptions.WorkerCrashedError, self.ray.exceptions.OutOfMemoryError
-                    ):
+                    with suppress(died.WorkerCrashedError, died.NodeDiedError, died.OutOfMemoryError):
                         yield self.ray.get(reference)
         finally:
             for reference in waiting:

@@ -239,7 +239,7 @@ def test_a_member_that_diverges_leaves_the_others_of_its_stack_alone(tmp_path):
         assert row.outcome["loss_test"] == pytest.approx(expected.outcome["loss_test"], rel=1e-4)
 
 
-@pytest.mark.parametrize("full_for", ["table.parquet", "row.json", "state.safetensors"])
+@pytest.mark.parametrize("full_for", ["table.parquet", "row.json", "step_00000020.safetensors"])
 def test_a_full_disk_loses_nothing(full_for, tmp_path, monkeypatch):
     runs = vary(**SMALL, lr=[1e-3, 1e-2])
     replace = os.replace
