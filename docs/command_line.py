@@ -17,23 +17,23 @@ HEAD = """\
 # The command line
 
 `mechgrok COMMAND --help` explains a command, and `mechgrok --version` prints the version. Results go to standard
-output; progress, places of files and errors to standard error. The exit code is 0, or 1 for an explained error, 2 for
-wrong usage, 130 after Ctrl-C. In a clone that `make` has set up, `mechgrok` is `.venv/bin/mechgrok`, or what
-`source .venv/bin/activate` puts on the PATH.
+output; progress, file locations and errors go to standard error. The exit code is 0, or 1 for an explained error,
+2 for wrong usage, 130 after Ctrl-C. In a clone set up by `make`, `mechgrok` is `.venv/bin/mechgrok`, or
+`mechgrok` itself after `source .venv/bin/activate`.
 
-Where standard error is no terminal, as in the log of a batch job, a training prints a
-line for each tenth of its steps, or each half minute, in place of a bar; `--quiet` prints none.
+If standard error is not a terminal, as in the log of a batch job, training prints a
+line every tenth of its steps or every half minute, instead of a bar; `--quiet` prints none.
 
-Commands do not load torch before they have understood their arguments, so that help, lists and mistakes come at once.
-[Performance](performance.md#the-command-line) has the times.
+Commands do not load torch until they have parsed their arguments, so that help, lists and usage errors appear at
+once. [Performance](performance.md#the-command-line) has the timings.
 
 ## Configurations
 
-Every field of `TrainConfig`, and of the network's `ModelConfig` or `MLPConfig`, is an option of `train`, named like the
-field with dashes: `--lr 3e-3`, `--d-model 64`, `--stop-when-settled` and `--no-stop-when-settled`. Several values
-follow one another: `--betas 0.9 0.99`. `--kind mlp` takes the other kind of network. What is not given is as in the
-recipe. `analyze`, `report`, `compare`, `measures` and `figures` have the fields of the network, for what the tensors of
-a file cannot tell.
+Every field of `TrainConfig`, and of the network's `ModelConfig` or `MLPConfig`, is an option of `train`, named
+after the field with dashes: `--lr 3e-3`, `--d-model 64`, `--stop-when-settled` and `--no-stop-when-settled`.
+Several values follow one another: `--betas 0.9 0.99`. `--kind mlp` takes the other kind of network. What is not
+given is as in the recipe. `analyze`, `report`, `compare`, `measures` and `figures` have the fields of the
+network, for what the tensors of a file cannot tell.
 
 `--config FILE` reads the same fields from JSON, YAML or TOML; those of the network are below `model`. An option on
 the command line overrides the file, the file overrides the recipe, and a field that does not exist is an error.
@@ -50,7 +50,7 @@ n_heads = 2
 
 ## Examples
 
-Train, with a file of fields, and look at it:
+Train with a configuration file, and look at the result:
 
 ```bash
 mechgrok train add 13 --config small.toml --steps 60 --out runs/add13 --quiet
@@ -59,7 +59,7 @@ mechgrok analyze runs/add13 --step 50 --json
 mechgrok report runs/add13 --out add13.html
 ```
 
-Several seeds, each in a process of its own, in the folders `runs/seeds/fast-seed0` and so on:
+Several seeds, each in its own process, in the folders `runs/seeds/fast-seed0` and so on:
 
 ```bash
 mechgrok train add 13 --steps 40 --seeds 0,1 --out runs/seeds --quiet
@@ -75,7 +75,7 @@ mechgrok figures runs/add13 --out figures --formats json
 SVG, PNG and PDF, as in `--formats svg pdf`, are drawn by kaleido, which comes with the extra `mechgrok[png]`, and a
 Chrome or Chromium.
 
-What there is, and published results:
+What is available, and published results:
 
 ```bash
 mechgrok list
@@ -83,14 +83,14 @@ mechgrok list recipes
 mechgrok reproduce --list
 ```
 
-A file of somebody else's, of which the tensors do not tell everything:
+Somebody else's file, whose tensors do not tell everything:
 
 ```text
 mechgrok analyze their_model.pth --task add --p 113 --sequence a b = --n-heads 4 --act-fn relu
 mechgrok measures their_checkpoints --task add --p 113 --n-heads 4 --act-fn relu --out measures.csv
 ```
 
-## What the commands take
+## Arguments and options
 """
 
 

@@ -2,7 +2,7 @@
 
     python docs/measures.py
 
-A test fails where the page is not what this script would write.
+A test fails if the page is not what this script would write.
 """
 
 from collections.abc import Iterator
@@ -17,21 +17,21 @@ ARROWS = {"up": " ↑", "down": " ↓", None: ""}
 HEAD = """\
 # Measures
 
-The numbers that [`progress_measures`](api/progress.md) follows through a training. The history of a run, the summary of
-a network and the report have numbers of the same names, titles and units. [Definitions](definitions.md) has the
-formulas of those that are functions of their own.
+These are the numbers that [`progress_measures`](api/progress.md) tracks through training. The history of a
+run, the summary of a network and the report use the same names, titles and units.
+[Definitions](definitions.md) has the formulas of the measures that are also functions.
 
-↑ and ↓ say which way a number goes while a network comes to generalise. "Needs" is what has to be known beside the
-network: "keys", the key frequencies or irreps of the last checkpoint; "split", the train inputs; "neurons", a hidden
-layer. "Known value" is one to compare with.
+↑ and ↓ show in which direction a number moves as a network comes to generalise. "Needs" lists what is
+required besides the network: "keys", the key frequencies or irreps of the last checkpoint; "split", the train
+inputs; "neurons", a hidden layer. "Known value" is a reference value.
 """
 CHANGES = """\
 ## What changes a number
 
-A number says something about what a network computes if it does not depend on how that happens to be written down. Each
-of the following changes a network, and the last column of the tables names those that also change the measure; under
-all others it stays as it is, but for rounding. `measures/test_invariances.py` makes every change to planted and random
-networks, and looks for both.
+A number describes what a network computes if it does not depend on how the weights happen to
+represent it. Each of the following changes a network, and the last column of the tables names the changes
+that also change the measure; under all others it is invariant up to rounding. `measures/test_invariances.py`
+makes every change to planted and random networks, and checks both.
 """
 
 

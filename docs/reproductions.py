@@ -2,7 +2,7 @@
 
     python docs/reproductions.py
 
-A test fails where the page is not what this script would write.
+A test fails if the page is not what this script would write.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ PAGE = Path(__file__).with_name("reproductions.md")
 HEAD = """\
 # Reproductions
 
-`mechgrok reproduce NAME` runs a published result again, at a size that fits two cores, or with `--full` at the
-paper's. It prints the published numbers beside the measured ones, the distance between them as a share of
-the published one, and exits with 0 only if every row with bounds lies within them. `mechgrok reproduce --list` shows
-them all. Stopped by Ctrl-C, the same command goes on; `--out FOLDER` keeps the trainings for good. Bounds are
-ours: they say within what we call the result reproduced. A row without a published number is one that
-the source states in words. Costs are estimates for two cores
-that do nothing else; while outcomes were recorded, they did. Mistakes in sources are on [a page of their
-own](published-mistakes.md).
+`mechgrok reproduce NAME` reruns a published result, at a size that fits two cores or, with `--full`, at the
+size of the paper. It prints the published numbers next to the measured ones, with their difference as a share
+of the published number, and exits with 0 only if every row with bounds lies within them.
+`mechgrok reproduce --list` lists all results. After Ctrl-C, the same command resumes; `--out FOLDER` keeps the
+trained runs permanently. Bounds are ours: they define when we call the result reproduced. A row without a
+published number is one that the source states only in words. Costs are estimates for two otherwise idle cores;
+they were not idle while outcomes were recorded. Mistakes in sources have [their own
+page](published-mistakes.md).
 """
 
 

@@ -1,7 +1,7 @@
 """mechgrok: mechanistic interpretability of grokking.
 
-Trains or loads small hooked networks on modular and other algorithmic tasks, and says which algorithm they
-learned, when, and how sure we are. Every public name is an attribute of this module. Names that need
+Trains or loads small hooked networks on modular and other algorithmic tasks, and reports which algorithm they
+learned, when, and with what certainty. Every public name is an attribute of this module. Names that need
 TransformerLens are imported on first use, so that `import mechgrok` stays light.
 """
 
@@ -9,8 +9,9 @@ import os
 from importlib import import_module
 from typing import Any
 
-# Threads of torch wait for one another in a loop, by default for a millisecond. On a machine that does something else
-# too that makes a step thirty times as long; a shorter loop costs nothing. Read when torch is loaded, if it is not yet.
+# Torch's threads wait for one another in a spin loop, by default for a millisecond. On a machine that is also
+# doing something else this makes a step thirty times as long; a shorter loop costs nothing. The setting is read
+# when torch is loaded, unless it already is.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 

@@ -1,7 +1,7 @@
-"""Closed configurations: what a network, a training and a run are made of.
+"""Closed configurations of networks, training and runs.
 
-Every class here is frozen, refuses unknown keys, and goes to JSON and back unchanged. Values that follow
-from others are properties, never fields, so that they cannot disagree.
+Every class here is frozen, refuses unknown keys, and round-trips through JSON unchanged. Derived values are
+properties, never fields, so that they cannot disagree.
 """
 
 import re
@@ -47,7 +47,7 @@ class Config(BaseModel, Readable):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    if not TYPE_CHECKING:  # pydantic tells checkers which fields there are
+    if not TYPE_CHECKING:  # pydantic tells type checkers which fields there are
 
         def __init__(self, **values: Any) -> None:
             try:
@@ -78,7 +78,7 @@ def _explain(config: type[BaseModel], error: ValidationError) -> str:
 
 
 def registry_of(info: FieldInfo) -> Registry[Any] | None:
-    """The registry that has the names which a field takes; None for a field that takes something else."""
+    """The registry of the names that a field accepts; None for a field that accepts something else."""
     for constraint in info.metadata:
         registry = getattr(getattr(constraint, "func", None), "__self__", None)
         if isinstance(registry, Registry):
@@ -104,7 +104,7 @@ def registered_names(config: Config) -> Iterator[tuple[Registry[Any], str]]:
 
 Size = Annotated[int, Field(ge=1, lt=2**31)]
 OpenSize = Annotated[int, Field(ge=0, lt=2**31)]
-"""A size that 0 leaves open: it follows from another one, or from the task."""
+"""A size that 0 leaves open: it follows from another size, or from the task."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -112,14 +112,14 @@ Rate = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=0)]
 LARGEST_SEED = 2**32 - 1
-"""Every generator takes seeds up to here, and so do those that are derived from a seed, one for each epoch."""
+"""Every generator accepts seeds up to this, as well as the seeds derived from a seed for each epoch."""
 
 
 def check_seed(seed: Any) -> int:
-    """The seed, if it is one.
+    """Return the seed if it is valid.
 
     Raises:
-        ConfigError: it is not a whole number from 0 to 2^32 - 1.
+        ConfigError: it is not an integer from 0 to 2^32 - 1.
     """
     if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) <= LARGEST_SEED:
         raise ConfigError(f"a seed is a whole number from 0 to {LARGEST_SEED}, got {shown(seed)}")
@@ -139,9 +139,9 @@ Seed = Annotated[int, AfterValidator(check_seed)]
 Name = Annotated[str, AfterValidator(_check_name)]
 
 Activation = Literal["relu", "gelu", "gelu_new", "silu", "tanh", "sigmoid", "square"]
-"""TransformerLens's names; "gelu" is the exact one, "gelu_new" its approximation by a tanh."""
+"""TransformerLens's names; "gelu" is the exact function, "gelu_new" its tanh approximation."""
 Normalization = Literal["LN", "LNPre", "RMS", "RMSPre"]
-"""TransformerLens's names: LayerNorm or RMSNorm, with weights of its own or ("Pre") without."""
+"""TransformerLens's names: LayerNorm or RMSNorm, with weights or ("Pre") without."""
 
 
 class NetworkConfig(Config):
@@ -196,7 +196,7 @@ class NetworkConfig(Config):
     def for_sizes(
         self: A, *, d_vocab_out: int, d_vocab: int = 0, n_ctx: int = 0, features: tuple[int, ...] = ()
     ) -> A:
-        """The same architecture with the sizes of a task; sizes that were given explicitly stay."""
+        """The same architecture with the sizes of a task; explicitly given sizes stay."""
         fields = type(self).model_fields
         sizes = {"d_vocab_out": d_vocab_out, "d_vocab": d_vocab, "n_ctx": n_ctx, "features": features}
         return self.replace(
@@ -205,33 +205,32 @@ class NetworkConfig(Config):
 
 
 class ModelConfig(NetworkConfig):
-    """Architecture of a `HookedTransformer`; the defaults are those of Nanda et al. 2023.
+    """Architecture of a `HookedTransformer`; the defaults are from Nanda et al. 2023.
 
     Attributes:
         kind: family of the network.
         d_vocab, d_vocab_out, n_ctx: 0 until a task fills them in (`for_sizes`).
-        n_layers: number of blocks; of an MLP, of hidden layers.
+        n_layers: number of blocks; for an MLP, of hidden layers.
         d_model: width of the residual stream.
         n_heads: attention heads in each block.
-        act_fn: what the neurons do with their input.
-        attention_dir: with "causal" a position attends to itself and those before it, with "bidirectional" to all.
+        act_fn: activation function of the neurons.
+        attention_dir: with "causal" a position attends to itself and earlier ones, with "bidirectional" to all.
         positions: "learned" position embeddings, or "none".
         attn_bias: whether queries, keys, values and the output of attention have biases.
         mlp_bias: whether the linear layers of the MLP have biases.
         unembed_bias: whether the logits have a bias.
-        output: with "classes", one logit for each answer; with "vocabulary" one for every token, as in the
-            papers' code, which trains against the special tokens too.
+        output: with "classes", one logit for each answer; with "vocabulary", one for every token, as in the
+            papers' code, which also trains against the special tokens.
         d_head, d_mlp: 0 stands for d_model // n_heads and 4 * d_model.
-        attn_only: leaves the MLP out; d_mlp is then 0.
+        attn_only: whether to leave out the MLP; d_mlp is then 0.
         attention_rate: alpha of Zhong et al. 2023: pattern <- alpha * pattern + (1 - alpha), so that at 0
             every position adds the full value of every position.
-        normalization: None, or which norm stands before each block part and before the unembedding: "LN" and "RMS"
-            have weights, "LNPre" and "RMSPre" have none.
-        norm_position: "pre", before each part of a block, or "post", after what it writes was added to the residual
-            stream.
-        final_norm: whether there is a norm before the unembedding too; without `normalization` there is none.
-        norm_eps: what the norms add to the variance, or to the mean square, before its root is taken.
-        gated_mlp: the MLP multiplies act_fn(x @ W_gate) by x @ W_in, as SwiGLU and GeGLU do.
+        normalization: None, or the norm before each sublayer and before the unembedding: "LN" and "RMS" have
+            weights, "LNPre" and "RMSPre" have none.
+        norm_position: "pre", before each sublayer, or "post", after its output was added to the residual stream.
+        final_norm: whether there is also a norm before the unembedding; without `normalization` there is none.
+        norm_eps: added by the norms to the variance, or to the mean square, before the square root.
+        gated_mlp: whether the MLP multiplies act_fn(x @ W_gate) by x @ W_in, as SwiGLU and GeGLU do.
         init: scheme for the initial weights; see `mechgrok.models.init`.
     """
 
@@ -262,13 +261,13 @@ class ModelConfig(NetworkConfig):
 
     @model_validator(mode="after")
     def _fill_in(self) -> "ModelConfig":
-        # The class is frozen; filling in what 0 stands for is part of building it.
+        # The class is frozen; replacing 0 with the actual size is part of building it.
         object.__setattr__(self, "d_head", self.d_head or max(self.d_model // self.n_heads, 1))
         object.__setattr__(self, "d_mlp", 0 if self.attn_only else self.d_mlp or 4 * self.d_model)
         return self
 
     def replace(self, **changes: Any) -> "ModelConfig":
-        """As for every configuration; a d_head and d_mlp that followed from d_model follow the new one."""
+        """As for every configuration; a d_head and d_mlp derived from d_model are derived from the new one."""
         followed = {"d_head": self.d_model // self.n_heads, "d_mlp": 4 * self.d_model}
         reopened = {name: 0 for name, size in followed.items() if getattr(self, name) == size}
         return super().replace(**{**reopened, **changes})
@@ -289,21 +288,21 @@ class ModelConfig(NetworkConfig):
 class MLPConfig(NetworkConfig):
     """Architecture of a `HookedMLP`, a feed-forward network on two operands.
 
-    The defaults are Model alpha of Zhong et al. 2023. Beta has n_layers=2; gamma has n_layers=2 and
+    The defaults describe Model alpha of Zhong et al. 2023. Beta has n_layers=2; gamma has n_layers=2 and
     bias_per_operand=True; delta has combine="concat" and d_embed=128; alpha' has embeddings="separate".
 
     Attributes:
         d_vocab, d_vocab_out: 0 until a task fills them in (`for_sizes`).
-        inputs: with "one_hot" there is no factor between token and neuron: the embedding has the width of
-            the hidden layer and is added up there. The first layer of a network on one-hot vectors is that.
+        inputs: with "one_hot" there is no factorisation between token and neuron: the embedding has the width of
+            the hidden layer and is summed there, which is the first layer of a network on one-hot vectors.
         embeddings: "shared" by both operands, or "separate".
-        combine: how the embeddings of the operands meet, as their sum or side by side.
-        d_embed: width of one operand's embedding; d_mlp for one-hot inputs, whatever is given.
+        combine: how the embeddings of the operands are combined: added or concatenated.
+        d_embed: width of one operand's embedding; always d_mlp for one-hot inputs.
         d_mlp, n_layers: width and number of the hidden layers.
-        bias_per_operand: the first bias counts once for each operand, as where one linear layer is applied
-            to each operand before they are added.
-        readout: "direct", one matrix from the last hidden layer to the logits; "factored" through d_embed
-            dimensions, W_out @ W_U; "tied" the same with the transposed embedding as W_U.
+        bias_per_operand: whether the first bias counts once per operand, as when one linear layer is applied to
+            each operand before they are added.
+        readout: "direct", one matrix from the last hidden layer to the logits; "factored", through d_embed
+            dimensions, W_out @ W_U; "tied", the same with the transposed embedding as W_U.
         init: scheme for the initial weights; see `mechgrok.models.init`.
     """
 
@@ -349,7 +348,7 @@ class MLPConfig(NetworkConfig):
         """As for every network.
 
         Raises:
-            ConfigError: the task has other than two tokens.
+            ConfigError: the task does not have two tokens.
         """
         if sizes.get("n_ctx", self.n_ctx) != self.n_ctx:
             raise ConfigError(
@@ -372,7 +371,7 @@ class DenseConfig(NetworkConfig):
     Features enter as they are, tokens as one-hot vectors side by side or as their numbers.
 
     Attributes:
-        features: shape of the features, and d_vocab and n_ctx of tokens: open until a task fills one or the other in.
+        features: shape of the features. This, or d_vocab and n_ctx for tokens, is open until a task fills it in.
         inputs: how tokens enter; with "number" each is one input with its number as the value, as bits are.
         d_vocab_out: number of outputs; 0 until a task fills it in.
         d_mlp, n_layers: width and number of the hidden layers.
@@ -401,12 +400,12 @@ class DenseConfig(NetworkConfig):
 
     @property
     def d_model(self) -> int:
-        """The same under TransformerLens's name for what enters a block."""
+        """The same, under TransformerLens's name for the width of a block's input."""
         return self.d_embed
 
     @property
     def combine(self) -> str:
-        """How the inputs meet, as an `MLPConfig` says it: there is a single vector of them."""
+        """How the inputs are combined, in the terms of `MLPConfig`: they form a single vector."""
         return "sum"
 
     @property
@@ -415,10 +414,10 @@ class DenseConfig(NetworkConfig):
 
 
 class CustomConfig(Config):
-    """A network of somebody's own: what a run can note about it, since only its author's code can build it.
+    """A user-defined network: what a run can record about it, since only its author's code can build it.
 
     Attributes:
-        name: of the module's class.
+        name: name of the module's class.
         parameters: shape of each parameter and buffer, by name.
     """
 
@@ -457,47 +456,48 @@ class TrainConfig(Config):
     """How a network is trained. One step is one optimiser update.
 
     Attributes:
-        recipe: name under which the configuration is known, for tables, messages and folders: letters, digits, and
-            . _ + - or spaces between them.
+        recipe: name of the configuration, for tables, messages and folders: letters, digits, and . _ + - or
+            spaces between them.
         fraction, split_rule: the training set, see `mechgrok.tasks.make_split`.
-        sequence: what the network reads, where the task leaves it open.
-        model: the architecture; its sizes come from the task. Of a network of the user's own only its class and the
-            shapes of its weights are noted, see `network=` of `train`.
+        sequence: what the network reads, if the task leaves it open.
+        model: the architecture; its sizes come from the task. For a user-defined network, only its class and the
+            shapes of its weights are recorded, see `network=` of `train`.
         objective: "cross_entropy", "mse" on one-hot targets, or "stablemax" (Prieto et al. 2025).
         loss_dtype: precision of the training loss. float64 and float32 are exact for small losses; the
             precision itself is studied with `naive_loss`.
-        naive_loss: takes log_softmax in `loss_dtype` as it comes, rounding included: a softmax that reaches 1
-            gives a loss and a gradient of exactly 0 (softmax collapse).
+        naive_loss: whether to use log_softmax in `loss_dtype` directly, including its rounding: a softmax that
+            reaches 1 gives a loss and a gradient of exactly 0 (softmax collapse).
         loss_scale: factor on the loss; some papers divide by the number of classes.
         batch_size: examples per step; 0 for the whole training set.
         lr: learning rate, after the warm-up.
-        weight_decay: its strength; AdamW takes lr * weight_decay of each weight away in a step.
-        betas: decay rates of the running means of the gradient and of its square, of Adam and AdamW.
-        momentum: of SGD.
-        eps: what Adam and AdamW add to the root of the mean squared gradient; the norms of a network have their own.
+        weight_decay: strength of the weight decay; AdamW removes lr * weight_decay of each weight per step.
+        betas: decay rates of the running means of the gradient and of its square, for Adam and AdamW.
+        momentum: momentum of SGD.
+        eps: added by Adam and AdamW to the root of the mean squared gradient; the norms of a network have their
+            own.
         optimizer: one of `mechgrok.OPTIMIZERS`: "adamw"; "adam" and "sgd", with the decay towards zero added to the
             gradient; "muon" for the matrices, with AdamW for embeddings, unembedding and biases.
-        decay_towards: one of `mechgrok.DECAYS`: "zero", or "init" for the distance to the initial weights; that decay
-            is decoupled from the gradient, as AdamW's, for every optimiser.
-        gradient: one of `mechgrok.GRADIENTS`, what happens to gradients before the optimiser: nothing ("plain"), the
-            slow component amplified ("grokfast_ema", "grokfast_ma", Lee et al. 2024), or the component along the
-            weights removed ("orthograd", Prieto et al. 2025).
-        grokfast_alpha: decay rate of the running mean of gradients, of "grokfast_ema".
+        decay_towards: one of `mechgrok.DECAYS`: "zero", or "init" for decay towards the initial weights; the
+            latter is decoupled from the gradient, as in AdamW, for every optimiser.
+        gradient: one of `mechgrok.GRADIENTS`, the treatment of gradients before the optimiser: none ("plain"),
+            the slow component amplified ("grokfast_ema", "grokfast_ma", Lee et al. 2024), or the component along
+            the weights removed ("orthograd", Prieto et al. 2025).
+        grokfast_alpha: decay rate of the running mean of gradients, for "grokfast_ema".
         grokfast_lambda: factor on the slow component before it is added to the gradient.
-        grokfast_window: number of the last gradients that are averaged, of "grokfast_ma".
-        frozen: parts of the network that keep their initial weights, by the names of their parameters or of what
-            holds them: "embed", "blocks.0.mlp". Neither gradients nor weight decay reach them.
-        warmup: steps of linear warm-up; the multiplier of step i is min(i / warmup, 1), so that the very
-            first step of a warm-up changes nothing, as in the papers' code.
-        steps: the most steps to take.
-        stop_when_settled: end early, once the network has grokked and no longer changes; see
+        grokfast_window: number of recent gradients that are averaged, for "grokfast_ma".
+        frozen: parts of the network that keep their initial weights, by the names of their parameters or of the
+            modules that hold them: "embed", "blocks.0.mlp". Neither gradients nor weight decay affect them.
+        warmup: steps of linear warm-up; the multiplier of step i is min(i / warmup, 1), so that the first
+            step of a warm-up changes nothing, as in the papers' code.
+        steps: maximum number of steps.
+        stop_when_settled: whether to end early once the network has grokked and no longer changes; see
             `mechgrok.training.stopping`.
-        stop_test_loss: end early, once the test loss is below this.
+        stop_test_loss: end early once the test loss is below this.
         eval_every: steps between two evaluations on the train and the test inputs.
         checkpoints: when to keep the weights. "regular": every `checkpoint_every` steps. "logarithmic": at
             1, 2, 5, 10, 20, 50, ... "adaptive": regular, and whenever the test loss has changed by a factor
             of 1.5 since the last one. The first and the last state are always kept.
-        checkpoint_every: steps between two checkpoints, of "regular" and "adaptive".
+        checkpoint_every: steps between two checkpoints, for "regular" and "adaptive".
     """
 
     recipe: Name = "custom"
@@ -534,7 +534,7 @@ class TrainConfig(Config):
 
 
 class TrainChanges(TypedDict, total=False):
-    """Fields of a `TrainConfig` by name: what `train` takes besides the arguments of its own."""
+    """Fields of a `TrainConfig` by name, accepted by `train` besides its own arguments."""
 
     fraction: float
     split_rule: str
@@ -565,7 +565,7 @@ class TrainChanges(TypedDict, total=False):
 
 
 class AllTrainChanges(TrainChanges, total=False):
-    """All fields of a `TrainConfig` by name: what `train_many` takes."""
+    """All fields of a `TrainConfig` by name, accepted by `train_many`."""
 
     recipe: str
     model: NetworkConfig | CustomConfig
@@ -573,12 +573,12 @@ class AllTrainChanges(TrainChanges, total=False):
 
 
 class StartConfig(Config):
-    """Weights of another network that a training began with; they lie beside the run's configuration.
+    """Weights of another network that training started with; they are stored next to the run's configuration.
 
     Attributes:
-        task: name of the task that the other network was trained on; empty where it is unknown.
-        parameters: names of those that were taken over; the others were drawn as usual.
-        sha256: of these weights.
+        task: name of the task that the other network was trained on; empty if unknown.
+        parameters: names of the copied parameters; the others were drawn as usual.
+        sha256: SHA-256 of these weights.
     """
 
     task: str
@@ -587,15 +587,15 @@ class StartConfig(Config):
 
 
 class RunConfig(Config):
-    """All that a run follows from, as stored with it.
+    """Everything that determines a run, as stored with it.
 
     Attributes:
         task: the task's own `spec`.
-        train: how it is trained, the network included.
-        seed: of the initial weights, and of the split unless one was given.
-        start: what was taken over from another network; None where all weights were drawn.
-        threads: CPU threads that it is computed in, and that it goes on in; they decide how sums are rounded. None
-            where nobody has noted them.
+        train: how it is trained, including the network.
+        seed: seed of the initial weights, and of the split unless one was given.
+        start: the weights copied from another network; None if all weights were drawn.
+        threads: number of CPU threads used for computing and resuming it; it determines how sums are rounded.
+            None if it was not recorded.
     """
 
     version: Literal[1] = 1

@@ -1,11 +1,12 @@
-"""The door of a public function: an argument of another kind is refused in words, before anything is done with it.
+"""Argument checks for public functions: a wrong kind of argument is refused with an explanation before it is used.
 
-What a parameter takes is read off its annotation, which thereby is a promise. Annotations with `Any` promise nothing:
-there the function looks for itself, as `as_grid` does.
+What a parameter accepts is read from its annotation, which thus becomes a promise. Annotations with `Any` promise
+nothing: there the function checks for itself, as `as_grid` does.
 """
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -19,7 +20,7 @@ from mechgrok.errors import ConfigError, shown
 P = ParamSpec("P")
 R = TypeVar("R")
 LOOKED_AT = 1000
-"""Elements of a list that are looked at."""
+"""Number of elements of a list that are checked."""
 KINDS: dict[str, str] = {
     "bool": "True or False",
     "int": "a whole number",
@@ -48,12 +49,12 @@ KINDS: dict[str, str] = {
     "ndarray": "an array",
     "device": "a torch.device",
 }
-"""What a message calls an argument of a class, by the name of the class."""
+"""Wording of messages for arguments of a class, by the name of the class."""
 
 
 @dataclass(frozen=True)
 class Between:
-    """Bounds of a number, in its annotation: `Annotated[float, Between(0, 1)]`."""
+    """Bounds of a number, for use in an annotation: `Annotated[float, Between(0, 1)]`."""
 
     low: int | float
     high: int | float
@@ -61,10 +62,12 @@ class Between:
 
 Share = Annotated[float, Between(0, 1)]
 """A number from 0 to 1."""
+NotNegative = Annotated[float, Between(0, math.inf)]
+"""A number that is 0 or larger."""
 
 
 def door(function: Callable[P, R]) -> Callable[P, R]:
-    """A public function that refuses arguments which its annotations do not allow.
+    """Decorate a public function so that it refuses arguments that its annotations do not allow.
 
     >>> @door
     ... def power(p: int, k: int = 2) -> int:
@@ -80,7 +83,7 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
     name = getattr(function, "__name__", "")
 
     @functools.cache
-    def hints() -> dict[str, Any]:  # when it is first called: classes may be defined further down
+    def hints() -> dict[str, Any]:  # evaluated on first call: classes may be defined further down
         found = get_type_hints(function, include_extras=True)
         variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
         return {n: found[n] for n, p in signature.parameters.items() if n in found and p.kind not in variable}
@@ -103,7 +106,7 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of the kind that an annotation allows; of a long list some elements are looked at.
+    """Whether a value is of the kind that an annotation allows; in a long list, only some elements are checked.
 
     >>> fits(3, int | None), fits(True, int), fits([1, "a"], list[int]), fits(3, Literal["pre", "post"])
     (True, False, False, False)
@@ -122,7 +125,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def _fits_generic(value: Any, origin: Any, inside: tuple[Any, ...]) -> bool:
-    """Containers by what they hold, functions by being callable."""
+    """Check containers by their content, and functions by being callable."""
     if origin is Callable or not isinstance(origin, type):
         return callable(value) if origin is Callable else True
     if not issubclass(origin, Iterable):
@@ -133,11 +136,11 @@ def _fits_generic(value: Any, origin: Any, inside: tuple[Any, ...]) -> bool:
         )
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         return False
-    if isinstance(value, Mapping) and issubclass(origin, Sequence):  # elsewhere its keys may be meant
+    if isinstance(value, Mapping) and issubclass(origin, Sequence):  # elsewhere its keys may be intended
         return False
     if (
         isinstance(value, Iterator) or not inside
-    ):  # what can be gone through once is looked at where it is used
+    ):  # what can be iterated only once is checked where it is used
         return True
     if hasattr(value, "dtype"):
         array: Any = value
@@ -154,18 +157,18 @@ def _fits_plain(value: Any, hint: Any) -> bool:
         return isinstance(value, Integral if hint is int else Real) and not isinstance(value, bool)
     if hint in (Path, PathLike):
         return isinstance(value, Path | PathLike)
-    if hasattr(hint, "array_type"):  # of jaxtyping: what it is for has a shape, and is looked at there
+    if hasattr(hint, "array_type"):  # from jaxtyping: the shape is checked where the value is used
         return hasattr(value, "shape") and hasattr(value, "dtype")
     if not isinstance(hint, type) or hint is object:
         return True
     try:
         return isinstance(value, hint)
-    except TypeError:  # a protocol that cannot be asked for
+    except TypeError:  # a protocol that cannot be checked at run time
         return True
 
 
 def in_kinds(hint: Any) -> str:
-    """What an annotation allows, in words.
+    """Describe in words what an annotation allows.
 
     >>> in_kinds(int | None), in_kinds(Literal["pre", "post"])
     ('a whole number, or None', "'pre' or 'post'")
@@ -195,7 +198,7 @@ def in_kinds(hint: Any) -> str:
 
 
 def _usage(name: str, signature: inspect.Signature) -> str:
-    """A call with the parameters that stand by their place, and those that need their names."""
+    """A call with the positional parameters, and the keyword-only ones by name."""
     parts: list[str] = []
     for parameter in signature.parameters.values():
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and not any(part[0] == "*" for part in parts):

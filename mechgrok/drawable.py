@@ -1,9 +1,9 @@
-"""Results that can be drawn: what gives them `.figure()`, though they are defined below the figures.
+"""Base class that gives results `.figure()`, although they are defined below the figures.
 
-This is the one place where a lower layer reaches up. Analyses are pure and import no plotly; plots know all results
-and draw them. For `result.figure()` to work, the result must find the function that draws its class, and that
-function lives above. So it is looked up by name when it is called, in the table `mechgrok.plots.drawing`, and
-nothing is imported before.
+This is the one place where a lower layer reaches up. Analyses are pure and do not import plotly; plots know all
+results and draw them. For `result.figure()` to work, the result must find the function that draws its class, and
+that function lives in a higher layer. So it is looked up by name in the table `mechgrok.plots.drawing` when
+`figure` is called, and nothing is imported earlier.
 """
 
 from importlib import import_module
@@ -18,9 +18,9 @@ class Drawable(Readable):
     __slots__ = ()
 
     def figure(self, **options: Any) -> Any:
-        """This result as a plotly figure; `options` are those of the function that draws it.
+        """Draw this result as a plotly figure; `options` are passed to the function that draws it.
 
-        `mechgrok.plots.drawing.FIGURES` names that function for each class of result.
+        `mechgrok.plots.drawing.FIGURES` lists that function for each class of result.
 
         Raises:
             ConfigError: an option that the function does not have.

@@ -1,11 +1,11 @@
-"""The one tree of exceptions: every error that mechgrok raises on purpose is a `MechgrokError`.
+"""The tree of exceptions: every error that mechgrok raises on purpose is a `MechgrokError`.
 
-The classes also derive from the built-in that a caller would expect, so `except ValueError` works.
+The classes also derive from the built-in exception that a caller would expect, so `except ValueError` works.
 """
 
 
 class MechgrokError(Exception):
-    """Base of every error raised on purpose: its text says what was given, what is allowed, the way out."""
+    """Base of every error raised on purpose: its text states what was given, what is allowed, and the way out."""
 
 
 class ConfigError(MechgrokError, ValueError):
@@ -21,23 +21,23 @@ class ActivationError(MechgrokError, ValueError):
 
 
 class CheckpointError(MechgrokError, ValueError):
-    """A file or a run folder is missing, damaged, foreign or cannot be written."""
+    """A file or a run folder is missing, damaged, foreign or not writable."""
 
 
 class UndefinedMetricError(MechgrokError, ValueError):
-    """A number was asked for that has no value here: 0/0, no key frequency, nothing to average over."""
+    """The requested number has no value here: 0/0, no key frequency, nothing to average over."""
 
 
 class NoGroupError(TaskError, UndefinedMetricError):
-    """The task sits in no group: what is measured in the basis of one, such as key frequencies, has no value."""
+    """The task has no group: anything measured in a group's basis, such as key frequencies, has no value."""
 
 
 LONGEST = 120
-"""Characters of a value in an error."""
+"""Maximum number of characters of a value in an error."""
 
 
 def shown(value: object) -> str:
-    """A value in the text of an error: what it is and what it holds, briefly, however large it is.
+    """Describe a value briefly in the text of an error, however large it is.
 
     >>> shown(3.5), shown([1, 2]), shown({"a": 1})
     ('3.5', '[1, 2]', "{'a': 1}")
@@ -55,7 +55,7 @@ def shown(value: object) -> str:
         return f"a {kind} of {len(value)}"
     try:
         text = repr(value)
-    except Exception:  # a value of somebody's own class may not be printable
+    except Exception:  # a value of a user-defined class may not be printable
         return f"a {kind}"
     if len(text) <= LONGEST:
         return text

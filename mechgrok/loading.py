@@ -1,4 +1,4 @@
-"""One way to open a network, whatever it is stored as."""
+"""Open a network, however it is stored."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,28 +29,30 @@ def load_model(
     rename: Mapping[str, str] | None = None,
     key: str | None = None,
 ) -> HookedNetwork:
-    """The network in a run folder or in a file, ours or other people's, or in a state dict.
+    """Load the network from a run folder, from a file, ours or other people's, or from a state dict.
 
     Args:
-        path: folder of a run, or the name of one that comes with mechgrok (`shipped_runs`), or a file with named
-            tensors: .safetensors, .npz, or what torch.save wrote, or a folder with one as Hugging Face's
-            save_pretrained writes it; or the named tensors themselves. A checkpoint where a run put it has that run's
-            task.
-        step: of a run, the checkpoint; of a file that holds the weights of several steps, which. None takes the newest.
-        task: what the network computes, where that is not stored with it and cannot be inferred.
-        config: the fields that are set in it override what the tensors suggest, for what shapes cannot tell.
+        path: folder of a run, or the name of one that ships with mechgrok (`shipped_runs`), or a file with named
+            tensors: .safetensors, .npz, or written by torch.save, or a folder with such a file as written by
+            Hugging Face's save_pretrained; or the named tensors themselves. A checkpoint inside a run's folder
+            has that run's task.
+        step: for a run, the checkpoint; for a file with the weights of several steps, the step. None means the
+            newest.
+        task: what the network computes, if that is not stored with it and cannot be inferred.
+        config: fields that are set in it override what the tensors suggest, for facts that shapes cannot tell.
         layout: how the tensors are named and laid out; None detects it.
         rename: other names for tensors of a file, by their names there; see `model_from_tensors`.
-        key: where a file holds weights in several places, the keys that lead to those that are meant: "ema.model".
+        key: if a file holds weights in several places, the path of keys to the intended ones: "ema.model".
 
     Returns:
-        The network; `model.layout` says what the file was taken for, and what no tensor of it tells.
+        The network; `model.layout` states what the file was recognised as, and the facts that its tensors do not
+        tell.
 
     Raises:
-        CheckpointError: nothing there, or nothing that can be read; a checkpoint of another run than the one it lies
-            in; the text says why.
-        ConfigError: `layout` or `rename` name what is not there; one of `config`, `layout`, `rename` and `key`
-            for a run, whose network is known.
+        CheckpointError: there is nothing, or nothing readable; a checkpoint from a run other than the one it is
+            in; the text states the reason.
+        ConfigError: `layout` or `rename` name something that does not exist; one of `config`, `layout`, `rename`
+            and `key` was given for a run, whose network is known.
 
     >>> import mechgrok as mg
     >>> network = mg.cosine_network(5, {2: 1.0})
@@ -71,7 +73,7 @@ def load_model(
 
 
 def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors that do not change with the network that they come from."""
+    """Copies of tensors, which do not change with the network that they come from."""
     wrong = [
         name for name, tensor in state.items() if not isinstance(name, str) or not isinstance(tensor, Tensor)
     ]
@@ -89,7 +91,7 @@ def _stored(
     rename: Mapping[str, str] | None,
     key: str | None,
 ) -> Any:
-    if not path.exists() and not path.suffix and path.name == str(path):  # no file, but the name of a run
+    if not path.exists() and not path.suffix and path.name == str(path):  # not a file, but the name of a run
         raise no_such_run(path)
     if path.is_dir() and (file := file_in_folder(path)) is not None:
         path = file

@@ -1,4 +1,4 @@
-"""The memory that a process may still take, and the refusal of work that does not fit, in place of the allocator."""
+"""Memory that the process may still use, and refusal of work that does not fit, before the allocator fails."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _MEMINFO = Path("/proc/meminfo")
 
 
 def memory_free() -> int | None:
-    """Bytes that this process may still take, as the system says; None where it does not say."""
+    """Bytes that this process may still use, according to the system; None if unknown."""
     found = [limit for files in _LIMITS if (limit := _limit(*files)) is not None]
     try:
         lines = _MEMINFO.read_text(encoding="ascii").splitlines()
@@ -29,7 +29,7 @@ ALL_INPUTS = (
     "All inputs with all their answers are evaluated: a smaller modulus or group takes less, "
     "by its third power"
 )
-"""What would take less memory, where tasks are large."""
+"""What would take less memory if tasks are large."""
 
 
 ANALYSED_LOGIT, ANALYSED_NEURON = 12, 8
@@ -42,15 +42,15 @@ def analysis_bytes(n_logits: int, n_neurons: int) -> int:
 
 
 def check_memory(what: str, needed: int, remedy: str = ALL_INPUTS) -> None:
-    """Refuse work that does not fit, before it begins and in place of the allocator.
+    """Refuse work that does not fit before it begins, instead of letting the allocator fail.
 
     Args:
-        what: the work, at the beginning of a sentence.
-        needed: bytes.
+        what: the work, as the beginning of a sentence.
+        needed: bytes needed.
         remedy: what would take less.
 
     Raises:
-        ConfigError: there is too little memory; the text has the estimate, and what would take less.
+        ConfigError: there is too little memory; the text states the estimate, and what would take less.
     """
     free = memory_free()
     if free is not None and needed > free:
@@ -60,7 +60,7 @@ def check_memory(what: str, needed: int, remedy: str = ALL_INPUTS) -> None:
 
 
 def in_gib(size: int) -> str:
-    """A number of bytes in words.
+    """Format a number of bytes.
 
     >>> in_gib(3 * 2**29)
     '1.5 GiB'
@@ -77,7 +77,7 @@ def _limit(most: Path, taken: Path) -> int | None:
 
 
 def _cached(statistics: Path) -> int:
-    """Bytes of files that the system keeps in memory and gives up when asked: they count as taken, and are free."""
+    """Bytes of cached files, which the system releases on demand: they count as used, but are free."""
     try:
         lines = statistics.read_text(encoding="ascii").splitlines()
         return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))

@@ -1,7 +1,7 @@
-"""What stands for a network or a training where one is asked for: a run, or the name or file of either.
+"""Open what stands for a network or a training run: a run, or the name or file of either.
 
-Analyses lie below runs and files and import neither. What has to be opened is opened by the loader of its kind, which
-is looked up by name when it is needed, as `mechgrok.drawable` looks up figures.
+Analyses are in a layer below runs and files and import neither. Inputs that have to be opened are opened by the
+loader of their kind, which is looked up by name when it is needed, as `mechgrok.drawable` looks up figures.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from typing import Any, Protocol
 from mechgrok.errors import CheckpointError, MechgrokError, shown
 
 Openable = str | PathLike[str]
-"""Name of a run that comes with mechgrok, folder of a run, or file of a network."""
+"""Name of a run that ships with mechgrok, folder of a run, or file of a network."""
 
 
 def open_network(path: Openable) -> Any:
-    """The network of that name or in that place, as `load_model` opens it.
+    """Open the network with that name or at that path, using `load_model`.
 
     Raises:
         CheckpointError: there is none.
@@ -26,7 +26,7 @@ def open_network(path: Openable) -> Any:
 
 
 def open_run(path: Openable) -> Any:
-    """The run of that name or in that folder, as `load_run` opens it.
+    """Open the run with that name or in that folder, using `load_run`.
 
     Raises:
         CheckpointError: there is none.
@@ -35,10 +35,10 @@ def open_run(path: Openable) -> Any:
 
 
 def run_if_any(source: Any) -> Any:
-    """The run, where the name or the folder of one is given; anything else as it is.
+    """Open a run if its name or folder is given; return anything else unchanged.
 
     Raises:
-        CheckpointError: a folder that is no run, or a damaged one.
+        CheckpointError: the folder is not a run, or the run is damaged.
     """
     if not isinstance(source, str | PathLike):
         return source
@@ -46,7 +46,7 @@ def run_if_any(source: Any) -> Any:
 
 
 def _holds_a_run(path: Path) -> bool:
-    """Whether it is a folder, and none with the file of a network, as Hugging Face's are."""
+    """Whether this is a folder, but not one with the file of a network, like Hugging Face's."""
     folder = import_module("mechgrok.shipped").folder_or_shipped(path)
     return folder.is_dir() and import_module("mechgrok.models.formats").file_in_folder(folder) is None
 
@@ -54,7 +54,7 @@ def _holds_a_run(path: Path) -> bool:
 def _opened(load: Callable[[Path], Any], path: Openable) -> Any:
     try:
         return load(Path(path))
-    except OSError as error:  # a name that is too long for a file, a folder that may not be read
+    except OSError as error:  # a name too long for a file, or an unreadable folder
         raise CheckpointError(f"cannot open {shown(str(path))}: {error.strerror}") from None
     except ValueError as error:
         if isinstance(error, MechgrokError):
@@ -63,7 +63,7 @@ def _opened(load: Callable[[Path], Any], path: Openable) -> Any:
 
 
 class GridSource(Protocol):
-    """A run, by what it has: a history, and a network at each step."""
+    """A run, defined by what it has: a history, and a network at each step."""
 
     @property
     def history(self) -> Any: ...
@@ -74,5 +74,5 @@ class GridSource(Protocol):
 
 
 def is_run(source: object) -> bool:
-    """Whether something is a run, by what it has."""
+    """Whether something is a run, judged by what it has."""
     return callable(getattr(source, "grid", None)) and hasattr(type(source), "history")

@@ -1,8 +1,8 @@
-"""How things are shown: in a notebook as HTML tables, and as pandas frames.
+"""Display of objects: as HTML tables in a notebook, and as pandas frames.
 
-One base class gives both to results, runs, tasks, configurations and tables. What a class has to say is a list of
-records; by default its public fields, one under the other. Everything is escaped, and neither pandas nor plotly
-is imported before a frame is asked for.
+One base class gives both to results, runs, tasks, configurations and tables. The content of an object is a list
+of records; by default its public fields, one per row. Everything is escaped, and neither pandas nor plotly is
+imported until a frame is requested.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,18 +15,18 @@ T = TypeVar("T")
 
 Record = Mapping[str, Any]
 MOST_ROWS = 24
-"""Rows of a table that a notebook shows; of more, those in the middle are left out."""
+"""Maximum number of rows of a table in a notebook; if there are more, the middle ones are left out."""
 MOST_TEXT = 240
-"""Characters of one value."""
+"""Maximum number of characters of one value."""
 
 
 class Readable:
-    """What a notebook shows as a table, and `frame` gives to pandas."""
+    """Base of objects that a notebook shows as a table and `frame` converts for pandas."""
 
     __slots__ = ()
 
     def records(self) -> list[dict[str, Any]]:
-        """What this object has to say, as rows with the same columns."""
+        """The content of this object, as rows with the same columns."""
         return [{"name": name, "value": value} for name, value in _public(self).items()]
 
     def shown(self) -> Sequence[Record]:
@@ -52,7 +52,7 @@ class Readable:
 
 
 class Records(list[T], Readable):
-    """A list of records, or of objects that have one each, which shows itself as a table."""
+    """A list of records, or of objects with one record each, displayed as a table."""
 
     def records(self) -> list[dict[str, Any]]:
         return [dict(row) if isinstance(row, Mapping) else _record(row) for row in self]
@@ -78,7 +78,7 @@ def html_table(title: str, records: Sequence[Record]) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A value in one short line.
+    """Format a value in one short line.
 
     >>> value_text(0.000123456), value_text(None), value_text([1, 2]), value_text({"a": 1.0})
     ('0.0001235', '–', '1, 2', 'a: 1')
@@ -99,7 +99,7 @@ def value_text(value: Any) -> str:
 
 
 def _first(items: Iterable[T]) -> list[T]:
-    """As many as could be shown."""
+    """As many items as could be shown."""
     return [item for item, _ in zip(items, range(MOST_TEXT), strict=False)]
 
 
@@ -122,7 +122,7 @@ def _record(thing: Any) -> dict[str, Any]:
 
 
 def _shown(records: Sequence[Record]) -> list[Record]:
-    """The first and the last records, with an empty one for those between."""
+    """The first and the last records, with an empty one in place of those in between."""
     if len(records) <= MOST_ROWS:
         return list(records)
     half = MOST_ROWS // 2

@@ -1,7 +1,7 @@
-"""What the fields of configurations may name, and users can add to: optimizers, initial weights, and the like.
+"""Registries of everything that configuration fields name and users can add: optimizers, initial weights, and so on.
 
-The registries stand here, below everything that fills them, so that a configuration knows every name before
-anything is imported. What one of them holds, and what an entry says about its function, is written beside it.
+The registries are defined here, below everything that fills them, so that a configuration knows every name before
+anything is imported. The content of each registry, and the properties of its entries, are described next to it.
 """
 
 from collections.abc import Callable
@@ -13,20 +13,20 @@ from mechgrok.registry import Registry, module_of
 
 
 def every_parameter(name: str) -> bool:
-    """Whether a parameter is one of all: what an optimizer updates that says nothing about it."""
+    """Accept every parameter: the default for an optimizer that does not restrict what it updates."""
     return True
 
 
 @dataclass(frozen=True)
 class OptimizerEntry:
-    """An optimizer by name.
+    """An entry for an optimizer.
 
     Attributes:
-        function: called as function(weights, config, weight_decay) with the parameters by name, the `TrainConfig` and
-            the decay towards zero that it is to apply. It gives a `torch.optim.Optimizer`, or what has its
+        function: called as function(weights, config, weight_decay) with the parameters by name, the `TrainConfig`
+            and the decay towards zero to apply. It returns a `torch.optim.Optimizer`, or an object with its
             `param_groups`, `state` and `step()`.
-        elementwise: whether it acts on every number of a weight by itself, so that the weights of several networks can
-            be stacked.
+        elementwise: whether it acts on every element of a weight independently, so that the weights of several
+            networks can be stacked.
         takes: whether it updates a parameter, by name; AdamW updates the others.
     """
 
@@ -38,15 +38,15 @@ class OptimizerEntry:
 OPTIMIZERS: Registry[OptimizerEntry] = Registry(
     "optimizer", ("adamw", "adam", "sgd", "muon"), "mechgrok.training.optimizers", of=OptimizerEntry
 )
-"""`TrainConfig.optimizer`: what turns gradients into updates."""
+"""`TrainConfig.optimizer`: how gradients become updates."""
 
 
 @dataclass(frozen=True)
 class GradientEntry:
-    """Something done to gradients before the optimizer sees them.
+    """An entry for a transformation of gradients before the optimizer sees them.
 
     Attributes:
-        function: called with the `TrainConfig`; gives a `GradientFilter`, or None for nothing to do. A class that
+        function: called with the `TrainConfig`; returns a `GradientFilter`, or None to do nothing. A class that
             derives from `GradientFilter` and takes the configuration is such a function.
         elementwise: as for optimizers.
     """
@@ -86,17 +86,18 @@ GRADIENTS: Registry[GradientEntry] = Registry(
     "mechgrok.training.gradients",
     of=GradientEntry,
 )
-"""`TrainConfig.gradient`: what happens to gradients first."""
+"""`TrainConfig.gradient`: the transformation of gradients before the update."""
 
 
 @dataclass(frozen=True)
 class DecayEntry:
-    """A weight decay that is taken apart from the gradient, before the optimizer's update.
+    """An entry for a weight decay, applied separately from the gradient, before the optimizer's update.
 
     Attributes:
         function: called as function(weight, start, rate) for each parameter, with its initial value and the learning
             rate times `weight_decay`; changes the weight in place.
-        by_optimizer: the optimizer applies it, as decay towards zero; the function then only says what it is.
+        by_optimizer: whether the optimizer applies it, as decay towards zero; the function then only describes
+            it.
         elementwise: as for optimizers.
     """
 
@@ -108,30 +109,30 @@ class DecayEntry:
 DECAYS: Registry[DecayEntry] = Registry(
     "weight decay", ("zero", "init"), "mechgrok.training.optimizers", of=DecayEntry
 )
-"""`TrainConfig.decay_towards`: where the weights are pulled."""
+"""`TrainConfig.decay_towards`: what the weights are pulled towards."""
 
 Draw = Callable[..., Any]
-"""Called as draw(path, shape, config, generator) for each parameter of a fresh network; gives a tensor of the shape,
-drawn from the generator alone. `path` is the parameter's name, such as "blocks.0.mlp.W_in". Norms start as the
-identity without it."""
+"""Called as draw(path, shape, config, generator) for each parameter of a new network; returns a tensor of that shape,
+drawn only from the generator. `path` is the parameter's name, such as "blocks.0.mlp.W_in". It is not called for
+norms, which start as the identity."""
 
 INITS: Registry[Draw] = Registry(
     "scheme of initial weights", ("nanda", "nanda-heads", "pizza", "furuta", "tl"), "mechgrok.models.init"
 )
-"""`ModelConfig.init`: how the weights of a transformer begin."""
+"""`ModelConfig.init`: initial weights of a transformer."""
 
 MLP_INITS: Registry[Draw] = Registry(
     "scheme of initial weights",
     ("pizza", "fan_in", "xavier", "pair", "pair_circle", "gromov"),
     "mechgrok.models.init",
 )
-"""`MLPConfig.init`: how those of a feed-forward network do."""
+"""`MLPConfig.init`: initial weights of a feed-forward network."""
 
 SPLIT_RULES: Registry[Callable[..., Any]] = Registry(
     "split rule", ("shuffle", "randperm", "unordered"), "mechgrok.tasks.splits"
 )
 """`TrainConfig.split_rule`: which inputs are trained on. Called as rule(operands, fraction, seed) with the operands
-[n_inputs, arity]; gives the numbers of the train inputs."""
+[n_inputs, arity]; returns the indices of the train inputs."""
 
 
 @dataclass(frozen=True)

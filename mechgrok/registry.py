@@ -1,4 +1,4 @@
-"""Registry: the one form in which everything is kept that users can add to."""
+"""The one form of registry for everything that users can add to."""
 
 from collections.abc import Callable, Iterator, MutableMapping
 from importlib import import_module
@@ -14,25 +14,26 @@ PACKAGE = __name__.partition(".")[0]
 
 
 def module_of(thing: Any) -> str:
-    """The module that a function or class was written in; of an entry, the one of its `function`."""
+    """The module in which a function or class was defined; for an entry, the module of its `function`."""
     return str(getattr(getattr(thing, "function", thing), "__module__", ""))
 
 
 class Registry(MutableMapping[str, T]):
-    """Things of one kind by name, in the order in which they were registered.
+    """Things of one kind by name, in the order of registration.
 
-    A name that is not registered raises a `ConfigError` that lists the closest ones. The names that mechgrok uses are
-    taken; what a user has registered may be registered again, as happens in a notebook.
+    An unregistered name raises a `ConfigError` that lists the closest matches. The names that mechgrok uses are
+    reserved; users may register their own names again, as happens in a notebook.
 
     Args:
         kind: what the things are, for messages: "optimizer".
-        names: the names that mechgrok itself registers, where configurations check them before the things are needed.
-        home: the module that registers them. It is imported when the first of them is asked for; without `names` also
-            when somebody asks which names there are.
-        written_in: the module that a thing was written in, where it is neither a function nor a class, nor an entry
-            with a `function`.
-        of: the class of the things, where that is not just any. If it is a dataclass whose first field is a function,
-            `add` makes an entry of the function that it stands above.
+        names: the names that mechgrok itself registers, if configurations check them before the things are
+            needed.
+        home: the module that registers them. It is imported when the first of them is requested; without `names`,
+            also when the list of names is requested.
+        written_in: finds the module in which a thing was defined, if it is neither a function nor a class, nor an
+            entry with a `function`.
+        of: the class of the things, if it is restricted. If it is a dataclass whose first field is a function,
+            `add` makes an entry from the decorated function.
 
     >>> shapes = Registry("shape")
     >>> shapes.register("circle", "round")
@@ -62,7 +63,7 @@ class Registry(MutableMapping[str, T]):
         """Add a thing under a name, and return it.
 
         Raises:
-            ConfigError: the name is not a text, or one that mechgrok itself uses; the thing is of another class.
+            ConfigError: the name is not a string, or is used by mechgrok itself; the thing is of the wrong class.
         """
         if not isinstance(name, str) or not name:
             raise ConfigError(f"the name of {self.one} is a text; got {shown(name)}")
@@ -78,13 +79,13 @@ class Registry(MutableMapping[str, T]):
         return thing
 
     def add(self, name: str, **facts: Any) -> Callable[[F], F]:
-        """The same as a decorator: `@OPTIMIZERS.add("lion")` above a function or class registers it.
+        """Register as a decorator: `@OPTIMIZERS.add("lion")` above a function or class registers it.
 
         Args:
-            facts: what else an entry says about the function, such as `elementwise=True` of an optimizer.
+            facts: other fields of the entry, such as `elementwise=True` for an optimizer.
 
         Raises:
-            ConfigError: as in `register`; what is decorated cannot be called; a fact that entries do not have.
+            ConfigError: as in `register`; the decorated object is not callable; a field that entries do not have.
         """
 
         def registered(thing: F) -> F:
@@ -108,7 +109,7 @@ class Registry(MutableMapping[str, T]):
         return name in self._ours
 
     def check(self, name: str) -> str:
-        """The name itself, if it is registered: a validator for the fields of configurations.
+        """Return the name if it is registered: a validator for the fields of configurations.
 
         Raises:
             ValueError: it is not registered; the configuration turns this into a `ConfigError`.
@@ -123,7 +124,7 @@ class Registry(MutableMapping[str, T]):
         """Import the home, once, unless it is not needed."""
         if self._opened or unless:
             return
-        self._opened = True  # the home may look names up itself
+        self._opened = True  # the home may itself look up names
         try:
             import_module(self.home)
         except BaseException:

@@ -1,4 +1,4 @@
-"""The trained networks that come with mechgrok, found by name."""
+"""The trained networks that ship with mechgrok, by name."""
 
 import hashlib
 import json
@@ -12,11 +12,11 @@ from mechgrok.spelling import closest, unknown
 
 INDEX = "index.json"
 FOLDERS = (Path(__file__).parent / "checkpoints", Path(__file__).parents[1] / "checkpoints")
-"""Where they lie when the package is installed, and in a clone."""
+"""Their locations in an installed package, and in a clone."""
 
 
 class Shipped(dict[str, dict[str, Any]], Readable):
-    """The shipped runs by name, which a notebook shows with their descriptions."""
+    """The shipped runs by name, displayed in a notebook with their descriptions."""
 
     def records(self) -> list[dict[str, Any]]:
         return [{"name": name, "value": about["description"]} for name, about in self.items()]
@@ -29,11 +29,11 @@ class Shipped(dict[str, dict[str, Any]], Readable):
 
 
 def shipped_runs() -> Shipped:
-    """What comes with mechgrok: for each name its description, how it is made again, and what to expect of it.
+    """List the runs that ship with mechgrok, with description, command to reproduce, and expected results.
 
     Returns:
-        By name: `description`; `command`, which makes the run again; `files`, the SHA-256 of each, by the path in
-        the run's folder; `expected`, the summary of the last checkpoint. Empty where the checkpoints were
+        By name: `description`; `command`, which reproduces the run; `files`, the SHA-256 of each file, by its
+        path in the run's folder; `expected`, the summary of the last checkpoint. Empty if the checkpoints were
         left out of an installation.
 
     >>> sorted(shipped_runs()["add113"])
@@ -50,23 +50,23 @@ def find_shipped(name: str) -> Path | None:
 
 
 def folder_or_shipped(path: str | Path) -> Path:
-    """A path as it is; where there is nothing, and a shipped run has this name, the folder of that run."""
+    """The path itself; if it does not exist and a shipped run has this name, the folder of that run."""
     path = Path(path)
     try:
         return path if path.exists() else find_shipped(str(path)) or path
-    except OSError as error:  # a name that is too long, a folder that may not be read
+    except OSError as error:  # a name that is too long, or an unreadable folder
         raise CheckpointError(f"cannot open {shown(str(path))}: {error.strerror}") from None
 
 
 def no_such_run(path: Path) -> CheckpointError:
-    """The error for the name of a run where there is no file or folder; it says which shipped run may be meant."""
+    """The error for the name of a run that does not exist; it suggests shipped runs that may be meant."""
     return CheckpointError(
         f"there is no file or folder {path}, and it is none of the runs that come with mechgrok{which_shipped(path)}"
     )
 
 
 def which_shipped(path: Path) -> str:
-    """The rest of a sentence on a run that there is not: the shipped runs, and which of them may be meant."""
+    """End of a sentence about a run that does not exist: the shipped runs, and which of them may be meant."""
     near = closest(path, shipped_runs())
     meant = f"; did you mean {' or '.join(near)}?" if near else ""
     return f" ({', '.join(shipped_runs()) or 'none is installed'}){meant}"
@@ -77,7 +77,7 @@ def verify_shipped(name: str) -> None:
     """Compare the files of a shipped run with their recorded hashes.
 
     Raises:
-        CheckpointError: no shipped run has this name; a file is missing, or is not the one that was shipped.
+        CheckpointError: no shipped run has this name; a file is missing, or differs from the shipped one.
 
     >>> verify_shipped("add113")
     """
@@ -92,10 +92,10 @@ def verify_shipped(name: str) -> None:
 
 
 def check_shipped(file: Path) -> None:
-    """Compare a file with its recorded hash, where it is one of a shipped run in its place; any other is left alone.
+    """Compare a file with its recorded hash if it belongs to a shipped run in its place; ignore any other file.
 
     Raises:
-        CheckpointError: it is not the file that was shipped.
+        CheckpointError: it differs from the shipped file.
     """
     folder, file = _folder(), file.resolve()
     if folder is None or not file.is_relative_to(folder.resolve()):

@@ -1,4 +1,4 @@
-"""Signature: the sizes that cross from a task to a network, and where the network is read."""
+"""The interface between a task and a network: sizes, and the positions at which the network is read."""
 
 from math import prod
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from mechgrok.config import Config, Size
 
 
 class Tokens(Config):
-    """Inputs that are whole numbers 0..d_vocab-1 at n_ctx positions, [n, n_ctx]."""
+    """Inputs that are integers 0..d_vocab-1 at n_ctx positions, [n, n_ctx]."""
 
     kind: Literal["tokens"] = "tokens"
     d_vocab: Size
@@ -24,25 +24,25 @@ class Features(Config):
 
 
 class Classes(Config):
-    """Answers that are whole numbers 0..n-1: one output for each, the logits."""
+    """Answers that are integers 0..n-1, with one output, a logit, for each."""
 
     kind: Literal["classes"] = "classes"
     n: Size
 
 
 class Values(Config):
-    """Answers that are floats, of which every scored position has a vector of this shape."""
+    """Answers that are floats, with one vector of this shape at every scored position."""
 
     kind: Literal["values"] = "values"
     shape: tuple[Size, ...]
 
 
 class Signature(Config):
-    """What a network must take and give for a task.
+    """What a network must take and return for a task.
 
     Attributes:
-        inputs: what it reads.
-        outputs: what it answers at each scored position; a network may have more outputs, which are ignored.
+        inputs: what the network reads.
+        outputs: its answer at each scored position; a network may have more outputs, which are ignored.
         scored: the positions at which its outputs count; -1 is the last one. A single number says that so many
             positions count, but others in each input, which come with the inputs as `Batch.positions`.
 
@@ -56,7 +56,7 @@ class Signature(Config):
 
     @property
     def d_out(self) -> int:
-        """Outputs at a scored position: one for each class, or for each number of a value."""
+        """Number of outputs at a scored position: one per class, or per component of a value."""
         if isinstance(self.outputs, Classes):
             return self.outputs.n
         return prod(self.outputs.shape)
@@ -68,5 +68,5 @@ class Signature(Config):
 
     @property
     def reads_last(self) -> bool:
-        """Whether the last position alone is scored, so that nothing else of the last layer is needed."""
+        """Whether only the last position is scored, so that nothing else of the last layer is needed."""
         return self.scored == (-1,)

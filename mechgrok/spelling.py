@@ -1,4 +1,4 @@
-"""What was meant by a name that does not exist."""
+"""Suggestions for names that do not exist."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,15 +9,15 @@ from mechgrok.errors import shown
 
 MOST_LISTED = 40
 LONGEST_LIST = 500
-"""Names that a message lists, and their characters; of more it gives the number of the others."""
+"""Maximum number of names in a message, and of their characters; for the others it gives only their number."""
 
 
 def closest(word: Any, known: Iterable[Any], n: int = 3, *, likeness: float = 0.6) -> list[str]:
-    """The known names that look like a word, the best first; upper and lower case count as alike.
+    """The known names that resemble a word, best first, ignoring case.
 
     Args:
-        n: as many at most.
-        likeness: from 0 to 1, how much they have to look like it; less of it for paths, of which a part was meant.
+        n: maximum number of names.
+        likeness: required similarity, from 0 to 1; less for paths, of which a part was meant.
 
     >>> closest("trian", ["train", "analyze", "report"]), closest("xyz", ["train"])
     (['train'], [])
@@ -27,7 +27,7 @@ def closest(word: Any, known: Iterable[Any], n: int = 3, *, likeness: float = 0.
 
 
 def unknown(what: str, word: Any, known: Iterable[Any]) -> str:
-    """The message for a name that does not exist: what it may have been, and what there is.
+    """The message for an unknown name: what may have been meant, and the known names.
 
     >>> unknown("recipe", "fst", ["fast", "nanda"])
     "unknown recipe 'fst' (did you mean fast?); allowed: fast, nanda"
@@ -39,7 +39,7 @@ def unknown(what: str, word: Any, known: Iterable[Any]) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names with commas between them, as many as a message has room for, and how many more there are.
+    """Names separated by commas, as many as fit in a message, and the number of the others.
 
     >>> listed(["fast", "nanda"]), listed([]), listed(["a" * 300, "b" * 300])[300:]
     ('fast, nanda', 'none', ' and 1 more')

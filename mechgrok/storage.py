@@ -1,4 +1,4 @@
-"""Files on disk: written so that a reader never sees half of one, and with digests that tell a changed one."""
+"""Files on disk: written so that a reader never sees half of one, with digests that reveal changes."""
 
 import hashlib
 import json
@@ -16,15 +16,15 @@ from torch import Tensor
 from mechgrok.errors import CheckpointError, shown
 
 RANDOM = "?" * 8
-"""The end of a temporary name, as a pattern."""
+"""Suffix of a temporary name, as a pattern."""
 DIGEST_KEY = "mechgrok_sha256"
-"""Where the header of a safetensors file holds the digest of all the rest of it."""
+"""Key in the header of a safetensors file for the digest of the rest of the file."""
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file atomically, with a digest of its content in the header.
 
-    Equal tensors and headers give equal files, byte for byte.
+    Equal tensors and headers give byte-identical files.
 
     Raises:
         CheckpointError: the file cannot be written.
@@ -35,7 +35,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
 
 
 def digest(tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> str:
-    """SHA-256 of named tensors and of a header, in hexadecimal; equal for equal names and bits, whatever their order.
+    """SHA-256 of named tensors and a header, in hexadecimal; equal for equal names and bits, whatever their order.
 
     >>> from torch import tensor
     >>> digest({"a": tensor([1.0])}) == digest({"a": tensor([1.0])}) != digest({"a": tensor([2.0])})
@@ -49,7 +49,7 @@ def digest(tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = Non
 
 
 def json_digest(values: Any) -> str:
-    """SHA-256 of JSON values, in hexadecimal, whatever their layout and the order of keys.
+    """SHA-256 of JSON values, in hexadecimal, independent of layout and key order.
 
     >>> json_digest({"a": 1, "b": 2}) == json_digest({"b": 2, "a": 1})
     True
@@ -77,13 +77,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def replace_file(path: Path, write: Callable[[str], object]) -> None:
-    """Write beside the target, flush to disk, rename: after a crash there is the old file or the new one.
+    """Write next to the target, flush to disk, rename: after a crash there is either the old file or the new one.
 
-    A link is followed; a new file has the permissions that the umask leaves, an old one keeps its own. What is no
-    regular file, such as /dev/null or a pipe, is written to as it is.
+    A link is followed; a new file gets the permissions that the umask leaves, an existing one keeps its own.
+    Anything that is not a regular file, such as /dev/null or a pipe, is written to directly.
 
     Args:
-        write: writes the file whose name it is given.
+        write: writes to the file name that it is given.
 
     Raises:
         CheckpointError: the file cannot be written.
@@ -103,21 +103,21 @@ def replace_file(path: Path, write: Callable[[str], object]) -> None:
     except Exception as error:
         raise CheckpointError(f"cannot write {shown(str(path))}: {str(error)[:300]}") from error
     finally:
-        # Also after Ctrl-C; once renamed, the name is gone.
+        # Also after Ctrl-C; after the rename, the temporary name is gone.
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
 def find_partial(folder: Path, name: str) -> list[Path]:
-    """What processes that were killed have left of a file, or of files that a pattern matches.
+    """Remains of a file, or of files that match a pattern, left by killed processes.
 
-    What is being written right now is among it.
+    This includes files that are being written right now.
     """
     return list(folder.glob(f".{name}.{RANDOM}"))
 
 
 def check_writable(path: Path) -> None:
-    """Find out before long work whether its result can be written; the folder is made.
+    """Check before long work whether its result can be written; the folder is created.
 
     Raises:
         CheckpointError: no file can be written there.
@@ -136,7 +136,7 @@ def check_writable(path: Path) -> None:
     except (
         OSError,
         RuntimeError,
-    ) as error:  # links that lead in a circle are a RuntimeError before Python 3.13
+    ) as error:  # circular links are a RuntimeError before Python 3.13
         raise CheckpointError(f"cannot write {shown(str(path))}: {str(error)[:300]}") from error
 
 
@@ -145,7 +145,7 @@ def _is_device(path: Path) -> bool:
 
 
 def _empty_file_beside(target: Path) -> Path:
-    """A file of a new name, with the permissions of the target; made by the system, which knows the umask."""
+    """A file with a new name and the permissions of the target; created by the system, which knows the umask."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(len(RANDOM) // 2)}")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     if target.is_file():
@@ -154,7 +154,7 @@ def _empty_file_beside(target: Path) -> Path:
 
 
 def _sorted_header(content: bytes) -> bytes:
-    """A safetensors file with the entries of its header in order; safetensors itself writes them in any order."""
+    """A safetensors file with sorted header entries; safetensors itself writes them in any order."""
     (length,) = struct.unpack("<Q", content[:8])
     header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)

@@ -1,10 +1,10 @@
-"""How numbers are written for people."""
+"""Formatting of numbers for readers."""
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float) -> str:
-    """Three digits, for people.
+    """Format a number with three digits.
 
     >>> number(3.519e-7), number(18.0), number(0.029258), number(0.0)
     ('3.52×10⁻⁷', '18.0', '0.0293', '0')
@@ -18,7 +18,7 @@ def number(value: float) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A fraction in percent, with a second decimal where it is close to all.
+    """Format a fraction in percent, with a second decimal if it is close to 100%.
 
     >>> percent(0.97477), percent(0.99941), percent(0.0)
     ('97.5%', '99.94%', '0.0%')
@@ -27,7 +27,7 @@ def percent(fraction: float) -> str:
 
 
 def in_words(count: int, noun: str, plural: str | None = None) -> str:
-    """A number of things, in the singular for one.
+    """Format a count with its noun, in the singular for one.
 
     >>> in_words(1, "spike"), in_words(12769, "input"), in_words(0, "class", "classes")
     ('1 spike', '12,769 inputs', '0 classes')

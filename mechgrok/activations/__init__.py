@@ -1,4 +1,4 @@
-"""Activations over all inputs of a task. The one place where a network meets a task."""
+"""Activations over all inputs of a task: the one place where a network meets a task."""
 
 from mechgrok.activations.caching import as_grid, cache_grid
 from mechgrok.activations.fitting import fit_task, infer_task, likely_modulus

@@ -1,4 +1,4 @@
-"""From a network to its activations: the door of all analyses."""
+"""From a network to its activations: the entry point of all analyses."""
 
 from collections.abc import Sequence
 
@@ -17,15 +17,15 @@ from mechgrok.tasks import Task
 
 @door
 def cache_grid(model: Source, task: Task | None = None, names: Sequence[Key] | None = None) -> ActivationGrid:
-    """Run a network on all inputs of a task and keep the asked activations at the read-out position.
+    """Run a network on all inputs of a task and keep the requested activations at the read-out position.
 
     Args:
-        model: a mechgrok network, a `HookedTransformer` of TransformerLens 3.9, a `TransformerBridge` of
-            TransformerLens 4, or any other module after `wrap`; a run, of which the newest network is taken; or the
-            name or file of one of these.
-        task: what to run; None takes the task that the network was trained on, or infers it.
-        names: hooks to keep; None keeps the neurons of the last hidden layer, where there are any.
-            Logits are always kept. Short names such as ("z", 0) do as well.
+        model: a mechgrok network, a `HookedTransformer` from TransformerLens 3.9, a `TransformerBridge` from
+            TransformerLens 4, or any other module after `wrap`; a run, whose newest network is used; or the name
+            or file of one of these.
+        task: what to run; None uses the task that the network was trained on, or infers it.
+        names: hooks to keep; None keeps the neurons of the last hidden layer, if there are any. Logits are always
+            kept. Short names such as ("z", 0) also work.
 
     Raises:
         ActivationError: an unknown hook name; logits that are not finite.
@@ -49,7 +49,7 @@ def _task(model: HookedModel, task: Task | None = None) -> Task:
 
 
 def _hooks(model: HookedModel, names: Sequence[Key] | None) -> tuple[str, ...]:
-    """The hooks asked for, each once and by its full name."""
+    """The requested hooks, each once and by its full name."""
     if names is None:
         return _neurons(model)
     if isinstance(names, str) or not isinstance(names, Sequence):
@@ -75,17 +75,17 @@ def _full_name(model: HookedModel, name: Key) -> str:
 
 
 def as_grid(source: Source, names: Sequence[str] | None = None) -> ActivationGrid:
-    """The grid itself, or the one cached from a network: the door through which all analyses take what they are given.
+    """The grid itself, or the one cached from a network: all analyses pass their input through this function.
 
-    Analyses of one network after the other share one run of it, as long as nothing about the network changes: its
-    weights are compared with those of the run. That holds for mechgrok's own networks without hooks; others are run
-    each time.
+    Consecutive analyses of one network share one run of it as long as nothing about the network changes: its
+    weights are compared with those of the cached run. This applies to mechgrok's own networks without hooks;
+    others are run each time.
 
     Args:
         source: a grid, a network, a run, or the name or file of one.
 
     Raises:
-        ActivationError: it is something else; the text says what, and what can be made of it.
+        ActivationError: it is something else; the text states what it is, and what can be done with it.
         CheckpointError: a name or file that cannot be opened.
     """
     if isinstance(source, ActivationGrid):
@@ -99,7 +99,7 @@ def as_grid(source: Source, names: Sequence[str] | None = None) -> ActivationGri
     if not can_be_remembered(model, task):
         return run_grid(model, task, asked)
     state = NetworkState.of(model)
-    # With the neurons, since the next analysis may ask for them.
+    # With the neurons, since the next analysis may need them.
     grid = run_grid(model, task, tuple(dict.fromkeys((*asked, *_neurons(model)))))
     RECENT.remember(grid, state)
     return grid

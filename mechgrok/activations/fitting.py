@@ -14,22 +14,22 @@ from mechgrok.tasks import TASKS, Operation, StreamTask, Task, modular_task
 from mechgrok.tasks.data import seeded
 
 RIGHT = 0.9
-"""Share of right answers from which a network is taken to compute an operation."""
+"""Share of right answers from which a network counts as computing an operation."""
 MEMORISED, TIMES_CHANCE, TIMES_OTHERS = 0.2, 10, 5
-"""A network that has only memorised its training set answers as many inputs rightly as that has. It is taken to compute
-an operation from this share of right answers, if that is so many times what guessing gives, and what any other
-operation gives."""
+"""A network that has only memorised its training set is right on about as many inputs as that contains. It counts as
+computing an operation from this share of right answers, if that is this many times what guessing gives, and this
+many times what any other operation gives."""
 INFERRED_OPERATIONS = ("add", "sub", "mul", "div")
-"""What `infer_task` tries."""
+"""Operations that `infer_task` tries."""
 TRIED = 100
 """Sequences on which it does so."""
 
 
 def fit_task(model: HookedModel, task: Task) -> Task:
-    """The task written as the network reads it, where the task leaves the sequence open.
+    """The task as the network reads it, if the task leaves the sequence open.
 
     Raises:
-        TaskError: the network takes or gives something else, or less.
+        TaskError: the network takes or returns something else, or fewer tokens or classes.
     """
     left_open = isinstance(task, Operation) and task.is_open
     if isinstance(task, Operation) and left_open:
@@ -56,7 +56,7 @@ def _problems_of_inputs(cfg: Any, task: Task, left_open: bool) -> Iterator[str]:
     if inputs.d_vocab > cfg.d_vocab:
         yield f"needs {inputs.d_vocab} tokens, the network knows {cfg.d_vocab}"
     elif left_open and inputs.d_vocab < cfg.d_vocab:
-        # With tokens to spare nobody knows which one is the "="; a sequence given by the user settles it.
+        # With spare tokens it is unknown which one is the "="; a sequence given by the user settles it.
         yield f"has {inputs.d_vocab} tokens, the network knows {cfg.d_vocab}"
     if inputs.n_ctx > cfg.n_ctx:
         yield f"has sequences of {inputs.n_ctx} tokens, the network reads {cfg.n_ctx}"
@@ -77,11 +77,11 @@ def infer_task(model: Source) -> Task:
     Tried are the elementary operations mod p, and the tasks on sequences that say for which sizes of networks they may
     be meant: the addition of digits, repeated subsequences and skip trigrams.
 
-    The modulus is the vocabulary, less the "=" where the network reads three tokens and less an operation token where
-    it reads four, `a op b =`; or half of that where the second operand has tokens of its own. The operation is the
-    one of add, sub, mul, div that at least 90% of the answers agree with. Where none does, it is one with at least 20%
-    and ten times as many right answers as guesses would give, if that is five times as many as any other has: the
-    network then knows part of its table by heart.
+    The modulus is the vocabulary size, less the "=" if the network reads three tokens, and less an operation
+    token if it reads four, `a op b =`; or half of that if the second operand has its own tokens. The operation is
+    the one of add, sub, mul, div that agrees with at least 90% of the answers. If there is none, it is the one
+    with at least 20% right answers, ten times as many as guessing would give, and five times as many as any other
+    operation: the network has then memorised part of its table.
 
     Raises:
         TaskError: nothing is that clear.
@@ -103,7 +103,8 @@ def infer_task(model: Source) -> Task:
             task = reading.of(modular_task(operation, reading.p))
             share = _right_answers(model, task)
             if share >= RIGHT:
-                # Another reading may be as right, such as that with "op" and "=" exchanged, and be the true one.
+                # Another reading may be equally right, such as the one with "op" and "=" exchanged, and be the
+                # true one.
                 written = [other.of(modular_task(operation, other.p)) for other in readings]
                 return min(written, key=lambda task: _loss(model, task)) if len(written) > 1 else task
             name = f"{operation} mod {reading.p}"
@@ -122,7 +123,7 @@ def infer_task(model: Source) -> Task:
 
 
 def likely_modulus(model: HookedModel) -> int | None:
-    """The p of an operation mod p, by the sizes of a network alone; None where they suggest none.
+    """The p of an operation mod p, from the sizes of a network alone; None if they suggest none.
 
     >>> from mechgrok import cosine_network
     >>> likely_modulus(cosine_network(7, {2: 9.0}))
@@ -140,13 +141,13 @@ class _Reading(NamedTuple):
     specials: tuple[str, ...]
 
     def of(self, task: Operation) -> Operation:
-        """A task written down like this."""
+        """A task written in this way."""
         task = task.with_sequence(*self.slots)
         return task if task.specials or len(self.specials) < 2 else task.with_specials(*self.specials)
 
 
 def _readings(cfg: Any) -> list[_Reading]:
-    """The readings that the sizes of a network allow, the likeliest first."""
+    """The readings that the sizes of a network allow, likeliest first."""
     found = []
     for second, vocabularies in (("b", 1), ("b'", 2)):
         for slots, specials in _sequences(second, cfg.n_ctx):
@@ -157,7 +158,7 @@ def _readings(cfg: Any) -> list[_Reading]:
 
 
 def _sequences(second: str, n_ctx: int) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """How two operands are written in so many tokens, and in which order the special ones are numbered."""
+    """How two operands are written in `n_ctx` tokens, and in which order the special tokens are numbered."""
     if n_ctx == 2:
         return [(("a", second), ())]
     three = (("a", second, "="), ("=",))
@@ -168,7 +169,7 @@ def _sequences(second: str, n_ctx: int) -> list[tuple[tuple[str, ...], tuple[str
 
 
 def _as_read(model: HookedModel, task: Operation) -> Operation:
-    """A task that leaves its sequence open, as the sizes of a network say; its answers, where these allow several."""
+    """An open task read as the network's sizes imply; its answers decide if several readings fit."""
     if task.arity != 2:
         return task
     fitting = [reading.of(task) for reading in _readings(model.cfg) if reading.p == task.n_symbols]
@@ -181,7 +182,7 @@ def _as_read(model: HookedModel, task: Operation) -> Operation:
 
 
 def _loss(model: HookedModel, task: Task) -> float:
-    """Tells readings apart that give the same answers."""
+    """Distinguishes readings that give the same answers."""
     grid = run_grid(model, task, [])
     return cross_entropy(grid.logits.double(), grid.labels).item()
 

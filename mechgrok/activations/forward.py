@@ -1,4 +1,4 @@
-"""A network run over all inputs of a task, and read where the answer is."""
+"""Run a network over all inputs of a task, and read it at the position of the answer."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -20,15 +20,15 @@ from mechgrok.signature import Tokens
 from mechgrok.tasks import Batch, Task
 
 CHUNK_BYTES = 8 * 2**20
-"""Memory of the widest activation of a chunk of inputs, about; with more, a pass leaves the cache and takes longer."""
+"""Approximate memory of the widest activation of a chunk; larger chunks leave the cache and take longer."""
 _LOGITS = "logits"
-"""No hook has this name."""
+"""Not the name of any hook."""
 
 
 def run_grid(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid:
     """Activations of some hooks, and logits, over all inputs; everything on the CPU.
 
-    Logits and neurons alone come from the hand-written pass of the networks that have one.
+    If only logits and neurons are requested, they come from the hand-written pass of the networks that have one.
 
     Raises:
         ActivationError: a hook that never runs; logits that are not finite.
@@ -41,13 +41,13 @@ def run_grid(model: HookedModel, task: Task, names: Sequence[str]) -> Activation
 
 
 def _least_bytes(model: HookedModel, task: Task, names: Sequence[str]) -> int:
-    """What the logits take, and neurons if they are asked for; of other hooks the widths are not known before."""
+    """Memory of the logits, and of neurons if requested; the widths of other hooks are not known in advance."""
     neurons = sum(getattr(model.cfg, "d_mlp", None) or 0 for name in names if name.endswith("hook_post"))
     return task.n_inputs * task.signature.n_scored * 4 * (task.signature.d_out + neurons)
 
 
 def _grid_by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> ActivationGrid | None:
-    """None for other networks, other hooks, and logits that are not finite in the order in which this pass sums."""
+    """None for other networks, other hooks, and logits that are not finite in this pass's order of summation."""
     by_hand = _by_hand(model, task, names)
     if by_hand is None:
         return None
@@ -64,13 +64,13 @@ def _by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> Any:
     answers_once = isinstance(signature.inputs, Tokens) and signature.reads_last
     if not answers_once or not is_unaltered(model) or not _are_neurons(model, names):
         return None
-    # By name: it needs the classes of networks, which are loaded where there is such a network, and else are not.
+    # By name: it needs the network classes, which are loaded only if there is such a network.
     by_hand = import_module("mechgrok.fast.forward")
     return by_hand if by_hand.has_hand_written_pass(model) else None
 
 
 def _are_neurons(model: HookedModel, names: Sequence[str]) -> bool:
-    """Whether nothing but the neurons is asked for, of a network that has some."""
+    """Whether nothing but the neurons is requested, from a network that has some."""
     return not names or (bool(getattr(model.cfg, "d_mlp", 0)) and set(names) == {neuron_hook(model)})
 
 
@@ -101,7 +101,7 @@ def _grid_by_hooks(model: HookedModel, task: Task, names: Sequence[str]) -> Acti
 def _answers(
     model: HookedModel, task: Task, rows: slice, hooks: Sequence[Hook]
 ) -> Float[Tensor, "batch *scored d_out"]:
-    """What a network answers to some examples of a task, without the axis of positions if one is scored."""
+    """The network's answers to some examples of a task, without the position axis if only one is scored."""
     outputs = _outputs(model, task, task.examples[rows], hooks)
     return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
@@ -143,7 +143,7 @@ def _at_readout(
 
 
 def _chunks(model: HookedModel, n_inputs: int) -> Iterator[slice]:
-    """The inputs, as many at a time as fit."""
+    """The inputs, in chunks as large as fit."""
     cfg = model.cfg
     width = max(getattr(cfg, "d_mlp", None) or 0, 4 * getattr(cfg, "d_model", 0), d_vocab_out(cfg))
     length = max(1, CHUNK_BYTES // (4 * width * max(getattr(cfg, "n_ctx", 1), 1)))
@@ -175,7 +175,7 @@ def _check_finite(model: HookedModel, task: Task, logits: Tensor) -> None:
 def run_from_site(
     grid: ActivationGrid, site: str, activations: Float[Tensor, "inputs *rest"]
 ) -> Float[Tensor, "inputs *scored classes"]:
-    """Logits of the grid's network if the activation of one hook at the read-out position were replaced."""
+    """Logits of the grid's network with the activation of one hook at the read-out position replaced."""
     return run_from_sites(grid, {site: activations})
 
 

@@ -1,4 +1,4 @@
-"""ActivationGrid: activations over all inputs of a task."""
+"""Activations over all inputs of a task."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,13 +31,13 @@ class ActivationGrid(Readable):
     """Activations over all inputs of a task, at the position where the answer is read.
 
     `grid[hook_name]` is a tensor [n_inputs, ...] on the CPU in the network's precision; rows are the
-    inputs of the task, on a full grid a*p + b. Attention patterns are [n_inputs, head, key position]. Short names do
-    as well: `grid["z", 0]`.
+    inputs of the task, on a full grid a*p + b. Attention patterns are [n_inputs, head, key position]. Short names
+    also work: `grid["z", 0]`.
 
     Attributes:
         logits: [n_inputs, n_classes]; logits beyond the answers (of "=" and the like) are dropped.
-        source: the network that the activations came from; None where they were given as tensors.
-        weights: of bare tensors, what was given of "W_E" [tokens, d_model] and "W_L" [d_mlp, classes].
+        source: the network that the activations came from; None if they were given as tensors.
+        weights: for bare tensors, "W_E" [tokens, d_model] and "W_L" [d_mlp, classes], as far as given.
     """
 
     task: Task
@@ -84,12 +84,12 @@ class ActivationGrid(Readable):
 
     @property
     def token_embedding(self) -> Float[Tensor, "tokens d_model"]:
-        """W_E, of the network or as it was given."""
+        """W_E, from the network or as given."""
         return self._weight("W_E") if self.source is None else token_embedding(self.source)
 
     @property
     def neuron_logit_map(self) -> Float[Tensor, "d_mlp classes"]:
-        """W_L = W_out @ W_U, of the network or as it was given."""
+        """W_L = W_out @ W_U, from the network or as given."""
         if self.source is None:
             return self._weight("W_L")
         return neuron_logit_map(self.source, self.task.n_classes)
@@ -109,7 +109,7 @@ class ActivationGrid(Readable):
 
     @property
     def operation(self) -> Operation:
-        """The task, where it has operands.
+        """The task, if it has operands.
 
         Raises:
             UndefinedMetricError: it has none.
@@ -118,11 +118,11 @@ class ActivationGrid(Readable):
 
     @property
     def labels(self) -> Tensor:
-        """The right answer of each input, [n_inputs]; [n_inputs, scored] where several positions are scored."""
+        """The right answer of each input, [n_inputs]; [n_inputs, scored] if several positions are scored."""
         return self.task.labels
 
     def selection(self, mask: Any) -> Bool[Tensor, " inputs"]:
-        """The mask itself, a tensor or array of one boolean per input, after a check; all inputs for None.
+        """The mask itself, a tensor or array of one boolean per input, after a check; all inputs if None.
 
         Raises:
             UndefinedMetricError: the mask selects nothing, or is not one boolean per input.
@@ -158,18 +158,18 @@ def grid_from_tensors(
     *,
     weights: Mapping[str, Any] | None = None,
 ) -> ActivationGrid:
-    """A grid of tensors or arrays that come from elsewhere, or were computed by hand.
+    """A grid from tensors or arrays that come from elsewhere, or were computed by hand.
 
     Args:
         logits: [n_inputs, ...], one row for each input of the task, in its order; columns beyond its classes are
             dropped.
-        activations: by hook name, rows as in the logits. The analyses that need weights or run the
-            network raise on such a grid.
-        weights: what is known of "W_E" [tokens, d_model], the token embedding, and "W_L" [d_mlp, classes], how
-            neurons write to the logits; for the analyses of embedding and neurons.
+        activations: by hook name, with rows as in the logits. Analyses that need weights or run the network raise
+            an error on such a grid.
+        weights: "W_E" [tokens, d_model], the token embedding, and "W_L" [d_mlp, classes], how neurons write to
+            the logits, if known; for the analyses of embedding and neurons.
 
     Raises:
-        ActivationError: another shape; values that are no floats, or not finite; other weights.
+        ActivationError: a wrong shape; values that are not floats, or not finite; unknown weights.
 
     >>> from mechgrok import modular_task
     >>> task = modular_task("add", 5)
@@ -213,7 +213,7 @@ def grid_from_tensors(
 
 
 def _as_floats(name: str, values: Any) -> Tensor:
-    """Somebody's numbers as a tensor on the CPU, without a graph."""
+    """User-supplied numbers as a tensor on the CPU, without a graph."""
     if isinstance(values, np.ndarray) and values.dtype != object:
         values = torch.from_numpy(np.ascontiguousarray(values))
     if not (isinstance(values, Tensor) and values.is_floating_point()):

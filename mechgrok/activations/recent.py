@@ -1,4 +1,4 @@
-"""The grids that were cached last, so that several analyses of one unchanged network run it once."""
+"""The most recently cached grids, so that several analyses of one unchanged network run it once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from mechgrok.models.unaltered import NetworkState, is_unaltered
 from mechgrok.tasks import Task
 
 MOST_GRIDS = 2
-"""How many networks are remembered: two can be compared in turns."""
+"""How many networks are remembered: two can be compared alternately."""
 MOST_BYTES = 256 * 2**20
-"""A larger grid is not kept, as memory is then dearer than time."""
+"""A larger grid is not kept, because memory then matters more than time."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class _Remembered:
 
 
 class RecentGrids:
-    """The last grids, each valid as long as its network is in the very state in which it was run.
+    """The last grids, each valid as long as its network is in exactly the state in which it was run.
 
-    Only analyses are given these grids. Their tensors never reach the user, who could change them.
+    Only analyses receive these grids. Their tensors never reach the user, who could change them.
     """
 
     def __init__(self) -> None:
@@ -44,9 +44,9 @@ class RecentGrids:
         return len(self._remembered)
 
     def find(self, model: HookedModel, names: Sequence[str]) -> ActivationGrid | None:
-        """A grid of the network as it is now that has these activations, if there is one.
+        """A grid of the network in its current state that has these activations, if there is one.
 
-        One that no longer fits is forgotten, before another takes its memory.
+        A grid that no longer fits is forgotten before another takes up memory.
         """
         with self._lock:
             known = self._remembered.get(model)
@@ -62,7 +62,7 @@ class RecentGrids:
         return None
 
     def remember(self, grid: ActivationGrid, state: NetworkState) -> None:
-        """Keep a grid, if its network is still in the state in which it was when the run began."""
+        """Keep a grid, if its network is still in the state it was in when the run began."""
         size = sum(x.numel() * x.element_size() for x in (grid.logits, *grid.activations.values()))
         if size <= MOST_BYTES and state.is_that_of(grid.model):
             with self._lock:
@@ -81,12 +81,12 @@ class RecentGrids:
 
 
 RECENT = RecentGrids()
-"""Of this process."""
+"""The grids remembered by this process."""
 
 
 def can_be_remembered(model: HookedModel, task: Task) -> bool:
-    """Whether a run depends on nothing but the state of the network, not on hooks, code of the user's or autocast; and
-    whether its logits and neurons are small enough."""
+    """Whether a run depends only on the state of the network, not on hooks, user code or autocast, and its logits and
+    neurons are small enough."""
     if not is_unaltered(model) or any(map(torch.is_autocast_enabled, ("cpu", "cuda"))):
         return False
     columns = task.signature.d_out + (getattr(model.cfg, "d_mlp", None) or 0)

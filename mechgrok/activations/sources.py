@@ -1,4 +1,4 @@
-"""What analyses are given, and the network behind it."""
+"""The inputs that analyses accept, and the network behind them."""
 
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
@@ -15,18 +15,18 @@ from mechgrok.tasks import Task
 if TYPE_CHECKING:
     Source = ActivationGrid | HookedModel | GridSource | Openable
 else:
-    Source = Any  # what is none of these is refused by `as_grid`, in words
-"""What analyses are given: an `ActivationGrid`; a network (`HookedModel`), of which one is cached; a `Run`, for its
-newest network; the name of a run that comes with mechgrok; the folder of a run; or the file of a network."""
+    Source = Any  # `as_grid` refuses anything else with an explanation
+"""The input of an analysis: an `ActivationGrid`; a network (`HookedModel`), from which a grid is cached; a `Run`, for
+its newest network; the name of a run that ships with mechgrok; the folder of a run; or the file of a network."""
 
 ORDER = "The network comes first, then the task: cache_grid(model, task)"
 
 
 def as_network(source: Source) -> HookedModel:
-    """The network itself, or that of a run, or of the name or file of one.
+    """The network itself, or the network of a run, or of the name or file of one.
 
     Raises:
-        ActivationError: it is something else; the text says what can be made of it.
+        ActivationError: it is something else; the text states what can be done with it.
         CheckpointError: a name or file that cannot be opened.
     """
     if isinstance(source, str | PathLike):

@@ -1,8 +1,8 @@
 """Orthonormal real bases of the functions on a finite group, in labelled blocks.
 
-A block is a set of rows that belongs together because the group mixes only these rows: the cosine
-and the sine of one frequency on a cyclic group, the matrix entries of one irreducible representation
-in general. Analyses speak to the interface `Basis` alone; a cyclic group has a fast path through the FFT.
+A block is a set of rows that belong together because the group mixes only these rows: the cosine and the sine of
+one frequency on a cyclic group, the matrix entries of one irreducible representation in general. Analyses use
+only the interface `Basis`; a cyclic group has a fast path through the FFT.
 """
 
 import math
@@ -24,14 +24,14 @@ from mechgrok.door import door
 from mechgrok.errors import ConfigError, shown
 
 COMPONENTS = ("cos", "sin", "both")
-"""What may be asked of every basis; of one that has no cosines and sines these are no rows at all."""
+"""Components accepted by every basis; if it has no cosines and sines, these select no rows."""
 
 
 @dataclass(frozen=True)
 class Block:
     """Some rows of a basis under one label.
 
-    `components` names the rows one by one: ("cos", "sin"), or ("cos",) for a block of a single row.
+    `components` names the individual rows: ("cos", "sin"), or ("cos",) for a block of a single row.
     """
 
     label: Label
@@ -50,8 +50,8 @@ class Block:
 class Basis(ABC):
     """An orthonormal real basis of the functions on a group; rows are basis functions.
 
-    The first block is the constant function and is called *trivial*: it is no frequency, is never a
-    key, and is left out of `labels`.
+    The first block is the constant function and is called *trivial*: it is not a frequency, is never a key, and
+    is left out of `labels`.
     """
 
     def __init__(self, group: Group, blocks: tuple[Block, ...], what: str) -> None:
@@ -97,7 +97,7 @@ class Basis(ABC):
         """The non-trivial block with this label.
 
         Raises:
-            ConfigError: there is none; the text lists what there is.
+            ConfigError: no block has this label; the text lists the existing ones.
         """
         found = self._by_label.get(label) if isinstance(label, Hashable) else None
         if found is None or found is self.blocks[0]:
@@ -111,7 +111,7 @@ class Basis(ABC):
         """The labels in the order of the basis and without repetition.
 
         Raises:
-            ConfigError: one of them names no block.
+            ConfigError: one of them does not name a block.
         """
         if isinstance(labels, str) or not isinstance(labels, Iterable):
             raise ConfigError(f"labels are a list, also of one {self.what}: [{shown(labels)}]")
@@ -126,12 +126,12 @@ class Basis(ABC):
         """Row numbers of the blocks with the given labels, in order.
 
         Args:
-            component: "both" for whole blocks, or the name of single rows: "cos" and "sin" of frequencies, the
-                matrix entries "11", "12", ... of irreps.
+            component: "both" for whole blocks, or the name of single rows: "cos" and "sin" for frequencies, the
+                matrix entries "11", "12", ... for irreps.
 
         Raises:
-            ConfigError: an unknown label, or a component that no block of the basis has. The cosines and sines of
-                a basis without them are no rows.
+            ConfigError: an unknown label, or a component that no block of the basis has. "cos" and "sin" are
+                always accepted, and select no rows in a basis without them.
         """
         if component not in (*self.components, *COMPONENTS):
             raise ConfigError(
@@ -145,7 +145,7 @@ class Basis(ABC):
         ]
 
     def power(self, x: Tensor, dim: int) -> Tensor:
-        """Squared norm of x in each block along `dim`; that axis then counts blocks, the trivial first."""
+        """Squared norm of x in each block along `dim`; that axis then indexes blocks, the trivial one first."""
         squares = self.transform(x, dim).square().movedim(dim, 0)
         sums = squares.new_zeros(len(self.blocks), *squares.shape[1:])
         return sums.index_add_(0, self._block_of_row, squares).movedim(0, dim)
@@ -160,7 +160,7 @@ class Basis(ABC):
 
     @cached_property
     def quotients(self) -> Int[Tensor, "order order"]:
-        """The element s∘c^-1 for the elements s and c."""
+        """The table of s∘c^-1 for all elements s and c."""
         return self.group.table[:, self.group.inverses]
 
     @cached_property
@@ -190,8 +190,8 @@ class Basis(ABC):
 class FourierBasis(Basis):
     """Cosines and sines on Z_n, orthonormal, through the FFT.
 
-    Rows: constant, cos 1, sin 1, cos 2, sin 2, ..., with w_k = 2 pi k / n. The frequencies k and n-k
-    are one. An even n ends with the single row cos(pi x), the alternating function, as block n/2.
+    Rows: constant, cos 1, sin 1, cos 2, sin 2, ..., with w_k = 2 pi k / n. The frequencies k and n-k are the
+    same. For even n the last block, n/2, is the single row cos(pi x), the alternating function.
 
     >>> basis = FourierBasis(6)
     >>> basis.labels
@@ -262,12 +262,12 @@ def fourier_basis(n: int) -> FourierBasis:
 class IrrepBasis(Basis):
     """The matrix entries of all real irreps of any finite group, orthonormal.
 
-    The rows of a block are the independent entries of one irrep, d^2 of them where it is of real type, named
-    by row and column: "11", "12", .... On a cyclic group the blocks span the same functions as those of
-    `FourierBasis`, under the same labels.
+    The rows of a block are the independent entries of one irrep, d^2 of them if it is of real type, named by row
+    and column: "11", "12", .... On a cyclic group the blocks span the same functions as those of `FourierBasis`,
+    under the same labels.
 
     Raises:
-        TaskError: the table is not that of a group.
+        TaskError: the table does not define a group.
 
     >>> from mechgrok.algebra import symmetric_group
     >>> basis = IrrepBasis(symmetric_group(3))

@@ -84,7 +84,7 @@ def quaternion_group(n: int) -> Group:
 def symmetric_group(n: int) -> Group:
     """All permutations of n things, in lexicographic order; x∘y applies x first, then y.
 
-    On array form, p[i] the image of i, the product is c[i] = y[x[i]], as in Power et al. 2022 and
+    In array form, with p[i] the image of i, the product is c[i] = y[x[i]], as in Power et al. 2022 and
     Chughtai et al. 2023.
 
     Raises:
@@ -167,10 +167,10 @@ LETTERS = "".join(FAMILIES)
 
 @door
 def named_group(name: str) -> Group:
-    """The group that a name stands for: "S5", "A5", "D59", "Q8", "Z12" (or "C12"), "U15", "Z2xS3".
+    """The group with the given name: "S5", "A5", "D59", "Q8", "Z12" (or "C12"), "U15", "Z2xS3".
 
     Raises:
-        TaskError: a name of another form, a size that the family does not have, or more than 4096 elements.
+        TaskError: an unknown form of name, a size that the family does not have, or more than 4096 elements.
 
     >>> named_group("D4")
     Group(D4, order 8)

@@ -37,7 +37,7 @@ class Group(Readable):
             table: [order, order] integers; row x, column y holds x∘y.
 
         Raises:
-            TaskError: the table is not square, holds other numbers than 0..order-1, is not associative (the
+            TaskError: the table is not square, contains numbers outside 0..order-1, is not associative (the
                 text names three elements), has no identity, an element without an inverse, or more than 4096
                 elements.
 
@@ -97,7 +97,7 @@ class Group(Readable):
         return tuple(g for g in _generating_set(self.table) if g != self.identity)
 
     def powers(self, x: int) -> Int[Tensor, " exponent"]:
-        """x^0, x^1, ... up to the last one before they repeat."""
+        """x^0, x^1, ... up to the last power before they repeat."""
         out = [self.identity]
         while (following := int(self.table[out[-1], x])) != self.identity:
             out.append(following)
@@ -108,7 +108,7 @@ class Group(Readable):
 
 
 def check_order(order: int, name: str) -> None:
-    """Refuse a group that is too large, before its table takes up the memory.
+    """Refuse a group that is too large before its table takes up memory.
 
     Raises:
         TaskError: it has more than 4096 elements.
@@ -190,7 +190,7 @@ def _generating_set(table: Tensor) -> list[int]:
 
 
 def _closure(table: Tensor, reached: Bool[Tensor, " order"]) -> Bool[Tensor, " order"]:
-    """Everything that products of the reached elements reach."""
+    """All elements that products of the reached elements reach."""
     while True:
         members = reached.nonzero().squeeze(1)
         larger = reached.clone()

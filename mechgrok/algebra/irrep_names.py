@@ -1,19 +1,19 @@
 """The usual names of the irreps of well-known groups.
 
-A group may come as a bare table in any order of its elements, so it is recognised by the orders of its
-elements and the sizes of its classes, and its irreps by their characters at some elements. Where an
-automorphism of the group exchanges irreps, the names hang on the element of lowest number of its kind.
+A group may be given as a bare table with its elements in any order, so it is recognised by the orders of its
+elements and the sizes of its classes, and its irreps by their characters at some elements. If an automorphism of
+the group exchanges irreps, the names depend on the lowest-numbered element of its kind.
 
     Z_n    the frequency k in 1..n/2, by the character 2 cos(2 pi k/n) at a generator
     D_n    sign; freq_1, freq_2, ... by the rotation; for even n sign_r, -1 at the rotation, and sign_rs
     S_n    sign; standard, the permutation matrices less the trivial irrep; standard_sign; in S5 5d_a and
-           5d_b, with the character -1 and +1 at a transposition, and 6d
+           5d_b, with characters -1 and +1 at a transposition, and 6d
     A_n    standard; in A5 3d_a, with the golden ratio at a cycle (0 1 2 3 4), 3d_b, and 5d_a
-    else   sign, where a single irrep besides the trivial one has dimension 1; otherwise the real dimension,
-           with a letter where it occurs more than once: 1d_a, 1d_b, 2d
+    else   sign, if a single irrep besides the trivial one has dimension 1; otherwise the real dimension,
+           with a letter if it occurs more than once: 1d_a, 1d_b, 2d
 
-The names for D_n, S_n and A_n are those of Chughtai et al. 2023 (released code, there some have a prefix:
-s5_5d_a). S3 = D3 goes by the names of S_n.
+The names for D_n, S_n and A_n follow Chughtai et al. 2023 (in the released code some have a prefix:
+s5_5d_a). S3 = D3 uses the names of S_n.
 """
 
 from collections import Counter, defaultdict
@@ -35,7 +35,7 @@ GOLDEN = (1 + sqrt(5)) / 2
 
 @dataclass(frozen=True)
 class _Name:
-    """An irrep of known name: its dimension and its character at the reference elements."""
+    """A named irrep: its dimension and its character at the reference elements."""
 
     label: Label
     dim: int
@@ -47,10 +47,10 @@ class _Naming:
     """What is known about a group.
 
     Attributes:
-        references: elements whose characters tell the irreps apart.
+        references: elements whose characters distinguish the irreps.
         names: the irreps that have a name, in their usual order.
-        ascending: irreps without a name are ordered by their character at the references, upwards or
-            downwards.
+        ascending: irreps without a name are ordered by their character at the references, ascending or
+            descending.
     """
 
     references: tuple[int, ...]
@@ -61,8 +61,8 @@ class _Naming:
 def name_irreps(group: Group, characters: Float[Tensor, "irreps order"]) -> list[tuple[Label, int]]:
     """Labels of all irreps of a group, each with its place in `characters`, in the order to show them.
 
-    The trivial irrep comes first, then lower dimensions before higher ones; on a cyclic group the frequencies
-    in ascending order.
+    The trivial irrep comes first, then lower dimensions before higher ones; on a cyclic group, frequencies are in
+    ascending order.
     """
     naming = _recognise(group)
     entries = [_entry(group, naming, character) for character in characters]
@@ -74,14 +74,14 @@ def name_irreps(group: Group, characters: Float[Tensor, "irreps order"]) -> list
 def _entry(
     group: Group, naming: _Naming, character: Tensor
 ) -> tuple[int, int, tuple[float | int, ...], Label | None]:
-    """Sort key (trivial or not, dimension, place within) and the name, None where it has none."""
+    """Sort key (trivial or not, dimension, rank within it) and the name, or None if it has none."""
     dim = round(character[group.identity].item())
     if bool((character > 1 - 1e-6).all()):
         return 0, dim, (), "trivial"
     at_references = character[list(naming.references)]
     for place, name in enumerate(naming.names):
         if name.dim == dim and (at_references - torch.tensor(name.character)).abs().max() < 1e-6:
-            # Frequencies keep their order: that of an even n ends with the alternating one, of dimension 1.
+            # Frequencies keep their order: for even n the last is the alternating one, of dimension 1.
             return 1, 2 if isinstance(name.label, int) else dim, (0.0, place), name.label
     by_class = torch.stack([character[members[0]] for members in group.classes])
     values = torch.cat([at_references, by_class]).round(decimals=5)
@@ -89,7 +89,7 @@ def _entry(
 
 
 def _complete(labels: list[Label | None], dims: list[int]) -> Iterator[Label]:
-    """The labels, and for irreps without a name their dimension, with a letter where it is needed."""
+    """The labels; irreps without a name get their dimension, with a letter if needed."""
     if dims.count(1) == 2 and labels.count(None) and labels[1] is None:
         labels = [labels[0], "sign", *labels[2:]]
     repeated = Counter(dim for dim, label in zip(dims, labels, strict=True) if label is None)

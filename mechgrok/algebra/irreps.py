@@ -2,8 +2,8 @@
 
 The group acts on the functions on itself. A random symmetric matrix that commutes with this action has, with
 probability one, eigenspaces that the group mixes within but not among each other: irreducible
-representations, every one of them at least once. What comes out is verified, so chance decides about time,
-never about truth.
+representations, every one of them at least once. The result is verified, so chance affects the running time,
+never the correctness.
 """
 
 from collections.abc import Iterator
@@ -22,18 +22,18 @@ from mechgrok.errors import TaskError
 
 IrrepType = Literal["real", "complex", "quaternionic"]
 _TYPE: dict[int, IrrepType] = {1: "real", 2: "complex", 4: "quaternionic"}
-"""By the dimension of the algebra of matrices that commute with the representation."""
+"""Type by the dimension of the algebra of matrices that commute with the representation."""
 
 TOLERANCE = 1e-8
-"""Largest error of a product of two matrices, or of a scalar product of two basis functions."""
+"""Largest error of a product of two matrices, or of an inner product of two basis functions."""
 GAP = 1e-9
-"""Eigenvalues closer than this fraction of the largest are one."""
+"""Eigenvalues closer than this fraction of the largest count as equal."""
 ATTEMPTS = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Irrep:
-    """A real irreducible representation by orthogonal matrices: matrices[x] @ matrices[y] = matrices[x∘y].
+    """A real irreducible representation in orthogonal matrices: matrices[x] @ matrices[y] = matrices[x∘y].
 
     Attributes:
         label: its name, see `mechgrok.algebra.irrep_names`.
@@ -58,7 +58,7 @@ class Irrep:
 
     @property
     def columns(self) -> range:
-        """Columns whose entries are the independent ones; the others repeat them with other signs."""
+        """Columns with the independent entries; the other columns repeat them with changed signs."""
         repeats = {"real": 1, "complex": 2, "quaternionic": 4}[self.kind]
         return range(0, self.dim, repeats)
 
@@ -82,12 +82,12 @@ class Irrep:
 def real_irreps(group: Group) -> tuple[Irrep, ...]:
     """All real irreps of a group, the trivial one first.
 
-    Their matrix entries, `Irrep.functions`, are together an orthonormal basis of the functions on the group.
-    Within an irrep the matrices are determined up to a rotation of its space, which is left to chance, though
-    always the same.
+    Together their matrix entries, `Irrep.functions`, form an orthonormal basis of the functions on the group.
+    Within an irrep the matrices are determined up to a rotation of its space, which is random but always the
+    same.
 
     Raises:
-        TaskError: nothing could be verified, as for a table that belongs to no group.
+        TaskError: verification failed, as it does for a table that does not define a group.
 
     >>> from mechgrok.algebra.families import symmetric_group
     >>> [(irrep.label, irrep.dim) for irrep in real_irreps(symmetric_group(4))]
@@ -111,7 +111,7 @@ def homomorphism_error(group: Group, matrices: Float[Tensor, "order dim dim"]) -
 
 
 def _decompose(group: Group, seed: int) -> Iterator[tuple[Tensor, IrrepType]]:
-    """One representation of each isomorphism class among the eigenspaces."""
+    """One representation from each isomorphism class among the eigenspaces."""
     quotients = group.table[group.inverses]  # [x, y] -> x^-1∘y
     generator = torch.Generator().manual_seed(seed)
     weights = torch.randn(group.order, generator=generator, dtype=torch.float64)
@@ -120,7 +120,7 @@ def _decompose(group: Group, seed: int) -> Iterator[tuple[Tensor, IrrepType]]:
     seen = torch.zeros(0, group.order, dtype=torch.float64)
     for space in torch.tensor_split(vectors, breaks.tolist(), dim=1):
         character = _character(group, space)
-        # Characters of different irreps are orthogonal; the square of one is at least the order.
+        # Characters of different irreps are orthogonal; the squared norm of one is at least the order.
         if ((seen @ character) > group.order / 2).any():
             continue
         seen = torch.cat([seen, character[None]])
@@ -139,10 +139,10 @@ def _character(group: Group, space: Float[Tensor, "order dim"]) -> Float[Tensor,
 
 
 def _with_separate_columns(matrices: Tensor, kind: IrrepType, generator: torch.Generator) -> Tensor:
-    """The representation in a basis v, Jv, w, Jw, ... (v, Jv, Kv, JKv, ... where it is quaternionic).
+    """The representation in a basis v, Jv, w, Jw, ... (v, Jv, Kv, JKv, ... if it is quaternionic).
 
     J and K commute with all matrices. In such a basis the entries in the columns v, w, ... are orthogonal to
-    each other as functions on the group, and those in the other columns repeat them.
+    each other as functions on the group, and the entries in the other columns repeat them.
     """
     if kind == "real":
         return matrices
@@ -171,7 +171,7 @@ def _random_unit(matrices: Tensor, others: list[Tensor], generator: torch.Genera
 
 
 def _is_complete(group: Group, found: list[tuple[Tensor, IrrepType]]) -> bool:
-    """Homomorphisms all of them, whose entries are an orthonormal basis of the functions on the group."""
+    """Whether all are homomorphisms and their entries form an orthonormal basis of the functions on the group."""
     irreps = [Irrep("", matrices, kind) for matrices, kind in found]
     if sum(len(irrep.functions) for irrep in irreps) != group.order:
         return False

@@ -1,4 +1,4 @@
-"""Groups and bases as plain JSON values, and back: what a stored task says about its basis."""
+"""Groups and bases as plain JSON values, and back: how a stored task records its basis."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from mechgrok.errors import TaskError
 
 
 def group_spec(group: Group) -> str | list[list[int]]:
-    """The name of a group, where it says all; else its table.
+    """The name of a group if it determines the group, otherwise its table.
 
     >>> from mechgrok.algebra import cyclic_group
     >>> group_spec(cyclic_group(3)), group_spec(Group("mine", cyclic_group(2).table))
@@ -25,7 +25,7 @@ def group_spec(group: Group) -> str | list[list[int]]:
 
 
 def basis_spec(basis: Basis) -> dict[str, Any]:
-    """What rebuilds a basis with `basis_from_spec`; of a class of the user's own it is no more than the name.
+    """A specification from which `basis_from_spec` rebuilds a basis; for a user-defined class, only its name.
 
     >>> basis_spec(fourier_basis(12))
     {'fourier': 12}
@@ -39,10 +39,10 @@ def basis_spec(basis: Basis) -> dict[str, Any]:
 
 
 def basis_from_spec(spec: dict[str, Any]) -> Basis:
-    """The basis that `basis_spec` wrote down.
+    """The basis with the specification written by `basis_spec`.
 
     Raises:
-        TaskError: it is of a class that cannot be stored.
+        TaskError: the basis is of a class that cannot be stored.
 
     >>> basis_from_spec({"irreps": "S3", "group": "S3"})
     IrrepBasis(S3)

@@ -12,7 +12,7 @@ from mechgrok.algebra.groups import Group, generated_by
 from mechgrok.errors import TaskError
 
 LARGEST_ORDER = 200
-"""S5 takes a second; a group such as Z2^7, with tens of thousands of subgroups, would take hours."""
+"""S5 takes a second; a group like Z2^7, with tens of thousands of subgroups, would take hours."""
 
 Side = Literal["left", "right"]
 
@@ -23,7 +23,7 @@ class Subgroup:
 
     Attributes:
         elements: its elements, in ascending order.
-        family: number of its conjugacy class; conjugate subgroups have the same.
+        family: number of its conjugacy class, shared by conjugate subgroups.
     """
 
     group: Group
@@ -36,7 +36,7 @@ class Subgroup:
         return len(self.elements)
 
     def cosets(self, side: Side) -> Int[Tensor, " order"]:
-        """The coset of each group element, by its lowest element: xH for "left", Hx for "right".
+        """The coset of each group element, represented by its lowest element: xH for "left", Hx for "right".
 
         >>> from mechgrok.algebra import cyclic_group
         >>> Subgroup(cyclic_group(6), torch.tensor([0, 3]), 0).cosets("left").tolist()
@@ -51,7 +51,7 @@ class Subgroup:
 
 @lru_cache(maxsize=8)
 def all_subgroups(group: Group) -> tuple[Subgroup, ...]:
-    """All subgroups, the smallest first, conjugate ones in a row.
+    """All subgroups, smallest first, with conjugate ones adjacent.
 
     Raises:
         TaskError: the group is too large.
@@ -73,7 +73,7 @@ def all_subgroups(group: Group) -> tuple[Subgroup, ...]:
             continue
         families.append(_conjugates(group, subgroup))
         known.update(families[-1])
-        # What one more element makes of the others in the family is conjugate to what it makes of this one.
+        # Extending other members of the family by one element gives conjugates of the extensions of this one.
         others = set(range(group.order)) - set(subgroup)
         queue.extend({generated_by(group, (*subgroup, g)) for g in others})
     families.sort(key=lambda family: (len(family[0]), family[0]))

@@ -1,4 +1,4 @@
-"""WalshBasis: functions of n bits, as sums of products of signs."""
+"""Functions of n bits as sums of products of signs: the Walsh basis."""
 
 from functools import cached_property, lru_cache
 
@@ -17,12 +17,12 @@ from mechgrok.errors import ConfigError, shown
 class WalshBasis(Basis):
     """The Walsh functions on Z_2^n, orthonormal, through the fast Walsh-Hadamard transform.
 
-    Element number x has the bits of its binary form, the first bit the highest. The function of a subset S of the bits
-    is (-1)^(sum of the bits in S), scaled to norm 1; its label is the tuple of the places in S. Every block is a
-    single function, and the trivial one that of no bit. The transform is its own inverse.
+    Element number x has the bits of its binary form, the first bit being the highest. The function of a subset S
+    of the bits is (-1)^(sum of the bits in S), scaled to norm 1; its label is the tuple of the positions in S.
+    Every block is a single function; the trivial block is the empty subset. The transform is its own inverse.
 
     Raises:
-        ConfigError: n is not a whole number from 1 to 12.
+        ConfigError: n is not an integer from 1 to 12.
 
     >>> basis = WalshBasis(3)
     >>> basis.labels
@@ -67,7 +67,7 @@ class WalshBasis(Basis):
 
 
 def subset_of(mask: int, n: int) -> tuple[int, ...]:
-    """The places of the bits that are set in a number of n bits, the highest first.
+    """The positions of the set bits in an n-bit number, highest first.
 
     >>> subset_of(0b1010, 4)
     (0, 2)

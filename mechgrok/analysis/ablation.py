@@ -45,10 +45,10 @@ class Ablation(Drawable):
 
     Attributes:
         loss, accuracy: after the ablation; loss in nats, accuracy in 0..1.
-        loss_before, accuracy_before: of the network as it is, over the same inputs.
+        loss_before, accuracy_before: of the unmodified network, over the same inputs.
         hooks: the ablation as hooks: `model.run_with_hooks(tokens, fwd_hooks=ablation.hooks)` runs it on any
-            batch. Empty for a function of one element, which is edited over all inputs together, at the logits of bare
-            tensors, or of a network that has no hook there.
+            batch. Empty for a function of one element, which is edited over all inputs together, at the logits of
+            bare tensors, and at the logits of a network that has no hook there.
         keys, component, site, keep: what was done.
     """
 
@@ -80,29 +80,29 @@ def ablate(
     keep: bool = False,
     mask: Bool[Tensor, " inputs"] | None = None,
 ) -> Ablation:
-    """Remove the cosine, the sine or both of some frequencies somewhere in the network, or all but these.
+    """Remove the cosine, the sine or both of some frequencies at a site of the network, or everything else.
 
-    The mean over the inputs stays at every site, so that nothing but the frequency is taken away.
+    The mean over the inputs stays at every site, so that only the frequency is removed.
 
     Args:
         keys: labels of the blocks.
-        component: "both" for whole blocks, or the name of single rows: "cos" or "sin" of frequencies, a matrix
-            entry such as "12" of irreps. An entry belongs to the orthonormal basis that this toolkit chose for the
-            irrep; what a whole block does, depends on no choice.
+        component: "both" for whole blocks, or the name of single rows: "cos" or "sin" for frequencies, a matrix
+            entry such as "12" for irreps. An entry depends on the orthonormal basis that this toolkit chose for
+            the irrep; the effect of a whole block does not depend on any choice.
         site: "embed" edits the token embedding as a function of the token. "neurons" projects the activations
             of the last hidden layer on the directions that write cos(w_k c) or sin(w_k c), or the entry of an
             irrep as a function of c, to the logits: the columns of W_L in the basis. "logits" edits the logits as
-            functions of the class c. Of a function of one element, such as a parity, "neurons" and "logits" edit what
-            they are as functions of the input; nothing stands for that in the embedding.
+            functions of the class c. For a function of one element, such as a parity, "neurons" and "logits" edit
+            these as functions of the input; the embedding has no counterpart.
         keep: False removes the components; True removes everything else.
-        mask: inputs to evaluate on; None takes all.
+        mask: inputs to evaluate on; None means all.
 
     Raises:
         ConfigError: a key, component or site that does not exist.
         UndefinedMetricError: no keys, or blocks without such a component (the sine of k = p/2, the entry "22" of
             a one-dimensional irrep).
-        ActivationError: "embed", where the operands have embeddings of their own; another site than the logits
-            of bare tensors.
+        ActivationError: "embed", if the operands have separate embeddings; a site other than the logits, for bare
+            tensors.
 
     Source: Nanda et al. 2023, section 4.4.
 
@@ -135,7 +135,7 @@ def ablate(
 
 
 def _by_hooks(grid: ActivationGrid, site: Site, rows: Tensor, keep: bool) -> tuple[Tensor, list[Hook]]:
-    """An ablation that sees no more than the activation itself, so that it works on any batch."""
+    """An ablation that needs only the activation itself, so that it works on any batch."""
     name, edit = _EDITS[site](grid, rows, keep)
 
     def hook_function(activation: Tensor, hook: Any) -> Tensor:
@@ -143,7 +143,7 @@ def _by_hooks(grid: ActivationGrid, site: Site, rows: Tensor, keep: bool) -> tup
 
     known = {} if grid.source is None else grid.source.hook_dict
     hooks: list[Hook] = [(name, hook_function)] if name in known else []
-    at_the_end = site == "logits" or not hooks  # the logits that the hook would see are there: nothing to run
+    at_the_end = site == "logits" or not hooks  # the logits that the hook would see are known: nothing to run
     return (_in_parts(edit, grid.logits) if at_the_end else _run_edited(grid, site, edit, hooks)), hooks
 
 
@@ -166,7 +166,7 @@ def _run_edited(grid: ActivationGrid, site: Site, edit: Edit, hooks: list[Hook])
 
 
 def _by_inputs(grid: ActivationGrid, site: Site, rows: Tensor, keep: bool) -> tuple[Tensor, list[Hook]]:
-    """An ablation of activations as functions of the input, which are there for all inputs together alone."""
+    """An ablation of activations as functions of the input, which exist only for all inputs together."""
     if site == "embed":
         raise UndefinedMetricError(
             f"no single token stands for an input of {grid.task.name}, so there is nothing to ablate in the embedding; "
@@ -197,7 +197,7 @@ def _edit_embedding(grid: ActivationGrid, rows: Tensor, keep: bool) -> tuple[str
     change[tokens] = (symbols.mean(0) + chosen - symbols if keep else -chosen).to(embedding)
 
     def edit(x: Tensor) -> Tensor:
-        # A hook sees embeddings, not tokens: the token is the one whose embedding this is.
+        # A hook sees embeddings, not tokens: the token is identified by its embedding.
         flat = x.reshape(-1, x.shape[-1])
         token = torch.cdist(flat.double(), embedding.to(x.device).double()).argmin(dim=1)
         return x + change.to(x)[token].view_as(x)
@@ -232,10 +232,10 @@ def _mean(x: Tensor) -> Tensor:
 
 
 def _along(directions: Tensor, mean: Tensor, keep: bool) -> Edit:
-    """Keep or remove what varies along orthonormal directions [features, n]."""
+    """Keep or remove the variation along orthonormal directions [features, n]."""
 
     def edit(x: Tensor) -> Tensor:
-        # Half precision holds the result, but would round the sums that make it.
+        # Half precision can hold the result, but would round the sums behind it.
         exact = x.to(torch.promote_types(x.dtype, torch.float32))
         d, centre = directions.to(exact), mean.to(exact)
         along = ((exact - centre) @ d) @ d.T

@@ -20,28 +20,28 @@ Algorithm = Literal["clock", "pizza", "hybrid", "undetermined"]
 Vote = Literal["clock", "pizza", "between", "silent"]
 
 EXPLAINED = 0.5
-"""Share of the logits that the keys must explain, for the verdict to name the algorithm."""
+"""Share of the logits that the keys must explain for the verdict to name the algorithm."""
 GENERALISED = 0.99
 """Accuracy over all inputs from which a network counts as having learned the task."""
 CLOCK_DISTANCE = 0.75
-"""Distance irrelevance from which a network is like a clock. The paper draws a line at 0.6, but several pizzas together
-hide the distance: our networks at attention rate 0 have up to 0.70."""
+"""Distance irrelevance from which a network resembles a clock. The paper draws the line at 0.6, but several pizzas
+together hide the distance: our networks at attention rate 0 have up to 0.70."""
 PIZZA_SYMMETRY, CLOCK_SYMMETRY = 0.98, 0.67
 """Gradient symmetricity from which a clock is ruled out (the paper), and up to which one is likely: its trained
 clocks have 0.3 to 0.6."""
 BY_CONSTRUCTION = 1 - 1e-5
-"""From here on the embeddings are literally added up, which says nothing about what happens next."""
+"""From here on the embeddings are literally added, which says nothing about the rest of the computation."""
 CLOCK_FADING, PIZZA_FADING = 0.4, 0.8
-"""Fading of the circles up to which they are those of a clock, and from which they are those of a pizza: trained
-networks have 0 to 0.4 at attention rate 1, and 1 from rate 0 to 0.5."""
+"""Fading up to which circles belong to a clock, and from which they belong to a pizza: trained networks have 0 to 0.4
+at attention rate 1, and 1 at rates from 0 to 0.5."""
 EXACT_UP_TO = 250_000
-"""Up to so many triples all are taken for the gradient symmetricity, beyond that `SAMPLE` of them."""
+"""Up to this many triples, all are used for the gradient symmetricity; beyond that, `SAMPLE` of them."""
 SAMPLE = 5000
 
 
 @dataclass(frozen=True)
 class Evidence(Readable):
-    """One measure and what it speaks for."""
+    """One measure and its vote."""
 
     measure: str
     value: float
@@ -57,14 +57,14 @@ class AlgorithmVerdict(Drawable):
     """Which algorithm a network runs, and why we think so.
 
     Attributes:
-        algorithm: "clock", "pizza"; "hybrid", between the two; "undetermined", where no verdict would be honest.
-        reason: in a sentence.
-        evidence: the measures with their votes; empty where the network was not fit to be judged.
-        accuracy: over all inputs; None where the task is unknown.
+        algorithm: "clock", "pizza"; "hybrid", between the two; "undetermined", if no verdict would be honest.
+        reason: the reason in one sentence.
+        evidence: the measures with their votes; empty if the network was not fit to be judged.
+        accuracy: over all inputs; None if the task is unknown.
         circularity: of the embedding, for the record; it has no vote, because components that mix two circles
-            spoil it. None without a network.
+            distort it. None without a network.
         symmetricity: None without a network.
-        circles: each key frequency on its own, the strongest in the logits first.
+        circles: each key frequency in isolation, the strongest in the logits first.
     """
 
     algorithm: Algorithm
@@ -76,7 +76,7 @@ class AlgorithmVerdict(Drawable):
     circles: tuple[IsolatedCircle, ...] = ()
 
     def value(self, measure: str) -> float | None:
-        """The value of a measure by its name in the evidence; None where it was not taken."""
+        """The value of a measure by its name in the evidence; None if it was not measured."""
         return next((item.value for item in self.evidence if item.measure == measure), None)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -89,28 +89,29 @@ class AlgorithmVerdict(Drawable):
 
 @door
 def classify_algorithm(source: Source, *, triples: int | None = None) -> AlgorithmVerdict:
-    """Tell whether a network adds on a clock or by the pizza algorithm.
+    """Determine whether a network adds by the clock or the pizza algorithm.
 
     Three measures vote. Distance irrelevance of the correct logit: up to 0.4 pizza, from 0.75 clock. Gradient
-    symmetricity: from 0.98 pizza, up to 0.67 clock; silent for a network that adds up the embeddings, where it
-    is 1 by construction. Circle fading, the mean over the key frequencies' circles, each alone, by their shares
+    symmetricity: from 0.98 pizza, up to 0.67 clock; silent for a network that adds the embeddings, for which it is
+    1 by construction. Circle fading, the mean over the key frequencies' isolated circles, weighted by their shares
     of the logits: up to 0.4 clock, from 0.8 pizza.
 
-    The verdict is "clock" or "pizza" where two of them vote for it and none for the other; where symmetry is
-    silent, one vote is enough for a pizza. It is "undetermined" where distance and symmetry contradict each other,
-    for then it is neither, and where a network adds up the embeddings, its logits do not follow the distance, and
-    its circles are not those of a clock. It is "hybrid" in all other cases. It is "undetermined" as well for a
-    network that gives less than 99% right answers over all inputs, whose key frequencies explain less than half of
-    its logits, or whose task is not a sum or difference in a cyclic group,
-    or sits in no group at all. Of bare logits distance irrelevance
-    decides alone, and a spectrum without any gap is left undetermined, as a lookup table has it.
+    The verdict is "clock" or "pizza" if two of them vote for it and none for the other; if symmetricity is
+    silent, one vote is enough for a pizza. It is "undetermined" if distance and symmetricity contradict each
+    other, since the network is then neither, and if a network adds the embeddings, its logits do not follow the
+    distance, and its circles are not a clock's. It is "hybrid" in all other cases. It is also "undetermined" for
+    a network with less than 99% right answers over all inputs, whose key frequencies explain less than half of
+    its logits, or whose task is not a sum or difference in a cyclic group, or has no group at all. For bare
+    logits, distance irrelevance decides alone, and a spectrum without any gap, like that of a lookup table, is
+    left undetermined.
 
     Args:
         source: a network or a grid.
-        triples: for the gradient symmetricity; None takes all up to 250,000 and a sample of 5000 of more.
+        triples: for the gradient symmetricity; None uses all of up to 250,000 triples, and a sample of 5000 if
+            there are more.
 
-    Source: the measures are those of Zhong et al. 2023 (arXiv 2306.17844); the rule and the bounds where the
-    paper has none are ours.
+    Source: the measures are from Zhong et al. 2023 (arXiv 2306.17844); the rule, and the bounds that the paper
+    does not give, are ours.
 
     >>> from mechgrok.models.constructed import cosine_network, pizza_network
     >>> classify_algorithm(cosine_network(11, {3: 9.0})).algorithm
@@ -139,7 +140,7 @@ def classify_algorithm(source: Source, *, triples: int | None = None) -> Algorit
 
 
 def _obstacle(grid: ActivationGrid, keys: KeyFrequencies, right: float) -> str | None:
-    """Why the network should not be judged at all; None where it may be."""
+    """Why the network should not be judged at all; None if it may be."""
     if keys.no_group:
         return keys.no_group
     if right < GENERALISED:
@@ -181,7 +182,7 @@ def _symmetry_evidence(symmetricity: GradientSymmetricity) -> Evidence:
 
 
 def _circle_evidence(circles: tuple[IsolatedCircle, ...], keys: KeyFrequencies) -> tuple[Evidence, ...]:
-    """Mean fading, each within 0..1, by share of the logits; nothing where no circle writes its own wave."""
+    """Mean fading, each clamped to 0..1, weighted by share of the logits; empty if no circle writes its own wave."""
     fading = {circle.k: min(max(circle.fading, 0.0), 1.0) for circle in circles if circle.fading is not None}
     if not fading:
         return ()

@@ -1,4 +1,4 @@
-"""Means over the inputs with the same answer, which hold all that projections on key blocks need."""
+"""Means over the inputs with the same answer, which contain all that projections on key blocks need."""
 
 import torch
 from jaxtyping import Float, Int
@@ -10,10 +10,10 @@ from mechgrok.fast.row_sums import RowSums
 from mechgrok.tasks import Frame
 
 FEATURES = 32
-"""How many features are summed at a time, so that they stay in the cache in float64."""
+"""Number of features summed at a time, so that they stay in the cache in float64."""
 
 _MEANS = WeakTensorKeyDictionary()
-"""For logits, the task and the version that their means were taken of, and these."""
+"""For each logits tensor: the task and version for which its means were computed, and the means."""
 
 
 def answers_of_inputs(frame: Frame, n_inputs: int) -> Int[Tensor, " inputs"]:
@@ -41,10 +41,10 @@ def means_by_answer(x: Float[Tensor, "inputs features"], frame: Frame) -> Float[
 
 
 def logits_by_answer(grid: ActivationGrid) -> Float[Tensor, "order classes"]:
-    """The means of a grid's logits, taken once for the logits of a network.
+    """The means of a grid's logits, computed once for the logits of a network.
 
-    They are taken anew where the logits were changed in place, and always for a grid of bare tensors: arrays that
-    such a grid shares with the user change without a trace.
+    They are recomputed if the logits were changed in place, and always for a grid of bare tensors: arrays that
+    such a grid shares with the user can change without a trace.
     """
     logits, frame = grid.logits, grid.task.frame
     if grid.source is None or logits.is_inference():

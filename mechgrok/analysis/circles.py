@@ -1,4 +1,4 @@
-"""One circle of the embedding on its own: what the network computes from it, and which formula that is."""
+"""One circle of the embedding in isolation: what the network computes from it, and which formula describes it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from mechgrok.models.readout import run_at_readout
 
 By = Literal["pca", "fourier"]
 Formula = Callable[[Tensor, Tensor, float], Tensor]
-"""Logits from the distance a-b, the gap a+b-c and the angle w = 2 pi k / n."""
+"""Logits as a function of the distance a-b, the gap a+b-c and the angle w = 2 pi k / n."""
 
 BATCH = 1024
 NOTHING = 1e-3
-"""A wave of less than this fraction of the largest logit is none that could fade."""
+"""A wave below this fraction of the largest logit is too weak to have a fading."""
 PURE = 0.8
-"""Share of its power in one frequency below which a principal component mixes several circles."""
+"""Share of power in one frequency below which a principal component mixes several circles."""
 
 
 def _clock(distance: Tensor, gap: Tensor, w: float) -> Tensor:
@@ -50,25 +50,25 @@ FORMULAS: dict[str, Formula] = {
     "pizza_two_term": _pizza_two_term,
     "pizza_product": _pizza_product,
 }
-"""Ideal logits of the frequency on the circle; half angles are real, which the absolute value makes unique."""
+"""Ideal logits for the circle's frequency; half angles are real numbers, made unique by the absolute value."""
 
 
 @dataclass(frozen=True, eq=False)
 class IsolatedCircle(Drawable):
-    """What a network computes from one circle of its embedding.
+    """The output of a network given one circle of its embedding.
 
     Attributes:
         k: the frequency of the circle.
         by: how it was isolated.
         fve: fraction of the variance of all logits that each formula explains, after scaling both to mean 0 and
-            variance 1: 1 for the same up to scale, 0 for half the correlation, negative below. "clock" is
+            variance 1: 1 for equality up to scale, 0 for a correlation of one half, negative below. "clock" is
             cos(w(a+b-c)); "pizza_product" |cos(w(a-b)/2)| cos(w(a+b-c)), in the paper's table;
             "pizza_two_term" |cos(w(a-b)/2)| (|cos(w(a+b-c)/2)| - |sin(w(a+b-c)/2)|), in its notebook;
-            "accompanying" -cos(u(a-b)) cos(u(a+b-c)) with 2u = w, the pizza that complements another one of
+            "accompanying" -cos(u(a-b)) cos(u(a+b-c)) with 2u = w, the pizza that complements another pizza of
             frequency `accompanies`; absent for even n.
         accompanies: the frequency k/2 whose pizza this circle can complement; None for even n.
         fading: how much of the wave cos(w(a+b-c)) fades with the distance of the operands; see `circle_fading`. 0
-            for a clock, 1 for a pizza; None where the circle writes no such wave.
+            for a clock, 1 for a pizza; None if the circle writes no such wave.
         accuracy: of the network with this circle alone, 0..1.
         grid: its logits, for `logit_surface` and all other analyses of logits.
     """
@@ -89,7 +89,7 @@ class IsolatedCircle(Drawable):
 
 @door
 def isolate_circle(source: Source, k: int, *, by: By = "pca") -> IsolatedCircle:
-    """Run the network with one circle of the embedding alone, its mean added back, and name the formula.
+    """Run the network with a single circle of the embedding, its mean added back, and compare with formulas.
 
     Args:
         source: a network, or the grid of one.
@@ -100,8 +100,8 @@ def isolate_circle(source: Source, k: int, *, by: By = "pca") -> IsolatedCircle:
 
     Raises:
         ConfigError: no such frequency; an unknown `by`.
-        UndefinedMetricError: by components, where no two are pure waves of this frequency; no cyclic group; an
-            answer that is no sum or difference; logits that do not vary.
+        UndefinedMetricError: with "pca", if no two components are pure waves of this frequency; a group that is
+            not cyclic; an answer that is not a sum or difference; logits that do not vary.
 
     Source: Zhong et al. 2023 (arXiv 2306.17844), circle isolation and accompanying pizzas.
 
@@ -152,16 +152,16 @@ def circle_fading(source: ActivationGrid, k: int) -> float | None:
     """How much of the wave of frequency k in the logits fades between operands on opposite sides of its circle.
 
     The amplitude of cos(w(a+b-c)) in the logits, at each distance d of the operands, is fitted by
-    A * (1 - fading + fading * |cos((w d - t)/2)|). A clock has one amplitude for all distances, 0; a pizza's
-    follows the cosine, 1. The turn t is that between the circles of operands with embeddings of their own, which are
-    strongest together at another distance than 0; it is taken from the amplitude's own wave over d. Learned pizzas
-    fade a little more than that. Whatever else is in the logits does not matter, where it spoils a fraction of
-    variance.
+    A * (1 - fading + fading * |cos((w d - t)/2)|). A clock has the same amplitude at all distances: fading 0. A
+    pizza's amplitude follows the cosine: fading 1. The angle t is the rotation between the circles of operands
+    with separate embeddings, whose amplitude peaks at a distance other than 0; it is taken from the amplitude's
+    own wave over d. Learned pizzas fade slightly more than the formula. Other content of the logits does not
+    matter, whereas it distorts a fraction of variance.
 
     Returns:
-        The fading; None where the logits have no such wave that could fade.
+        The fading; None if the logits have no such wave.
 
-    Source: our own; the two formulas are those of Zhong et al. 2023 (arXiv 2306.17844).
+    Source: our own; the two formulas are from Zhong et al. 2023 (arXiv 2306.17844).
 
     >>> from mechgrok.activations import cache_grid
     >>> from mechgrok.models.constructed import cosine_network, pizza_network
@@ -186,7 +186,7 @@ def circle_fading(source: ActivationGrid, k: int) -> float | None:
 
 
 def _explained(y: Tensor, f: Tensor) -> float:
-    """1 - Var(y - f) for y and f of variance 1, which is twice their correlation less 1."""
+    """1 - Var(y - f) for y and f of variance 1, which is twice their correlation minus 1."""
     y, f = y - y.mean(), f - f.mean()
     scale = y.norm() * f.norm()
     if scale == 0:
@@ -219,13 +219,13 @@ _ISOLATIONS: dict[By, Callable[[ActivationGrid, int, int], Tensor]] = {
 def _logits_from(
     grid: ActivationGrid, embeddings: Float[Tensor, "2 order d_model"]
 ) -> Float[Tensor, "inputs classes"]:
-    """Logits of the network on all inputs if its operands had these embeddings; others stay."""
+    """Logits of the network on all inputs with these embeddings for its operands; other embeddings stay."""
     task = grid.operation
     element = torch.zeros(task.n_symbols, dtype=torch.long)
     element[task.frame.tokens] = torch.arange(task.frame.order)
     logits = []
     for tokens, operands in zip(task.tokens.split(BATCH), task.operands.split(BATCH), strict=True):
-        seen = count()  # a network of somebody's own may embed one position after the other
+        seen = count()  # a user-defined network may embed one position after the other
 
         def replace(
             embedding: Tensor, hook: Any, elements: Tensor = element[operands], seen: Any = seen

@@ -1,4 +1,4 @@
-"""Do neurons see in which coset of a subgroup an operand lies?"""
+"""Whether neurons detect the coset of a subgroup in which an operand lies."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from mechgrok.models.protocol import neuron_hook
 from mechgrok.tasks import Task
 
 CONCENTRATED = 0.95
-"""Share of the variance between cosets from which a neuron counts as constant on them."""
+"""Share of variance between cosets from which a neuron counts as constant on them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +26,10 @@ class CosetNeurons(Drawable):
     Attributes:
         subgroups: all subgroups, the smallest first.
         first, second: [features], index in `subgroups` for functions of the first operand (right cosets Hx)
-            and of the second (left cosets xH); 0, the trivial subgroup, where there is no other one.
+            and of the second (left cosets xH); 0, the trivial subgroup, if there is no other.
         first_concentration, second_concentration: [features], share of the variance over the operand that
             lies between these cosets, 0..1.
-        alive: [features], false where the neuron does not vary with one of the operands.
+        alive: [features], false if the neuron does not vary with one of the operands.
     """
 
     subgroups: tuple[Subgroup, ...]
@@ -53,7 +53,7 @@ class CosetNeurons(Drawable):
 
     @property
     def orders(self) -> dict[int, int]:
-        """How many decided neurons have a subgroup of each order for the first operand, most first."""
+        """How many decided neurons have a subgroup of each order for the first operand, most frequent first."""
         counts = Counter(self.subgroups[i].order for i in self.first[self.decided].tolist())
         return dict(counts.most_common())
 
@@ -66,22 +66,22 @@ class CosetNeurons(Drawable):
 def coset_neurons(
     source: Source, *, site: str | None = None, threshold: float = CONCENTRATED
 ) -> CosetNeurons:
-    """For each neuron the largest subgroup on whose cosets it is constant, before its non-linearity.
+    """Find, for each neuron, the largest subgroup on whose cosets its pre-activation is constant.
 
-    The pre-activation is split into a function of the first operand and one of the second, by averaging over
-    the other one; where both simply add up, as in an MLP on two embeddings, nothing is lost.
+    The pre-activation is split into a function of the first operand and a function of the second, by averaging
+    over the other operand; if it is the sum of the two, as in an MLP on two embeddings, nothing is lost.
 
     Args:
-        site: name of the hook; default the pre-activations of the last hidden layer.
+        site: name of the hook; by default, the pre-activations of the last hidden layer.
         threshold: share of the variance that must lie between cosets, in (0, 1].
 
     Raises:
         ConfigError: a threshold outside (0, 1].
         ActivationError: a grid of bare tensors and no site.
-        TaskError: a group too large for its subgroups to be listed.
+        TaskError: the group is too large for its subgroups to be listed.
 
-    Source: Stander et al. 2023 (arXiv 2312.06581); where they divide the variance within cosets by the total,
-    this is 1 minus their quotient.
+    Source: Stander et al. 2023 (arXiv 2312.06581); they divide the variance within cosets by the total, and this
+    is 1 minus their quotient.
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> coset_neurons(cosine_network(12, {4: 1.0}))  # cos(2 pi 4 a / 12) is constant on {0, 3, 6, 9}
@@ -129,8 +129,8 @@ def _concentrations(
 def _largest(
     concentrations: Float[Tensor, "subgroups features"], threshold: float
 ) -> tuple[Int[Tensor, " features"], Float[Tensor, " features"]]:
-    """The last subgroup that reaches the threshold: the largest one. The first, the trivial, always does."""
-    reached = (concentrations >= threshold - 1e-9).long()  # 1 itself is missed by rounding
+    """The last, and thus largest, subgroup that reaches the threshold. The first, trivial one always does."""
+    reached = (concentrations >= threshold - 1e-9).long()  # rounding misses 1 itself
     reached[0] = 1
     place = len(reached) - 1 - reached.flip(0).argmax(dim=0)
     return place, concentrations.gather(0, place[None]).squeeze(0)

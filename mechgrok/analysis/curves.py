@@ -1,4 +1,4 @@
-"""Curves over the steps of a training: one quantity at the evaluations that have it."""
+"""Curves over the steps of training: one quantity at the evaluations that have it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ Rows = Sequence[Mapping[str, Any]]
 if TYPE_CHECKING:
     History = Rows | GridSource | Openable
 else:
-    History = Any  # what is none of these is refused by `as_rows`, in words
-"""Rows, or a run, its name or its folder, for the rows of its history."""
+    History = Any  # `as_rows` refuses anything else with an explanation
+"""Rows, or a run, its name or its folder, whose history provides the rows."""
 
 
 def as_rows(history: History) -> Rows:
-    """The rows of a history, as they are or of a run.
+    """The rows of a history, given directly or as a run.
 
     Raises:
-        ConfigError: it is neither; rows without a step, or out of order; a value that is no number.
+        ConfigError: it is neither; rows without a step, or out of order; a value that is not a number.
         CheckpointError: there is no run of that name or in that folder.
     """
     opened: Any = open_run(history) if isinstance(history, str | PathLike) else history
@@ -44,7 +44,7 @@ class LearningCurve:
     """One quantity over the steps.
 
     Attributes:
-        name: of the quantity.
+        name: the name of the quantity.
         steps: [rows], ascending.
         values: [rows], finite.
     """
@@ -57,19 +57,19 @@ class LearningCurve:
         return len(self.steps)
 
     def before(self, step: int | None) -> "LearningCurve":
-        """The part before a step; all of it for None."""
+        """The part before a step; all of it if None."""
         kept = slice(None) if step is None else self.steps < step
         return LearningCurve(self.name, self.steps[kept], self.values[kept])
 
     def at(self, step: int) -> float:
-        """Value at a step, or at the last one before it; the first of all where there is none before."""
+        """Value at a step, or at the last step before it; the first value if there is none before."""
         return self.values[max(self.steps.searchsorted(step, side="right") - 1, 0)].item()
 
 
 def curve(history: History, name: str) -> LearningCurve:
-    """The rows of a history that have a quantity; none at all is an empty curve.
+    """The rows of a history that have a quantity; an empty curve if there are none.
 
-    Values that are not finite, as a training that diverged leaves them, are no points of a curve either.
+    Non-finite values, as left by a run that diverged, are not points of a curve either.
 
     Raises:
         ConfigError: rows without a step, or out of order.
@@ -104,7 +104,7 @@ def objective_of(history: History) -> str:
 def first_step(
     history: History, name: str, *, below: int | float | None = None, at_least: int | float | None = None
 ) -> int | None:
-    """The first measured step at which a quantity lies below a bound, or reaches one; None for never.
+    """The first measured step at which a quantity lies below a bound, or reaches one; None if never.
 
     Raises:
         ConfigError: neither bound, or both; rows out of order.

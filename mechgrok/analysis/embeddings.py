@@ -18,13 +18,13 @@ from mechgrok.models.readout import run_at_readout
 from mechgrok.tasks import Task, as_operation
 
 PUBLISHED_COMPONENTS = 4
-"""Circularity is a mean over so many principal components."""
+"""Number of principal components that circularity averages over."""
 CIRCULAR = 0.995
 """Circularity from which Zhong et al. 2023 call an embedding circular."""
 CLEAN = 0.9
 """Share of its power in one frequency from which a principal component counts as a clean wave."""
 RANK = 1e-10
-"""A component with less than this fraction of the variance is rounding."""
+"""A component with less than this fraction of the variance is rounding error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class EmbeddingComponents(Drawable):
         directions: [components, d_model], orthonormal.
         scores: [order, components], the tokens along the directions, in the order of the group.
         variance: [components], share of the embedding's variance over the tokens.
-        frequency: the block that each component has most of its power in.
+        frequency: the block that holds most of each component's power.
         purity: [components], the share of its power there, 0..1; 1 for a pure wave.
     """
 
@@ -48,7 +48,7 @@ class EmbeddingComponents(Drawable):
     purity: Float[Tensor, " components"]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per pair of components, as the figures of the paper draw them: each pair is one circle."""
+        """One row per pair of components, as in the paper's figures: each pair is one circle."""
         return [
             {
                 "components": (i + 1, i + 2),
@@ -85,7 +85,7 @@ def embedding_components(source: Source, operand: Literal[0, 1] = 0) -> Embeddin
 
     Args:
         source: a network, or the grid of one.
-        operand: 0 or 1; they differ where the operands have separate embeddings or vocabularies.
+        operand: 0 or 1; they differ if the operands have separate embeddings or vocabularies.
 
     Raises:
         UndefinedMetricError: the embedding is the same for all tokens; a task without two operands.
@@ -122,14 +122,14 @@ def embedding_components(source: Source, operand: Literal[0, 1] = 0) -> Embeddin
 def circularity(source: Source) -> float:
     """How purely each of the first four principal components of the embedding is a wave of one frequency, 0..1.
 
-    From 0.995 on Zhong et al. call an embedding circular. It misleads where two circles are of the same size:
-    components then mix them, and a network that is all circles falls far below. An embedding of lower rank has
-    fewer components to average over.
+    Zhong et al. call an embedding circular from 0.995. The measure misleads if two circles have the same size:
+    components then mix them, and a network made only of circles falls far below that. An embedding of lower rank
+    has fewer components to average over.
 
     Raises:
         UndefinedMetricError: a group that is not cyclic; an embedding that is the same for all tokens.
 
-    Source: Zhong et al. 2023, appendix; the alternating wave of even p counts as any other.
+    Source: Zhong et al. 2023, appendix; the alternating wave of even p counts like any other.
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> round(circularity(cosine_network(7, {2: 5.0})), 6)
@@ -141,7 +141,7 @@ def circularity(source: Source) -> float:
 
 
 def check_circles(basis: Basis) -> None:
-    """Raise `UndefinedMetricError` for a basis whose blocks are no circles."""
+    """Raise `UndefinedMetricError` for a basis whose blocks are not circles."""
     if not isinstance(basis, FourierBasis):
         raise UndefinedMetricError(f"circles need the Fourier basis of a cyclic group; the task has {basis}")
 
@@ -149,7 +149,7 @@ def check_circles(basis: Basis) -> None:
 def operand_embeddings(grid: ActivationGrid) -> Float[Tensor, "2 order d_model"]:
     """The token embedding of each operand, in the order of the group, as it arrives at `hook_embed`.
 
-    Of bare tensors it is their W_E, for both.
+    For bare tensors it is their W_E, for both operands.
     """
     if grid.source is None:
         return grid.token_embedding[grid.task.frame.tokens].expand(2, -1, -1)
@@ -165,7 +165,7 @@ def embeddings_of(model: HookedModel, task: Task) -> Float[Tensor, "2 order d_mo
     """
     if not task.frame.is_operation:
         raise UndefinedMetricError(f"operands have embeddings where there are two; {task.name} has one")
-    # The inputs x∘x show both operands every token once, whatever the network's embedding looks like.
+    # The inputs (x, x) present every token once to both operands, whatever the network's embedding looks like.
     tokens = task.tokens[task.frame.rows.diagonal()]
     embedded: list[Tensor] = []
 
@@ -174,6 +174,6 @@ def embeddings_of(model: HookedModel, task: Task) -> Float[Tensor, "2 order d_mo
 
     check_hook_names(model, ["hook_embed"])
     run_at_readout(model, tokens, [("hook_embed", keep)])
-    # A network of somebody's own may embed one operand after the other.
+    # A user-defined network may embed one operand after the other.
     positions = torch.cat(embedded, dim=1)
     return torch.stack([positions[:, position] for position in as_operation(task).operand_positions])

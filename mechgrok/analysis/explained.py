@@ -1,4 +1,4 @@
-"""How much of the logits the key frequencies explain."""
+"""Share of the logits explained by the key frequencies."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from mechgrok.errors import ConfigError, UndefinedMetricError
 
 @dataclass(frozen=True)
 class LogitFVE(Drawable):
-    """Fraction of the variance of the logits that the key blocks explain, each and together.
+    """Fraction of the variance of the logits that the key blocks explain, individually and together.
 
     Attributes:
-        fraction: of all keys together, 0..1; also `float(result)`.
-        per_key: of each key alone; where all answers are equally frequent they add up to `fraction`.
-        centre: what the variance is measured around, which changes the number a lot.
+        fraction: for all keys together, 0..1; also `float(result)`.
+        per_key: for each key alone; if all answers are equally frequent they add up to `fraction`.
+        centre: what the variance is measured around, which strongly affects the number.
     """
 
     fraction: float
@@ -37,9 +37,9 @@ def logit_fve(source: Source, keys: Iterable[Label], *, centre: Centre = "class"
     """Fraction of logit variance along chi(a∘b∘c^-1) of the keys, on Z_p along cos(w_k(a+b-c)).
 
     Args:
-        centre: "class" subtracts from the logits of each input their mean over the classes, which no loss
-            can see; "double" subtracts the mean over the inputs as well; "none" takes the raw squares. One
-            and the same network can give 0.02 raw, 0.79 and 0.88.
+        centre: "class" subtracts from the logits of each input their mean over the classes, which no loss can
+            see; "double" also subtracts the mean over the inputs; "none" uses the raw squares. The same network
+            can give 0.79, 0.88 and 0.02, respectively.
 
     Raises:
         ConfigError: a key or a centring that does not exist.

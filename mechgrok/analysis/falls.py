@@ -1,7 +1,7 @@
-"""When a loss falls: from its highest level to its lowest, and where the corners of that fall are.
+"""When a loss falls from its highest level to its lowest, and where the corners of that fall are.
 
-Losses are looked at on a logarithmic scale, and corners are found with straight lines and fractions of the
-fall. So neither the depth of the losses nor the length of the training matters, nor the spacing of the rows.
+Losses are considered on a logarithmic scale, and corners are found with straight lines and fractions of the fall.
+So neither the depth of the losses, nor the length of the training, nor the spacing of the rows matters.
 """
 
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from mechgrok.analysis.curves import LearningCurve
 from mechgrok.errors import UndefinedMetricError
 
 EDGE = 0.05
-"""Fraction of a fall, in the logarithm of the loss, that counts as its level before, and as its level after."""
+"""Fraction of a fall, in the logarithm of the loss, that counts as the level before it, and as the level after it."""
 AS_FAR = 0.95
-"""A point this much as far from the straight line as the corner could be the corner as well."""
+"""A point at this fraction of the corner's distance from the straight line could also be the corner."""
 BEND = 0.2
 """A fall is over if it has bent away from a straight line by this fraction of its second half."""
 WINDOW, WIDEST = 0.01, 201
-"""Rows of the running median, as a fraction of all and at most."""
+"""Rows of the running median: fraction of all rows, and maximum."""
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """A step at which something begins or ends, and the earliest and the latest that could be meant as well."""
+    """A step at which something begins or ends, with the earliest and the latest plausible step."""
 
     step: int
     earliest: int
@@ -39,7 +39,7 @@ class Fall:
     """A fall of a loss.
 
     Attributes:
-        over: false where the loss still falls at the last row as it did before, so that it has no end yet.
+        over: false if the loss is still falling as before at the last row, so that the fall has no end yet.
     """
 
     start: Boundary
@@ -48,10 +48,10 @@ class Fall:
 
 
 def log_loss(loss: LearningCurve) -> np.ndarray:
-    """[rows], natural logarithm of a loss after a running median, which takes out spikes of a few rows.
+    """[rows], natural logarithm of a loss after a running median, which removes spikes of a few rows.
 
-    The median keeps stretches that only rise or only fall as they are. A loss of exactly 0 was rounded, and
-    counts as the smallest of the curve that is not.
+    The median leaves monotonic stretches unchanged. A loss of exactly 0 was rounded, and counts as the smallest
+    non-zero loss of the curve.
 
     Raises:
         UndefinedMetricError: a negative loss, or none above 0.
@@ -68,16 +68,16 @@ def log_loss(loss: LearningCurve) -> np.ndarray:
 
 
 def find_fall(loss: LearningCurve) -> Fall:
-    """The fall of a loss from its highest level to the lowest one after that.
+    """The fall of a loss from its highest level to the lowest level after that.
 
-    Its start is the corner above: the row whose logarithm is farthest above the straight line from the highest
-    point to the point half-way down. Its end is the corner below: the row farthest below the straight line from
-    there to the last row. Rows next to a corner and 95% as far from the line could be meant as well. The
+    Its start is the upper corner: the row whose logarithm is farthest above the straight line from the highest
+    point to the point half-way down. Its end is the lower corner: the row farthest below the straight line from
+    there to the last row. Rows next to a corner and 95% as far from the line are also plausible. The
     earliest start is the last row within 5% of the high level, and the latest end the first row within 5% of the
-    low one: a fall that sets in gently has a start that is not sharp.
+    low one: a fall that sets in gently does not have a sharp start.
 
     Raises:
-        UndefinedMetricError: a loss that never falls, of fewer than 2 rows, or that is no loss.
+        UndefinedMetricError: a loss that never falls, of fewer than 2 rows, or that is not a loss.
 
     >>> steps = np.arange(0, 1000, 10)
     >>> fall = find_fall(LearningCurve("loss", steps, 10.0 ** np.interp(steps, [400, 600], [1, -7])))
@@ -104,7 +104,7 @@ def find_fall(loss: LearningCurve) -> Fall:
 
 
 class _Corner(NamedTuple):
-    """Row farthest above a straight line, the rows around it that are nearly as far, and how far it is."""
+    """Row farthest above a straight line, the surrounding rows that are nearly as far, and its distance."""
 
     row: int
     first: int
@@ -113,7 +113,7 @@ class _Corner(NamedTuple):
 
 
 def _corner(steps: np.ndarray, values: np.ndarray, first: int, last: int) -> _Corner:
-    """Of the straight line between two rows of a curve; the first of them where nothing lies above."""
+    """The corner above the straight line between two rows of a curve; the first row if nothing lies above."""
     rows = slice(first, last + 1)
     line = np.interp(steps[rows], steps[[first, last]], values[[first, last]])
     distance = values[rows] - line
@@ -126,16 +126,16 @@ def _corner(steps: np.ndarray, values: np.ndarray, first: int, last: int) -> _Co
 
 
 def _boundary(steps: np.ndarray, row: int, earliest: int, latest: int) -> Boundary:
-    """At a row; between the rows on either side of its interval nothing is known."""
+    """A boundary at a row; its interval extends to the rows on either side, between which nothing is known."""
     rows = np.clip([row, earliest - 1, latest + 1], 0, len(steps) - 1)
     return Boundary(*steps[rows].tolist())
 
 
 def lowest(loss: LearningCurve, factor: int | float) -> Boundary | None:
-    """Where a loss is lowest before it rises by a factor or more; None where it never does.
+    """Where a loss is lowest before it rises by at least a factor; None if it never does.
 
-    Of several such places the one with the greatest rise behind it. The interval are the steps around it within
-    5% of that rise, on a logarithmic scale, and the rows next to these.
+    Of several such places, the one followed by the greatest rise is chosen. The interval consists of the steps
+    around it within 5% of that rise, on a logarithmic scale, and the rows next to these.
 
     >>> steps = np.arange(0, 1000, 10)
     >>> lowest(LearningCurve("loss", steps, 10.0 ** np.interp(steps, [0, 300, 900], [1, -3, 1])), 2)

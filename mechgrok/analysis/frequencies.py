@@ -24,11 +24,11 @@ Method = Literal["logits", "neurons", "embedding"]
 OF_STRONGEST: dict[Method, float] = {"logits": 0.01, "neurons": 0.01, "embedding": 0.1}
 """A key has at least this fraction of the strongest block's share."""
 OF_NOISE = 25
-"""Logits: a key has at least this many times the power that white noise would have along its direction."""
+"""Logits: a key has at least this many times the power of white noise along its direction."""
 ALIGNED = 0.5
-"""Logits: of what they hold in a key's block, at least this fraction lies along the direction of the answer."""
+"""Logits: at least this fraction of their content in a key's block lies along the direction of the answer."""
 MAJORITY = 0.5
-"""Neurons: one speaks for a block that explains at least this fraction of its variance."""
+"""Neurons: a neuron counts for a block that explains at least this fraction of its variance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,17 +36,18 @@ class KeyFrequencies(Drawable):
     """The key frequencies of a network, with the evidence; iterates over the frequencies.
 
     Attributes:
-        frequencies: labels of the key blocks in the order of the basis; on Z_p the k in 1..floor(p/2).
+        frequencies: labels of the key blocks in the order of the basis; on Z_p, k in 1..floor(p/2).
         labels: labels of all non-trivial blocks.
-        power: [blocks], share of the power in each block, in the order of `labels`; what it is a share of
-            depends on the method.
+        power: [blocks], share of the power in each block, in the order of `labels`; the total depends on the
+            method.
         threshold: the share that a key needs.
         method, rule: how they were found, in a word and in a sentence.
-        candidates: labels of the blocks with that share. By logits a candidate is a key only if it is aligned.
-        alignment: [blocks], by logits: of what the logits hold in the block for single inputs, the fraction that
-            speaks for the answer; 0 where they hold nothing. None by other methods.
-        what: what a block is, "frequency" or "irrep".
-        no_group: why the task has no basis to find keys in; empty where it has one.
+        candidates: labels of the blocks with that share. With "logits", a candidate is a key only if it is
+            aligned.
+        alignment: [blocks], for "logits": the fraction of the logits' content in the block, input by input, that
+            favours the answer; 0 if there is none. None for other methods.
+        what: the kind of block, "frequency" or "irrep".
+        no_group: why the task has no basis to find keys in; empty if it has one.
     """
 
     frequencies: tuple[Label, ...]
@@ -85,16 +86,16 @@ class KeyFrequencies(Drawable):
 
     @property
     def explained(self) -> float:
-        """Share of the power that the keys have together."""
+        """Share of the power in all keys together."""
         return sum(self.share(label) for label in self.frequencies)
 
     def share(self, label: Label) -> float:
-        """Share of the power of one block."""
+        """Share of the power in one block."""
         return self.power[self.labels.index(label)].item()
 
     @property
     def reason(self) -> str:
-        """Why there is no key; empty where there are some."""
+        """Why there are no keys; empty if there are some."""
         if self.frequencies or self.no_group:
             return self.no_group
         if not self.candidates:
@@ -116,9 +117,9 @@ class KeyFrequencies(Drawable):
 
 @door
 def find_key_frequencies(source: Source, method: Method = "logits") -> KeyFrequencies:
-    """The blocks of the task's basis, on Z_p the frequencies, that a network uses.
+    """Find the blocks of the task's basis, on Z_p the frequencies, that a network uses.
 
-    The default asks the logits, because what the network uses must arrive there. Embeddings hold residue
+    The default looks at the logits, because what the network uses must arrive there. Embeddings contain residue
     that nothing reads, and neurons may be few, impure or unread.
 
     Args:
@@ -126,21 +127,21 @@ def find_key_frequencies(source: Source, method: Method = "logits") -> KeyFreque
         method: what to measure the power in.
             "logits": the share of the variance of the logits, centred over the classes and over the inputs,
             that lies along chi(a∘b∘c^-1) of a block; on Z_p cos(w_k(a+b-c)).
-            "neurons": the share of the variance that the last hidden layer writes to the logits,
-            counting for a block the neurons of which it explains at least half.
+            "neurons": the share of the variance that the last hidden layer writes to the logits, counting for a
+            block the neurons of which it explains at least half.
             "embedding": the share of the token embedding's variance over the tokens.
 
     Returns:
         A block is a key if its share is at least 1% of the strongest block's (10% for the embedding). For the
-        logits two more conditions hold. The share must be 25 times what it would be if all that no block
-        explains were white noise. And at least half of what the logits of single inputs hold in the block must lie
-        along chi(a∘b∘c^-1): a circuit answers every input, whereas a memory of the train inputs
-        fills the block with whatever these inputs need. No key at all is a possible answer, with its
-        `reason`. A network that has only memorised has none, nor has a lookup table of up to half of the inputs.
+        logits two further conditions apply. The share must be 25 times what it would be if everything that no
+        block explains were white noise. And at least half of the content of the individual inputs' logits in the
+        block must lie along chi(a∘b∘c^-1): a circuit answers every input, whereas memorisation of the train
+        inputs fills the block with whatever these inputs need. Finding no key is a possible outcome, with its
+        `reason`. A network that has only memorised has none, nor does a lookup table of up to half of the inputs.
 
     Raises:
         ConfigError: unknown method.
-        NoGroupError: the task sits in no group, and has no basis.
+        NoGroupError: the task has no group, and hence no basis.
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> find_key_frequencies(cosine_network(11, {2: 5.0, 5: 3.0})).frequencies
@@ -151,7 +152,7 @@ def find_key_frequencies(source: Source, method: Method = "logits") -> KeyFreque
     grid = as_grid(source, names=None if method == "neurons" else [])
     basis = grid.task.frame.basis
     shares, noise, quantity = _SHARES[method](grid)
-    # For a tiny group noise covers all of the space, and a single block may be all that there is.
+    # For a tiny group noise covers the whole space, and there may be only a single block.
     floor = min(OF_NOISE * noise, 0.25)
     threshold = max(OF_STRONGEST[method] * shares.max().item(), floor, 1e-12)
     alignment = logit_alignment(grid) if method == "logits" else None
@@ -172,7 +173,7 @@ def find_key_frequencies(source: Source, method: Method = "logits") -> KeyFreque
 
 
 def keys_if_any(grid: ActivationGrid) -> KeyFrequencies:
-    """What `find_key_frequencies` says, and no key, with the reason, for a task that sits in no group."""
+    """The result of `find_key_frequencies`; for a task without a group, no keys, with the reason."""
     try:
         return find_key_frequencies(grid)
     except NoGroupError as error:
@@ -180,13 +181,13 @@ def keys_if_any(grid: ActivationGrid) -> KeyFrequencies:
 
 
 def logit_alignment(grid: ActivationGrid) -> Float[Tensor, " blocks"]:
-    """For each block, how much of what the logits hold in it speaks for the answer, 0..1.
+    """For each block, the fraction of the logits' content in it that favours the answer, 0..1.
 
-    The logits of each input are a function of the class. The part of it in a block is a few numbers for each
-    input, on Z_p a cosine and a sine of w_k c; along chi(a∘b∘c^-1) is one direction for all inputs together. The
-    squared norm along that direction over the squared norm of the part, summed over the inputs, is 1 for a
-    circuit that treats all inputs alike, 8/pi^2 for an ideal pizza, the fraction of the inputs that it knows for
-    a lookup table, and next to nothing for noise. Logits are centred over the classes and over the inputs.
+    The logits of each input are a function of the class. Its part in a block has a few coefficients for each
+    input, on Z_p a cosine and a sine of w_k c; chi(a∘b∘c^-1) is one direction for all inputs together. The
+    squared norm along that direction, divided by the squared norm of the part summed over the inputs, is 1 for a
+    circuit that treats all inputs alike, 8/pi^2 for an ideal pizza, the fraction of known inputs for a lookup
+    table, and almost nothing for noise. Logits are centred over the classes and over the inputs.
     """
     frame = grid.task.frame
     if frame.is_operation:
@@ -237,7 +238,7 @@ def _embedding_shares(grid: ActivationGrid) -> tuple[Tensor, float, str]:
 
 
 def _fraction(power: Tensor, total: Tensor | float, x: Tensor) -> Tensor:
-    """Power as shares of the total; all 0 where x does not vary, and the total is nothing but its rounding."""
+    """Power as shares of the total; all 0 if x does not vary, so that the total is only rounding error."""
     return power / total if total > rounding_power(x) else torch.zeros_like(power)
 
 

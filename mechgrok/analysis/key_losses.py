@@ -1,7 +1,7 @@
-"""What the key blocks answer alone, and what is answered without them.
+"""Answers of the key blocks alone, and answers without them.
 
-The part of the logits, or of the neurons, in some blocks is a function of the answer a∘b. One row for each answer,
-weighted by its inputs, holds what the blocks compute alone; what is left without them has a row for each input.
+The part of the logits, or of the neurons, in some blocks is a function of the answer a∘b. What the blocks compute
+alone fits in one row per answer, weighted by its inputs; the rest, without them, has one row per input.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -27,11 +27,12 @@ _PARTS = {"product": product_part, "character": character_part}
 
 @dataclass(frozen=True, eq=False)
 class EditedAnswers:
-    """How well a network would answer with other logits.
+    """Answers of a network with edited logits.
 
     Attributes:
         parts: gives the rows, a part at a time, as all of them may be several times as large as the grid.
-        before: the logits of the network as it is; their rounding tells apart what the edit has made equal.
+        before: the logits of the unmodified network; their rounding determines which classes the edit has made
+            equal.
     """
 
     parts: Callable[[], Iterable["Rows"]]
@@ -44,7 +45,7 @@ class EditedAnswers:
 
     @cached_property
     def accuracy(self) -> float:
-        """Share of right answers, 0..1; classes that are equal up to rounding share an answer."""
+        """Share of right answers, 0..1; classes that are equal up to rounding share the answer."""
         largest = self.before.abs().amax().view(1, 1)
         parts = ((rows, right_after_edit(rows.logits, rows.labels, largest)) for rows in self.parts())
         return sum((rows.weights @ right).item() for rows, right in parts)
@@ -74,32 +75,32 @@ def restricted_loss(
     site: str = "logits",
     keep_mean: bool | None = None,
 ) -> float:
-    """Loss of what the key blocks alone compute. Low once the circuit is there, before the test loss falls.
+    """Loss of the key blocks alone; low once the circuit has formed, before the test loss falls.
 
-    Of the logits as functions of the input only the part is kept that depends on a∘b through the key
-    blocks, and the mean over all inputs. Inputs without a place in the task's frame (a 0 in a
-    product) are left out, here and in `excluded_loss`, where `full_loss` counts them.
+    Of the logits as functions of the input, only the mean over all inputs and the part that depends on a∘b
+    through the key blocks are kept. Inputs outside the task's frame (a 0 in a product) are left out, here and in
+    `excluded_loss`, whereas `full_loss` counts them.
 
     Args:
         source: a network or a grid.
-        keys: labels of the key blocks, as `find_key_frequencies` gives them; all are kept together.
-        mask: inputs to average over; None takes all, train and test, as the paper does.
+        keys: labels of the key blocks, as returned by `find_key_frequencies`; all are kept together.
+        mask: inputs to average over; None means all, train and test, as in the paper.
         space: "product" keeps any function of a∘b in the blocks, separately for each class (Nanda et al.
             2023, the released code); "character" keeps the single direction chi(a∘b∘c^-1) of each block.
-        site: "logits"; "neurons", the last hidden layer, of which only what it writes to the logits itself
-            counts, through W_L = W_out @ W_U: nothing that passes it by, and no bias; or the name of a hook,
-            whose activation at the read-out position is restricted and then run on through the network.
-            Other sites than the logits go with "product" alone.
-        keep_mean: whether to add the mean back. None does as the source does: not for "character", and not
-            at the "neurons".
+        site: "logits"; "neurons", the last hidden layer, counting only what it writes to the logits itself
+            through W_L = W_out @ W_U: nothing that bypasses it, and no bias; or the name of a hook, whose
+            activation at the read-out position is restricted, after which the network is run from there. Sites
+            other than the logits require "product".
+        keep_mean: whether to add the mean back. None follows the source: not for "character", and not at the
+            "neurons".
 
     Returns:
         The loss in nats.
 
     Raises:
-        ConfigError: a key that the basis does not have, an unknown space, "character" at a hook.
+        ConfigError: a key that is not in the basis, an unknown space, "character" at a hook.
         UndefinedMetricError: no keys at all, or a mask that selects nothing.
-        ActivationError: another site than the logits, of a grid without its network.
+        ActivationError: a site other than the logits, for a grid without its network.
 
     Source: Nanda et al. 2023, section 5.1 and released notebook ("trig loss"); for "character" and at the
     neurons Chughtai et al. 2023, section 5 and released code ("total_hidden_restricted_loss").
@@ -123,16 +124,16 @@ def excluded_loss(
     space: Space = "product",
     site: str = "logits",
 ) -> float:
-    """Loss without what the key blocks compute. High once the network relies on the circuit.
+    """Loss without the key blocks; high once the network relies on the circuit.
 
     The part that `restricted_loss` keeps is removed; the mean stays as it is.
 
     Args:
-        mask: inputs to average over. The paper takes the train inputs, `mask=split.train`: there the loss is
-            low as long as memorisation carries the answer. None takes all inputs.
+        mask: inputs to average over. The paper uses the train inputs, `mask=split.train`: on these the loss is
+            low as long as memorisation provides the answer. None means all inputs.
 
-    The other arguments, the errors and the source are those of `restricted_loss`. For one block at a time
-    pass one key: `excluded_loss(grid, [k], split.train)`.
+    The other arguments, the errors and the source are as in `restricted_loss`. For one block at a time, pass one
+    key: `excluded_loss(grid, [k], split.train)`.
 
     >>> import math
     >>> from mechgrok.models.constructed import cosine_network
@@ -151,7 +152,7 @@ def restrict(
     site: str = "logits",
     keep_mean: bool | None = None,
 ) -> EditedAnswers:
-    """What the key blocks alone answer; arguments and errors are those of `restricted_loss`."""
+    """Answers of the key blocks alone; arguments and errors as in `restricted_loss`."""
     grid, means, kept = _key_part(source, keys, space, site)
     frame, inside = grid.task.frame, _inside(grid, mask)
     if keep_mean is None:
@@ -174,7 +175,7 @@ def exclude(
     space: Space = "product",
     site: str = "logits",
 ) -> EditedAnswers:
-    """What is answered without the key blocks; arguments and errors are those of `excluded_loss`."""
+    """Answers without the key blocks; arguments and errors as in `excluded_loss`."""
     grid, _, kept = _key_part(source, keys, space, site)
     frame, inside = grid.task.frame, _inside(grid, mask)
     x = _at_site(grid, site)
@@ -196,7 +197,7 @@ def check_keys(grid: ActivationGrid, keys: Iterable[Label]) -> tuple[Label, ...]
     """The keys in the order of the basis.
 
     Raises:
-        UndefinedMetricError: there is none.
+        UndefinedMetricError: there are none.
         ConfigError: one is not a label of the basis.
     """
     labels = grid.task.frame.basis.check_labels(keys)
@@ -211,7 +212,7 @@ def check_keys(grid: ActivationGrid, keys: Iterable[Label]) -> tuple[Label, ...]
 def _key_part(
     source: Source, keys: Iterable[Label], space: Space, site: str
 ) -> tuple[ActivationGrid, Float[Tensor, "order features"], Float[Tensor, "order features"]]:
-    """The grid, the means of its activations at the site per answer, and the part of these in the key blocks."""
+    """The grid, the means of its activations at the site per answer, and their part in the key blocks."""
     grid = as_grid(source, names=None if site == "neurons" else [] if site == "logits" else [site])
     labels = check_keys(grid, keys)
     if not isinstance(space, str) or space not in _PARTS:
@@ -236,11 +237,11 @@ _READ: dict[str, Callable[[ActivationGrid, Tensor], Tensor]] = {
     "logits": lambda grid, logits: logits,
     "neurons": lambda grid, neurons: neurons @ grid.neuron_logit_map.double(),
 }
-"""What activations at a site write to the logits, where that is a linear map."""
+"""Map from the activations at a site to the logits, for sites at which it is linear."""
 
 
 def _inside(grid: ActivationGrid, mask: Tensor | None) -> Bool[Tensor, " inputs"]:
-    """The chosen inputs that have a place in the frame."""
+    """The chosen inputs that lie in the frame."""
     return grid.selection(grid.selection(mask) & grid.task.frame.covers(grid.task.n_inputs))
 
 

@@ -1,4 +1,4 @@
-"""How the logit of the right answer depends on the distance of the operands: what tells a pizza from a clock."""
+"""How the right answer's logit depends on the distance between the operands, which tells a pizza from a clock."""
 
 from dataclasses import dataclass
 from math import gcd
@@ -18,22 +18,22 @@ from mechgrok.tasks import Frame
 Which = Literal["correct", "largest_wrong"]
 
 PIZZA_DISTANCE = 0.4
-"""Distance irrelevance up to which a network is like a pizza (Zhong et al. 2023)."""
+"""Distance irrelevance up to which a network resembles a pizza (Zhong et al. 2023)."""
 CONSTANT = 1e-6
-"""A spread below this fraction of the largest logit is rounding: the logit counts as constant."""
+"""A spread below this fraction of the largest logit is rounding error: the logit counts as constant."""
 
 
 @dataclass(frozen=True, eq=False)
 class LogitSurface(Drawable):
-    """One logit per input over the distance a-b, counted in steps of delta, and the answer.
+    """One logit per input as a function of the distance a-b, in steps of delta, and the answer.
 
     Attributes:
         values: [order, order]; row i holds the inputs with a - b = i * delta, column s those with a + b = s. For
-            even orders half of the cells have no input, and the other half two, of which this is the mean.
-        delta: the step; the place of neighbours on the circle of frequency k is delta = 1/k.
-        k: the frequency; None where delta was taken to be 1.
+            even orders half of the cells have no input, and the other half show the mean of two.
+        delta: the step; neighbours on the circle of frequency k differ by delta = 1/k.
+        k: the frequency; None if delta was taken to be 1.
         which: which logit it is.
-        distance, answer: what rows and columns stand for, for axis titles.
+        distance, answer: the meaning of rows and columns, for axis titles.
     """
 
     values: Float[Tensor, "distance answer"]
@@ -46,20 +46,21 @@ class LogitSurface(Drawable):
 
 @door
 def distance_irrelevance(source: Source, which: Which = "correct") -> float:
-    """How little the logit depends on the answer at each distance, as a share of all its spread, 0..1.
+    """Spread of the logit over the answers at each distance, as a share of its total spread, 0..1.
 
-    With L[s, d] the logit at a + b = s and a - b = d: the standard deviation over s, averaged over d, divided
-    by that of all L (population standard deviations). A pizza's logit follows the distance: 0 to 0.4; a
-    clock's does not: 0.4 to 1. A logit that is the same for all inputs, as in the ideal clock, depends on the
-    distance not at all: 1. For a - b the distance is a + b, for products both are taken in the group of units.
+    With L[s, d] the logit at a + b = s and a - b = d: the standard deviation over s, averaged over d, divided by
+    the standard deviation of all L (population standard deviations). A pizza's logit follows the distance: 0 to
+    0.4; a clock's does not: 0.4 to 1. A logit that is the same for all inputs, as in the ideal clock, does not
+    depend on the distance at all: 1. For a - b the distance is a + b; for products both are taken in the group of
+    units.
 
     Args:
         source: a network or a grid.
-        which: the logit of the right answer, or the largest of the wrong ones, which the published table
-            of results holds under this name.
+        which: the logit of the right answer, or the largest wrong one, which the published table of results lists
+            under this name.
 
     Raises:
-        UndefinedMetricError: the answer is no sum and no difference in a commutative group.
+        UndefinedMetricError: the answer is neither a sum nor a difference in a commutative group.
 
     Source: Zhong et al. 2023 (arXiv 2306.17844), definition of distance irrelevance and released code.
 
@@ -74,22 +75,22 @@ def distance_irrelevance(source: Source, which: Which = "correct") -> float:
     spread = logit.std(correction=0)
     if spread <= CONSTANT * logit.abs().max():
         return 1.0
-    # Every distance has as many pairs as there are elements, so that sorting makes rows of them.
+    # Every distance has as many pairs as there are elements, so sorting arranges them in rows.
     by_distance = logit.flatten()[distance.flatten().argsort()].view(frame.order, frame.order)
     return (by_distance.std(dim=1, correction=0).mean() / spread).item()
 
 
 @door
 def logit_surface(source: Source, k: int | None = None, *, which: Which = "correct") -> LogitSurface:
-    """One logit over (a-b)/delta and a+b, where delta is the step between neighbours on a circle.
+    """One logit as a function of (a-b)/delta and a+b, where delta is the step between neighbours on a circle.
 
     Args:
         source: a network or a grid.
-        k: a frequency; neighbours on its circle differ by delta = 1/k in the group. None takes delta = 1.
+        k: a frequency; neighbours on its circle differ by delta = 1/k in the group. None means delta = 1.
         which: as in `distance_irrelevance`.
 
     Raises:
-        ConfigError: k shares a factor with the order of the group, so that its circle has fewer places.
+        ConfigError: k shares a factor with the order of the group, so that its circle has fewer points.
         UndefinedMetricError: as in `distance_irrelevance`; a group that is not cyclic.
 
     Source: Zhong et al. 2023, figures of the isolated circles.
@@ -125,7 +126,7 @@ def answers_and_distances(frame: Frame) -> tuple[Int[Tensor, "order order"], Int
     """The answer and the distance of each pair x, y of group elements: x + y and x - y, or the reverse.
 
     Raises:
-        UndefinedMetricError: the answer is neither in a commutative group.
+        UndefinedMetricError: the answer is neither of these in a commutative group.
     """
     table, inverses = frame.basis.group.table, frame.basis.group.inverses
     sums, differences = table, table[:, inverses]

@@ -1,6 +1,6 @@
 """Losses and accuracy over the grid.
 
-All in nats, as means over inputs, in float64.
+Losses are in nats, averaged over inputs, and computed in float64.
 """
 
 import torch
@@ -13,7 +13,7 @@ from mechgrok.door import door
 from mechgrok.errors import UndefinedMetricError
 
 CHUNK = 2**15
-"""Logits at a time, so that they stay in the cache in float64."""
+"""Number of logits processed at a time, so that they stay in the cache in float64."""
 
 
 def cross_entropy(
@@ -21,8 +21,8 @@ def cross_entropy(
 ) -> Float[Tensor, " batch"]:
     """Cross-entropy of each row in nats, in float64.
 
-    Computed from the wrong classes, log(1 + sum exp(wrong - right)), so that a loss of 1e-20 keeps all its
-    digits, where log_softmax would round it against 1.
+    It is computed from the wrong classes, log(1 + sum exp(wrong - right)), so that a loss of 1e-20 keeps all its
+    digits, whereas log_softmax would round it against 1.
 
     >>> cross_entropy(torch.tensor([[0.0, 50.0]]), torch.tensor([1])).item() < 1e-21
     True
@@ -43,9 +43,9 @@ def _cross_entropy(logits: Float[Tensor, "batch classes"], y: Int[Tensor, "batch
 
 @door
 def full_loss(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
-    """Cross-entropy of the network in nats, over the inputs in `mask` (all for None); of values the mean squared error.
+    """Cross-entropy in nats over the inputs in `mask` (all if None); for values, the mean squared error.
 
-    Logits beyond the answers of the task are dropped before. Every scored position counts as an answer.
+    Logits beyond the answers of the task are dropped first. Every scored position counts as an answer.
 
     Raises:
         UndefinedMetricError: the mask selects nothing.
@@ -60,7 +60,7 @@ def full_loss(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> fl
 
 @door
 def accuracy(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
-    """Share of right answers in 0..1, over the inputs in `mask` (all for None), each scored position an answer.
+    """Share of right answers in 0..1 over the inputs in `mask` (all if None); each scored position is an answer.
 
     Raises:
         UndefinedMetricError: the mask selects nothing; answers are values.
@@ -80,7 +80,7 @@ def accuracy(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> flo
 
 @door
 def r2(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
-    """1 less the squared errors of values over those of their mean: 1 is perfect, 0 no better than the mean.
+    """Coefficient of determination of values: 1 is perfect, 0 is no better than predicting their mean.
 
     Raises:
         UndefinedMetricError: the mask selects nothing; answers are classes, or all the same.
@@ -103,14 +103,14 @@ def r2(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> float:
 
 
 def explained_variance(outputs: Float[Tensor, "n d_out"], values: Float[Tensor, "n d_out"]) -> float | None:
-    """1 less the squared errors over those of the mean of the values; None where all of them are the same."""
+    """1 minus the squared errors relative to those of the mean of the values; None if all values are the same."""
     wanted = values.double()
     total = (wanted - wanted.mean(0)).square().sum()
     return (1 - (outputs - wanted).square().sum() / total).item() if total > 0 else None
 
 
 def task_score(grid: ActivationGrid, mask: Bool[Tensor, " inputs"] | None = None) -> float:
-    """How right the answers are, as the task counts it: accuracy of classes, r2 of values."""
+    """The task's score of the answers: accuracy for classes, r2 for values."""
     return accuracy(grid, mask) if grid.task.score == "accuracy" else r2(grid, mask)
 
 
@@ -119,7 +119,7 @@ def mean_loss(
     grid: ActivationGrid,
     mask: Bool[Tensor, " inputs"] | None,
 ) -> float:
-    """Cross-entropy of other logits on the inputs of a grid, over a mask; of values the mean squared error."""
+    """Cross-entropy of other logits on the inputs of a grid, over a mask; for values, the mean squared error."""
     chosen = grid.selection(mask)
     if grid.labels.is_floating_point():
         return (logits[chosen].double() - grid.labels[chosen].double()).square().mean().item()
@@ -132,13 +132,13 @@ def right_after_edit(
     labels: Int[Tensor, " inputs"],
     before: Float[Tensor, "..."],
 ) -> Float[Tensor, " inputs"]:
-    """1 where edited logits have the right answer, 0 where not, in float64.
+    """1 for inputs whose edited logits give the right answer, 0 otherwise, in float64.
 
-    Classes that the rounding of the logits `before` puts in an order share the answer: where all that told them
-    apart has been removed, the largest logit says nothing.
+    Classes that differ only by the rounding of the logits `before` share the answer: if everything that
+    distinguished them has been removed, the largest logit is meaningless.
     """
     eps = torch.finfo(before.dtype).eps
-    # Sums of many products round in the last two digits of float32; half precision has no more than two of its own.
+    # Sums of many products round in the last two digits of float32; half precision has only two of its own.
     rounding = eps * (100 if eps < 1e-6 else 2) * before.abs().max()
     rows = max(CHUNK // logits.shape[1], 1)
     parts = zip(logits.split(rows), labels[:, None].split(rows), strict=True)

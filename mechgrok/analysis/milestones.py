@@ -1,4 +1,4 @@
-"""When a training reached what, and what kind of learning that makes it."""
+"""When training reached each milestone, and which kind of learning that is."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,11 +15,11 @@ LOSSES = (("loss_train", 1e-2), ("loss_test", 0.5), ("loss_test", 1e-2))
 GROKKED = 0.99
 """Test accuracy from which a network counts as grokked."""
 ACCURACIES = (0.90, 0.95, GROKKED)
-"""Test accuracies from which one is."""
+"""Test accuracies from which a milestone is reached."""
 LEARNED = 0.90
 WITHIN, LAG = 100_000, 1000
-"""Accuracy, steps and delay in steps with which Liu et al. 2022 tell their phases of learning apart (appendix,
-table 1; for MNIST they take a test accuracy of 0.6)."""
+"""Accuracy, steps and delay in steps with which Liu et al. 2022 distinguish their phases of learning (appendix,
+table 1; for MNIST they use a test accuracy of 0.6)."""
 LOW_LOSS, APART = 1e-5, 5e4
 """Loss in nats, and ratio of test and train loss, with which Pearce et al. 2023 tell these kinds apart."""
 FLOOR = 2.0**-23
@@ -28,12 +28,12 @@ FLOOR = 2.0**-23
 
 @dataclass(frozen=True)
 class Learning(Readable):
-    """The kind of learning that a training shows, after Liu et al. 2022.
+    """The kind of learning shown by a training run, after Liu et al. 2022.
 
     Attributes:
-        kind: "comprehension": train and test inputs are learned, with a delay below `lag` steps; "grokking": with a
-            longer one; "memorisation": the train inputs alone; "confusion": not even these.
-        train, test: first step with the accuracy; None for never.
+        kind: "comprehension": train and test inputs are learned, with a delay below `lag` steps; "grokking": with
+            a longer delay; "memorisation": only the train inputs are learned; "confusion": not even these.
+        train, test: first step with the accuracy; None if never.
         within: step up to which that counts; the last one seen if the training is shorter.
         lag: delay in steps from which it is grokking.
     """
@@ -49,12 +49,12 @@ class Learning(Readable):
 def kind_of_learning(
     history: History, *, accuracy: Share = LEARNED, within: int = WITHIN, lag: int = LAG
 ) -> Learning:
-    """Comprehension, grokking, memorisation or confusion.
+    """Classify a training run as comprehension, grokking, memorisation or confusion.
 
     The published thresholds are the defaults: 90% accuracy on train and on test inputs, each within 100,000
-    steps, and a delay of 1000 steps or more between the two for grokking. They were made for learning rates of
-    about 1e-3. A training that takes larger steps can show the whole story of grokking in a few hundred
-    of them, and is called comprehension by this bound; give another `lag` then.
+    steps, and a delay of 1000 steps or more between the two for grokking. They were chosen for learning rates of
+    about 1e-3. A run with larger steps can go through all of grokking in a few hundred steps, and counts as
+    comprehension by this bound; give another `lag` in that case.
 
     Args:
         history: rows with `step`, `accuracy_train` and `accuracy_test` in 0..1; or a run, its name or its folder.
@@ -128,10 +128,10 @@ def kind_by_losses(history: History, *, learned: int | float = LOW_LOSS, ratio: 
 
 
 def milestones(history: History) -> dict[str, int | None]:
-    """First measured step of each milestone by its name; None for never, absent for what was not measured.
+    """First measured step of each milestone by its name; None if never reached, absent if not measured.
 
-    Train loss below 0.01 nats, test loss below 0.5 and 0.01, test accuracy of 90, 95 and 99%. The step is
-    that of the first row: between it and the row before nothing is known. `first_step` takes any bound.
+    Train loss below 0.01 nats, test loss below 0.5 and 0.01, test accuracy of 90, 95 and 99%. The step is that of
+    the first such row: between it and the preceding row nothing is known. `first_step` takes any bound.
 
     >>> milestones([{"step": 0, "loss_train": 5.0}, {"step": 10, "loss_train": 1e-3}])
     {'loss_train < 0.01': 10}

@@ -16,10 +16,10 @@ from mechgrok.fast.row_sums import mix
 from mechgrok.tasks import Frame
 
 PURITY = 0.85
-"""Explained share of its variance from which a neuron belongs to its frequency (Nanda et al. 2023)."""
+"""Explained share of variance from which a neuron belongs to its frequency (Nanda et al. 2023)."""
 VARIES = 1e-10
-"""Variance of a neuron, as a fraction of its mean square, from which it is alive. Rounding in the network leaves a
-constant neuron with about 1e-14."""
+"""Variance of a neuron, as a fraction of its mean square, from which it is alive. Rounding in the network gives a
+constant neuron about 1e-14."""
 NEURONS_AT_A_TIME = 64
 
 
@@ -28,8 +28,8 @@ class NeuronFrequencies(Drawable):
     """The frequency of each neuron of the last hidden layer.
 
     Attributes:
-        frequency: [d_mlp], number of the best block, whose label is `labels[frequency - 1]`; read it only where
-            `alive`. On Z_p it is the frequency k itself.
+        frequency: [d_mlp], number of the best block, whose label is `labels[frequency - 1]`; meaningful only
+            where `alive`. On Z_p it is the frequency k itself.
         fve: [d_mlp], the fraction of the neuron's variance over the inputs that this block explains, 0..1;
             0 for a dead neuron.
         alive: [d_mlp], false for a neuron whose activation does not vary over the inputs.
@@ -47,7 +47,7 @@ class NeuronFrequencies(Drawable):
 
     @property
     def clusters(self) -> dict[Label, int]:
-        """How many decided neurons each block has, largest cluster first; empty blocks are left out."""
+        """Number of decided neurons in each block, largest cluster first; empty blocks are left out."""
         counts = Counter(self.labels[i] for i in (self.frequency[self.decided] - 1).tolist())
         return dict(counts.most_common())
 
@@ -60,13 +60,13 @@ class NeuronFrequencies(Drawable):
 def neuron_frequencies(source: Source, *, threshold: Share = PURITY) -> NeuronFrequencies:
     """Assign each neuron of the last hidden layer to the block that explains most of its variance.
 
-    For frequency k that is the part in the span of {1, cos w_k a, sin w_k a} x {1, cos w_k b, sin w_k b}
+    For frequency k this is the part in the span of {1, cos w_k a, sin w_k a} x {1, cos w_k b, sin w_k b}
     without the constant: 8 of the p^2 directions.
 
     Args:
         source: a network or a grid with the neurons cached.
-        threshold: fraction of variance from which a neuron is `decided`, in 0..1. A description, no test of
-            use: neurons of several frequencies fall below it, and the network uses them all the same.
+        threshold: fraction of variance from which a neuron is `decided`, in 0..1. This is a description, not a
+            test of use: neurons of several frequencies fall below it, yet the network uses them.
 
     Source: Nanda et al. 2023, section 4.2 and released notebook.
 
@@ -76,7 +76,7 @@ def neuron_frequencies(source: Source, *, threshold: Share = PURITY) -> NeuronFr
     """
     grid = as_grid(source)
     frame = grid.task.frame
-    # A few at a time in float64, always in the same memory.
+    # A few at a time in float64, reusing the same memory.
     chunks = grid.neurons.split(NEURONS_AT_A_TIME, dim=1)
     room = torch.empty(chunks[0].numel(), dtype=torch.float64)
     power_of = CyclicPower(frame) if _is_cyclic(frame) else GroupPower(frame)
@@ -92,7 +92,7 @@ def tuned_to(
     labels: tuple[Label, ...],
     threshold: float = PURITY,
 ) -> NeuronFrequencies:
-    """The best block of each neuron from its power in every block, in total, and with its mean."""
+    """The best block of each neuron, from its power in every block, in total, and including its mean."""
     alive = variance > VARIES * squares.clamp(min=1e-300)
     fve = torch.where(alive[:, None], power / variance.clamp(min=1e-300)[:, None], 0)
     best = fve.max(dim=1)
@@ -108,7 +108,7 @@ def tuned_to(
 
 
 Power = tuple[Float[Tensor, "features blocks"], Float[Tensor, " features"], Float[Tensor, " features"]]
-"""Squared norm of functions of the two operands within each block, in total without the constant, and with it."""
+"""Squared norm of functions of the two operands within each block, in total without the constant, and in total."""
 
 
 def _is_cyclic(frame: Frame) -> bool:
@@ -116,7 +116,7 @@ def _is_cyclic(frame: Frame) -> bool:
 
 
 class GroupPower:
-    """Finds these in the blocks of any group, by a transform over each operand."""
+    """Compute the power in the blocks of any group, by a transform over each operand."""
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
@@ -131,27 +131,27 @@ class GroupPower:
 
 
 class CyclicPower:
-    """Finds these in the blocks of Z_n, without a transform over both operands.
+    """Compute the power in the blocks of Z_n, without a transform over both operands.
 
     The products of the cosine and the sine of w_k a with those of w_k b span the same functions as the waves in
-    a+b and in a-b. So the sums over the lines of equal a, b, a+b and a-b hold all that is needed, and four short
-    transforms take the place of one over both axes.
+    a+b and in a-b. So the sums over the lines of equal a, b, a+b and a-b contain everything needed, and four
+    short transforms replace one over both axes.
     """
 
     def __init__(self, frame: Frame) -> None:
         n, i, rows = frame.order, torch.arange(frame.order), frame.rows
         self.n, self.basis, self.rows = n, frame.basis, rows.flatten()
-        # Row r of each: the inputs of the line with the value r.
+        # Row r of each lists the inputs on the line with value r.
         self.lines = torch.cat((rows, rows.T, rows[i, (i[:, None] - i) % n], rows[i, (i - i[:, None]) % n]))
         self.ones = torch.ones(self.lines.shape, dtype=torch.float64)
 
     def __call__(self, x: Float[Tensor, "inputs features"]) -> Power:
-        """Overwrites x."""
+        """Compute the power; overwrites x."""
         n, inside = self.n, torch.zeros(len(x), dtype=x.dtype).index_fill_(0, self.rows, 1)
         mean = inside @ x / n**2
         x -= mean
         sums = mix(self.lines, x, self.ones, out=x.new_empty(len(self.lines), x.shape[1]))
-        # The matrix takes less time than a transform that first has to lay out its axis.
+        # The matrix is faster than a transform that first has to rearrange its axis.
         squares = (self.basis.matrix @ sums.unflatten(0, (4, n))).square_() / n
         if n % 2 == 0:
             squares[3, -1] = 0  # the alternating wave in a-b is the one in a+b
@@ -165,10 +165,10 @@ def block_power(
 ) -> tuple[Float[Tensor, "features blocks"], Float[Tensor, " features"]]:
     """Squared norm of functions of two group elements within each block, and in total, without the constant.
 
-    A block counts its functions of x alone, of y alone, and the products of the two.
+    A block includes its functions of x alone, of y alone, and the products of the two.
     """
     first = basis.transform(basis.transform(x, 0), 1).square_()
-    first[0, 0] = 0  # before summing: a large mean would swallow the variance
+    first[0, 0] = 0  # before summing: a large mean would swamp the variance
     rows, columns = sum_by_block(first[:, 0], basis), sum_by_block(first[0], basis)
     products = torch.zeros_like(rows)
     for i, block in enumerate(basis.blocks):

@@ -1,4 +1,4 @@
-"""Memorisation, circuit formation and cleanup: the phases of a training, by a rule."""
+"""Memorisation, circuit formation and cleanup: the phases of training, found by a rule."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from mechgrok.readable import Readable
 from mechgrok.registries import NATS, OBJECTIVES
 
 LEARNED = 0.5
-"""Loss in nats below which inputs count as learned: their right answer is likelier than all others together."""
+"""Loss in nats below which inputs count as learned: the right answer is likelier than all others together."""
 RISE = 2
 """Factor by which the excluded loss must rise to show that a circuit forms."""
 
 
 @dataclass(frozen=True)
 class Phase(Readable):
-    """One phase of a training.
+    """One phase of training.
 
     Attributes:
-        start, end: None where there is none; a phase with a start and no end goes on at the last step.
-        reason: why a boundary is missing; empty where both are there.
+        start, end: None if there is none; a phase with a start and no end is still in progress at the last step.
+        reason: why a boundary is missing; empty if both are present.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Phase(Readable):
 
 @dataclass(frozen=True)
 class Phases(Drawable):
-    """The three phases of Nanda et al. 2023, where a training has them.
+    """The three phases of Nanda et al. 2023, as far as a training run has them.
 
     Attributes:
         memorisation, circuit_formation, cleanup: in this order.
-        first, last: steps between which the training was seen.
-        evidence: the curve that the end of memorisation was read from.
+        first, last: steps between which the training was observed.
+        evidence: the curve from which the end of memorisation was read.
     """
 
     memorisation: Phase
@@ -69,27 +69,27 @@ class Phases(Drawable):
 
 
 def find_phases(history: History) -> Phases:
-    """The phases of a training, from its curves.
+    """Find the phases of training from its curves.
 
     Nanda et al. read them off their figures by eye; this is a rule for what they saw.
 
-    - Memorisation goes from the first step to where the excluded loss is lowest before it rises, by a factor
-      of 2 or more: from there on the key frequencies are needed on the train inputs too. Without that loss
-      it ends at the end of the fall that the train loss has before the test loss falls.
-    - Circuit formation follows, until the fall of the test loss starts. Meanwhile the excluded loss rises, and the
-      restricted loss, where it is given, must have fallen.
+    - Memorisation lasts from the first step until the excluded loss is lowest before it rises by a factor of 2 or
+      more: from there on the key frequencies are needed on the train inputs too. Without that loss it ends at
+      the end of the train loss's fall before the test loss falls.
+    - Circuit formation follows, until the fall of the test loss starts. Meanwhile the excluded loss rises, and
+        the restricted loss, if given, must have fallen.
     - Cleanup is the fall of the test loss.
 
-    Where a fall begins and ends, and how sure that is, is said by `find_fall`: at the corners of the curve, in the
-    logarithm of the loss. So nothing depends on the spacing of the rows or the depth of the losses.
+    `find_fall` determines where a fall begins and ends, and with what certainty: at the corners of the curve, in
+    the logarithm of the loss. So nothing depends on the spacing of the rows or the depth of the losses.
 
-    A phase is missing, with its reason, where it was not reached, and where it is not a phase of its own:
-    memorisation, and then all three, where the test loss falls before the train loss is below 0.5 nats;
-    circuit formation where memorisation may last until cleanup begins.
+    A phase is missing, with its reason, if it was not reached or is not a separate phase: memorisation, and then
+    all three, if the test loss falls before the train loss is below 0.5 nats; circuit formation, if memorisation
+    may last until cleanup begins.
 
     Args:
-        history: rows with `step`, `loss_train` and `loss_test` in nats, and where they are known `excluded_loss`
-            (over the train inputs) and `restricted_loss`; more columns do no harm. None is a missing value.
+        history: rows with `step`, `loss_train` and `loss_test` in nats, and if known `excluded_loss` (over the
+            train inputs) and `restricted_loss`; other columns are ignored. None is a missing value.
 
     Raises:
         UndefinedMetricError: no rows; losses that are no cross-entropies, or below 0, or 0 throughout.
@@ -147,7 +147,7 @@ def _generalisation(test: LearningCurve) -> Fall | str:
 def _memorisation(
     train: LearningCurve, excluded: LearningCurve, fall: Fall | str, first: int
 ) -> tuple[Phase, str]:
-    """The phase, and the curve that its end was read from."""
+    """The phase, and the curve from which its end was read."""
     name, start = "memorisation", Boundary(first, first, first)
     if not len(train):
         return Phase(name, reason="there is no train loss; ask for loss_train too"), train.name
@@ -176,7 +176,7 @@ def _fall(loss: LearningCurve) -> Fall | str:
 
 
 def _until_end(name: str, start: Boundary, fall: Fall | str, going_on: str) -> Phase:
-    """A phase that lasts until a fall is over, and goes on where it is not."""
+    """A phase that lasts until a fall is over, and is still in progress if it is not."""
     if isinstance(fall, str):
         return Phase(name, start, None, fall)
     return Phase(name, start, fall.end) if fall.over else Phase(name, start, None, going_on)

@@ -1,8 +1,8 @@
 """Projections of functions of the inputs onto blocks of the task's basis.
 
-All of them need no more than the means over the inputs with the same answer, [order, ...], so that nothing of size
-inputs x inputs is ever formed: on a group every answer has equally many inputs, and the projection of the table is
-the projection of the function.
+All of them need only the means over the inputs with the same answer, [order, ...], so that nothing of size inputs
+x inputs is ever formed: on a group every answer has equally many inputs, and the projection of the table is the
+projection of the function.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,8 +20,8 @@ def product_part(
 ) -> Float[Tensor, "order *rest"]:
     """The part of a function of the answer that lies in the given blocks, without the mean over the inputs.
 
-    On Z_p these are the directions cos(w_k(a+b)) and sin(w_k(a+b)) of Nanda et al. 2023, one pair for each
-    trailing index on its own.
+    On Z_p these are the directions cos(w_k(a+b)) and sin(w_k(a+b)) of Nanda et al. 2023, separately for each
+    trailing index.
     """
     rows = frame.basis.matrix[frame.basis.rows_of(labels)].to(means.dtype)
     counts = frame.counts.to(means.dtype)
@@ -29,9 +29,9 @@ def product_part(
     if is_even(frame):
         coefficients = rows @ flat
     else:
-        # Unequal numbers of inputs per answer (polynomials): as functions of the inputs the basis functions are
-        # neither orthogonal nor of mean zero. They are centred, so that the mean stays out of the
-        # projection, which solves the weighted normal equations.
+        # Unequal numbers of inputs per answer (polynomials): as functions of the inputs, the basis functions are
+        # neither orthogonal nor zero-mean. They are centred, so that the mean stays out of the projection, which
+        # solves the weighted normal equations.
         rows = rows - (rows @ counts)[:, None] / counts.sum()
         gram = (rows * counts) @ rows.T
         coefficients = torch.linalg.pinv(gram, hermitian=True) @ ((rows * counts) @ flat)
@@ -82,9 +82,9 @@ def mean_by_quotient(means: Float[Tensor, "order classes"], frame: Frame) -> Flo
 def character_power(means: Float[Tensor, "order classes"], frame: Frame) -> Float[Tensor, " blocks"]:
     """Squared norm along chi(a∘b∘c^-1), over inputs and classes, for each non-trivial block in basis order.
 
-    Takes logits as their means per answer. Where answers are not equally frequent the directions are centred over the
-    inputs, so that a bias of the classes is no power; they then overlap a little, and the powers of several add up to
-    more than their joint one.
+    Takes logits as their means per answer. If answers are not equally frequent, the directions are centred over
+    the inputs, so that a bias of the classes does not count as power; they then overlap slightly, and the powers
+    of several blocks add up to more than their joint power.
     """
     labels = frame.basis.labels
     if frame.is_operation and is_even(frame):

@@ -1,6 +1,6 @@
-"""What a network that composes group elements makes of the irreps: the measures of Chughtai et al. 2023.
+"""How a network that composes group elements uses the irreps: the measures of Chughtai et al. 2023.
 
-On Z_p the irreps are the frequencies, so everything here holds for modular arithmetic as well.
+On Z_p the irreps are the frequencies, so everything here also applies to modular arithmetic.
 """
 
 from collections.abc import Iterable
@@ -34,8 +34,9 @@ class HiddenFractions(Drawable):
     """Shares of the variance of the last hidden layer over the inputs, per non-trivial irrep, 0..1.
 
     Attributes:
-        first, second: what functions rho_ij(a) of the first operand alone explain; rho_ij(b) of the second.
-        product: what functions rho_ij(a∘b) explain.
+        first, second: share explained by functions rho_ij(a) of the first operand alone; by rho_ij(b) of the
+            second.
+        product: share explained by functions rho_ij(a∘b).
     """
 
     first: Fractions
@@ -52,8 +53,8 @@ class RepresentationMeasures(Drawable):
         similarity: cosine between the logits, centred over the classes, and chi(a∘b∘c^-1), -1..1.
         embedding, embedding_second: shares of the squared norm of the embedding of the first and the second
             operand, "trivial" included; see `operand_maps`.
-        unembedding: the same of W_L = W_out @ W_U.
-        hidden: shares of the variance of the last hidden layer; None where `hidden_fractions` is undefined.
+        unembedding: the same for W_L = W_out @ W_U.
+        hidden: shares of the variance of the last hidden layer; None if `hidden_fractions` is undefined.
         restricted_loss, excluded_loss: at the neurons and without the mean, see `mechgrok.restricted_loss`;
             over all inputs, and over the train inputs (None without them).
     """
@@ -74,7 +75,7 @@ class RepresentationMeasures(Drawable):
 
     @property
     def shares(self) -> dict[str, Fractions]:
-        """Shares by the part of the network that they are shares of, from the embedding to the unembedding."""
+        """Shares for each part of the network, from the embedding to the unembedding."""
         parts = {"embedding": self.embedding, "embedding_second": self.embedding_second}
         if self.hidden is not None:
             parts |= {f"hidden_{name}": shares for name, shares in vars(self.hidden).items()}
@@ -103,11 +104,11 @@ def representation_measures(
     keys: Iterable[Label] | None = None,
     train: Bool[Tensor, " inputs"] | None = None,
 ) -> RepresentationMeasures:
-    """All measures of this module for one network.
+    """Compute all measures of this module for one network.
 
     Args:
         source: a network, or the grid of one with its neurons cached.
-        keys: the key irreps; default those that `find_key_frequencies` finds.
+        keys: the key irreps; by default, the ones that `find_key_frequencies` finds.
         train: mask of the train inputs, for the excluded loss.
 
     Raises:
@@ -140,9 +141,9 @@ def representation_measures(
 
 
 def operand_maps(model: HookedModel) -> tuple[Float[Tensor, "d_vocab d"], Float[Tensor, "d_vocab d"]]:
-    """What the tokens of each operand are turned into before anything non-linear; on the CPU.
+    """The linear map applied to the tokens of each operand before any non-linearity; on the CPU.
 
-    For an MLP what they add to its first hidden layer, for a transformer the token embedding, twice.
+    For an MLP this is their contribution to the first hidden layer, for a transformer the token embedding, twice.
     """
     own = getattr(model, "operand_maps", None)
     if own is None:
@@ -181,7 +182,7 @@ def character_similarity(source: Source) -> Fractions:
 def key_irreps(source: Source, threshold: Share = SIMILAR) -> tuple[Label, ...]:
     """The irreps whose similarity exceeds a threshold: the rule of Chughtai et al. 2023 (released code).
 
-    More generous than `find_key_frequencies`, which asks for 1% of the strongest irrep's power: at the
+    It is more generous than `find_key_frequencies`, which requires 1% of the strongest irrep's power: at the
     threshold of 0.005 an irrep explains 0.0025% of the logits.
 
     >>> from mechgrok.models.constructed import cosine_network
@@ -194,7 +195,7 @@ def key_irreps(source: Source, threshold: Share = SIMILAR) -> tuple[Label, ...]:
 def weight_fractions(source: Weights, *, matrix: Matrix = "W_E", basis: Basis | None = None) -> Fractions:
     """Share of the squared norm of a weight matrix in each irrep, the trivial one included; they add up to 1.
 
-    Args and errors as in `weight_spectrum`.
+    Arguments and errors are as in `weight_spectrum`.
 
     >>> import torch
     >>> angles = 2 * torch.pi * torch.arange(7) / 7
@@ -210,10 +211,10 @@ def weight_fractions(source: Weights, *, matrix: Matrix = "W_E", basis: Basis | 
 def hidden_fractions(source: Source, *, site: str | None = None) -> HiddenFractions:
     """Shares of the variance of a hidden layer that the irreps of a, of b and of a∘b explain.
 
-    On an operation other than a product of group elements a∘b stands for its answer.
+    For an operation other than a product of group elements, a∘b stands for its answer.
 
     Args:
-        site: name of the hook; default the neurons of the last hidden layer.
+        site: name of the hook; by default, the neurons of the last hidden layer.
 
     Raises:
         UndefinedMetricError: the activations do not vary; with one operand held fixed, the answers are not equally

@@ -14,21 +14,21 @@ from mechgrok.wording import in_words
 LAST_LAYER = "sum_squared_weights_per_tensor[unembed.W_U]"
 """Column of a progress table that holds the squared norm of the last layer."""
 TEN_FOLD = 10.0
-"""Factor between two rows that makes a jump."""
+"""Factor between two rows that counts as a jump."""
 GROWTH = 0.01
 """Relative growth of the last layer's norm over a cycle from which it is thrown outward."""
 EARLY, EARLY_SHARE = 0.25, 0.5
-"""A norm that grows and then rests has at least this share of its growth in this first part of the cycle."""
+"""A norm that grows and then rests has at least this share of its growth within this first part of the cycle."""
 
 
 @dataclass(frozen=True)
 class Spike:
-    """A train loss that shoots up and comes back.
+    """A spike: the train loss shoots up and comes back down.
 
     Attributes:
         start: the last step before it.
-        end: the step at which the loss has come half-way back, on a logarithmic scale, or the last one.
-        height: factor between the loss at the start and at its highest.
+        end: the step at which the loss has come half-way back on a logarithmic scale, or the last step.
+        height: ratio of the highest loss to the loss at the start.
     """
 
     start: int
@@ -38,11 +38,11 @@ class Spike:
 
 @dataclass(frozen=True)
 class Cycle:
-    """From one spike to the next, or to the last step.
+    """The stretch from one spike to the next, or to the last step.
 
     Attributes:
-        growth: of the norm of the last layer over the cycle, relative to its beginning.
-        early: share of that growth in the first quarter of the cycle; None where the norm does not grow.
+        growth: growth of the norm of the last layer over the cycle, relative to its start.
+        early: share of that growth in the first quarter of the cycle; None if the norm does not grow.
     """
 
     start: int
@@ -58,14 +58,13 @@ class Cycle:
 
 @dataclass(frozen=True)
 class Slingshots(Drawable):
-    """What is unstable in a training.
+    """The instabilities of a training run.
 
     Attributes:
-        ten_fold_jumps: how many rows have a train loss of at least ten times the row before.
+        ten_fold_jumps: number of rows whose train loss is at least ten times that of the preceding row.
         spikes: jumps that belong together, in order.
-        cycles: from spike to spike; None where no norm of the last layer was given, so that spikes alone are
-            known.
-        first, last: steps between which the train loss was seen.
+        cycles: from spike to spike; None if no norm of the last layer was given, so that only spikes are known.
+        first, last: steps between which the train loss was observed.
     """
 
     ten_fold_jumps: int
@@ -79,7 +78,7 @@ class Slingshots(Drawable):
         """The cycles that are slingshots.
 
         Raises:
-            UndefinedMetricError: there are spikes, and no norm that tells whether they are slingshots.
+            UndefinedMetricError: there are spikes, but no norm to tell whether they are slingshots.
         """
         if self.cycles is None and self.spikes:
             raise UndefinedMetricError(
@@ -96,25 +95,25 @@ class Slingshots(Drawable):
 
 @door
 def find_slingshots(history: History, *, last_layer: str = LAST_LAYER) -> Slingshots:
-    """Spikes of the train loss, and which of them are slingshots.
+    """Find spikes of the train loss, and determine which of them are slingshots.
 
-    Two things that are easily taken for one. A spike begins with a jump of the train loss, to ten times its
-    value or more from one row to the next, and lasts until the loss has come half-way back on a logarithmic
-    scale; spikes that touch are one. A slingshot is a cycle from one spike to the next in which the norm of
-    the last layer grows, by 1% or more, and then rests: at least half of its growth lies in the first
-    quarter. Rounding in low precision makes spikes too, without any such cycle.
+    The two are easily confused. A spike begins with a jump of the train loss, to ten times its value or more from
+    one row to the next, and lasts until the loss has come half-way back on a logarithmic scale; spikes that touch
+    are one. A slingshot is a cycle from one spike to the next in which the norm of the last layer grows, by 1% or
+    more, and then rests: at least half of its growth lies in the first quarter. Rounding in low precision also
+    causes spikes, but without any such cycle.
 
-    The number of jumps, unlike that of spikes, depends on how often the loss was evaluated: `ten_fold_jumps` of
-    different trainings can be compared where both have a row for every step.
+    The number of jumps, unlike the number of spikes, depends on how often the loss was evaluated:
+    `ten_fold_jumps` of different runs can be compared only if both have a row for every step.
 
     Args:
         history: rows with `step` and `loss_train`.
         last_layer: the column with the sum of the squared weights of the last layer; it may be absent.
 
     Raises:
-        UndefinedMetricError: no row has a train loss.
+        UndefinedMetricError: there is no row with a train loss.
 
-    Source: the cycles are those of Thilak et al. 2022 (arXiv 2206.04817), who show them in figures; the numbers in
+    Source: the cycles are from Thilak et al. 2022 (arXiv 2206.04817), who show them in figures; the numbers in
     this rule are ours. Ten-fold jumps of a low-precision run: released curves of Nanda et al. 2023.
 
     >>> losses = [1e-3] * 5 + [0.5, 0.05, 1e-3, 1e-3, 1e-3]
@@ -133,7 +132,7 @@ def find_slingshots(history: History, *, last_layer: str = LAST_LAYER) -> Slings
 
 
 def _jumps(loss: LearningCurve) -> np.ndarray:
-    """Rows after which the loss is ten-fold or more; a loss rounded to 0 counts as the smallest that is not."""
+    """Rows after which the loss is at least ten-fold; a loss rounded to 0 counts as the smallest non-zero loss."""
     positive = loss.values[loss.values > 0]
     if not len(positive):
         return np.empty(0, dtype=np.int64)
@@ -156,7 +155,7 @@ def _spikes(loss: LearningCurve, jumps: np.ndarray) -> Iterator[Spike]:
 
 
 def _back(values: np.ndarray, jump: int) -> int:
-    """The row at which the loss has come half-way back from its highest value since a jump, or the last one."""
+    """The row at which the loss has come half-way back from its highest value since a jump, or the last row."""
     since = values[jump + 1 :]
     peak = np.maximum.accumulate(since)
     back = np.flatnonzero(since**2 <= values[jump] * peak)

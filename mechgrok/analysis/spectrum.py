@@ -1,4 +1,4 @@
-"""How sparse, and how balanced between cosine and sine, the spectrum of a weight matrix is."""
+"""Sparsity of the spectrum of a weight matrix, and its balance between cosine and sine."""
 
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,19 +22,19 @@ else:
     Weights = Any
 
 ABSENT = 1e-6
-"""A component below this fraction of the largest one is rounding of float32 weights, not signal."""
+"""A component below this fraction of the largest is rounding error of float32 weights, not signal."""
 
 
 @door
 def weight_spectrum(
     source: Weights, *, matrix: Matrix = "W_E", basis: Basis | None = None
 ) -> tuple[Float[Tensor, " row"], Basis]:
-    """Norm of a weight matrix in each row of the basis, over the other axis; and the basis.
+    """Norm of a weight matrix in each row of the basis, over the other axis, and the basis.
 
     Args:
         source: a tensor [order, features] whose first axis runs over the group, or a network or grid.
-        matrix: of a network, "W_E", the token embedding, or "W_L" = W_out @ W_U, the neuron-logit map.
-        basis: default the natural one of the network's task; for a tensor the Fourier basis of its length.
+        matrix: for a network, "W_E", the token embedding, or "W_L" = W_out @ W_U, the neuron-logit map.
+        basis: by default, the natural basis of the network's task; for a tensor, the Fourier basis of its length.
 
     Raises:
         UndefinedMetricError: the matrix is constant along the group.
@@ -90,11 +90,11 @@ def frequency_norms(
 
 
 def gini(norms: Any) -> float:
-    """Gini coefficient of non-negative numbers: 0 where all are equal, 1 - 1/n where one has everything.
+    """Gini coefficient of non-negative numbers: 0 if all are equal, 1 - 1/n if one has everything.
 
-    With c sorted in ascending order, sum_i (2i - n - 1) c_i / (n sum_i c_i). Nanda et al. 2023 (section 5.1)
-    follow it for the norms of W_E and W_L in the Fourier basis; their vector is not stated, ours is one norm
-    per frequency: `gini(frequency_norms(model))`.
+    With c sorted in ascending order, it is sum_i (2i - n - 1) c_i / (n sum_i c_i). Nanda et al. 2023 (section
+    5.1) track it for the norms of W_E and W_L in the Fourier basis; they do not state their vector, ours is one
+    norm per frequency: `gini(frequency_norms(model))`.
 
     Args:
         norms: [n], a tensor, an array or a list.
@@ -130,8 +130,8 @@ def fourier_frequency_density(
 ) -> float:
     """FFD: the fraction of Fourier components whose norm exceeds eta times the largest; low is sparse.
 
-    Cosines and sines are each compared with the largest of their own family. All components but the constant
-    count: 2 floor(p/2) for odd p; for even p the alternating row counts as a cosine and makes p - 1.
+    Cosines and sines are each compared with the largest of their own family. All components except the constant
+    count: 2 floor(p/2) for odd p; for even p the alternating row counts as a cosine, which makes p - 1.
 
     Args:
         eta: threshold in (0, 1).
@@ -164,9 +164,9 @@ def fourier_coefficient_ratio(
 ) -> float:
     """FCR: how evenly cosine and sine share each frequency; 1 is even, 0 is all cosine or all sine.
 
-    Mean over frequencies of min(|cos|/|sin|, |sin|/|cos|), norms not squared. Left out, because the ratio has
-    no value there: frequencies in which the matrix has neither, and the alternating row of even p, which has
-    no sine.
+    It is the mean over frequencies of min(|cos|/|sin|, |sin|/|cos|), with norms not squared. Frequencies in which
+    the matrix has neither are left out because the ratio is undefined, as is the alternating row of even p, which
+    has no sine.
 
     Raises:
         UndefinedMetricError: no frequency is left; a basis without cosines and sines.
@@ -187,10 +187,10 @@ def fourier_coefficient_ratio(
 
 
 def sum_squared_weights(source: Source) -> float:
-    """Sum of the squares of all parameters, biases and special tokens included (Nanda et al. 2023, 5.2).
+    """Sum of the squares of all parameters, including biases and special tokens (Nanda et al. 2023, 5.2).
 
     Args:
-        source: a network, or anything else that `as_grid` takes, if there is a network behind it.
+        source: a network, or anything else that `as_grid` accepts, if there is a network behind it.
 
     Raises:
         ActivationError: bare tensors.

@@ -19,7 +19,7 @@ from mechgrok.models.protocol import check_hook_names, device_of, evaluation_mod
 from mechgrok.models.readout import at_scored, options_for
 
 CHUNK_BYTES = 16 * 2**20
-"""Memory for the gradients of the widest layer at a time, about."""
+"""Approximate memory for the gradients of the widest layer at a time."""
 PUBLISHED_SEED = 42
 """The released code shuffles the list of all (a, b, c) with this seed and takes the first 100."""
 
@@ -29,11 +29,11 @@ class GradientSymmetricity(Drawable):
     """Mean cosine between the gradients of a logit with respect to both operands' embeddings.
 
     Attributes:
-        value: in -1..1; also `float(result)`. It is 1 for every network that adds up the embeddings before
-            anything else happens to them, whatever it goes on to compute.
-        n_triples: number of (a, b, c) that it was asked for.
-        exact: all triples were taken, not a sample.
-        undefined: how many of them are left out because a gradient is 0 and has no direction.
+        value: in -1..1; also `float(result)`. It is 1 for every network that adds the embeddings before
+            anything else happens to them, whatever it computes next.
+        n_triples: number of triples (a, b, c) requested.
+        exact: whether all triples were used instead of a sample.
+        undefined: number of triples left out because a gradient is 0 and has no direction.
     """
 
     value: float
@@ -52,21 +52,20 @@ class GradientSymmetricity(Drawable):
 
 @door
 def gradient_symmetricity(source: Source, triples: int | None = None) -> GradientSymmetricity:
-    """How alike the gradients dQ_abc/dE_a and dQ_abc/dE_b are, as a mean cosine over triples (a, b, c).
+    """Similarity of the gradients dQ_abc/dE_a and dQ_abc/dE_b, as a mean cosine over triples (a, b, c).
 
     Q_abc is one raw logit; c need not be the right answer. The gradients are taken with respect to the token
-    embedding at the position of each operand, before positions are added, one for each position also if
-    a = b. Near 1 the network uses E_a + E_b alone (pizza); a clock has a product of the two and stays far
-    below.
+    embedding at the position of each operand, before positions are added, separately for each position even if a
+    = b. Near 1 the network uses only E_a + E_b (pizza); a clock uses a product of the two and stays far below.
 
     Args:
         source: a network, or the grid of one.
-        triples: None takes all, in chunks of bounded memory. A number n takes the first n after Python's
-            `random.Random(42).shuffle` of the lexicographic list of all triples; 100 are the published ones.
+        triples: None uses all, in chunks of bounded memory. A number n uses the first n after Python's
+            `random.Random(42).shuffle` of the lexicographic list of all triples; 100 gives the published ones.
 
     Raises:
         ConfigError: fewer than 1 triple, or more than there are.
-        UndefinedMetricError: no triple has two gradients that are not 0.
+        UndefinedMetricError: no triple has two non-zero gradients.
         ActivationError: a grid without its network.
 
     Source: Zhong et al. 2023 (arXiv 2306.17844), definition of gradient symmetricity and released code.
@@ -97,7 +96,7 @@ def gradient_symmetricity(source: Source, triples: int | None = None) -> Gradien
 
 
 def _of_all(grid: ActivationGrid) -> Iterator[tuple[Tensor, Tensor]]:
-    """Gradients [class, batch, d_model] of every logit, for chunk after chunk of the inputs."""
+    """Gradients [class, batch, d_model] of every logit, chunk by chunk over the inputs."""
     n_classes = grid.task.n_classes
     for rows in torch.arange(grid.task.n_inputs).split(_chunk_length(grid, n_classes)):
         every_class = torch.eye(n_classes)[:, None].expand(n_classes, len(rows), n_classes)
@@ -115,7 +114,7 @@ def _of_sample(grid: ActivationGrid, n: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 @lru_cache(maxsize=1)
 def _published_order(n_all: int) -> list[int]:
-    """The triples as the authors shuffle them, by number: what a shuffle does depends on the length alone."""
+    """The triples in the authors' shuffled order, by number: a shuffle depends only on the length."""
     order = list(range(n_all))
     random.Random(PUBLISHED_SEED).shuffle(order)
     return order
@@ -137,7 +136,7 @@ def _gradients(
             tokens.to(device_of(model)), fwd_hooks=[("hook_embed", start_here)], **options_for(model)
         )
         logits = at_scored(outputs)[:, 0, : grid.task.n_classes]
-        # A network of somebody's own may embed one operand after the other.
+        # A user-defined network may embed one operand after the other.
         parts = torch.autograd.grad(logits, embedded, weights.to(logits), is_grads_batched=True)
         gradients = torch.cat(parts, dim=2)
     first, second = grid.operation.operand_positions

@@ -1,1 +1,1 @@
-"""Networks by hand: forward and backward passes that training and analyses share, several times faster than modules."""
+"""Hand-written forward and backward passes shared by training and analyses, several times faster than modules."""

@@ -1,4 +1,4 @@
-"""The logits and neurons of networks that have a hand-written pass."""
+"""Logits and neurons of networks that have a hand-written pass."""
 
 from copy import deepcopy
 from typing import NamedTuple
@@ -16,11 +16,11 @@ from mechgrok.models.transformer import ACTIVATIONS, HookedTransformer
 from mechgrok.models.unaltered import is_unaltered
 
 HandWritten = HookedTransformer | HookedMLP
-"""Networks of which some have a hand-written pass."""
+"""Classes of networks, some of which have a hand-written pass."""
 
 
 class Outputs(NamedTuple):
-    """What a hand-written pass computes at the last position, for some inputs."""
+    """The results of a hand-written pass at the last position, for some inputs."""
 
     logits: Float[Tensor, "inputs d_vocab_out"]
     neurons: Float[Tensor, "inputs d_mlp"] | None
@@ -29,7 +29,7 @@ class Outputs(NamedTuple):
 def has_hand_written_pass(model: object) -> bool:
     """Whether `run_by_hand` can run the network: one plain layer of a transformer, or an MLP, on the CPU.
 
-    Hooks have no place in such a pass, nor has any part of a network that is not mechgrok's own.
+    Such a pass supports neither hooks nor parts of a network that are not mechgrok's own.
     """
     if not isinstance(model, HandWritten) or model.embed.W_E.device.type != "cpu":
         return False
@@ -39,7 +39,7 @@ def has_hand_written_pass(model: object) -> bool:
 
 @torch.no_grad()
 def run_by_hand(model: HandWritten, tokens: Int[Tensor, "inputs slots"], *, neurons: bool) -> Outputs:
-    """Logits and, where asked for, the neurons of the last hidden layer, up to rounding as the network gives them.
+    """Logits and, if requested, the neurons of the last hidden layer, equal to the network's own up to rounding.
 
     >>> from mechgrok import ModelConfig, build_model, modular_task
     >>> task = modular_task("add", 5)

@@ -28,7 +28,8 @@ BACKWARD: dict[Activation, Callable[[Tensor, Tensor], object]] = {
     "sigmoid": lambda g, pre: _aten.sigmoid_backward.grad_input(g, pre.sigmoid_(), grad_input=pre),
     "square": lambda g, pre: pre.mul_(g).mul_(2),
 }
-"""Gradient with respect to the pre-activations from that of the activations; replaces the former in place."""
+"""Gradient with respect to the pre-activations, given the gradient of the activations; replaces the former in
+place."""
 
 
 def product(
@@ -59,10 +60,10 @@ def add_product(
 
 
 CHUNK_BYTES = 6 * 2**20
-"""Size of one activation buffer of a chunk, so that two or three fit into the caches of a few cores. From a third of it
-to four times as much the step takes about as long."""
+"""Size of one activation buffer of a chunk, so that two or three fit into the caches of a few cores. The step takes
+about equally long from a third of this size to four times as much."""
 GPU_CHUNK_BYTES = 2**28
-"""The same on a device where calls are dear and the memory of a chunk is not."""
+"""The same on a device where calls are expensive and chunk memory is cheap."""
 
 
 def rows_that_fit(width: int, like: Tensor) -> int:
@@ -77,7 +78,7 @@ def rows_that_fit(width: int, like: Tensor) -> int:
 
 
 def chunk_length(total: int, most: int) -> int:
-    """Length of chunks of equal length, `most` at the most.
+    """Length of equally long chunks, at most `most`.
 
     >>> chunk_length(3830, 2516)
     1915

@@ -1,7 +1,7 @@
-"""Feed-forward networks on two operands by hand: tables of the operands, then products, forward and backward.
+"""Hand-written passes of feed-forward networks on two operands: tables of the operands, then products.
 
-The weights may have a first axis more, for several networks of one architecture side by side; tables, buffers and
-logits then have it too, and nothing else is different.
+The weights may have one more leading axis, for several networks of one architecture side by side; tables, buffers and
+logits then have it too, and nothing else differs.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from mechgrok.fast.row_sums import mix
 from mechgrok.models.mlp import OPERANDS, HookedMLP
 
 Gradients = Mapping[nn.Parameter, Tensor]
-"""Where the gradient of each parameter is summed up."""
+"""Accumulators for the gradient of each parameter."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Factor:
     transposed: bool = False
 
     def matrix(self) -> Float[Tensor, "*several d_in d_out"]:
-        """The present weights."""
+        """The current weights."""
         return self._view(self.parameter.detach())
 
     def add(self, gradient: Float[Tensor, "*several d_in d_out"], grads: Gradients) -> None:
@@ -43,13 +43,15 @@ class Factor:
 class Link:
     """activation(x) @ weight + bias, on chunks of inputs, with buffers that every chunk and every step reuses.
 
-    `refresh` once for each state of the weights, `forward` and `backward` for each chunk, `add_gradients` in the end.
+    Call `refresh` once for each state of the weights, `forward` and `backward` for each chunk, `add_gradients` at
+    the end.
 
     Args:
-        factors: one matrix, or two that are multiplied with each other before the inputs come.
+        factors: one matrix, or two that are multiplied together before any input is processed.
         bias: [d_out], or None.
-        activation: of the input; None leaves it as it is.
-        length: the most inputs of a chunk.
+        activation: applied to the input; None leaves it as it is.
+        length: maximum number of inputs in a chunk.
+
     """
 
     def __init__(
@@ -67,14 +69,14 @@ class Link:
         d_out = last.shape[-1]
         self.active = first.new_empty(*several, length, d_in) if activation else None
         self.result = first.new_empty(*several, length, d_out)
-        # Transposed, since it is summed up from products [d_out, rows] @ [rows, d_in], the faster order.
+        # Transposed, since it is accumulated from products [d_out, rows] @ [rows, d_in], the faster order.
         self.g_weight = first.new_zeros(*several, d_out, d_in)
         self.g_bias = first.new_zeros(*several, d_out)
 
     def refresh(self) -> None:
-        """Take the present weights, and forget the gradients summed up so far."""
+        """Read the current weights, and reset the accumulated gradients."""
         matrices = [factor.matrix() for factor in self.factors]
-        # A product of weights is summed in float64 and rounded once, as the tables of the fast step are.
+        # A product of weights is summed in float64 and rounded once, like the tables of the fast step.
         self.weight = matrices[0]
         for matrix in matrices[1:]:
             self.weight = (self.weight.double() @ matrix.double()).to(matrix.dtype)
@@ -82,7 +84,7 @@ class Link:
         self.g_bias.zero_()
 
     def forward(self, x: Float[Tensor, "*several rows d_in"]) -> Float[Tensor, "*several rows d_out"]:
-        """The result, in a buffer; x is kept for the way back."""
+        """The result, in a buffer; x is kept for the backward pass."""
         self.x = self.x_active = x
         rows = x.shape[-2]
         if self.activation and self.active is not None:
@@ -94,7 +96,7 @@ class Link:
         return add_product(self.bias.unsqueeze(-2), self.x_active, self.weight, out=out)
 
     def backward(self, g: Float[Tensor, "*several rows d_out"]) -> Float[Tensor, "*several rows d_in"]:
-        """Gradient of the x of the last `forward`, in the memory of that x; sums up those of weight and bias."""
+        """Gradient of the x of the last `forward`, in the memory of that x; accumulates those of weight and bias."""
         add_product(self.g_weight, g.mT, self.x_active, out=self.g_weight)
         if self.bias is not None:
             self.g_bias.add_(g.sum(-2))
@@ -104,7 +106,7 @@ class Link:
         return self.x
 
     def add_gradients(self, grads: Gradients) -> None:
-        """Add what was summed up to the gradients of the parameters."""
+        """Add the accumulated gradients to those of the parameters."""
         if self.bias is not None:
             grads[self.bias].add_(self.g_bias)
         g = self.g_weight.mT
@@ -120,8 +122,8 @@ def links_of(model: HookedMLP, length: int, *, folded: bool | None) -> list[Link
     """The products from the first pre-activations to the logits.
 
     Args:
-        length: the most inputs of a chunk.
-        folded: multiply the two matrices of a factored or tied read-out; None chooses what costs less.
+        length: maximum number of inputs in a chunk.
+        folded: multiply the two matrices of a factored or tied read-out; None chooses the cheaper way.
     """
     act_fn, unembed = model.cfg.act_fn, model.unembed
     hidden = [
@@ -149,12 +151,12 @@ class MLPByTables:
     """The forward pass of a `HookedMLP`, chunk by chunk.
 
     Args:
-        total: how many inputs there will be at the most; None leaves that open.
+        total: upper bound on the number of inputs; None leaves it open.
         chunk_rows, folded: as in `FastMLPStep`.
 
     Attributes:
-        length: the most inputs of a chunk.
-        pre: room for the first pre-activations of a chunk, [*several, length, d_mlp].
+        length: maximum number of inputs in a chunk.
+        pre: buffer for the first pre-activations of a chunk, [*several, length, d_mlp].
     """
 
     def __init__(
@@ -173,7 +175,7 @@ class MLPByTables:
         self.pre = like.new_empty(*like.shape[:-2], self.length, cfg.d_mlp)
 
     def take_weights(self) -> Float[Tensor, "*several rows d_mlp"]:
-        """The table for the present weights; the links take theirs."""
+        """Compute the table for the current weights, and refresh the links."""
         for link in self.links:
             link.refresh()
         return self.table.compute()
@@ -191,7 +193,7 @@ class MLPByTables:
         """Logits of inputs given by their rows of the table.
 
         Args:
-            neurons: where to write the neurons of the last hidden layer too.
+            neurons: where to also write the neurons of the last hidden layer.
         """
         table, last = self.take_weights(), [link for link in self.links if link.activation][-1]
         logits = table.new_empty(len(index), self.cfg.d_vocab_out)
@@ -205,10 +207,10 @@ class MLPByTables:
 
 
 class OperandTable:
-    """What each operand's token adds to the first hidden layer, and the gradients of the weights behind it.
+    """Contribution of each operand's token to the first hidden layer, and the gradients of the weights behind it.
 
-    One row for each token, or one for each token of each operand where the operands are treated differently. Each
-    operand carries one half of the bias.
+    There is one row for each token, or for each token of each operand if the operands are treated differently.
+    Each operand carries one half of the bias.
     """
 
     def __init__(self, model: HookedMLP) -> None:
@@ -230,7 +232,7 @@ class OperandTable:
         return tokens + offsets
 
     def compute(self) -> Float[Tensor, "*several rows d_mlp"]:
-        """The rows for the present weights, summed in float64 and rounded once, as those of the fast step are."""
+        """The rows for the current weights, summed in float64 and rounded once, like those of the fast step."""
         parts = [embedding.detach().double() for embedding in self.embeddings]
         if self.W_in is not None:
             parts = [
@@ -243,7 +245,7 @@ class OperandTable:
         return table.to(self.embeddings[0].dtype)
 
     def add_gradients(self, g_table: Float[Tensor, "*several rows d_mlp"], grads: Gradients) -> None:
-        """Turn the gradient of the table into those of the weights, and add them to `grads`."""
+        """Convert the gradient of the table to gradients of the weights, and add them to `grads`."""
         if self.b_in is not None:
             grads[self.b_in].add_(g_table.sum(-2), alpha=self.bias_share)
         parts = g_table.split(self.d_vocab, dim=-2)
@@ -258,6 +260,6 @@ class OperandTable:
             add_product(g_E, g, W.mT, out=g_E)
 
     def _by_operand(self, W_in: Tensor) -> list[Tensor]:
-        """The part of the matrix, or of its gradient, that each embedding meets; views."""
+        """The part of the matrix, or of its gradient, that multiplies each embedding, as views."""
         W_in = W_in.detach()
         return list(W_in.chunk(OPERANDS, dim=-2)) if self.side_by_side else [W_in] * len(self.embeddings)

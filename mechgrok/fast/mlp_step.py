@@ -1,8 +1,8 @@
-"""The training step of feed-forward networks on two operands by hand: autograd's gradients, several times faster.
+"""Hand-written training step of feed-forward networks on two operands: autograd's gradients, several times faster.
 
-Before the first activation function stands a sum of two table rows, one for the token of each operand; the
+The input of the first activation function is a sum of two table rows, one for the token of each operand; the
 tables are products over the tokens instead of the inputs. From there a chain of products leads to the logits. It
-is run to the loss and back chunk by chunk, so that all of it stays in the cache.
+is run to the loss and back chunk by chunk, so that everything stays in the cache.
 """
 
 from typing import ClassVar, Literal
@@ -27,15 +27,15 @@ class FastMLPStep:
     Args:
         train_mask: [n_inputs], which inputs of the task are trained on.
         chunk_rows: inputs per chunk; None chooses.
-        folded: multiply the two matrices of a factored or tied read-out with each other before the inputs come;
-            None chooses what costs less.
+        folded: multiply the two matrices of a factored or tied read-out together before any input is processed;
+            None chooses the cheaper way.
     """
 
     kind: ClassVar[Literal["fast", "autograd"]] = "fast"
 
     @staticmethod
     def supports(model: object) -> bool:
-        """Whether the network is of that kind, on one device, all of it trained, and without hooks attached."""
+        """Whether the network is of that kind, on one device, fully trainable, and without hooks attached."""
         return (
             isinstance(model, HookedMLP)
             and is_plain(model)
@@ -56,7 +56,7 @@ class FastMLPStep:
         self.objective = objective
         self.grads: dict[nn.Parameter, Tensor] = {w: torch.zeros_like(w) for w in model.parameters()}
 
-        # In the order of the inputs, in which a chunk needs few tokens of the first operand.
+        # In input order, so that a chunk needs few tokens of the first operand.
         rows = train_mask.to(like.device).nonzero().flatten()
         self.total = len(rows)
         self.network = network = MLPByTables(model, self.total, chunk_rows=chunk_rows, folded=folded)
@@ -89,7 +89,7 @@ class FastMLPStep:
         return torch.stack(losses).sum()
 
     def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ d_vocab_out"]:
-        """Logits for some inputs of the task or all."""
+        """Logits for some or all inputs of the task."""
         return self.network.logits(self.index if rows is None else self.index[rows.to(self.index.device)])
 
     def _loss_backward(self, pre: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What a hand-written step needs of a loss."""
+"""The interface that a hand-written step needs of a loss."""
 
 from typing import Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ class Objective(Protocol):
     """A loss on outputs [n, d_out], averaged over the inputs and taken over all columns given."""
 
     def losses(self, outputs: Float[Tensor, "n d_out"], targets: Tensor) -> Float[Tensor, " n"]:
-        """The loss of each input in float64, exact however small, and without a factor; for evaluations."""
+        """The unscaled loss of each input in float64, exact however small; for evaluations."""
         ...
 
     def loss_and_gradient(
@@ -20,7 +20,7 @@ class Objective(Protocol):
         """Loss in float64 and its gradient in the logits' precision, which may take over their memory.
 
         Args:
-            total: number of inputs of the mean, where the logits are a part of them; the loss is then the
-                share of this part, and the shares of all parts add up to the mean.
+            total: number of inputs that the mean is over, if the logits are only part of them; the loss is then
+                the contribution of this part, and the contributions of all parts add up to the mean.
         """
         ...

@@ -3,12 +3,12 @@
 A bag is what torch's `EmbeddingBag` calls by this name: the rows of a table that are summed into one.
 
 Row r of the result is sum_j weights[r, j] * table[index[r, j]]: the product of a sparse matrix, of which only the
-values change, with the table. Results go into memory that is there: what is allocated anew for every chunk is given
-back to the system in between and has to be cleared by it again, which costs more than the sums.
+values change, with the table. Results go into existing memory: memory allocated anew for every chunk is returned
+to the system in between and must be cleared again, which costs more than the sums.
 
-Long sums are cut into pieces of at most `PIECE` terms, whose sums are then summed in the same way: what a library
-adds up in one go may be added one after the other, as MKL's sparse products do on processors without AVX-512, and
-then the rounding error of a sum grows with its length.
+Long sums are split into pieces of at most `PIECE` terms, whose sums are then summed in the same way: a library
+may add terms one after the other, as MKL's sparse products do on processors without AVX-512, and then the
+rounding error of a sum grows with its length.
 """
 
 import warnings
@@ -22,20 +22,20 @@ from torch.nn import functional
 from mechgrok.fast.kernels import product
 
 PIECE = 64
-"""The most terms that are left to a library to sum: their rounding errors add up to at most 4e-6 of the sum of their
-sizes in float32, in whatever order it takes them."""
+"""The most terms that a library is left to sum: in float32 their rounding errors add up to at most 4e-6 of the sum of
+their absolute values, whatever the order of summation."""
 
 
 class Bags:
     """A fixed choice of table rows for each of a set of rows.
 
-    Built once, used every step; the indices follow from the inputs, only table and weights change.
+    It is built once and used in every step: the indices depend on the inputs; only table and weights change.
 
     Args:
         index: [rows, terms], the table row of every term.
-        weights: [rows, terms], contiguous. They are read where they are: overwrite them to change them.
+        weights: [rows, terms], contiguous. They are read in place: overwrite them to change them.
         table_length: number of rows of the table.
-        weighted: the first so many terms have weights that are trained.
+        weighted: number of leading terms whose weights are trained.
         members: the rows are those of so many networks, one after the other, each with as many.
 
     >>> bags = Bags(torch.tensor([[0, 2], [1, 2]]), torch.tensor([[1.0, 0.5], [3.0, 0.1]]), table_length=3)
@@ -59,7 +59,7 @@ class Bags:
         constant = (of_members == of_members[:, :1]).all(dim=1).all(dim=0)
         self.constant_terms = constant.nonzero().flatten()
         self.constant_rows = of_members[:, 0, self.constant_terms].flatten()
-        # The others seen from the table: which rows each of its rows goes to; some go to none.
+        # The other terms grouped by table row: the rows that each table row goes to; some go to none.
         place = torch.arange(n * terms, device=index.device).view(n, terms)[:, ~constant].flatten()
         pieces = Pieces.of(index.flatten()[place], table_length)
         self.place = place[pieces.order]
@@ -79,14 +79,14 @@ class Bags:
     def weight_gradient(
         self, gradient: Float[Tensor, "rows width"], table: Float[Tensor, "length width"]
     ) -> Float[Tensor, "rows weighted"]:
-        """Gradient of the trained weights from that of the sums: one inner product each."""
+        """Gradient of the trained weights, given the gradient of the sums: one inner product each."""
         products = torch.sparse.sampled_addmm(self.pattern, gradient, table.T, beta=0.0)
         return products.values().view(len(gradient), -1)
 
     def add_table_gradient(
         self, gradient: Float[Tensor, "rows width"], into: Float[Tensor, "length width"]
     ) -> None:
-        """Add the gradient of the table from that of the sums."""
+        """Add the gradient of the table, given the gradient of the sums."""
         torch.index_select(self.weights.view(-1), 0, self.place, out=self.transposed.values())
         if self.rest is None:
             torch.addmm(into, self.transposed, gradient, out=into)
@@ -100,11 +100,11 @@ class Bags:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Terms sorted by the group that they are summed into, and cut into pieces of at most `PIECE`.
+    """Terms sorted by the group that they are summed into, and split into pieces of at most `PIECE`.
 
     Attributes:
         order: [terms], the terms in the order of the pieces.
-        starts: [pieces + 1], where each piece begins in this order, and the end.
+        starts: [pieces + 1], the position in this order at which each piece begins, and the end.
         owner: [pieces], the group of each piece; every group has at least one, which may be empty.
     """
 
@@ -117,7 +117,7 @@ class Pieces:
 
     @staticmethod
     def of(group: Int[Tensor, " terms"], n_groups: int) -> "Pieces":
-        """The pieces of terms whose groups are given."""
+        """Split terms with the given groups into pieces."""
         counts = group.bincount(minlength=n_groups)
         per_group = counts.add(PIECE - 1).div(PIECE, rounding_mode="floor").clamp(min=1)
         owner = torch.arange(n_groups, device=group.device).repeat_interleave(per_group)
@@ -126,12 +126,12 @@ class Pieces:
         return Pieces(group.argsort(stable=True), functional.pad(ends, (1, 0)), owner)
 
     def rest(self, n_groups: int) -> "RowSums | None":
-        """What is left to sum once each piece is: None where every group is one piece."""
+        """The sums that remain once each piece is summed; None if every group is one piece."""
         return None if len(self) == n_groups else RowSums(self.owner, n_groups)
 
 
 class RowSums:
-    """Sums rows by group: result g is the sum of all rows r with group[r] = g.
+    """Sum rows by group: result g is the sum of all rows r with group[r] = g.
 
     >>> RowSums(torch.tensor([1, 0, 1]), 3)(torch.tensor([[1.0], [2.0], [3.0]])).tolist()
     [[2.0], [4.0], [0.0]]
@@ -166,7 +166,7 @@ def mix(
     weights: Float[Tensor, "rows terms"],
     out: Float[Tensor, "rows width"],
 ) -> Float[Tensor, "rows width"]:
-    """Write the weighted sums for rows that are run only once."""
+    """Write the weighted sums for rows that are used only once."""
     return torch.addmm(out, _in_rows(index, weights, len(table)), table, beta=0, out=out)
 
 
@@ -180,5 +180,5 @@ def _in_rows(index: Tensor, values: Tensor, n_columns: int) -> Tensor:
 def _sparse(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        # Half the indices' memory traffic of int64, and what MKL takes without a copy.
+        # Half the memory traffic of int64 indices, and accepted by MKL without a copy.
         return torch.sparse_csr_tensor(starts.int(), columns.int(), values, shape, check_invariants=False)

@@ -1,14 +1,14 @@
-"""The part of a one-layer transformer that depends on tokens alone, not on inputs, with its gradient.
+"""The part of a one-layer transformer that depends only on tokens, not on inputs, with its gradient.
 
 Read at the last position and without LayerNorm, the network is
 
     u(x) = sum over slots s, heads h of A[x, s, h] * T[h, s, token s of x]  +  T[last token of x]
 
-where u is what enters the MLP, beside what passes it by, and A the attention from the last position. All
+where u is the input of the MLP together with what bypasses it, and A the attention from the last position. All
 rows T and all attention scores belong to a (slot, token) pair, of which there are about 2p instead of p^2.
 
-Where all inputs end in the same token, a "=", a third of the terms goes away: the attention weights of a head add
-up to a constant c, so that sum_s A_s T_s = sum_{s < last} A_s (T_s - T_last) + c T_last.
+If all inputs end in the same token, a "=", a third of the terms drops out: the attention weights of a head add up
+to a constant c, so that sum_s A_s T_s = sum_{s < last} A_s (T_s - T_last) + c T_last.
 """
 
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ from mechgrok.models.transformer import HookedTransformer
 
 @dataclass(frozen=True)
 class Pairs:
-    """The distinct (slot, token) pairs of a set of inputs, slot after slot.
+    """The distinct (slot, token) pairs of a set of inputs, slot by slot.
 
     Attributes:
         tokens, slots: [pairs].
         of_input: [n_inputs, n_slots], the pair that each input has in each slot.
-        last_start: number of the first pair of the last slot; those from there on are the last slot's.
+        last_start: index of the first pair of the last slot; all pairs from there on belong to the last slot.
     """
 
     tokens: Int[Tensor, " pairs"]
@@ -42,12 +42,12 @@ class Pairs:
 
     @property
     def n_last(self) -> int:
-        """How many tokens the last slot has: one for a "=", p for an operand."""
+        """Number of tokens in the last slot: one for a "=", p for an operand."""
         return len(self) - self.last_start
 
     @property
     def n_mixed(self) -> int:
-        """Slots that are mixed by the attention weights: not a last one whose token never changes."""
+        """Number of slots mixed by the attention weights: excludes a last slot whose token never changes."""
         return self.of_input.shape[1] - (self.n_last == 1)
 
     @staticmethod
@@ -68,15 +68,15 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Tables:
-    """Values of one state of the weights.
+    """The tables for one state of the weights.
 
-    Where the last slot has one token, the heads' rows are relative to that of this token, which is 0, and its
-    share is part of its own row.
+    If the last slot has one token, the heads' rows are relative to the row of this token, which is 0, and its
+    contribution is part of its own row.
 
     Attributes:
-        terms: [pairs * n_heads + n_last, d_mlp + width], the rows T, first those of the heads, pair by pair: an
-            input needs all heads of a pair, which so share the cache. The first d_mlp columns enter the MLP,
-            the others pass it by: to the logits if the read-out is folded, to the residual stream otherwise.
+        terms: [pairs * n_heads + n_last, d_mlp + width], the rows T, with the rows of the heads first, pair by
+            pair: an input needs all heads of a pair, which thus share the cache. The first d_mlp columns enter
+            the MLP; the others bypass it: to the logits if the read-out is folded, to the residual stream otherwise.
         scores: [n_last * pairs, n_heads] attention scores, row last * pairs + pair; None without attention.
         out: [d_mlp, width], from the neurons to those columns; None without MLP.
         sought: [n_heads, n_last, d_model], the direction of the residual stream that a head's scores measure.
@@ -95,14 +95,14 @@ class Tables:
     last_values: Tensor | None
 
     def to(self, dtype: torch.dtype) -> "Tables":
-        """The same in another precision."""
+        """Convert to another precision."""
         tensors: dict[str, Any] = {n: t if t is None else t.to(dtype) for n, t in vars(self).items()}
         return Tables(**tensors)
 
 
 @dataclass(frozen=True)
 class TableGradients:
-    """Gradients of the tables, and of W_U and b_U, as far as there are any, where those are not folded in."""
+    """Gradients of the tables, and of W_U and b_U, if they exist and are not folded in."""
 
     terms: Float[Tensor, "*several rows columns"]
     scores: Float[Tensor, "*several last_pairs heads"] | None
@@ -118,8 +118,8 @@ class TokenTables:
 
     Args:
         model: the network, or what has the weights of several under the names of one.
-        folded: multiply the unembedding into the tables: no d_model-wide product per input. Pays where
-            there are few classes, see `fold_pays`.
+        folded: multiply the unembedding into the tables, which saves a d_model-wide product per input. Pays off
+            if there are few classes, see `fold_pays`.
     """
 
     def __init__(self, model: HookedTransformer, pairs: Pairs, *, folded: bool) -> None:
@@ -140,10 +140,10 @@ class TokenTables:
         self.terms = like.new_empty(*several, len(pairs) * heads + pairs.n_last, columns)
 
     def compute(self) -> Tables:
-        """The tables of the present weights, summed in float64 and rounded once; valid until the next call.
+        """The tables of the current weights, summed in float64 and rounded once; valid until the next call.
 
-        Multiplied out in float32, the logits of a memorised network, about 30, would be off by some 1e-5,
-        and its loss and gradient with them; here the tables are small enough to afford better.
+        Multiplied out in float32, the logits of a network that has memorised, about 30, would be off by some
+        1e-5, as would its loss and gradient; the tables are small enough to afford float64.
         """
         attn, last_start = self.attn, self.pairs.last_start
         x = self.model.embed.W_E.index_select(-2, self.pairs.tokens).double()
@@ -153,10 +153,10 @@ class TokenTables:
         last = last if attn.b_O is None else last + attn.b_O.unsqueeze(-2)
         queries = sought = scores = None
         if self.attends:
-            # Without the keys' bias, which shifts the scores of all slots alike.
+            # Without the keys' bias, which shifts the scores of all slots equally.
             queries = _heads(x[..., last_start:, :], attn.W_Q, attn.b_Q)
             sought = queries @ attn.W_K.double().mT * self.score_scale
-            # In dense rows: those of the inputs are picked out of it.
+            # As dense rows: the inputs' rows are picked from it.
             scores = (sought @ x.unsqueeze(-3).mT).movedim(-3, -1).flatten(-3, -2).contiguous()
         values, last_values = _heads(x, attn.W_V, attn.b_V), None
         if self.relative:
@@ -175,7 +175,7 @@ class TokenTables:
         return exact.to(attn.W_O.dtype)
 
     def _read(self) -> Tensor:
-        """[d_model, columns]: what a vector of the residual stream before the MLP contributes."""
+        """[d_model, columns], the contribution of a residual stream vector before the MLP."""
         unembed = self.model.unembed.W_U
         passing = unembed if self.folded else torch.eye(self.d_model, device=unembed.device)
         passing = passing.expand(*unembed.shape[:-2], *passing.shape[-2:])
@@ -188,7 +188,7 @@ class TokenTables:
         return self.mlp.W_out.double() @ self.model.unembed.W_U.double()
 
     def _constant(self) -> Tensor:
-        """[columns]: what the biases of MLP and unembedding contribute."""
+        """[columns], the contribution of the biases of MLP and unembedding."""
         unembed, mlp = self.model.unembed, self.mlp
         width = unembed.W_U.shape[-1] if self.folded else self.d_model
         several = unembed.W_U.shape[:-2]
@@ -202,7 +202,7 @@ class TokenTables:
         return constant
 
     def write_gradients(self, tables: Tables, g: TableGradients, grads: dict[nn.Parameter, Tensor]) -> None:
-        """Turn gradients of the tables into those of the weights, overwriting `grads`."""
+        """Convert gradients of the tables to gradients of the weights, overwriting `grads`."""
         attn, last_start = self.attn, self.pairs.last_start
         n_last = self.pairs.n_last
         n_heads = tables.values.shape[-3]
@@ -240,7 +240,7 @@ class TokenTables:
         g_x += (g_products.mT @ tables.sought).sum(-3)
         torch.matmul(g_sought.mT, tables.queries, out=grads[attn.W_K])
         if attn.b_K is not None:
-            # What sums up to here is rounding, which an optimiser that normalises by size, as Adam does, would
+            # The sum here is pure rounding error, which an optimiser that normalises by size, like Adam, would
             # take for a direction.
             grads[attn.b_K].zero_()
         g_queries = product(g_sought, attn.W_K)
@@ -279,7 +279,7 @@ class TokenTables:
 
 
 def fold_pays(model: HookedTransformer) -> bool:
-    """Whether d_mlp x classes multiplications per input are fewer than by way of the residual stream."""
+    """Whether d_mlp x classes multiplications per input are fewer than going through the residual stream."""
     cfg = model.cfg
     return cfg.d_mlp * cfg.d_vocab_out <= cfg.d_model * (cfg.d_mlp + cfg.d_vocab_out)
 
@@ -298,7 +298,7 @@ def _row(vector: Tensor, matrix: Tensor) -> Tensor:
 def _heads_backward(
     g: Tensor, x: Tensor, weight: nn.Parameter, bias: nn.Parameter | None, grads: dict[nn.Parameter, Tensor]
 ) -> Tensor:
-    """Write the gradients of weight and bias of `_heads`; returns that of x."""
+    """Write the gradients of weight and bias of `_heads`; return the gradient of x."""
     torch.matmul(x.unsqueeze(-3).mT, g, out=grads[weight])
     if bias is not None:
         torch.sum(g, -2, out=grads[bias])

@@ -1,4 +1,4 @@
-"""A one-layer transformer by its tables: the forward pass at the last position, for any inputs."""
+"""Forward pass of a one-layer transformer at the last position from its tables, for any inputs."""
 
 import torch
 from jaxtyping import Float, Int
@@ -18,7 +18,7 @@ class LastPositionAttention:
     Args:
         of_input: [n_inputs, n_slots], the pairs of these inputs.
         rate: attention rate alpha: weights are alpha * pattern + (1 - alpha).
-        for_gradient: whether gradients will be asked for.
+        for_gradient: whether gradients will be requested.
         member: [n_inputs], of several networks, whose scores follow each other, the one that runs each input.
     """
 
@@ -48,7 +48,7 @@ class LastPositionAttention:
     def write_weights(
         self, pattern: Float[Tensor, "inputs slots heads"] | None, into: Float[Tensor, "inputs mixed heads"]
     ) -> None:
-        """Write the attention weights of the first slots; without a pattern all are 1, the attention rate 0."""
+        """Write the attention weights of the first slots; without a pattern all are 1, as at attention rate 0."""
         if pattern is None:
             into.fill_(1.0)
         else:
@@ -57,7 +57,7 @@ class LastPositionAttention:
     def scores_gradient(
         self, pattern: Float[Tensor, "inputs slots heads"], gradient: Float[Tensor, "inputs mixed heads"]
     ) -> Float[Tensor, "scores heads"]:
-        """Gradient of the scores from that of the attention weights of the first slots."""
+        """Gradient of the scores, given the gradient of the attention weights of the first slots."""
         assert self.sums is not None, "built without gradients"
         left_out = pattern.shape[1] - gradient.shape[1]
         weighted = functional.pad(gradient, (0, 0, 0, left_out)).mul_(pattern)
@@ -70,18 +70,20 @@ class TabledNetwork:
 
     Args:
         pairs: the task's inputs.
-        folded: multiply the unembedding into the weights before it; None chooses what costs less.
-        chunk_rows: the most inputs at a time; None chooses.
+        folded: multiply the unembedding into the weights before it; None chooses the cheaper way.
+        chunk_rows: maximum number of inputs at a time; None chooses.
 
     Attributes:
-        width: columns that pass the MLP by and leave the block: logits if folded, else the residual stream.
-        n_weighted: terms of an input that are weighted by attention.
-        u, active: room for a chunk, [chunk_rows, d_mlp + width] and [chunk_rows, d_mlp].
+        width: number of columns that bypass the MLP and leave the block: logits if folded, else the residual
+            stream.
+        n_weighted: number of terms of an input that are weighted by attention.
+        u, active: buffers for a chunk, [chunk_rows, d_mlp + width] and [chunk_rows, d_mlp].
     """
 
     @staticmethod
     def supports(model: object) -> bool:
-        """Whether it is one plain layer: no norm, no gate, one precision and device, and no hooks attached."""
+        """Whether the network is one plain layer: no norm, no gate, one precision and device, and no hooks
+        attached."""
         return (
             isinstance(model, HookedTransformer)
             and model.cfg.n_layers == 1
@@ -116,7 +118,7 @@ class TabledNetwork:
         """Logits at the last position, for inputs given by their pairs.
 
         Args:
-            neurons: where to write the neurons too.
+            neurons: where to also write the neurons.
         """
         tables = self.tables.compute()
         logits = self.u.new_empty(len(of_input), self.cfg.d_vocab_out)
@@ -136,13 +138,13 @@ class TabledNetwork:
         return term_index(self.pairs, of_input, self.cfg.n_heads)
 
     def new_weights(self, n: int) -> Float[Tensor, "n terms"]:
-        """Room for the weights of the terms; the last token's own row always has the weight 1."""
+        """Buffer for the weights of the terms; the last token's own row always has weight 1."""
         return self.model.embed.W_E.new_ones(n, self.n_weighted + 1)
 
     def attend(
         self, attention: LastPositionAttention, tables: Tables, weights: Float[Tensor, "inputs terms"]
     ) -> Float[Tensor, "inputs slots heads"] | None:
-        """Write the attention weights of some inputs; returns the pattern that they came from."""
+        """Write the attention weights of some inputs; return the pattern that they came from."""
         pattern = None if tables.scores is None else attention.pattern(tables.scores)
         attention.write_weights(pattern, into=weights[:, :-1].unflatten(1, (-1, self.cfg.n_heads)))
         return pattern
@@ -150,7 +152,7 @@ class TabledNetwork:
     def forward(
         self, u: Float[Tensor, "rows columns"], tables: Tables, active: Float[Tensor, "rows d_mlp"]
     ) -> tuple[Float[Tensor, "rows d_mlp"], Float[Tensor, "rows width"]]:
-        """Write the neurons; returns their pre-activations, and what leaves the block: both parts of u."""
+        """Write the neurons; return their pre-activations and the output of the block: both parts of u."""
         pre, passing = u[:, : self.cfg.d_mlp], u[:, self.cfg.d_mlp :]
         if tables.out is not None:
             FORWARD[self.cfg.act_fn](pre, active)
@@ -160,7 +162,7 @@ class TabledNetwork:
     def write_logits(
         self, passing: Float[Tensor, "rows width"], out: Float[Tensor, "rows classes"]
     ) -> Float[Tensor, "rows classes"]:
-        """Write the logits from what leaves the block."""
+        """Write the logits from the output of the block."""
         if self.folded:
             return out.copy_(passing)
         unembed = self.model.unembed

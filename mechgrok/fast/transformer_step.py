@@ -1,8 +1,8 @@
-"""The training step of one-layer transformers by hand: the same gradients as autograd's, several times faster.
+"""Hand-written training step of one-layer transformers: the same gradients as autograd, several times faster.
 
-What depends on tokens alone is computed per token (`mechgrok.fast.tables`). What is left for each input is a
-weighted sum of a few table rows, the activation function, one product to the logits and the loss; forward
-and backward run chunk by chunk, so that all of it stays in the cache.
+Everything that depends only on tokens is computed per token (`mechgrok.fast.tables`). What remains for each input
+is a weighted sum of a few table rows, the activation function, one product to the logits, and the loss; forward
+and backward run chunk by chunk, so that everything stays in the cache.
 """
 
 from typing import ClassVar, Literal
@@ -20,7 +20,7 @@ from mechgrok.models.transformer import HookedTransformer
 from mechgrok.tasks import Task
 
 TILE = 32
-"""Tokens of the fastest-changing slot that go into one run of inputs, so that their table rows stay cached."""
+"""Tokens of the fastest-changing slot in one run of inputs, so that their table rows stay cached."""
 
 
 class FastStep:
@@ -31,14 +31,14 @@ class FastStep:
     Args:
         train_mask: [n_inputs], which inputs of the task are trained on.
         chunk_rows: inputs per chunk; None chooses.
-        folded: multiply the unembedding into the weights before it; None chooses what costs less.
+        folded: multiply the unembedding into the weights before it; None chooses the cheaper way.
     """
 
     kind: ClassVar[Literal["fast", "autograd"]] = "fast"
 
     @staticmethod
     def supports(model: object) -> bool:
-        """Whether the network is of that kind and all of it is trained."""
+        """Whether the network is of that kind and fully trainable."""
         return (
             isinstance(model, HookedTransformer)
             and TabledNetwork.supports(model)
@@ -75,7 +75,7 @@ class FastStep:
         ]
         self.labels = labels.split(self.length)
         self.g_terms = torch.empty_like(network.tables.terms)
-        # Transposed, since it is summed up from products [width, rows] @ [rows, d_mlp], the faster order.
+        # Transposed, since it is accumulated from products [width, rows] @ [rows, d_mlp], the faster order.
         self.g_out = like.new_empty(network.width, model.cfg.d_mlp)
 
     @torch.no_grad()
@@ -103,12 +103,12 @@ class FastStep:
         return torch.stack(losses).sum()
 
     def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ d_vocab_out"]:
-        """Logits at the last position, for some inputs of the task or all."""
+        """Logits at the last position, for some or all inputs of the task."""
         of_input = self.pairs.of_input
         return self.network.logits(of_input if rows is None else of_input[rows.to(of_input.device)])
 
     def _loss_backward(self, u: Tensor, tables: Tables, labels: Tensor) -> Tensor:
-        """The loss of a chunk; replaces u by its gradient."""
+        """The loss of a chunk; replaces u with its gradient."""
         active = self.network.active[: len(u)]
         pre, passing = self.network.forward(u, tables, active)
         loss = self.read_out.loss_backward(passing, labels)
@@ -122,11 +122,11 @@ class FastStep:
 class ReadOut:
     """Loss and gradient from the columns that leave the block.
 
-    Folded, these columns are the logits already. Otherwise they are the residual stream; the gradients of the
-    unembedding are then summed up here.
+    If folded, these columns are already the logits. Otherwise they are the residual stream, and the gradients of
+    the unembedding are accumulated here.
 
     Args:
-        total: number of inputs that the loss is the mean of.
+        total: number of inputs that the loss is averaged over.
 
     Attributes:
         gradients: of W_U and b_U, to be zeroed before a step; empty if folded.
@@ -142,7 +142,7 @@ class ReadOut:
     def loss_backward(
         self, passing: Float[Tensor, "rows width"], labels: Int[Tensor, " rows"]
     ) -> Float[Tensor, ""]:
-        """This chunk's share of the loss; replaces the columns by their gradient."""
+        """This chunk's share of the loss; replaces the columns with their gradient."""
         if self.network.folded:
             loss, gradient = self.objective.loss_and_gradient(passing, labels, self.total)
             if gradient is not passing:
@@ -158,7 +158,7 @@ class ReadOut:
 
 
 def _in_tiles(pairs: Pairs, rows: Int[Tensor, " train"]) -> Int[Tensor, " train"]:
-    """The inputs in an order in which a chunk needs few tokens of every slot."""
+    """The inputs ordered so that a chunk needs few tokens of every slot."""
     of_input = pairs.of_input
     varying = [s for s in range(of_input.shape[1]) if of_input[:, s].min() < of_input[:, s].max()]
     if not varying:

@@ -1,4 +1,4 @@
-"""The registry of numbers: what each one is, in which unit, what it ignores; and the summary of one network in them."""
+"""The registry of numbers: what each one is, its unit, and what it ignores; and the summary of a network in them."""
 
 from importlib import import_module
 
@@ -10,6 +10,4 @@ from mechgrok.measures.snapshot import Snapshot
 __all__ = ["INVARIANCES", "MEASURES", "Measure", "Reference", "Snapshot", "measure"]
 
 for _subject in ("losses", "circuit", "neurons", "weights", "heads"):
-    import_module(
-        f"mechgrok.measures.{_subject}"
-    )  # enters its measures in the registry, in the tables' order
+    import_module(f"mechgrok.measures.{_subject}")  # registers its measures, in the tables' order

@@ -1,4 +1,4 @@
-"""Measures of the circuit at the key frequencies: what it can do alone, and what is left without it."""
+"""Measures of the circuit at the key frequencies: what it achieves alone, and what is left without it."""
 
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.explained import LogitFVE, logit_fve as fve_of
@@ -24,13 +24,13 @@ PUBLISHED_TRIPLES = 100
     invariances=CONFIDENCE,
 )
 def restricted_loss(snapshot: Snapshot) -> float:
-    """Cross-entropy over all inputs of what the key blocks alone compute."""
+    """Cross-entropy of the key blocks alone, over all inputs."""
     return snapshot.once(restricted).loss
 
 
 @measure("fraction", direction="up", needs=["keys"], source=NANDA, reference=ALL, invariances=all_but())
 def restricted_accuracy(snapshot: Snapshot) -> float:
-    """Share of right answers of what the key blocks alone compute, over all inputs."""
+    """Share of right answers from the key blocks alone, over all inputs."""
     return snapshot.once(restricted).accuracy
 
 
@@ -44,7 +44,7 @@ def restricted_accuracy(snapshot: Snapshot) -> float:
     invariances=CONFIDENCE,
 )
 def restricted_loss_per_key(snapshot: Snapshot) -> dict[Label, float]:
-    """Cross-entropy over all inputs of what one key block alone computes."""
+    """Cross-entropy of one key block alone, over all inputs."""
     return {key: answers.loss for key, answers in snapshot.once(restricted_per_key).items()}
 
 
@@ -57,7 +57,7 @@ def restricted_loss_per_key(snapshot: Snapshot) -> dict[Label, float]:
     invariances=all_but(),
 )
 def restricted_accuracy_per_key(snapshot: Snapshot) -> dict[Label, float]:
-    """Share of right answers of what one key block alone computes, over all inputs."""
+    """Share of right answers from one key block alone, over all inputs."""
     return {key: answers.accuracy for key, answers in snapshot.once(restricted_per_key).items()}
 
 
@@ -70,13 +70,13 @@ def restricted_accuracy_per_key(snapshot: Snapshot) -> dict[Label, float]:
     invariances=CONFIDENCE,
 )
 def excluded_loss(snapshot: Snapshot) -> float:
-    """Cross-entropy over the train inputs without what the key blocks compute."""
+    """Cross-entropy without the key blocks, over the train inputs."""
     return snapshot.once(excluded).loss
 
 
 @measure("fraction", direction="down", needs=["keys", "split"], source=NANDA, invariances=all_but())
 def excluded_accuracy(snapshot: Snapshot) -> float:
-    """Share of right answers to the train inputs without what the key blocks compute."""
+    """Share of right answers without the key blocks, over the train inputs."""
     return snapshot.once(excluded).accuracy
 
 
@@ -90,7 +90,7 @@ def excluded_accuracy(snapshot: Snapshot) -> float:
     invariances=CONFIDENCE,
 )
 def excluded_loss_per_key(snapshot: Snapshot) -> dict[Label, float]:
-    """Cross-entropy over the train inputs without what one key block computes."""
+    """Cross-entropy without one key block, over the train inputs."""
     return {key: answers.loss for key, answers in snapshot.once(excluded_per_key).items()}
 
 
@@ -103,7 +103,7 @@ def excluded_loss_per_key(snapshot: Snapshot) -> dict[Label, float]:
     invariances=all_but(),
 )
 def excluded_accuracy_per_key(snapshot: Snapshot) -> dict[Label, float]:
-    """Share of right answers to the train inputs without what one key block computes."""
+    """Share of right answers without one key block, over the train inputs."""
     return {key: answers.accuracy for key, answers in snapshot.once(excluded_per_key).items()}
 
 
@@ -136,7 +136,7 @@ def logit_fve_per_key(snapshot: Snapshot) -> dict[Label, float]:
 
 @measure("fraction", source=ZHONG, reference=ALL, invariances=all_but("shift of logits"))
 def distance_irrelevance(snapshot: Snapshot) -> float:
-    """How little the right logit depends on the answer at each distance a-b: low in a pizza, high in a clock."""
+    """How little the right logit depends on the distance a-b: low in a pizza, high in a clock."""
     return irrelevance_of(snapshot.grid)
 
 
@@ -148,31 +148,31 @@ def distance_irrelevance(snapshot: Snapshot) -> float:
     invariances=all_but("shift of logits", "relabelled frequencies", "shifted operands"),
 )
 def gradient_symmetricity(snapshot: Snapshot) -> float:
-    """Mean cosine between the gradients at both operands, over the 100 published triples (a, b, c)."""
+    """Mean cosine between the gradients at the two operands, over the 100 published triples (a, b, c)."""
     n_triples = snapshot.task.n_inputs * snapshot.task.n_classes
     return symmetricity_of(snapshot.grid, min(PUBLISHED_TRIPLES, n_triples)).value
 
 
 def explained(snapshot: Snapshot) -> LogitFVE:
-    """How much of the logits the key blocks explain."""
+    """Share of the logits explained by the key blocks."""
     return fve_of(snapshot.grid, snapshot.keys)
 
 
 def restricted(snapshot: Snapshot) -> EditedAnswers:
-    """What the key blocks alone answer, over all inputs in the frame."""
+    """Answers of the key blocks alone, over all inputs in the frame."""
     return restrict(snapshot.grid, snapshot.keys)
 
 
 def restricted_per_key(snapshot: Snapshot) -> dict[Label, EditedAnswers]:
-    """What each key block alone answers."""
+    """Answers of each key block alone."""
     return {key: restrict(snapshot.grid, [key]) for key in snapshot.keys}
 
 
 def excluded(snapshot: Snapshot) -> EditedAnswers:
-    """What is answered without the key blocks, over the train inputs in the frame."""
+    """Answers without the key blocks, over the train inputs in the frame."""
     return exclude(snapshot.grid, snapshot.keys, snapshot.train)
 
 
 def excluded_per_key(snapshot: Snapshot) -> dict[Label, EditedAnswers]:
-    """What is answered without each key block."""
+    """Answers without each key block."""
     return {key: exclude(snapshot.grid, [key], snapshot.train) for key in snapshot.keys}

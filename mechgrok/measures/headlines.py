@@ -1,4 +1,4 @@
-"""The top of a report, and what the command line prints: the numbers that say what was learned and how sure that is."""
+"""Headline numbers of reports and the command line: what was learned, and with what certainty."""
 
 from mechgrok.analysis.heads import HeadScoreName, HeadScores
 from mechgrok.measures.references import GUESSING
@@ -8,7 +8,7 @@ from mechgrok.measures.summary_sequences import KINDS
 from mechgrok.wording import in_words, number, percent
 
 MOST_NAMED = 8
-"""Keys that the headline names; more are counted."""
+"""Number of keys that the headline names; if there are more, it gives their number."""
 
 Headline = tuple[str, str, str]
 """Name, value and remark of a number."""
@@ -37,7 +37,7 @@ def _results(summary: Summary) -> list[Headline]:
             ),
             (MEASURES["loss_all"].title, number(v["loss_all"]), f"{unit}; over all inputs"),
         ]
-    trained = f"{score}_train" in v  # a task with fresh inputs at every step has test inputs alone
+    trained = f"{score}_train" in v  # a task with fresh inputs at every step has only test inputs
     of_train = f"train {shown(v[f'{score}_train'])}" if trained else "held-out inputs"
     loss_of_train = f"; train {number(v['loss_train'])}" if trained else ""
     return [
@@ -70,13 +70,13 @@ def _of_kind(heads: HeadScores, name: HeadScoreName, kind: str, target: str) -> 
 
 
 def _headline(measure: str, value: str, remark: str) -> Headline:
-    """A number under the title of its measure; a value that is not in percent with its unit before the remark."""
+    """A number under the title of its measure; unless the value is in percent, its unit precedes the remark."""
     known = MEASURES[measure]
     return known.title, value, remark if value.endswith("%") else f"{known.unit}{remark}"
 
 
 def _guessing(summary: Summary) -> str:
-    """What the loss is of a network that guesses."""
+    """The loss of a network that guesses."""
     return f"{GUESSING.case} {number(GUESSING.at(summary.values['n_classes']))}"
 
 

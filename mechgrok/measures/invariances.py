@@ -1,7 +1,7 @@
-"""What must not change a measure: changes of a network that leave alone what the measure is about.
+"""Changes of a network that must not change a measure, because they leave alone what the measure is about.
 
-Each is a function from a `Snapshot` to the one of the changed network. The keys of the two stand in the same order, so
-that what a measure says about the first key is to be compared with what it says about the first.
+Each is a function from a `Snapshot` to the snapshot of the changed network. The keys of the two are in the same
+order, so that values of a measure per key can be compared position by position.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,8 +21,8 @@ from mechgrok.registry import Registry
 from mechgrok.tasks import as_operation
 
 INVARIANCES: Registry[Callable[[Snapshot], Snapshot]] = Registry("invariance")
-"""By name, a change of a network that some measures ignore. It raises `UndefinedMetricError` for a network or a task
-that cannot be changed that way."""
+"""Changes of a network, by name, that some measures ignore. A change raises `UndefinedMetricError` for a network or a
+task that cannot be changed in this way."""
 
 RESIDUAL: dict[str, int] = {
     **dict.fromkeys(("W_E", "W_pos", "W_O", "b_O", "W_out", "b_out"), -1),
@@ -36,7 +36,7 @@ SCALES = torch.tensor([0.25, 0.5, 2.0, 4.0], dtype=torch.float64)
 
 
 def all_but(*names: str) -> tuple[str, ...]:
-    """All invariances that mechgrok has, except for some.
+    """All of mechgrok's invariances except the given ones.
 
     >>> all_but("order of neurons", "scale of neurons", "rotation of the residual stream")
     ('shift of logits', 'scale of logits', 'relabelled frequencies', 'shifted operands')
@@ -46,7 +46,7 @@ def all_but(*names: str) -> tuple[str, ...]:
 
 @INVARIANCES.add("shift of logits")
 def shift_logits(snapshot: Snapshot) -> Snapshot:
-    """A number is added to all logits of an input, another one for each input."""
+    """A number is added to all logits of an input, a different one for each input."""
     weights = _untied(snapshot)
     added = _random(weights["unembed.W_U"][:, :1])
     return _changed(snapshot, {"unembed.W_U": weights["unembed.W_U"] + added})
@@ -61,7 +61,7 @@ def scale_logits(snapshot: Snapshot) -> Snapshot:
 
 @INVARIANCES.add("order of neurons")
 def reorder_neurons(snapshot: Snapshot) -> Snapshot:
-    """The neurons of each layer, and the heads of each, stand in another order."""
+    """The neurons and heads of each layer are permuted."""
     weights = _weights(snapshot)
     changed: dict[str, Tensor] = {}
     for axes in _neuron_axes(snapshot.model, weights):
@@ -77,7 +77,7 @@ def reorder_neurons(snapshot: Snapshot) -> Snapshot:
 
 @INVARIANCES.add("scale of neurons")
 def scale_neurons(snapshot: Snapshot) -> Snapshot:
-    """Each ReLU neuron is multiplied by a positive number, and what it writes is divided by it."""
+    """Each ReLU neuron is multiplied by a positive number, and its output weights are divided by it."""
     weights, cfg = _weights(snapshot), snapshot.model.cfg
     layers = _neuron_axes(snapshot.model, weights)
     if not layers or cfg.act_fn != "relu" or getattr(cfg, "gated_mlp", False):
@@ -98,7 +98,7 @@ def scale_neurons(snapshot: Snapshot) -> Snapshot:
 
 @INVARIANCES.add("rotation of the residual stream")
 def rotate_residual(snapshot: Snapshot) -> Snapshot:
-    """The residual stream of a transformer without norms is turned by an orthogonal matrix."""
+    """The residual stream of a transformer without norms is rotated by an orthogonal matrix."""
     weights, cfg = _weights(snapshot), snapshot.model.cfg
     if not _attends(weights) or cfg.normalization is not None:
         raise UndefinedMetricError("only the residual stream of a transformer without norms can be rotated")
@@ -110,7 +110,7 @@ def rotate_residual(snapshot: Snapshot) -> Snapshot:
 
 @INVARIANCES.add("relabelled frequencies")
 def relabel_frequencies(snapshot: Snapshot) -> Snapshot:
-    """In a cyclic group element ux takes the place of x, u being a unit, so that a key k becomes uk."""
+    """In a cyclic group, element ux takes the place of x, for a unit u, so that a key k becomes uk."""
     n = _order_of_cycle(snapshot)
     u = next((u for u in range(2, n - 1) if gcd(u, n) == 1), n - 1)
     labels = snapshot.frame.basis.labels
@@ -122,7 +122,7 @@ def relabel_frequencies(snapshot: Snapshot) -> Snapshot:
 
 @INVARIANCES.add("shifted operands")
 def shift_operands(snapshot: Snapshot) -> Snapshot:
-    """In a cyclic group operand x+1 takes the place of x, and answers move accordingly."""
+    """In a cyclic group, operand x+1 takes the place of x, and answers shift accordingly."""
     n = _order_of_cycle(snapshot)
     elements, results = torch.arange(n), snapshot.frame.results
     moved = int(results[1 % n, 1 % n] - results[0, 0])
@@ -170,10 +170,10 @@ def _order_of_cycle(snapshot: Snapshot) -> int:
 
 
 def _weights(snapshot: Snapshot) -> dict[str, Tensor]:
-    """The parameters by name, of a network of mechgrok's own: of others it is not known what each one does.
+    """The parameters by name of one of mechgrok's own networks: for others it is unknown what each parameter does.
 
     Raises:
-        UndefinedMetricError: it is another network.
+        UndefinedMetricError: it is some other network.
     """
     if getattr(snapshot.model.cfg, "kind", None) not in ("transformer", "mlp", "dense"):
         raise UndefinedMetricError("only networks of mechgrok's own classes can be changed")
@@ -198,7 +198,7 @@ def _changed(snapshot: Snapshot, weights: Mapping[str, Tensor]) -> Snapshot:
 
 
 def _neuron_axes(model: HookedModel, weights: Mapping[str, Tensor]) -> list[dict[str, int]]:
-    """The axis over the neurons of each layer: -1 of what feeds them, -2 of what they write with."""
+    """The axis over the neurons of each layer: -1 in their input weights, -2 in their output weights."""
     blocks = [f"blocks.{i}.mlp." for i in range(getattr(model.cfg, "n_layers", 1))]
     attends = _attends(weights)
     if attends:
@@ -237,4 +237,4 @@ def _random(like: Tensor) -> Tensor:
 
 
 CONFIDENCE = all_but("scale of logits")
-"""What a loss or a margin ignores."""
+"""Invariances of a loss or a margin."""

@@ -1,4 +1,4 @@
-"""Measures of how well the network answers: losses, accuracies, margins."""
+"""Measures of the network's performance: losses, accuracies, margins."""
 
 import torch
 from jaxtyping import Float
@@ -59,7 +59,7 @@ def accuracy_test(snapshot: Snapshot) -> float:
     "fraction", direction="up", needs=["split", "values"], title="Train R2", invariances=("order of neurons",)
 )
 def r2_train(snapshot: Snapshot) -> float:
-    """Share of the variance of values that the outputs explain, over the train inputs."""
+    """Share of the variance of the values that the outputs explain, over the train inputs."""
     return r2(snapshot.grid, snapshot.train)
 
 
@@ -67,7 +67,7 @@ def r2_train(snapshot: Snapshot) -> float:
     "fraction", direction="up", needs=["split", "values"], title="Test R2", invariances=("order of neurons",)
 )
 def r2_test(snapshot: Snapshot) -> float:
-    """Share of the variance of values that the outputs explain, over the test inputs."""
+    """Share of the variance of the values that the outputs explain, over the test inputs."""
     return r2(snapshot.grid, snapshot.test)
 
 
@@ -109,7 +109,7 @@ def exact_match(snapshot: Snapshot) -> float:
     invariances=CONFIDENCE,
 )
 def margin_min(snapshot: Snapshot) -> float:
-    """Smallest margin over the train inputs: the right logit less the largest wrong one."""
+    """Smallest margin over the train inputs: the right logit minus the largest wrong one."""
     return snapshot.once(train_margins).min().item()
 
 
@@ -122,7 +122,7 @@ def margin_min(snapshot: Snapshot) -> float:
     invariances=CONFIDENCE,
 )
 def margin_median(snapshot: Snapshot) -> float:
-    """Median margin over the train inputs; of an even number the lower of the two in the middle."""
+    """Median margin over the train inputs; for an even number of inputs, the lower of the two middle values."""
     return snapshot.once(train_margins).median().item()
 
 
@@ -151,7 +151,7 @@ def positions_of_test(snapshot: Snapshot) -> PositionLosses:
 
 
 def train_margins(snapshot: Snapshot) -> Float[Tensor, " answers"]:
-    """The right logit less the largest wrong one, for each answer to a train input.
+    """The right logit minus the largest wrong one, for each answer to a train input.
 
     Raises:
         UndefinedMetricError: answers are values.

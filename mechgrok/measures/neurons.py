@@ -15,7 +15,7 @@ from mechgrok.measures.registry import measure
 from mechgrok.measures.snapshot import Snapshot
 
 TIED = 1e-6
-"""Powers of two blocks that differ by less than this share are equal, but for rounding."""
+"""Powers of two blocks that differ by less than this share are equal up to rounding."""
 
 
 @measure(
@@ -27,7 +27,7 @@ TIED = 1e-6
     invariances=all_but(),
 )
 def neuron_fve(snapshot: Snapshot) -> float:
-    """Median share of its variance that a decided neuron's own frequency explains."""
+    """Median share of a decided neuron's variance that its own frequency explains."""
     tuned = snapshot.once(tuning)
     if not tuned.decided.any():
         raise UndefinedMetricError(f"no neuron is explained to {PURITY:z.0%} by one block")
@@ -51,7 +51,7 @@ def neurons_decided(snapshot: Snapshot) -> float:
     invariances=all_but(),
 )
 def neuron_clusters(snapshot: Snapshot) -> dict[Label, int]:
-    """How many decided neurons follow each key frequency."""
+    """Number of decided neurons that follow each key frequency."""
     sizes = snapshot.once(tuning).clusters
     return {key: sizes.get(key, 0) for key in snapshot.keys}
 
@@ -67,11 +67,10 @@ def neuron_clusters(snapshot: Snapshot) -> dict[Label, int]:
 def frequency_synchronisation(snapshot: Snapshot) -> float:
     """How far the neurons agree on as few dominant frequencies as there are keys; 0 is chance, 1 is all of them.
 
-    Of each neuron's mean activation over the inputs with the same answer, the dominant block is the one with
-    the most power per row of the basis; blocks with equal power, of a neuron that responds to a single answer, share
-    it. With K keys, S the share of the living neurons that have one of the
-    K commonest dominant blocks, and c = K / number of blocks: (S - c) / (1 - c). Which blocks these are is left
-    open: they need not be the keys.
+    The dominant block of a neuron is the one in which its mean activation over the inputs with the same answer
+    has the most power per row of the basis; blocks with equal power, as for a neuron that responds to a single
+    answer, share it. With K keys, S the share of the living neurons that have one of the K most common dominant
+    blocks, and c = K / number of blocks, the value is (S - c) / (1 - c). These blocks need not be the keys.
     """
     basis, n_keys = snapshot.frame.basis, len(snapshot.keys)
     chance = n_keys / len(basis.labels)

@@ -1,4 +1,4 @@
-"""What a measure is for networks that are easy to think of: one that guesses, or one that is perfect."""
+"""Values of measures for simple reference networks: one that guesses, and one that is perfect."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from math import log
 
 @dataclass(frozen=True)
 class Reference:
-    """The value that a measure has in one case, to compare others with.
+    """The value of a measure in a reference case.
 
     Attributes:
-        case: which network that is, "guessing".
+        case: the reference network, such as "guessing".
         value: a number, or a function of the number of answers.
-        formula: the function, for people.
+        formula: the function in readable form.
     """
 
     case: str
@@ -20,7 +20,7 @@ class Reference:
     formula: str = ""
 
     def at(self, n_answers: int) -> float:
-        """The number, for a task with so many answers."""
+        """The number, for a task with `n_answers` answers."""
         return self.value(n_answers) if callable(self.value) else float(self.value)
 
     def __str__(self) -> str:
@@ -28,10 +28,10 @@ class Reference:
 
 
 GUESSING = Reference("guessing", log, "ln(number of answers)")
-"""Of a cross-entropy in nats: the same logit for every answer."""
+"""For a cross-entropy in nats: the same logit for every answer."""
 NO_MARGIN = Reference("guessing", 0.0)
 ALL = Reference("a perfect network", 1.0)
-"""Of a fraction: a clock that always answers correctly, and consists of its keys alone."""
+"""For a fraction: a clock that always answers correctly, and consists of its keys alone."""
 UNEVEN = Reference("a flat spectrum", 0.0)
 EVEN = Reference("a flat spectrum", 1.0)
 SYMMETRIC = Reference("a network that adds up the embeddings", 1.0)

@@ -25,7 +25,7 @@ def as_title(name: str) -> str:
 
 Direction = Literal["up", "down"]
 VALUES = "values"
-"""What a measure needs that is defined for tasks whose answers are values."""
+"""Requirement of a measure that is defined for tasks whose answers are values."""
 POSITIONS = "positions"
 """What one needs that tells the scored positions apart, of which there are several."""
 HEADS = "heads"
@@ -34,7 +34,7 @@ HEADS = "heads"
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """A quantity that is followed through a training; called with a `Snapshot`.
+    """A quantity tracked through training; called with a `Snapshot`.
 
     Attributes:
         name: of its column. A measure with several values, one per key or per tensor, has the columns
@@ -45,12 +45,12 @@ class Measure:
         needs: what must be there beside the weights and the logits, else it is undefined: "keys", the key
             frequencies; "split", the train inputs; "neurons"; "values" in place of classes; several "positions" with
             answers; or names of hooks, which are then cached.
-        source: where it was defined.
-        default: whether it is computed where no measures are named; costly ones are not.
-        title: of figures and tables for people; "Test loss".
-        reference: the value in a case to compare with, such as guessing; None where there is none.
-        invariances: names of the changes of a network in `INVARIANCES` that leave the value as it is; None where
-            nobody has said.
+        source: the publication that defines it.
+        default: whether it is computed if no measures are named; costly ones are not.
+        title: title in figures and tables, such as "Test loss".
+        reference: the value in a reference case, such as guessing; None if there is none.
+        invariances: names of the changes of a network in `INVARIANCES` that leave the value unchanged; None if
+            undeclared.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Measure:
 
     def __post_init__(self) -> None:
         for name in self.invariances or ():
-            INVARIANCES[name]  # raises, with the names that are near
+            INVARIANCES[name]  # raises, with the closest matches
         if not self.title:
             object.__setattr__(self, "title", as_title(self.name))
 
@@ -80,7 +80,7 @@ class Measure:
 
     @property
     def hooks(self) -> tuple[str, ...]:
-        """The hooks among what it needs."""
+        """The hooks among its requirements."""
         return tuple(need for need in self.needs if "hook_" in need)
 
     def __repr__(self) -> str:
@@ -88,17 +88,17 @@ class Measure:
 
 
 class Measures(Registry[Measure]):
-    """Measures by name, which are the names of columns."""
+    """Measures by name, which is also the name of their column."""
 
     def register(self, name: str, thing: Measure) -> Measure:
-        """Add a measure under a name that a table can have as a column."""
+        """Add a measure under a name that can be the name of a column."""
         if name == "step" or any(sign in str(name) for sign in "[],\n"):
             raise ConfigError(f"{name!r} cannot be the name of a measure: no brackets, no commas, not 'step'")
         return super().register(name, thing)
 
 
 MEASURES = Measures("measure", of=Measure)
-"""All measures by name, in the order in which they were defined: those of mechgrok, then the user's."""
+"""All measures by name, in the order of their definition: mechgrok's, then the user's."""
 
 
 @door
@@ -114,24 +114,24 @@ def measure(
     reference: Reference | None = None,
     invariances: Sequence[str] | None = None,
 ) -> Callable[[Callable[[Snapshot], Any]], Measure]:
-    """Make a measure of a function and add it to the registry, so that `progress_measures` computes it.
+    """Turn a function into a measure and register it, so that `progress_measures` computes it.
 
-    The function is given a `Snapshot` and returns a number, or a mapping from parts, such as keys, to
-    numbers. Where the quantity has no value it raises `UndefinedMetricError`; the table then says None, with the
-    text of the error as the reason.
+    The function takes a `Snapshot` and returns a number, or a mapping from parts, such as keys, to numbers. If
+    the quantity has no value, it raises `UndefinedMetricError`; the table then contains None, with the text of
+    the error as the reason.
 
     Args:
-        unit: of the values, for tables and axes.
-        name: of the column; default that of the function.
-        direction, needs, source, default, title, reference, invariances: see `Measure`. An own measure belongs to
-            the default set unless `default=False`. Its title is by default made of its name.
+        unit: unit of the values, for tables and axes.
+        name: name of the column; by default, the name of the function.
+        direction, needs, source, default, title, reference, invariances: see `Measure`. Your own measure belongs
+            to the default set unless `default=False`. By default its title is derived from its name.
 
     Raises:
-        ConfigError: no unit; a name that a measure of mechgrok has, or that would be read as `name[part]`; an
-            invariance that does not exist.
+        ConfigError: no unit; a name that one of mechgrok's measures has, or that would be read as `name[part]`;
+            an unknown invariance.
 
     >>> import mechgrok as mg
-    >>> __name__ = "script"  # of somebody's own: what mechgrok itself registers stays registered
+    >>> __name__ = "script"  # a user's script: mechgrok's own entries stay registered
     >>> @mg.measure("ratio", direction="up", needs=["keys", "split"])
     ... def circuit_lead(snapshot):
     ...     "How far the circuit alone is ahead of the network on the test inputs."
@@ -160,7 +160,7 @@ def measure(
 
 
 def title_of(name: str) -> str:
-    """What figures and tables call a measure; the name itself in words, where it is not registered here.
+    """The title of a measure in figures and tables; if it is not registered here, its name in words.
 
     >>> title_of("neuron_clusters"), title_of("attention_to_a")
     ('Neurons per key', 'Attention to a')
@@ -172,7 +172,7 @@ def find_measures(measures: Sequence[str | Measure] | None, task: Task | None = 
     """The measures asked for; for None the default set, without what the task does not have.
 
     Raises:
-        ConfigError: an unknown name, none at all, or two of one name.
+        ConfigError: an unknown name, no measures at all, or two with the same name.
     """
     if measures is None:
         missing = {VALUES, POSITIONS, HEADS} - _kinds_of(task)

@@ -1,4 +1,4 @@
-"""Snapshot: what a measure is given, one checkpoint with its task, split and key frequencies."""
+"""The input of a measure: one checkpoint with its task, split and key frequencies."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,11 +24,11 @@ class Snapshot:
     Attributes:
         step: number of updates taken.
         model: the network; do not change it.
-        asked: what was learned; `task` is the same, written down as the network reads it.
-        split: the inputs that were trained on; None where nobody said. Measures take `train` and `test`.
-        found: labels of the key blocks of the last checkpoint; None where it is not there yet. Measures take
+        asked: the task that was learned; `task` is the same, written as the network reads it.
+        split: the inputs that were trained on; None if unknown. Measures use `train` and `test`.
+        found: labels of the key blocks of the last checkpoint; None if it does not exist yet. Measures use
             `keys`.
-        hooks: to be cached beside the neurons.
+        hooks: hooks to be cached besides the neurons.
     """
 
     step: int
@@ -41,12 +41,12 @@ class Snapshot:
 
     @cached_property
     def task(self) -> Task:
-        """What was learned, as the network reads it."""
+        """The task that was learned, as the network reads it."""
         return fit_task(self.model, self.asked)
 
     @property
     def frame(self) -> Frame:
-        """The task in its own group.
+        """The frame of the task in its own group.
 
         Raises:
             TaskError: it has none.
@@ -55,7 +55,7 @@ class Snapshot:
 
     @cached_property
     def grid(self) -> ActivationGrid:
-        """Neurons, logits and the hooks asked for, over all inputs."""
+        """Neurons, logits and the requested hooks, over all inputs."""
         neurons = [neuron_hook(self.model)] if getattr(self.model.cfg, "d_mlp", None) else []
         return cache_grid(self.model, self.task, [*neurons, *self.hooks])
 
@@ -66,7 +66,7 @@ class Snapshot:
 
     @property
     def keys(self) -> tuple[Label, ...]:
-        """Labels of the key blocks, those of the last checkpoint at every step.
+        """Labels of the key blocks; at every step, those of the last checkpoint.
 
         Raises:
             UndefinedMetricError: there are none, or they are not known yet.
@@ -106,7 +106,7 @@ class Snapshot:
         return self._known_split.test
 
     def once(self, compute: Callable[["Snapshot"], T]) -> T:
-        """What a function makes of this snapshot, computed when the first measure asks for it.
+        """The value of a function of this snapshot, computed when the first measure asks for it.
 
         Measures share intermediates this way: `snapshot.once(losses)`.
         """

@@ -1,4 +1,4 @@
-"""One network, all that the toolkit has to say about it, and the verdict in plain words."""
+"""Everything that the toolkit reports about one network, with the verdict in plain words."""
 
 import json
 from collections.abc import Iterable
@@ -27,16 +27,16 @@ from mechgrok.tasks import Split
 
 @dataclass(frozen=True, eq=False)
 class Summary(Drawable):
-    """Everything about one network on one task; `values` for programs, `verdict` for people.
+    """Everything about one network on one task; `values` for programs, `verdict` for readers.
 
     Attributes:
-        task, answer: what it computes; "add113" and "a+b".
+        task, answer: what it computes, such as "add113" and "a+b".
         what: what a key is, "frequency" or "irrep".
         logarithmic: whether frequencies are those of the discrete logarithm.
-        layout: what its file was taken for.
-        keys, neurons, fve: the results behind the numbers; None where there are no keys or no neurons. For a task that
-            sits in no group `keys` is empty, and its `reason` says why.
-        ablations: of all keys together, both components, at each site; removed, then kept.
+        layout: what its file was recognised as.
+        keys, neurons, fve: the results behind the numbers; None if there are no keys or no neurons. For a task
+            without a group `keys` is empty, and its `reason` explains why.
+        ablations: ablations of all keys together, both components, at each site; removed, then kept.
         sequence: losses of the scored positions, if there are several; heads and mean attention patterns, where the
             inputs are sequences in no group.
         values: all numbers by name. Losses in nats; `_train` and `_test` only with a split. A number that is
@@ -56,7 +56,7 @@ class Summary(Drawable):
     sequence: SequenceView = NOTHING
 
     def records(self) -> list[dict[str, Any]]:
-        """All numbers, one below the other."""
+        """All numbers, one per row."""
         return [{"name": name, "value": value} for name, value in self.values.items()]
 
     def to_json(self) -> str:
@@ -74,12 +74,12 @@ class Summary(Drawable):
 
     @property
     def generalised(self) -> bool:
-        """Whether the network gives the right answer almost everywhere."""
+        """Whether the network is right on almost all inputs."""
         return self.values[f"{self.score}_all"] >= GENERALISED
 
     @property
     def score(self) -> str:
-        """How answers are counted: "accuracy" of classes, "r2" of values."""
+        """How answers are scored: "accuracy" for classes, "r2" for values."""
         return "accuracy" if "accuracy_all" in self.values else "r2"
 
     @property
@@ -94,13 +94,13 @@ def summarize(
     split: Split | None = None,
     keys: Iterable[Label] | KeyFrequencies | None = None,
 ) -> Summary:
-    """Run all analyses of a network and gather them.
+    """Run all analyses of a network and collect the results.
 
     Args:
         source: a network or a grid with the neurons cached; a run, or the name or folder of one.
-        split: the inputs it was trained on, for the train and test losses; the excluded loss is then taken
-            over the train inputs, otherwise over all. None takes that of a run.
-        keys: None finds them.
+        split: the inputs it was trained on, for the train and test losses; the excluded loss is then computed
+            over the train inputs, otherwise over all. None uses the split of a run.
+        keys: the key blocks; None finds them.
 
     Raises:
         ConfigError: there is too little memory.
@@ -199,7 +199,7 @@ def _no_keys(summary: Summary) -> str:
 
 
 def _untested(summary: Summary) -> str:
-    """What an accuracy over all inputs does not show where all of them were trained on."""
+    """Caveat about the accuracy over all inputs when all of them were trained on."""
     trained_on_all = "accuracy_train" in summary.values and "accuracy_test" not in summary.values
     return (
         " on the inputs that it was trained on (nothing was held back to test it)" if trained_on_all else ""
@@ -216,7 +216,7 @@ def _what(summary: Summary) -> str:
 
 
 def _clock(summary: Summary) -> list[str]:
-    """What a network that multiplies does after the logarithm; the bounds are those of Zhong et al. 2023."""
+    """What a multiplying network does after taking the logarithm; the bounds are from Zhong et al. 2023."""
     distance = summary.values.get("distance_irrelevance")
     if not summary.logarithmic or distance is None or summary.values["logit_fve_class_centred"] < EXPLAINED:
         return []
@@ -240,7 +240,8 @@ def _evidence(summary: Summary) -> str:
 
 
 def _killed(summary: Summary) -> list[str]:
-    """What removing the keys does at each site: a sentence for those where it kills, and for those where not."""
+    """Effect of removing the keys at each site: one sentence for sites where it kills the network, one for the
+    others."""
     removed = [ablation for ablation in summary.ablations if not ablation.keep]
     killing = [ablation for ablation in removed if ablation.accuracy < ablation.accuracy_before / 2]
     harmless = [ablation for ablation in removed if ablation not in killing]
@@ -270,7 +271,7 @@ def _plural(summary: Summary, many: str, one: str) -> str:
 
 
 def _used(summary: Summary) -> list[Label]:
-    """The keys that the numbers are about: the given ones, or those found."""
+    """The keys that the numbers refer to: given or found."""
     return summary.values["key_frequencies"]
 
 

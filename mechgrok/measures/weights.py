@@ -97,7 +97,7 @@ def fourier_coefficient_ratio_W_L(snapshot: Snapshot) -> float:
 
 @measure("squared weight", direction="down", source=NANDA, title="Sum of squared weights", invariances=SIZE)
 def sum_squared_weights(snapshot: Snapshot) -> float:
-    """Sum of the squares of all parameters, biases and special tokens included."""
+    """Sum of the squares of all parameters, including biases and special tokens."""
     return sum_of(snapshot.model)
 
 
@@ -122,11 +122,12 @@ def sum_squared_weights_per_tensor(snapshot: Snapshot) -> dict[str, float]:
 def effective_dimension(snapshot: Snapshot) -> float:
     """Effective dimension of the embedding of the operands' tokens: 1 for a line, d for d equal directions.
 
-    (sum_i l_i)^2 / sum_i l_i^2 with l_i the eigenvalues of the covariance of the tokens' embedding vectors.
+    It is (sum_i l_i)^2 / sum_i l_i^2, with l_i the eigenvalues of the covariance of the tokens' embedding
+    vectors.
     """
     E = token_embedding(snapshot.model)[: as_operation(snapshot.task).n_symbols]
     centred = E.double() - E.double().mean(0)
-    gram = centred @ centred.T  # has the eigenvalues of the covariance, but for a factor and zeros
+    gram = centred @ centred.T  # has the eigenvalues of the covariance, up to a factor and zeros
     if gram.trace() <= rounding_power(E):
         raise UndefinedMetricError("the embedding is the same for all tokens: it has no dimension")
     return (gram.trace().square() / gram.square().sum()).item()

@@ -1,4 +1,4 @@
-"""What removing or keeping the key frequencies does to a network."""
+"""Effects of removing or keeping the key frequencies of a network."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ PLACES = {"embed": "embedding", "neurons": "neurons", "logits": "logits"}
 
 
 def describe(ablation: Ablation) -> str:
-    """What was done, in a few words.
+    """Describe an ablation in a few words.
 
     >>> from mechgrok import ablate
     >>> from mechgrok.models.constructed import cosine_network
@@ -28,13 +28,13 @@ def describe(ablation: Ablation) -> str:
 
 
 def ablation_effects(ablations: Sequence[Ablation], *, n_classes: int | None = None) -> go.Figure:
-    """Loss before and after each ablation, on a logarithmic axis; hover tells the accuracy.
+    """Loss before and after each ablation, on a logarithmic axis; hovering shows the accuracy.
 
     Args:
-        n_classes: draws the loss of guessing, ln(n_classes).
+        n_classes: if given, draws the loss of guessing, ln(n_classes).
 
     Raises:
-        UndefinedMetricError: there is none.
+        UndefinedMetricError: there are no ablations.
 
     >>> from mechgrok import summarize
     >>> from mechgrok.models.constructed import cosine_network

@@ -1,4 +1,4 @@
-"""Networks side by side: which algorithm each one runs, as a table and in one figure."""
+"""Compare networks: which algorithm each one runs, as a table and in one figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ class AlgorithmComparison(Drawable):
     """Several networks, their verdicts and the surfaces that show why.
 
     Attributes:
-        verdicts: by the name that the caller gave each network.
-        surfaces: by name, the right answer's logit of the whole network, then from its strongest circle alone;
-            a network without a sum or difference to look at has none.
+        verdicts: verdicts by the caller's name for each network.
+        surfaces: by name, the right answer's logit of the whole network, then of its strongest circle alone;
+            empty for a network whose answer is not a sum or difference.
 
     `rich.print(comparison)` prints the table.
     """
@@ -43,7 +43,7 @@ class AlgorithmComparison(Drawable):
 
     @property
     def table(self) -> list[dict[str, Any]]:
-        """One row per network; a measure that was not taken is None."""
+        """One row per network; a measure that was not computed is None."""
         return [{"network": name, **_row(verdict)} for name, verdict in self.verdicts.items()]
 
     def records(self) -> list[dict[str, Any]]:
@@ -66,11 +66,11 @@ class AlgorithmComparison(Drawable):
 def compare_algorithms(
     networks: Mapping[str, Source] | Sequence[Source], *, triples: int | None = None
 ) -> AlgorithmComparison:
-    """Which algorithm each of several networks runs, with the numbers and the picture.
+    """Determine which algorithm each of several networks runs, with the numbers and the figure.
 
     Args:
-        networks: networks, grids, runs, or names or files of these, by the names under which to show them; or a list,
-            of which each has its own name or number.
+        networks: networks, grids, runs, or names or files of these, by the names under which to show them; or a
+            list, in which each is shown by its own name or its number.
         triples: as in `classify_algorithm`.
 
     Raises:
@@ -88,10 +88,10 @@ def compare_algorithms(
 
 
 def named(networks: Mapping[str, Source] | Sequence[Source]) -> dict[str, Source]:
-    """Networks by name: as they were given, or by the name of the run or file, or by number.
+    """Networks by name: the given names, or the name of the run or file, or a number.
 
     Raises:
-        ConfigError: none at all, or neither a mapping nor a list.
+        ConfigError: there are none, or it is neither a mapping nor a list.
     """
     if isinstance(networks, str) or not isinstance(networks, Mapping | Sequence) or not networks:
         raise ConfigError(
@@ -112,10 +112,10 @@ def _own_name(source: Source) -> str:
 
 
 def comparison_figure(comparison: AlgorithmComparison) -> go.Figure:
-    """The right answer's logit over distance and answer, a column per network.
+    """The right answer's logit over distance and answer, one column per network.
 
-    Above the whole network, below its strongest circle alone. A pizza has bands along the answer: the logit
-    follows the distance. A clock has none.
+    The upper row shows the whole network, the lower row its strongest circle alone. A pizza has bands along the
+    answer, because the logit follows the distance. A clock has none.
 
     Raises:
         UndefinedMetricError: no network has such a surface.
@@ -132,10 +132,10 @@ def comparison_figure(comparison: AlgorithmComparison) -> go.Figure:
 
 
 def surface_figure(surface: LogitSurface, *, title: str = "") -> go.Figure:
-    """A logit over the distance, counted in steps around a circle, and the answer, as a heat map.
+    """Heat map of a logit over the distance, counted in steps around a circle, and the answer.
 
     Args:
-        title: default which logit it is.
+        title: by default, states which logit it is.
 
     >>> from mechgrok.analysis.logit_surface import logit_surface
     >>> from mechgrok.models.constructed import pizza_network
@@ -144,7 +144,7 @@ def surface_figure(surface: LogitSurface, *, title: str = "") -> go.Figure:
     """
     step = f" in steps of {surface.delta}" if surface.delta != 1 else ""
     low, high = surface.values.nan_to_num(torch.inf).min(), surface.values.nan_to_num(-torch.inf).max()
-    if high - low <= CONSTANT * high.abs():  # rounding, not to be blown up to all colours
+    if high - low <= CONSTANT * high.abs():  # rounding error, not to be stretched over all colours
         low, high = low - 1, high + 1
     place = f"{surface.answer} = %{{x}}, step %{{y}} of {surface.distance}"
     heat = go.Heatmap(

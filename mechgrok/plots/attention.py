@@ -1,4 +1,4 @@
-"""Attention patterns: how much each head looks at the first operand, over all inputs."""
+"""Attention patterns: how much each head attends to the first operand, over all inputs."""
 
 import plotly.graph_objects as go
 from jaxtyping import Float
@@ -16,12 +16,12 @@ PANEL = 300
 def attention_patterns(source: Source, layer: int | None = None) -> go.Figure:
     """The pattern from the read-out position to the first operand, one heat map of a and b per head.
 
-    Rows are a and columns b, in the order of the task's group. With an attention rate below 1 the pattern is
-    the mixed one that the network uses.
+    Rows are a and columns b, in the order of the task's group. With an attention rate below 1, the pattern is the
+    mixed one that the network uses.
 
     Args:
         source: a network, or the grid of one.
-        layer: default the last.
+        layer: the layer; by default, the last.
 
     Raises:
         ActivationError: a network without attention or without such a layer; a grid without its network.

@@ -1,4 +1,4 @@
-"""A sweep over the attention rate: both measures of every network over the rate."""
+"""A sweep over the attention rate: two measures of every network as functions of the rate."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
@@ -14,13 +14,13 @@ SYMBOLS = {"pizza": "circle", "clock": "diamond", "hybrid": "cross", "undetermin
 
 
 def attention_rate_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Gradient symmetricity and distance irrelevance over the attention rate, a mark per network.
+    """Gradient symmetricity and distance irrelevance over the attention rate, one mark per network.
 
     The shape of the mark is the verdict; the lines join the means at each rate.
 
     Args:
-        rows: with `attention_rate`, `algorithm`, `seed` and both measures, which are None for a network that was
-            not judged.
+        rows: rows with `attention_rate`, `algorithm`, `seed` and both measures, which are None for a network that
+            was not judged.
 
     Raises:
         UndefinedMetricError: no network was judged.
@@ -66,6 +66,6 @@ def _traces(rows: Sequence[Mapping[str, Any]], measure: str, colour: str) -> lis
 
 
 def _key(algorithm: str) -> go.Scatter:
-    """What a shape of mark means, for the legend alone."""
+    """Meaning of a mark's shape, for the legend only."""
     marker = {"color": SOFT, "size": 9, "line": {"width": 1, "color": SOFT}, "symbol": SYMBOLS[algorithm]}
     return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=algorithm, hoverinfo="skip")

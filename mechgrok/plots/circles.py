@@ -1,4 +1,4 @@
-"""Embedding circles: where a frequency puts the tokens in the space of the embedding."""
+"""Embedding circles: where a frequency places the tokens in the embedding space."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -21,12 +21,12 @@ PANEL = 320
 
 
 def embedding_circle(source: Source, label: Label) -> go.Figure:
-    """The tokens in the plane that one frequency spans in the embedding; hover tells the token.
+    """The tokens in the plane that one frequency spans in the embedding; hovering shows the token.
 
-    A token's colour is its place k*x mod n on the ideal circle, where x is its place in the group (the token
-    itself for a sum, its discrete logarithm for a product). On a circle the colours follow each other all
-    around. A block of a single row, as k = p/2, has one direction only: its values are drawn over the place
-    in the group. Of an irrep the two strongest directions are shown.
+    A token's colour is its position k*x mod n on the ideal circle, where x is its position in the group (the
+    token itself for a sum, its discrete logarithm for a product). On a circle the colours follow one another all
+    the way round. A block with a single row, such as k = p/2, has only one direction: its values are drawn over
+    the position in the group. For an irrep, the two strongest directions are shown.
 
     Raises:
         ConfigError: no such block.
@@ -61,11 +61,11 @@ def embedding_circles(source: Source, labels: Iterable[Label], columns: int = 3)
 def component_pairs(components: EmbeddingComponents, pairs: int = 2) -> go.Figure:
     """The tokens along the first pairs of principal components of the embedding; each pure pair is a circle.
 
-    Colours as in `embedding_circle`, by the frequency of the first component of the pair; hover tells the place
-    of the token in the group.
+    Colours are as in `embedding_circle`, by the frequency of the first component of the pair; hovering shows the
+    position of the token in the group.
 
     Args:
-        pairs: how many to show; fewer where the embedding has fewer components.
+        pairs: number of pairs to show; fewer if the embedding has fewer components.
 
     Raises:
         UndefinedMetricError: there are fewer than two components.
@@ -134,7 +134,7 @@ def project_on_block(
     """Coordinates of the symbols in the subspace of the embedding that a block spans; one or two columns.
 
     For a cosine and a sine the axes are the orthonormal pair closest to their two directions, which need not
-    be orthogonal to each other; they coincide with them where the circle is undistorted. Otherwise they are
+    be orthogonal to each other; they coincide with them if the circle is undistorted. For other blocks they are
     the principal directions.
 
     >>> from mechgrok.algebra import fourier_basis
@@ -170,7 +170,7 @@ def _points(
 
 
 def _plane(trace: go.Scatter, title: str, titles: tuple[str, ...], radius: float | None) -> go.Figure:
-    """Axes of equal scale around the origin that reach beyond a radius; free ones for None."""
+    """Axes of equal scale around the origin that extend beyond a radius; unconstrained ones if None."""
     drawn = figure([trace], title=title, height=PANEL, width=PANEL + 20, showlegend=False)
     drawn.update_xaxes(title_text=titles[0], nticks=5)
     drawn.update_yaxes(title_text=titles[1], nticks=5)

@@ -1,4 +1,4 @@
-"""Loss and accuracy over the steps of a training."""
+"""Loss and accuracy over the steps of training."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,7 +13,7 @@ from mechgrok.signature import Classes
 from mechgrok.tasks import Task
 
 MOST_POINTS = 2000
-"""Points of a curve; longer ones are thinned."""
+"""Maximum number of points of a curve; longer curves are thinned."""
 _CURVES = (("train", TRAIN), ("test", TEST))
 _STEPS = {"title": {"text": "step"}, "rangemode": "tozero", "tickformat": "~s", "hoverformat": ",d"}
 
@@ -53,7 +53,7 @@ def _with_unit(title: str, unit: str) -> str:
 
 
 def accuracy_curves(history: History, *, phases: Phases | None = None) -> go.Figure:
-    """Train and test accuracy in percent over steps; rows with `accuracy_train` and `accuracy_test`."""
+    """Train and test accuracy in percent over steps, from rows with `accuracy_train` and `accuracy_test`."""
     drawn = figure(
         _lines(history, "accuracy", "%{y:.2f}%", scale=100.0), title="Accuracy", hovermode="x unified"
     )
@@ -63,8 +63,8 @@ def accuracy_curves(history: History, *, phases: Phases | None = None) -> go.Fig
 
 
 def thin(steps: np.ndarray, values: np.ndarray, most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:
-    """At most `most` points of a curve that keep its shape: the ends, and the lowest and the highest in
-    each stretch, so that no spike is lost.
+    """At most `most` points of a curve that keep its shape: the ends, and the lowest and highest point of each
+    stretch, so that no spike is lost.
 
     >>> steps, values = np.arange(10_000), np.zeros(10_000)
     >>> values[1234] = 5.0
@@ -112,7 +112,7 @@ def _guessing(history: Rows, n_classes: int) -> go.Scatter:
 
 
 def _decades(history: History) -> int:
-    """Powers of ten between two ticks, so that there are about six."""
+    """Powers of ten between two ticks, for about six ticks."""
     values = np.concatenate([curve(history, f"loss_{name}").values for name, _ in _CURVES])
     values = values[values > 0]
     return max(1, round(np.log10(values.max() / values.min()) / 6)) if len(values) else 1

@@ -11,15 +11,15 @@ from mechgrok.plots.theme import BLUE, LOGARITHMIC, VERMILION, figure
 
 
 def data_fraction_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Steps to generalisation over the fraction of data: a dot per network, and a line through the medians.
+    """Steps to generalisation over the fraction of data: one dot per network, and a line through the medians.
 
     A network that had not generalised when its training ended is a cross at its last step.
 
     Args:
-        rows: with `fraction`, `seed`, `step` (None for never) and `steps`, the length of the training.
+        rows: rows with `fraction`, `seed`, `step` (None for never) and `steps`, the length of the training.
 
     Raises:
-        UndefinedMetricError: there are none.
+        UndefinedMetricError: there are no rows.
 
     >>> rows = [{"fraction": f, "seed": 0, "step": s, "steps": 900} for f, s in ((0.2, None), (0.4, 300))]
     >>> [list(trace.y) for trace in data_fraction_figure(rows).data]

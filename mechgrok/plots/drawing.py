@@ -1,4 +1,4 @@
-"""Which function draws which class of result: the table behind every `.figure()`."""
+"""The table behind every `.figure()`: which function draws which class of result."""
 
 from collections.abc import Callable
 from inspect import Parameter, signature
@@ -93,12 +93,12 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     Summary: summary_figure,
     Sweep: sweep_figure,
 }
-"""Each function takes a result of its class first; what else it takes are the options of `.figure()`. An own class
-of results that derives from `Drawable` is added by `FIGURES[MyResult] = my_function`."""
+"""The first argument of each function is a result of its class; its other arguments are the options of `.figure()`.
+Add your own class of results that derives from `Drawable` with `FIGURES[MyResult] = my_function`."""
 
 
 def draw(result: Drawable, **options: Any) -> go.Figure:
-    """The figure of a result, by the function for its class or the nearest base class that has one.
+    """Draw a result with the function for its class, or for the nearest base class that has one.
 
     Raises:
         ConfigError: an option that the function does not have; a class that is not in the table.

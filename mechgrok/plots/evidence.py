@@ -1,4 +1,4 @@
-"""What tells a clock from a pizza: measures on their scales, and one circle on its own."""
+"""Evidence that distinguishes a clock from a pizza: measures on their scales, and one circle in isolation."""
 
 from collections.abc import Sequence
 from math import gcd
@@ -28,13 +28,13 @@ RANGES = {
     "gradient symmetricity": ((-1.0, CLOCK_SYMMETRY, "clock"), (PIZZA_SYMMETRY, 1.0, "pizza")),
     "circle fading": ((0.0, CLOCK_FADING, "clock"), (PIZZA_FADING, 1.0, "pizza")),
 }
-"""From where to where the values of each measure speak for what."""
+"""Ranges of each measure that indicate each algorithm."""
 COLOURS = {"clock": BLUE, "pizza": ORANGE}
 ROW = 70
 
 
 def verdict_scales(verdict: AlgorithmVerdict) -> go.Figure:
-    """Each measure of a verdict as a mark on a scale from -1 to 1, on the ranges for clock and pizza.
+    """Each measure of a verdict as a mark on a scale from -1 to 1, over the ranges for clock and pizza.
 
     Raises:
         UndefinedMetricError: the network was not fit to be judged, so that nothing was measured.
@@ -51,16 +51,17 @@ def verdict_scales(verdict: AlgorithmVerdict) -> go.Figure:
 
 
 def symmetricity_scale(symmetricity: GradientSymmetricity) -> go.Figure:
-    """Gradient symmetricity on its scale, on the ranges for clock and pizza."""
+    """Gradient symmetricity on its scale, over the ranges for clock and pizza."""
     rule = f"over {in_words(symmetricity.n_triples, 'triple')}"
     item = Evidence("gradient symmetricity", symmetricity.value, "silent", rule)
     return _scales([item], "Gradient symmetricity")
 
 
 def circle_alone(circle: IsolatedCircle) -> go.Figure:
-    """What a network makes of one circle: the right answer's logit, and how well each formula explains all logits.
+    """The output from one circle: the right answer's logit, and how well each formula explains all logits.
 
-    Left over the distance of the operands and the answer, right the fraction of variance per formula.
+    The left panel shows the logit over the distance of the operands and the answer, the right panel the fraction
+    of variance explained by each formula.
 
     >>> from mechgrok import isolate_circle
     >>> from mechgrok.models.constructed import cosine_network

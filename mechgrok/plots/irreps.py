@@ -1,4 +1,4 @@
-"""What each irrep, or frequency, is worth in every part of a network."""
+"""Share of each irrep, or frequency, in every part of a network."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,9 +10,9 @@ from mechgrok.plots.neurons import COLOUR_BAR
 from mechgrok.plots.theme import SEQUENTIAL_ROOT, block_kind, figure, name_of
 
 SEEN = 0.01
-"""Shares below this are summed up as others, where no keys are given."""
+"""Shares below this are combined as others if no keys are given."""
 PRINTED = 0.005
-"""A share from which the cell has its number."""
+"""Share from which a cell shows its number."""
 COLUMNS = {
     "embedding": "embedding<br>of a",
     "embedding_second": "embedding<br>of b",
@@ -38,14 +38,14 @@ def irrep_shares(measures: RepresentationMeasures) -> go.Figure:
 
 
 def hidden_shares(fractions: HiddenFractions) -> go.Figure:
-    """Shares of the variance of a hidden layer as a heat map; irreps below 1% everywhere are summed up."""
+    """Shares of the variance of a hidden layer as a heat map; irreps below 1% everywhere are combined."""
     columns = {"of a": fractions.first, "of b": fractions.second, "of the answer": fractions.product}
     seen = [k for k in fractions.first if max(column[k] for column in columns.values()) >= SEEN]
     return _share_map(columns, seen, "Share of the neurons' variance")
 
 
 def _share_map(columns: Mapping[str, Fractions], shown: Sequence[Label], title: str) -> go.Figure:
-    """One row for each shown label, and one for all the rest but the trivial one."""
+    """One row for each shown label, and one for all other non-trivial labels."""
     what = block_kind(shown)
     rows = [[column[label] for column in columns.values()] for label in shown]
     labels = [label for label in next(iter(columns.values())) if label != "trivial"]

@@ -1,4 +1,4 @@
-"""How a run learned: its losses and accuracies, with the phases."""
+"""Learning curves of a run: losses and accuracies, with the phases."""
 
 import plotly.graph_objects as go
 

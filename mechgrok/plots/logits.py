@@ -30,15 +30,15 @@ from mechgrok.plots.theme import (
 
 MAP_HEIGHT = 520
 ROUNDING = 1e-12
-"""Smaller shares are drawn as this: they are rounding, and would stretch the axis."""
+"""Smaller shares are drawn at this value: they are rounding errors, and would stretch the axis."""
 _CHUNK = 16
-"""Classes transformed at a time: bounds the memory for large groups."""
+"""Number of classes transformed at a time, which bounds the memory for large groups."""
 
 
 def component_norms(source: Source) -> Float[Tensor, "row row"]:
     """Norm over the classes of the logits' coefficient of each pair of basis rows, for a and for b.
 
-    The logits are centred over the classes before, which no loss can see. Squares add up to their squared
+    The logits are first centred over the classes, which no loss can see. The squares add up to their squared
     norm; [0, 0] is the part that does not depend on the input.
 
     >>> from mechgrok.models.constructed import cosine_network
@@ -103,13 +103,13 @@ def fourier_map(source: Source, keys: Iterable[Label] = ()) -> go.Figure:
 
 
 def key_evidence(keys: KeyFrequencies, what: str | None = None) -> go.Figure:
-    """Share of the power per block on a logarithmic axis, with the threshold that makes a key.
+    """Share of the power per block on a logarithmic axis, with the threshold for a key.
 
     Args:
-        what: a block is, "frequency" or "irrep"; None tells it from the labels.
+        what: the kind of block, "frequency" or "irrep"; None infers it from the labels.
 
     Raises:
-        NoGroupError: the task has no blocks, since it sits in no group.
+        NoGroupError: the task has no blocks, since it has no group.
 
     >>> from mechgrok import find_key_frequencies
     >>> from mechgrok.models.constructed import cosine_network
@@ -134,7 +134,7 @@ def key_evidence(keys: KeyFrequencies, what: str | None = None) -> go.Figure:
 
 
 def explained_logits(fve: LogitFVE) -> go.Figure:
-    """What each key explains of the logits' variance, and all of them together, as bars.
+    """Share of the logits' variance explained by each key, and by all keys together, as bars.
 
     >>> from mechgrok import logit_fve
     >>> from mechgrok.models.constructed import cosine_network

@@ -1,4 +1,4 @@
-"""Neurons over all inputs, and how many of them each frequency has."""
+"""Neurons over all inputs, and the number of neurons per frequency."""
 
 from collections.abc import Iterable
 
@@ -27,13 +27,13 @@ from mechgrok.wording import in_words
 
 PANEL = 340
 FEW = 3
-"""Neurons shown of a network without key frequencies."""
+"""Number of neurons shown for a network without key frequencies."""
 
 
 def typical_neurons(tuned: NeuronFrequencies, keys: Iterable[Label]) -> list[int]:
-    """For each key the neuron with most variance in it, among those tuned to it; keys without any are left out.
+    """For each key, the neuron tuned to it with the most variance in it; keys without neurons are left out.
 
-    Without keys: the few neurons with most variance in any block.
+    Without keys: the few neurons with the most variance in any block.
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> tuned = neuron_frequencies(cosine_network(11, {2: 1.0, 5: 1.0}))
@@ -58,8 +58,8 @@ def neuron_map(source: Source, neuron: int, tuned: NeuronFrequencies | None = No
     """Activation of one neuron of the last hidden layer over both operands, in the order of the group.
 
     Args:
-        neuron: its number.
-        tuned: the result of `neuron_frequencies`, if it is there already.
+        neuron: number of the neuron.
+        tuned: the result of `neuron_frequencies`, if already computed.
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> drawn = neuron_map(cosine_network(7, {2: 1.0}), 0)
@@ -70,7 +70,7 @@ def neuron_map(source: Source, neuron: int, tuned: NeuronFrequencies | None = No
     frame = grid.task.frame
     tuned = tuned or neuron_frequencies(grid)
     values = numbers(frame.square(grid.neurons[:, neuron]).T)
-    # Almost all activation functions have a floor at or just below 0.
+    # Almost all activation functions have a minimum at or just below 0.
     signed = values.min() < -0.2 * abs(values).max()
     title, short = f"Neuron {neuron}: {_tuning(tuned, neuron, frame)}", f"neuron {neuron}"
     drawn = figure(
@@ -93,17 +93,17 @@ def neuron_map(source: Source, neuron: int, tuned: NeuronFrequencies | None = No
 
 
 def neuron_maps(source: Source, keys: Iterable[Label] = (), columns: int = 3) -> go.Figure:
-    """`neuron_map` of one typical neuron for each key, as panels of one figure."""
+    """`neuron_map` for one typical neuron per key, as panels of one figure."""
     grid = as_grid(source)
     tuned = neuron_frequencies(grid)
     return in_panels([neuron_map(grid, i, tuned) for i in typical_neurons(tuned, keys)], columns)
 
 
 def cluster_sizes(tuned: NeuronFrequencies, what: str | None = None) -> go.Figure:
-    """How many neurons each frequency has, and how many have none.
+    """Number of neurons per frequency, and number of neurons without a frequency.
 
     Args:
-        what: a block is, "frequency" or "irrep"; None tells it from the labels.
+        what: the kind of block, "frequency" or "irrep"; None infers it from the labels.
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> drawn = cluster_sizes(neuron_frequencies(cosine_network(11, {3: 1.0}), threshold=0.75))
@@ -116,7 +116,7 @@ def cluster_sizes(tuned: NeuronFrequencies, what: str | None = None) -> go.Figur
 
 
 def coset_sizes(neurons: CosetNeurons) -> go.Figure:
-    """How many neurons are constant on the cosets of a subgroup of each order, and how many are on none.
+    """Number of neurons that are constant on the cosets of a subgroup of each order, and of those that are on none.
 
     >>> from mechgrok import coset_neurons
     >>> from mechgrok.models.constructed import cosine_network
@@ -156,15 +156,15 @@ COLOUR_BAR = {"thickness": 8, "outlinewidth": 0, "nticks": 4, "tickfont": {"size
 
 
 def in_token_order(frame: Frame) -> bool:
-    """Whether the group elements are the tokens in their own order, as for a sum."""
+    """Whether the group elements are the tokens in numerical order, as for a sum."""
     return frame.tokens.tolist() == list(range(frame.order))
 
 
 def symbol_axes(drawn: go.Figure, frame: Frame) -> go.Figure:
-    """Axes of a heat map over both operands, of equal scale, with the tokens in the order of the group."""
+    """Set equally scaled axes for a heat map over both operands, with the tokens in the order of the group."""
     natural = in_token_order(frame)
     title = "{}" if natural else "{}, in the order of the group"
-    # Categories keep the order of the group; as numbers the tokens of a product would be sorted.
+    # Categories keep the order of the group; as numbers, the tokens of a product would be sorted.
     kind = {} if natural else {"type": "category", "nticks": 8}
     drawn.update_xaxes(title_text=title.format("a"), constrain="domain", showgrid=False, **kind)
     drawn.update_yaxes(

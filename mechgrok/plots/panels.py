@@ -1,4 +1,4 @@
-"""Several figures of one kind as the panels of one."""
+"""Several figures of one kind as panels of a single figure."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -12,15 +12,15 @@ from mechgrok.plots.theme import INK, TEMPLATE, layout_of
 
 PANEL_HEIGHT = 300
 GAP = 80
-"""Pixels between two rows: the axis title of the one and the title of the other."""
+"""Pixels between two rows: the axis title of the upper row and the title of the lower row."""
 _OWN = ("anchor", "domain", "matches", "scaleanchor")
 
 
 def in_panels(figures: Sequence[go.Figure], columns: int = 3, *, legend: bool = False) -> go.Figure:
-    """One figure with the given ones, each of one pair of axes, as panels in rows, shapes and all.
+    """Combine figures with one pair of axes each, including their shapes, as panels in rows of one figure.
 
     Raises:
-        UndefinedMetricError: there is none.
+        UndefinedMetricError: there are no figures.
 
     >>> drawn = in_panels([go.Figure(go.Scatter(y=[i])) for i in range(4)])
     >>> len(drawn.data), drawn.data[3].xaxis, drawn.layout.height
@@ -58,6 +58,6 @@ def in_panels(figures: Sequence[go.Figure], columns: int = 3, *, legend: bool = 
 
 
 def _moved(mark: Any, number: int | str) -> dict[str, Any]:
-    """A shape or annotation of the first pair of axes on another one."""
+    """Move a shape or annotation from the first pair of axes to another pair."""
     refs = {key: mark[key] for key in ("xref", "yref") if mark[key] and mark[key] != "paper"}
     return mark.to_plotly_json() | {key: f"{ref[0]}{number}{ref[1:]}" for key, ref in refs.items()}

@@ -1,4 +1,4 @@
-"""Phases of a training: shaded behind any figure over steps, and as a figure of their own."""
+"""Phases of training: shaded behind any figure over steps, and as a separate figure."""
 
 import plotly.graph_objects as go
 
@@ -13,23 +13,22 @@ SHADES = {
     "circuit formation": "rgba(230, 159, 0, 0.20)",
     "cleanup": "rgba(0, 158, 115, 0.16)",
 }
-"""Grey, yellow and green, pale: apart in lightness and hue for every kind of colour vision; each is labelled too."""
+"""Pale grey, yellow and green: distinct in lightness and hue for every kind of colour vision, and labelled too."""
 EDGES = {"memorisation": "#8a97a8", "circuit formation": "#c98d00", "cleanup": "#009e73"}
 FOOT = 0.012
 """Height of the bar at a boundary, as a fraction of the panel's."""
 NARROW = 0.16
-"""Fraction of the axis below which a label stands upright."""
+"""Fraction of the axis below which a label is written vertically."""
 
 
 def shade(drawn: go.Figure, phases: Phases, *, labels: bool = True, **place: int) -> go.Figure:
-    """Shade the phases behind a figure over steps; changes the figure and returns it.
+    """Shade the phases behind a figure over steps; change the figure and return it.
 
-    A bar at the foot of each boundary is its interval of uncertainty. Phases that the training does not have
-    are left out.
+    A bar at the foot of each boundary shows its interval of uncertainty. Missing phases are left out.
 
     Args:
-        labels: writes the names into the shades, upright where these are narrow.
-        place: `row` and `col` of one panel of several; default all of the figure.
+        labels: whether to write the names into the shaded areas, vertically if these are narrow.
+        place: `row` and `col` of one panel of several; by default, the whole figure.
 
     >>> from mechgrok.analysis.phases import find_phases
     >>> rows = [dict(step=s, loss_train=10.0**-s, loss_test=1.0 if s < 6 else 10.0 ** (6 - s)) for s in range(9)]
@@ -50,7 +49,7 @@ def shade(drawn: go.Figure, phases: Phases, *, labels: bool = True, **place: int
 
 
 def phase_timeline(phases: Phases) -> go.Figure:
-    """The phases as bars over the steps, with the interval of each end; a phase that is missing says why.
+    """The phases as bars over the steps, with the interval of each end; a missing phase shows the reason.
 
     >>> from mechgrok.analysis.phases import find_phases
     >>> rows = [dict(step=s, loss_train=10.0**-s, loss_test=5.0) for s in range(9)]
@@ -83,13 +82,13 @@ def phase_timeline(phases: Phases) -> go.Figure:
 
 
 def _ends(phase: Phase, phases: Phases) -> tuple[int, int]:
-    """First and last step of a phase that has begun; one that goes on lasts to the last step."""
+    """First and last step of a phase that has begun; a phase in progress extends to the last step."""
     start = phases.first if phase.start is None else phase.start.step
     return start, phases.last if phase.end is None else phase.end.step
 
 
 def _axes(drawn: go.Figure, place: dict[str, int]) -> dict[str, str]:
-    """Where to draw: steps across, and fractions of the panel's height upwards."""
+    """Coordinates to draw in: steps across, and fractions of the panel's height upwards."""
     axis = next(drawn.select_xaxes(**place)).plotly_name if place else "xaxis"
     number = axis.removeprefix("xaxis")
     return {"xref": f"x{number}", "yref": f"y{number} domain"}
@@ -139,7 +138,7 @@ def _interval(name: str, boundary: Boundary) -> go.Scatter:
 
 
 def spike_timeline(found: Slingshots) -> go.Figure:
-    """The spikes of the train loss by the factor of each, over the steps; slingshots stand out.
+    """The spikes of the train loss over the steps, with the factor of each; slingshots are highlighted.
 
     >>> from mechgrok.analysis.slingshots import find_slingshots
     >>> losses = [1e-3, 1e-3, 0.5, 0.05, 1e-3, 1e-3]

@@ -1,4 +1,4 @@
-"""Progress measures over the steps of a training: small multiples over one axis of steps."""
+"""Progress measures over the steps of training: small multiples that share the step axis."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
@@ -32,7 +32,7 @@ from mechgrok.plots.theme import (
 from mechgrok.progress.table import ProgressTable
 
 PANEL, GAP, TOP, BOTTOM = 180, 72, 58, 52
-"""Heights in pixels: of a panel, of what is between two rows, and above and below all of them."""
+"""Heights in pixels: of a panel, of the gap between two rows, and of the margins above and below all rows."""
 DASHES = ("solid", "dash", "dot")
 MOST_NAMED = 12
 """Lines of a panel above which they are named on hovering alone."""
@@ -42,8 +42,8 @@ class MeasurePanel(NamedTuple):
     """Measures that are drawn together.
 
     Attributes:
-        measures: by the short name of their line.
-        parts: a measure with a line for each of its parts, for each key, or for the tensors of each module.
+        measures: measures by the short name of their line.
+        parts: a measure with a line for each of its parts: for each key, or for the tensors of each module.
         percent: fractions are drawn as percentages.
     """
 
@@ -106,15 +106,15 @@ PANELS = (
     MeasurePanel(title_of("neuron_clusters"), parts="neuron_clusters"),
     MeasurePanel("Margin", {"smallest": "margin_min", "median": "margin_median"}),
 )
-"""In this order; measures of a table that are in none of them have a panel each, after these."""
+"""Panels in this order; measures of a table that belong to none of them get one panel each, after these."""
 NOT_DRAWN = ("restricted_loss_per_key", "restricted_accuracy_per_key", "excluded_accuracy_per_key")
-"""Of the rest, what is drawn only where it is asked for."""
+"""Other measures that are drawn only on request."""
 LINES = {"train": TRAIN, "test": TEST, "restricted": GREEN, "excluded": ORANGE}
-"""Names whose colour is the same everywhere."""
+"""Names with the same colour everywhere."""
 
 
 class Line(NamedTuple):
-    """One line of a panel; a value that is missing is None."""
+    """One line of a panel; a missing value is None."""
 
     name: str
     values: Sequence[int | float | None]
@@ -125,12 +125,12 @@ class Line(NamedTuple):
 def progress_figure(
     table: ProgressTable, *, measures: Sequence[str] | None = None, phases: bool = True, columns: int = 2
 ) -> go.Figure:
-    """All measures of a table over the steps, as panels that share the axis.
+    """Draw the measures of a table over the steps, as panels that share the axis.
 
     Args:
-        measures: which to draw; None draws those of `PANELS`, and any that are not in there.
-        phases: shades memorisation, circuit formation and cleanup, where they are found.
-        columns: of panels.
+        measures: measures to draw; None draws those of `PANELS`, and any that are not listed there.
+        phases: whether to shade memorisation, circuit formation and cleanup, if they are found.
+        columns: number of columns of panels.
 
     Raises:
         ConfigError: a measure that the table does not have.
@@ -164,7 +164,7 @@ def progress_figure(
 
 
 def _panels(table: ProgressTable, measures: Sequence[str] | None) -> Iterator[MeasurePanel]:
-    """The panels to draw, each with no more than the measures that the table has and that are asked for."""
+    """The panels to draw, each with only the requested measures that the table has."""
     wanted = [name for name in table.measures if (name in measures if measures else name not in NOT_DRAWN)]
     drawn: set[str] = set()
     for panel in PANELS:
@@ -184,7 +184,7 @@ def _panels(table: ProgressTable, measures: Sequence[str] | None) -> Iterator[Me
 
 
 def _lines(table: ProgressTable, panel: MeasurePanel) -> Iterator[Line]:
-    """The lines of a panel that have a value; keys have the colours of their order everywhere."""
+    """The lines of a panel that have a value; keys are always coloured in their order."""
     for i, (name, column) in enumerate(panel.measures.items()):
         if any(value is not None for value in table[column]):
             yield Line(name, table[column], LINES.get(name, INK if panel.parts else COLOURS[i]))
@@ -251,7 +251,7 @@ def _measured(steps: Sequence[int], values: Sequence[int | float | None]) -> tup
 
 
 def _finish(drawn: go.Figure, has_legend: Sequence[bool], columns: int) -> None:
-    """A title and below it the legend above each panel; the axis of steps below the last ones."""
+    """Put a title, and below it the legend, above each panel, and the step axis below the last panels."""
     layout = layout_of(drawn)
     for i, named in enumerate(has_legend):
         number = i + 1 if i else ""

@@ -13,9 +13,9 @@ from mechgrok.analysis.spectrum import Matrix, Weights, weight_spectrum
 from mechgrok.plots.theme import COSINE, KEY, SINE, figure, name_of, numbers, plain
 
 PALE = 0.35
-"""Opacity of what is no key."""
+"""Opacity of blocks that are not keys."""
 CLOSE = 0.035
-"""Fraction of an axis that the number of one key needs."""
+"""Fraction of an axis that the label of one key needs."""
 
 
 def norm_spectrum(
@@ -25,10 +25,10 @@ def norm_spectrum(
     keys: Iterable[Label] = (),
     basis: Basis | None = None,
 ) -> go.Figure:
-    """Bars of the norm of W_E or W_L in each block of the basis; cosine and sine apart where there are such.
+    """Bars of the norm of W_E or W_L in each block of the basis, with separate cosines and sines if there are any.
 
-    Bars of key blocks are full, those of others pale. Hover tells the block and its share of the squared
-    norm without the constant. Arguments and errors as in `weight_spectrum`.
+    Bars of key blocks are opaque, the others pale. Hovering shows the block and its share of the squared norm without
+    the constant. Arguments and errors are as in `weight_spectrum`.
 
     >>> from mechgrok.models.constructed import cosine_network
     >>> drawn = norm_spectrum(cosine_network(7, {2: 1.0}), keys=[2])
@@ -47,7 +47,7 @@ def norm_spectrum(
 
 
 def block_axis(drawn: go.Figure, what: str, labels: Sequence[Label], keys: Iterable[Label]) -> go.Figure:
-    """Horizontal axis over the blocks of a basis; frequencies are marked at the keys, if these are few."""
+    """Horizontal axis over the blocks of a basis; frequencies are marked at the keys, if there are few."""
     keys = list(keys)
     if what != "frequency":
         drawn.update_xaxes(title_text=plain(what), type="category", showgrid=False, automargin=True)
@@ -60,11 +60,11 @@ def block_axis(drawn: go.Figure, what: str, labels: Sequence[Label], keys: Itera
 
 
 def key_ticks(positions: Mapping[Any, Any], length: int | float) -> dict[str, list[Any]]:
-    """Ticks of an axis at some labels, where neighbours too close for two numbers share one: "41, 42".
+    """Ticks of an axis at some labels; neighbours too close for two numbers share one tick: "41, 42".
 
     Args:
-        positions: of each label on the axis.
-        length: of the axis.
+        positions: position of each label on the axis.
+        length: length of the axis.
 
     >>> key_ticks({14: 14, 41: 41, 42: 42}, 56)
     {'tickvals': [14.0, 41.5], 'ticktext': ['14', '41, 42']}
@@ -82,14 +82,14 @@ def key_ticks(positions: Mapping[Any, Any], length: int | float) -> dict[str, li
 
 
 def _has(basis: Basis, component: str | None) -> bool:
-    """Not every basis has sines: Z_2 has only the alternating function."""
+    """Whether the basis has such rows: Z_2, for example, has only the alternating function and no sines."""
     return component is None or any(component in block.components for block in basis.blocks[1:])
 
 
 def _bars(
     norms: Tensor, basis: Basis, keys: tuple[Label, ...], component: str | None, name: str, colour: str
 ) -> go.Bar:
-    """One trace; `component` picks the rows of that name, None takes whole blocks."""
+    """One trace; `component` selects the rows of that name, None means whole blocks."""
 
     def rows(block: Block) -> list[int]:
         named = range(block.start, block.start + len(block))

@@ -13,7 +13,7 @@ from mechgrok.plots.theme import plain
 
 
 def summary_figure(summary: Summary) -> go.Figure:
-    """The keys, the neurons on each of them, and what removing them does, as panels; what is missing is left out.
+    """The keys, the neurons on each, and the effect of removing them, as panels; missing parts are left out.
 
     Of a network on sequences in no group it is the loss of each position and the scores of its heads.
 

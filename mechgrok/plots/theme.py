@@ -1,7 +1,7 @@
-"""One visual language for all figures: colours, fonts, spacing, and how a figure begins.
+"""The common visual style of all figures: colours, fonts, spacing, and how a figure is created.
 
-The colours are those of Okabe and Ito, which people with any kind of colour blindness can tell apart;
-wherever a colour carries meaning, position, shape or text carry it as well.
+The colours are from Okabe and Ito, and are distinguishable with any kind of colour blindness; wherever a colour
+carries meaning, position, shape or text carries it as well.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ INK, SOFT, LINE, FAINT = "#1f2a37", "#5b6776", "#c9d1da", "#edf0f4"
 BLUE, VERMILION, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#e69f00", "#009e73", "#a9b4c0"
 
 COLOURS = [BLUE, VERMILION, GREEN, ORANGE, "#cc79a7", "#56b4e9"]
-"""For lines and bars that have no meaning of their own."""
+"""For lines and bars without a specific meaning."""
 
 TRAIN, TEST = BLUE, VERMILION
 COSINE, SINE = BLUE, ORANGE
@@ -24,16 +24,16 @@ KEY, OTHER = BLUE, "#b6c0cb"
 
 SEQUENTIAL = ["#f7fafc", "#cfe1f0", "#8dbfde", "#3f8fc4", "#0b5d9a", "#08305f"]
 SEQUENTIAL_ROOT = [[(i / 5) ** 2, colour] for i, colour in enumerate(SEQUENTIAL)]
-"""Darkness grows with the square root, so that a tenth of the largest value is still seen."""
+"""Darkness grows with the square root, so that a tenth of the largest value is still visible."""
 DIVERGING = ["#0b5d9a", "#6aadd5", "#f7fafc", "#f0a978", "#b34a00"]
 CYCLIC = ["#123a66", "#0072b2", "#56b4e9", "#b9c98a", "#e69f00", "#d55e00", "#7a2048", "#123a66"]
-"""Ends where it begins. Blues and oranges of equal lightness face each other."""
+"""Cyclic colour scale, with blues and oranges of equal lightness opposite each other."""
 
 FONT = "Inter, 'Source Sans 3', 'Segoe UI', system-ui, -apple-system, 'Helvetica Neue', Arial, sans-serif"
 LOGARITHMIC = {"type": "log", "tickfont": {"size": 9, "color": SOFT}}
-"""Axis of powers of ten, which plotly writes a quarter larger than it is told."""
+"""Axis of powers of ten, whose labels plotly draws a quarter larger than specified."""
 HEIGHT = 340
-"""Pixels, of a figure shown on its own."""
+"""Height in pixels of a figure shown on its own."""
 
 _AXIS = {
     "showgrid": True,
@@ -76,7 +76,7 @@ TEMPLATE = go.layout.Template(
 
 
 def figure(traces: Iterable[Any], *, title: str = "", height: int = HEIGHT, **layout: Any) -> go.Figure:
-    """A figure in the common style; `layout` is plotly's."""
+    """Create a figure in the common style; `layout` is passed to plotly."""
     drawn = go.Figure(list(traces))
     drawn.update_layout(template=TEMPLATE, title_text=title, height=height, **layout)
     return drawn
@@ -88,7 +88,7 @@ def layout_of(drawn: go.Figure) -> Any:
 
 
 def plain(text: object) -> str:
-    """Text for a label of a figure, where plotly would read markup: names come from files."""
+    """Escape text for a label of a figure, in which plotly would interpret markup: names come from files."""
     return escape(str(text))
 
 
@@ -98,10 +98,10 @@ def numbers(values: Tensor) -> np.ndarray:
 
 
 def block_kind(labels: Iterable[object]) -> str:
-    """What the blocks of a basis are, by their labels: numbers for frequencies, names for irreps."""
+    """The kind of blocks of a basis, by their labels: numbers for frequencies, names for irreps."""
     return "frequency" if all(isinstance(label, int) for label in labels) else "irrep"
 
 
 def name_of(what: str, label: object) -> str:
-    """How a block of a basis is called in a figure: "k = 5", or the name of the irrep."""
+    """The name of a block of a basis in a figure: "k = 5", or the name of the irrep."""
     return f"k = {label}" if what == "frequency" else plain(label)

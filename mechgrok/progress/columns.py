@@ -1,4 +1,4 @@
-"""How columns are called: a measure has the column of its name, or one for each of its parts."""
+"""Names of columns: a measure has one column under its name, or one for each of its parts."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,11 @@ from mechgrok.algebra.bases import Label
 
 
 class About(NamedTuple):
-    """What a table keeps of a measure.
+    """What a table records about a measure.
 
     Attributes:
-        unit: of the values.
-        direction: the way it goes while a network comes to generalise: "up", "down" or None.
+        unit: unit of the values.
+        direction: how it moves as a network comes to generalise: "up", "down" or None.
     """
 
     unit: str
@@ -36,7 +36,7 @@ def measure_of(column: str) -> str:
 
 
 def part_of(column: str) -> str | None:
-    """The part that a column holds; None where the measure has one value.
+    """The part that a column holds; None if the measure has one value.
 
     >>> part_of("excluded_loss_per_key[14]"), part_of("loss_test")
     ('14', None)

@@ -1,4 +1,4 @@
-"""progress_measures: every measure at every checkpoint."""
+"""Compute every measure at every checkpoint."""
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ from mechgrok.tasks import Split, Task
 from mechgrok.training.progress_bars import bar
 
 Values = dict[str, Number | str]
-"""By column a number, or by measure the reason why there is none."""
+"""Numbers by column, or by measure the reason why there is none."""
 
 
 @door
@@ -43,7 +43,7 @@ def progress_measures(
     out: str | Path | None = None,
     progress: bool = True,
 ) -> ProgressTable:
-    """Measures at every checkpoint of a training, with the key frequencies of the last one.
+    """Compute measures at every checkpoint of a training run, with the key frequencies of the last one.
 
     Args:
         run: a run, its folder, or the name of one that comes with mechgrok; or a folder or a list of checkpoint
@@ -60,8 +60,8 @@ def progress_measures(
         progress: show a progress bar on standard error.
 
     Returns:
-        A table with one row per step. What has no value for this network or task is None, and
-        `table.undefined` says why.
+        A table with one row per step. A measure without a value for this network or task is None, and
+        `table.undefined` gives the reason.
 
     Raises:
         ConfigError: an unknown measure, key or step; a file with other measures or keys.
@@ -96,16 +96,16 @@ def progress_measures(
 
 
 class ProgressRecorder:
-    """Measures a network while it is trained: `train(..., callback=recorder)`, then `recorder.table`.
+    """Measure a network during training: `train(..., callback=recorder)`, then `recorder.table`.
 
-    The keys of the last checkpoint are not known before it is there. Measures that need keys are undefined,
-    unless keys are given; `progress_measures(run)` computes them afterwards.
+    The keys of the last checkpoint are not known until it exists. Measures that need keys are undefined, unless
+    keys are given; `progress_measures(run)` computes them afterwards.
 
     Args:
         measures: as in `progress_measures`.
-        keys: labels of the key blocks, where they are known, as from another seed's run or for a planted circuit.
-        task: what is learned; None takes the one that the network was built for.
-        split: the inputs that are trained on; give the same one to `train`.
+        keys: labels of the key blocks, if known, for example from another seed's run or for a planted circuit.
+        task: what is learned; None means the task that the network was built for.
+        split: the inputs that are trained on; give the same split to `train`.
 
     >>> from mechgrok import ModelConfig, modular_task, train
     >>> task = modular_task("add", 5)
@@ -131,7 +131,7 @@ class ProgressRecorder:
         self._rows: dict[int, Values] = {}
 
     def __call__(self, step: int, model: Any) -> None:
-        """Measure the network as it is now."""
+        """Measure the network in its current state."""
         self.task = self.task or model.task
         if self.task is None:
             raise ConfigError("the network does not say what it learns; give the recorder task=...")
@@ -143,10 +143,10 @@ class ProgressRecorder:
 
     @property
     def table(self) -> ProgressTable:
-        """What has been measured so far.
+        """The measurements so far.
 
         Raises:
-            UndefinedMetricError: nothing yet.
+            UndefinedMetricError: there are none yet.
         """
         if not self._rows or self.task is None:
             raise UndefinedMetricError(
@@ -171,10 +171,10 @@ def measured(snapshot: Snapshot, measures: Sequence[Measure]) -> Values:
 
 
 def checked_keys(keys: Iterable[Label], task: Task) -> tuple[Label, ...]:
-    """The keys in the order of the task's basis; of no keys nothing needs to be known, nor a basis to be there.
+    """The keys in the order of the task's basis; without keys, no basis is needed.
 
     Raises:
-        ConfigError: one of them is no label of it.
+        ConfigError: one of them is not a label of the basis.
     """
     labels = tuple(keys)
     return task.frame.basis.check_labels(labels) if labels else ()
@@ -196,12 +196,12 @@ def _readable(checkpoints: Checkpoints) -> Checkpoints:
 
 
 def _history(checkpoints: Checkpoints, measures: Sequence[Measure]) -> Rows:
-    """The evaluations of the run, where the phases need a loss that is not among the measures."""
+    """The evaluations of the run, if the phases need a loss that is not among the measures."""
     return () if {measure.name for measure in measures}.issuperset(LOSSES) else checkpoints.history()
 
 
 def _last_keys(checkpoints: Checkpoints) -> tuple[Label, ...]:
-    """The key frequencies of the last checkpoint; none where the task has no group or the network is broken."""
+    """The key frequencies of the last checkpoint; none if the task has no group or the network is broken."""
     last = checkpoints.steps[-1]
     try:
         return find_key_frequencies(Snapshot(last, checkpoints.load(last), checkpoints.task).grid).frequencies
@@ -217,7 +217,7 @@ def _by_column(name: str, value: Any) -> Values:
 
 def _number(name: str, value: Any) -> Number:
     if getattr(value, "ndim", None) == 0:
-        value = value.item()  # of torch or numpy
+        value = value.item()  # from torch or numpy
     if not isinstance(value, int | float):
         raise ConfigError(
             f"the measure {name!r} returned {value!r}; it returns a number, or a mapping from parts to numbers, and "

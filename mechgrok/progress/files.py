@@ -1,4 +1,4 @@
-"""Tables of numbers on disk, as CSV or Parquet, with a header that says what they are."""
+"""Tables of numbers on disk, as CSV or Parquet, with a header that describes them."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from mechgrok.storage import replace_file, write_text
 Number = int | float
 Columns = dict[str, tuple[Number | None, ...]]
 MARK = "mechgrok progress table"
-"""Begins the first line of a CSV file, `# mechgrok progress table {...}`, and is the name of the header in Parquet."""
+"""Start of the first line of a CSV file, `# mechgrok progress table {...}`, and key of the header in Parquet."""
 SUFFIXES = (".csv", ".parquet")
 
 
@@ -23,7 +23,7 @@ def write_table(
     """Write columns of equal length atomically.
 
     Raises:
-        ConfigError: a suffix other than .csv and .parquet; .parquet without pyarrow.
+        ConfigError: a suffix other than .csv or .parquet; .parquet without pyarrow.
         CheckpointError: the file cannot be written.
     """
     _check_suffix(path)
@@ -54,7 +54,7 @@ def read_table(path: Path) -> tuple[dict[str, Any], Columns]:
         return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except ConfigError:
         raise
-    except Exception as error:  # damaged bytes make the readers stumble over anything
+    except Exception as error:  # damaged bytes can make the readers raise anything
         raise CheckpointError(f"{path} is damaged, or no table of mechgrok: {error}") from None
 
 
@@ -77,7 +77,7 @@ def _number(text: str) -> Number | None:
 
 def _write_parquet(path: Path, header: Mapping[str, Any], columns: Mapping[str, Sequence[Any]]) -> None:
     arrow, parquet = pyarrow()
-    # A type is inferred from the values; a column without any has none to infer from.
+    # Types are inferred from the values; a column without values has nothing to infer from.
     arrays = {
         name: arrow.array(v, arrow.float64() if all(x is None for x in v) else None)
         for name, v in columns.items()

@@ -1,4 +1,4 @@
-"""Where checkpoints come from: a run of ours, or a folder or list of files of anybody's."""
+"""Sources of checkpoints: a mechgrok run, or a folder or list of anybody's files."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -24,15 +24,14 @@ Source = Run | str | Path | Sequence[str | Path]
 
 @dataclass(frozen=True, eq=False)
 class Checkpoints:
-    """The networks of one training.
+    """The networks of one training run.
 
     Attributes:
         task: what was learned.
-        split: the inputs that were trained on, where that is known.
-        steps: of the checkpoints, ascending.
+        split: the inputs that were trained on, if known.
+        steps: steps of the checkpoints, ascending.
         load: the network at one of these steps.
-        history: reads the evaluations during the training; none for files, or where another task or split is
-            asked about.
+        history: reads the evaluations during training; empty for files, or if another task or split is requested.
     """
 
     task: Task
@@ -42,7 +41,7 @@ class Checkpoints:
     history: Callable[[], Rows] = tuple
 
     def chosen(self, steps: Sequence[int] | None) -> tuple[int, ...]:
-        """The steps asked for, in their order; all for None.
+        """The requested steps, in ascending order; all if None.
 
         Raises:
             ConfigError: one of them has no checkpoint.
@@ -75,7 +74,8 @@ def open_checkpoints(
     reading: Mapping[str, Any] | None = None,
     model: WrappedNetwork | None = None,
 ) -> Checkpoints:
-    """The checkpoints of a run, of what `load_run` opens, or of files ordered by the number in their names.
+    """Open the checkpoints of a run, of anything that `load_run` opens, or of files ordered by the number in
+    their names.
 
     Args:
         task, split: of files, where they are known; a task that is not given is inferred from the last network. Of
@@ -84,7 +84,7 @@ def open_checkpoints(
         model: of a module of somebody's own, the network that `wrap` made; the files hold its state dicts.
 
     Raises:
-        CheckpointError: there is none; names without a number, or with the same one.
+        CheckpointError: there are no checkpoints; names without a number, or with the same number.
         TaskError: the task of the files is not given and cannot be inferred.
     """
     if isinstance(source, str | Path):
@@ -113,7 +113,7 @@ def run_or_files(path: Path) -> Run | list[Path]:
         CheckpointError: neither.
     """
     is_run = exists(path / CONFIG) and file_in_folder(path) is None
-    # What is not there may be the name of a run that comes with mechgrok.
+    # A path that does not exist may be the name of a run that ships with mechgrok.
     return cast(Run, open_run(path)) if is_run or not exists(path) else _files_in(path)
 
 
@@ -121,7 +121,7 @@ def numbered(files: Sequence[Path]) -> dict[int, Path]:
     """Files by the last number in their names, ascending; that number is the step.
 
     Raises:
-        CheckpointError: a name without a number, or two with the same one.
+        CheckpointError: a name without a number, or two with the same number.
 
     >>> list(numbered([Path("p113_epoch_900.pth"), Path("p113_epoch_1000.pth")]))
     [900, 1000]
@@ -163,7 +163,7 @@ def _of_files(
         load = lambda step: model.with_weights(read_tensors(file_in_folder(files[step]) or files[step])[0])  # noqa: E731
         return Checkpoints(task or model.task, split, steps, load)
     last = _last_that_opens(files, reading)
-    task = task or cast("Task | None", last.task)  # some layouts say what was learned
+    task = task or cast("Task | None", last.task)  # some layouts record what was learned
     task = fit_task(last, task) if task else infer_task(last)
     return Checkpoints(task, split, steps, lambda step: load_model(files[step], task=task, **reading))
 

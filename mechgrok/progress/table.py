@@ -1,4 +1,4 @@
-"""ProgressTable: measures over the checkpoints of a training, one row per step."""
+"""Table of measures over the checkpoints of a training run, one row per step."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,25 +21,25 @@ from mechgrok.spelling import closest, listed
 Number = int | float
 Row = dict[str, Number | None]
 LOSSES = ("loss_train", "loss_test")
-"""Without these there are no phases."""
+"""Losses without which there are no phases."""
 
 
 @dataclass(frozen=True, eq=False)
 class ProgressTable(Drawable):
-    """Measures over checkpoints. `table["loss_test"]` is one column, `len(table)` the number of steps.
+    """Measures over checkpoints: `table["loss_test"]` is one column, `len(table)` the number of steps.
 
-    A measure with several values has a column for each, `excluded_loss_per_key[14]`. What is undefined is None, and
-    `undefined` says why.
+    A measure with several values has a column for each, such as `excluded_loss_per_key[14]`. An undefined value
+    is None, and `undefined` gives the reason.
 
     Attributes:
         task: name of the task.
-        steps: number of updates of each row, ascending.
-        columns: by name, one value per step.
+        steps: number of updates at each row, ascending.
+        columns: columns by name, with one value per step.
         about: unit and direction of each measure.
-        undefined: by measure and step, why there is no value.
-        keys: labels of the key blocks, at all steps those of the last checkpoint; None where they were not known.
-        history: evaluations during the training, from which the phases take losses that are not among the
-            measures; not saved with the table.
+        undefined: the reasons for missing values, by measure and step.
+        keys: labels of the key blocks, those of the last checkpoint at all steps; None if they were not known.
+        history: evaluations during training, from which the phases take losses that are not among the measures;
+            not saved with the table.
     """
 
     task: str
@@ -58,7 +58,7 @@ class ProgressTable(Drawable):
         task: str,
         keys: Sequence[Label] | None,
     ) -> "ProgressTable":
-        """A table of what was measured at each step: columns with their numbers, measures with a reason."""
+        """Build a table from the measurements at each step: numbers by column, reasons by measure."""
         steps = tuple(sorted(rows))
         undefined = {
             name: {step: str(rows[step][name]) for step in steps if isinstance(rows[step].get(name), str)}
@@ -92,7 +92,7 @@ class ProgressTable(Drawable):
         """The values of a column, one per step.
 
         Raises:
-            ConfigError: there is none of this name.
+            ConfigError: there is no column with this name.
         """
         if column not in self.columns:
             near = closest(column, self.columns, n=4, likeness=0.5)
@@ -112,7 +112,7 @@ class ProgressTable(Drawable):
         ]
 
     def by_step(self) -> dict[int, dict[str, Number | str]]:
-        """What `of_rows` takes: at each step the numbers by column, and the reasons by measure."""
+        """The input of `of_rows`: for each step, numbers by column and reasons by measure."""
         found: dict[int, dict[str, Number | str]] = {step: {} for step in self.steps}
         for i, step in enumerate(self.steps):
             for name, reasons in self.undefined.items():
@@ -140,15 +140,16 @@ class ProgressTable(Drawable):
         last: int | None = None,
         where: Callable[[Row], bool] | None = None,
     ) -> "ProgressTable":
-        """Some columns and some steps.
+        """Select some columns and some steps.
 
         Args:
-            names: of measures, of columns, or patterns with * for any text; none at all keeps every column.
-            first, last: bounds on the steps, both included.
-            where: keeps the rows for which it is true.
+            names: names of measures or columns, or patterns with * for any text; without names, every column is
+                kept.
+        first, last: inclusive bounds on the steps.
+        where: predicate that selects rows.
 
         Raises:
-            ConfigError: a name that fits no column.
+            ConfigError: a name that matches no column.
         """
         columns = list(self.columns) if not names else [c for name in names for c in self._matching(name)]
         kept = [
@@ -202,7 +203,7 @@ class ProgressTable(Drawable):
         return sorted(rows.values(), key=lambda row: row["step"] or 0)
 
     def frame(self) -> Any:
-        """A pandas DataFrame with the steps as its index; what is undefined is missing, `pd.NA`."""
+        """A pandas DataFrame with the steps as its index; undefined values are missing, `pd.NA`."""
         import pandas as pd
 
         data = {
@@ -212,10 +213,10 @@ class ProgressTable(Drawable):
         return pd.DataFrame(data, index=pd.Index(self.steps, name="step", dtype="int64"))
 
     def save(self, path: str | Path) -> Path:
-        """Write to a .csv or .parquet file, which `load` reads as the same table; returns the path.
+        """Write to a .csv or .parquet file, which `load` reads back as the same table; return the path.
 
         Raises:
-            ConfigError: another kind of file, or .parquet without pyarrow.
+            ConfigError: an unsupported kind of file, or .parquet without pyarrow.
             CheckpointError: it cannot be written.
         """
         header = {
@@ -230,7 +231,7 @@ class ProgressTable(Drawable):
 
     @staticmethod
     def load(path: str | Path) -> "ProgressTable":
-        """Read what `save` has written.
+        """Read a table written by `save`.
 
         Raises:
             CheckpointError: there is no such file, or it was not written by `save`.
@@ -252,7 +253,7 @@ class ProgressTable(Drawable):
     def _matching(self, name: str) -> list[str]:
         found = [c for c in self.columns if name in (c, measure_of(c)) or fnmatchcase(c, name)]
         if not found:
-            self[name]  # raises, with the names that are near
+            self[name]  # raises, with the closest matches
         return found
 
     def records(self) -> list[dict[str, Any]]:
@@ -284,7 +285,7 @@ def _whole(values: Sequence[Number | None]) -> bool:
 
 
 def _one_type(values: Sequence[Any]) -> tuple[Number | None, ...]:
-    """None for what is missing; whole numbers only where all are."""
+    """None for missing values; integers only if all values are integers."""
     numbers = [value if isinstance(value, int | float) else None for value in values]
     if _whole(numbers):
         return tuple(numbers)

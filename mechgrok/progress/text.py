@@ -1,4 +1,4 @@
-"""How a table prints: measures down the page, a few of the steps across it."""
+"""Printed form of a table: measures down the page, a few steps across it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ from mechgrok.algebra.bases import Label
 from mechgrok.progress.columns import About, measure_of, part_of
 
 SHOWN_STEPS = 7
-"""Steps across the page; of more, the first, the last and some between are shown."""
+"""Steps across the page; if there are more, the first, the last and some in between are shown."""
 ARROWS = {"up": "↑", "down": "↓", None: ""}
 NONE = "-"
 
@@ -58,7 +58,7 @@ def reasons_text(undefined: Mapping[str, Mapping[int, str]], n_steps: int) -> st
 
 
 def span_text(steps: Sequence[int]) -> str:
-    """How many steps, and from where to where.
+    """The number of steps, and their range.
 
     >>> span_text([]), span_text([5]), span_text([5, 10])
     ('0 steps', 'step 5', '2 steps 5..10')
@@ -69,7 +69,7 @@ def span_text(steps: Sequence[int]) -> str:
 
 
 def counted(n: int, what: str) -> str:
-    """A number of things.
+    """A count with its noun.
 
     >>> counted(1, "measure"), counted(2, "measure")
     ('1 measure', '2 measures')
@@ -78,7 +78,7 @@ def counted(n: int, what: str) -> str:
 
 
 def number_text(value: int | float | None) -> str:
-    """A number in a few characters; none is a dash.
+    """A number in a few characters; None is a dash.
 
     >>> number_text(None), number_text(12), number_text(0.123456), number_text(2.4e-7)
     ('-', '12', '0.1235', '2.4e-07')
@@ -89,7 +89,7 @@ def number_text(value: int | float | None) -> str:
 
 
 def shown_rows(n: int, most: int = SHOWN_STEPS) -> list[int]:
-    """Rows to show, evenly spread, the first and the last among them.
+    """Rows to show, evenly spread, including the first and the last.
 
     >>> shown_rows(3), shown_rows(101, most=5)
     ([0, 1, 2], [0, 25, 50, 75, 100])

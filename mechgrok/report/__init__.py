@@ -1,4 +1,4 @@
-"""One HTML file about a run or a network, or about several: the verdict, the numbers, the figures. Needs no other."""
+"""A self-contained HTML file about one or several runs or networks: the verdict, the numbers, the figures."""
 
 from mechgrok.report.comparison import write_comparison
 from mechgrok.report.page import write_report

@@ -1,4 +1,4 @@
-"""Which checkpoints of a run can be shown, and what a reader must know about those that cannot."""
+"""Which checkpoints of a run can be shown, and warnings about those that cannot."""
 
 from mechgrok.errors import MechgrokError
 from mechgrok.runs import Run, readable_steps
@@ -6,7 +6,7 @@ from mechgrok.training.stopping import finished
 
 
 def shown_steps(run: Run) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """The steps with a checkpoint that opens, and a warning for what is damaged or unfinished.
+    """The steps whose checkpoint opens, and a warning for each that is damaged or unfinished.
 
     Raises:
         CheckpointError: there is no checkpoint, or none that opens.

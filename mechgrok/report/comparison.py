@@ -1,4 +1,4 @@
-"""The page that puts networks side by side: which algorithm each runs, and the pictures that show why."""
+"""The page that compares networks side by side: which algorithm each runs, and the figures that show why."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,15 +24,15 @@ def write_comparison(
     comparison: AlgorithmComparison | None = None,
     title: str | None = None,
 ) -> Path:
-    """Write a page that compares networks, and opens in any browser, offline.
+    """Write a page that compares networks and opens in any browser, offline.
 
-    It shows the verdict on each, clock or pizza, the measures behind it, the right answer's logit over distance and
-    answer, the spectrum of each embedding, and of runs the loss curves; side by side, with definitions.
+    It shows, side by side and with definitions, the verdict on each, clock or pizza, the measures behind it, the
+    right answer's logit over distance and answer, the spectrum of each embedding, and for runs the loss curves.
 
     Args:
         path: the HTML file; replaced if it exists.
-        sources: runs, networks or grids by the names under which to show them; of a run the newest network.
-        comparison: what `compare_algorithms` says about them; None asks it.
+        sources: runs, networks or grids, by the names under which to show them; for a run, the newest network.
+        comparison: the result of `compare_algorithms` for them; None computes it.
         title: heading of the page.
 
     Returns:

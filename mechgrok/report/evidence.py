@@ -1,4 +1,4 @@
-"""The sections that prove the verdict: which keys, by which algorithm, and what is left without them."""
+"""Sections with the evidence for the verdict: which keys, which algorithm, and what is left without the keys."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -21,7 +21,7 @@ T = TypeVar("T")
 def evidence_sections(
     grid: ActivationGrid, summary: Summary, algorithm: AlgorithmVerdict
 ) -> Iterator[Section]:
-    """The sections that this network has something to say in."""
+    """The sections that apply to this network."""
     yield _keys(grid, summary)
     yield _algorithm(algorithm)
     yield _ablations(grid, summary)
@@ -117,7 +117,7 @@ def _ablations(grid: ActivationGrid, summary: Summary) -> Section:
 
 
 def _or_none(make: Callable[[], T]) -> T | None:
-    """A result, or None where this network has none."""
+    """A result, or None if this network has none."""
     try:
         return make()
     except (ActivationError, UndefinedMetricError):

@@ -1,4 +1,4 @@
-"""The same figure at several checkpoints, packed so that a page can go back and forth between them."""
+"""The same figure at several checkpoints, packed so that a page can move back and forth between them."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -12,21 +12,22 @@ from mechgrok.analysis.curves import Rows
 from mechgrok.plots.theme import layout_of
 
 MOST_FRAMES = 40
-"""Checkpoints that a page shows; of more it takes a choice."""
+"""Maximum number of checkpoints on a page; if there are more, a selection is shown."""
 MOVING = ("x", "y", "z", "customdata")
-"""What of a trace may differ from checkpoint to checkpoint."""
+"""Attributes of a trace that may differ between checkpoints."""
 LEVELS = 255
-"""Steps in which the values of a map are stored: a byte each."""
+"""Number of levels at which the values of a map are stored, one byte each."""
 HEADROOM = 1.05
 
 
 @dataclass(frozen=True)
 class Film:
-    """A figure whose data moves while its axes and colours stand.
+    """A figure whose data moves while its axes and colours stay fixed.
 
     Attributes:
         figure: the last frame, with axes and colour scales that fit all frames.
-        moving: for each attribute of a trace that changes, its number, its name and its packed frames.
+        moving: for each changing attribute of a trace, the trace's number, the attribute's name and its packed
+            frames.
     """
 
     figure: go.Figure
@@ -34,10 +35,10 @@ class Film:
 
 
 def make_film(frames: Sequence[go.Figure | None]) -> Film:
-    """Put the same figure at several checkpoints together; the last one must be there.
+    """Combine the same figure at several checkpoints; the last one must not be None.
 
     Args:
-        frames: figures with the same traces; None where there is nothing to draw.
+        frames: figures with the same traces; None if there is nothing to draw.
 
     >>> film = make_film([go.Figure(go.Scatter(x=[1, 2], y=y)) for y in ([0.0, 1.0], [0.0, 20.0])])
     >>> [(m["trace"], m["attribute"], m["shape"]) for m in film.moving], film.figure.layout.yaxis.range
@@ -55,11 +56,12 @@ def make_film(frames: Sequence[go.Figure | None]) -> Film:
 
 
 def choose_steps(steps: Sequence[int], history: Rows, most: int = MOST_FRAMES) -> tuple[int, ...]:
-    """At most `most` of the checkpoints: the first, the last, and those between them where most happens.
+    """Choose at most `most` of the checkpoints: the first, the last, and those in between where most happens.
 
-    The path through the training is measured in equal parts in steps and in how far the train loss and the test
-    loss travel, on a logarithmic scale and up and down alike; the chosen checkpoints lie at equal distances on
-    this path. So some of them are spread evenly, and the others are spent on memorising and on generalising.
+    The path through training is measured in equal parts by steps and by the distance that the train loss and the
+    test loss travel, up or down, on a logarithmic scale; the chosen checkpoints are equally spaced along this
+    path. So some of them are spread evenly over the steps, and the others concentrate on memorisation and
+    generalisation.
 
     >>> falls = [{"step": s, "loss_test": 1e-3 if s > 500 else 5.0} for s in range(0, 1001, 10)]
     >>> choose_steps(range(0, 1001, 10), falls, most=7)
@@ -77,7 +79,7 @@ def choose_steps(steps: Sequence[int], history: Rows, most: int = MOST_FRAMES) -
 
 
 def _path(steps: np.ndarray, history: Rows) -> np.ndarray:
-    """How far along the training each step is, 0..1."""
+    """Position of each step along the path through training, 0..1."""
     even = (steps - steps[0]) / (steps[-1] - steps[0])
     parts = [even]
     for name in ("loss_train", "loss_test"):
@@ -92,7 +94,7 @@ def _path(steps: np.ndarray, history: Rows) -> np.ndarray:
 
 
 def _values(frames: Sequence[go.Figure | None], number: int, name: str) -> list[np.ndarray] | None:
-    """An attribute of a trace in all frames; None if it has none, or is the same in all."""
+    """An attribute of a trace in all frames; None if it is absent, or the same in all."""
     last = frames[-1]
     if last is None or name not in _traces(last)[number] or _traces(last)[number][name] is None:
         return None
@@ -108,12 +110,12 @@ def _traces(drawn: go.Figure) -> Any:
 
 
 def _absent(like: np.ndarray) -> np.ndarray:
-    """What draws nothing: names and numbers of blocks stay, their values are missing."""
+    """Values that draw nothing: names and numbers of blocks stay, their values are missing."""
     return np.full_like(like, np.nan) if np.issubdtype(like.dtype, np.floating) else like
 
 
 def _packed(frames: list[np.ndarray]) -> dict[str, Any]:
-    """All frames of an attribute for the browser: maps a byte per cell, other numbers as float32, text as it is."""
+    """Pack all frames of an attribute for the browser: maps as bytes, other numbers as float32, text unchanged."""
     values = np.stack(frames)
     if not np.issubdtype(values.dtype, np.number):
         return {"kind": "text", "frames": values.tolist()}
@@ -123,7 +125,7 @@ def _packed(frames: list[np.ndarray]) -> dict[str, Any]:
 
 
 def _packed_maps(values: np.ndarray) -> dict[str, Any]:
-    """A value is low + (high - low) (byte/255)^power; from 0 up the power is 2, which spares the small ones."""
+    """Encode values as low + (high - low) (byte/255)^power; from 0 up the power is 2, which preserves small values."""
     low, high = float(min(values.min(), 0)), float(values.max())
     power = 2 if low == 0 else 1
     share = (values - low) / ((high - low) or 1)
@@ -137,7 +139,7 @@ def _base64(values: np.ndarray) -> str:
 
 
 def _standing(frames: Sequence[go.Figure | None], last: go.Figure) -> go.Figure:
-    """The last frame with ranges of axes and colours that all frames fit into."""
+    """The last frame, with axis and colour ranges that fit all frames."""
     drawn = go.Figure(last)
     present = [frame for frame in frames if frame is not None]
     for number, trace in enumerate(_traces(drawn)):
@@ -156,7 +158,7 @@ def _standing(frames: Sequence[go.Figure | None], last: go.Figure) -> go.Figure:
 
 
 def _common_range(frames: list[go.Figure], axis: str) -> tuple[float, float] | None:
-    """Both ends of an axis over all frames; None where it fits of itself."""
+    """Both ends of an axis over all frames; None if it fits by itself."""
     given = [layout_of(frame)[axis].range for frame in frames]
     if all(ends is not None for ends in given):
         return min(float(low) for low, _ in given), max(float(high) for _, high in given)

@@ -1,4 +1,4 @@
-"""A page as one HTML file: text, figures, data of the slider and the plotting library."""
+"""A page as a single HTML file: text, figures, slider data and the plotting library."""
 
 import json
 import re
@@ -14,20 +14,20 @@ from mechgrok.report.parts import Section, SliderSteps
 from mechgrok.storage import write_text
 
 FORMULA = re.compile(r"cos\(w_k\(.*?-c\)\)|chi\(a∘b∘c\^-1\)")
-"""What `Frame.direction` may be."""
+"""Possible values of `Frame.direction`."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """What stands on a page.
+    """The content of a page.
 
     Attributes:
-        facts: what the page is about, in a few words each.
-        warnings: what a reader must know first, a sentence each.
+        facts: the subject of the page, in a few words each.
+        warnings: what a reader must know first, one sentence each.
         verdicts: a heading, which may be empty, and the verdict in sentences; one per network.
         headlines: name, value and remark of the numbers at the top.
-        checkpoints: what the slider goes through; None for a page without one.
-        moving: the sections that belong to the slider; then come the others.
+        checkpoints: the range of the slider; None for a page without one.
+        moving: the sections that belong to the slider; the others follow.
     """
 
     title: str
@@ -72,7 +72,7 @@ def _environment() -> Environment:
 
 
 def typeset(text: str) -> Markup:
-    """Text in which the directions of the logits, as `Frame.direction` writes them, are set as formulas.
+    """Typeset text, setting the directions of the logits, as written by `Frame.direction`, as formulas.
 
     >>> typeset("along cos(w_k(a+b-c)) <")
     Markup('along cos(<i>w</i><sub>k</sub>(a+b−c)) &lt;')
@@ -82,7 +82,7 @@ def typeset(text: str) -> Markup:
 
 
 def _formula(text: str) -> str:
-    """One formula, already escaped, with its index, its exponent, its Greek letter and a real minus."""
+    """One formula, already escaped, with index, exponent, Greek letter and a proper minus sign."""
     shown = (
         text.replace("chi(", "χ(").replace("w_k", "<i>w</i><sub>k</sub>").replace("c^-1", "c<sup>−1</sup>")
     )
@@ -91,5 +91,5 @@ def _formula(text: str) -> str:
 
 def _embedded(data: Any) -> Markup:
     """Data as the text of a script element."""
-    # Only "</script" and "<!--" end such a text early; without "<" there is neither.
+    # Only "</script" and "<!--" end such text early; without "<" neither can occur.
     return Markup(json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))

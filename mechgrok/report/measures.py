@@ -23,12 +23,12 @@ from mechgrok.wording import in_words
 
 EDGE = 0.01
 MOST_MEASURED = 100
-"""Checkpoints that the measures are taken at; of more they are chosen as those of the slider are."""
+"""Number of checkpoints that are measured; if there are more, they are chosen as for the slider."""
 
 
 @dataclass(frozen=True)
 class MeasuresOfRun:
-    """What was measured over the steps of a run with several checkpoints.
+    """The measures over the steps of a run with several checkpoints.
 
     Attributes:
         checkpoints: the slider's, with the phases, or, where there are none, the phase changes of the test loss.
@@ -59,9 +59,7 @@ class MeasuresOfRun:
         changes = () if self.changes is None else (phase_change_section(self.changes),)
         return (
             *changes,
-            Section(
-                "phases", "Phases of the training", _phases_lead(self.table.phases), table=_phases(self.table)
-            ),
+            *self._phases_section(),
             Section(
                 "measures",
                 "Progress measures",
@@ -71,8 +69,15 @@ class MeasuresOfRun:
             ),
         )
 
+    def _phases_section(self) -> tuple[Section, ...]:
+        """The phases of a training; with unlimited data there are none, but phase changes."""
+        phases = self.table.phases
+        if self.changes and not _are_there(phases):
+            return ()
+        return (Section("phases", "Phases of the training", _phases_lead(phases), table=_phases(self.table)),)
+
     def on(self, curves: Mapping[str, go.Figure]) -> dict[str, go.Figure]:
-        """Figures over the steps with what belongs on each: the phases, and the line that the slider moves."""
+        """Figures over the steps with the phases and the line that the slider moves."""
         step, phases = self.checkpoints.steps[-1], self.table.phases
         drawn = {}
         for place, figure in curves.items():
@@ -84,7 +89,7 @@ class MeasuresOfRun:
 
 
 def measure_run(run: Run, summary: Summary, checkpoints: SliderSteps, steps: Sequence[int]) -> MeasuresOfRun:
-    """Take the progress measures of a run at some of its steps, with the keys of its newest network."""
+    """Compute the progress measures of a run at some of its steps, with the keys of its newest network."""
     steps = choose_steps(steps, run.history, MOST_MEASURED)
     table = progress_measures(run, keys=summary.values["key_frequencies"], steps=steps, progress=False)
     changes = None if summary.sequence is NOTHING else phase_changes_of(run, table)
@@ -97,7 +102,7 @@ def measure_run(run: Run, summary: Summary, checkpoints: SliderSteps, steps: Seq
 
 
 def _axis(steps: Sequence[int | float]) -> tuple[float, float]:
-    """All steps, and some room on both sides for the line to be seen."""
+    """All steps, with some room on both sides so that the line stays visible."""
     first, last = min(steps), max(steps)
     return first - EDGE * (last - first), last + EDGE * (last - first)
 
@@ -119,7 +124,7 @@ def _is_defined(table: ProgressTable, measure: str) -> bool:
 
 
 def _undefined(table: ProgressTable) -> Iterator[str]:
-    """Measures that this network has nowhere, a line for each reason."""
+    """Measures that are undefined at every step, one line per reason."""
     by_reason: dict[str, list[str]] = {}
     for name, reasons in table.undefined.items():
         if not _is_defined(table, name):
@@ -164,7 +169,7 @@ def _bands_of_changes(changes: PhaseChanges, steps: tuple[int, ...]) -> Iterator
 
 
 def _bands(phases: Phases, steps: tuple[int, ...]) -> Iterator[Band]:
-    """The phases beside the slider, on which the checkpoints lie at equal distances."""
+    """The phases next to the slider, on which the checkpoints are equally spaced."""
     places = np.linspace(0, 1, len(steps))
     for phase in phases:
         if phase.start is not None:

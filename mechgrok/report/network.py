@@ -1,4 +1,4 @@
-"""The section that shows the network itself: learning curves, spectrum, circles, neurons and logits together."""
+"""The section on the network itself: learning curves, spectrum, circles, neurons and logits together."""
 
 from collections.abc import Mapping
 
@@ -15,17 +15,17 @@ from mechgrok.report.parts import FigureGroup, Panel, Section, Shape, plural
 from mechgrok.report.portrait import Portrait
 
 FEWEST_COLUMNS = 5
-"""Small figures beside each other; of fewer, some places stay empty, so that they stay small."""
+"""Minimum number of places in a row of small figures; unused places stay empty, so that the figures stay small."""
 
 
 def network_section(
     grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film], curves: Mapping[str, go.Figure]
 ) -> Section:
-    """All figures of a network that change while it learns; on the page of a run the slider moves them.
+    """All figures that change while a network learns; on the page of a run the slider moves them.
 
     Args:
         grid: the network at the end.
-        portrait: what is drawn of it; without maps, nothing but curves.
+        portrait: what is drawn; without maps, only curves.
         films: the portrait's figures.
         curves: figures over the steps, by place.
     """
@@ -63,13 +63,17 @@ def _panel(place: str, films: Mapping[str, Film], shape: Shape, name: str = "") 
 def _curves(films: Mapping[str, Film], curves: Mapping[str, go.Figure], portrait: Portrait) -> FigureGroup:
     panels = [Panel(place, figure, "curve") for place, figure in curves.items()]
     captions = []
-    if curves:
+    if _has_train_loss(curves):
         captions.append("Where the test curve falls long after the train curve, the network first memorised.")
     if "spectrum" in films:
         panels.append(_panel("spectrum", films, "curve"))
         keys = " Keys in full colour." if portrait.keys else ""
         captions.append(f"Tall bars of the spectrum are what the embedding is made of.{keys}")
     return FigureGroup(tuple(panels), " ".join(captions), "curves")
+
+
+def _has_train_loss(curves: Mapping[str, go.Figure]) -> bool:
+    return "loss" in curves and any(curves["loss"].select_traces({"name": "train"}))
 
 
 def _circles(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]) -> FigureGroup:

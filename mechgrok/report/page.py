@@ -1,4 +1,4 @@
-"""The report on one run or one network: what was learned, how sure that is, how it came about, and the proof."""
+"""The report on one run or network: what was learned, with what certainty, how it came about, and the evidence."""
 
 from collections.abc import Iterator
 from os import PathLike
@@ -36,17 +36,17 @@ def write_report(
 ) -> Path:
     """Write a page about a run or a network that opens in any browser, offline.
 
-    The page of a run has a slider through its checkpoints, which moves the position on the curves, the embedding
-    spectrum, the embedding circles, some neurons and the logits in the basis of the task together. Of more than
-    40 checkpoints it shows a choice: some of them spread evenly over the steps, the others where the losses move
-    most. For large groups there are fewer, so that the file stays below 15 MB.
+    The page of a run has a slider through its checkpoints, which moves together the position on the curves, the
+    embedding spectrum, the embedding circles, some neurons and the logits in the basis of the task. If there are
+    more than 40 checkpoints it shows a selection: some spread evenly over the steps, the others where the losses
+    move most. For large groups there are fewer, so that the file stays below 15 MB.
 
     Args:
         path: the HTML file; replaced if it exists.
-        source: a run, its name or its folder, shown with its newest network; or a network, its file, or its grid with
-            the neurons cached.
-        summary: what `summarize` says about the network; None asks it.
-        history: of a network, the rows of its training with step, loss_train, loss_test, accuracy_train,
+        source: a run, its name or its folder, shown with its newest network; or a network, its file, or its grid
+            with the neurons cached.
+        summary: the result of `summarize` for the network; None computes it.
+        history: for a network, the rows of its training with step, loss_train, loss_test, accuracy_train,
             accuracy_test, as far as known; without them the page has no learning curves. A run has its own.
         title: heading of the page.
 
@@ -55,8 +55,8 @@ def write_report(
 
     Raises:
         ConfigError: a history for a run; path and source swapped.
-        CheckpointError: the file cannot be written; a run without a checkpoint that opens. A damaged checkpoint
-            beside others is left out, and the page says so.
+        CheckpointError: the file cannot be written; a run without a checkpoint that opens. If only some
+            checkpoints are damaged, they are left out, and the page says so.
 
     >>> import tempfile
     >>> from mechgrok.models.constructed import cosine_network
@@ -97,10 +97,15 @@ def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
     facts = (
         f"recipe {config.recipe}",
         f"seed {run.config.seed}",
-        f"trained on {run.split.train.double().mean().item():z.0%} for {in_words(steps[-1], 'step')}",
+        f"trained on {_trained_on(run)} for {in_words(steps[-1], 'step')}",
     )
     shown = measures.checkpoints if measures else None
     return _page(grid, summary, title, facts, moving, shown, warnings)
+
+
+def _trained_on(run: Run) -> str:
+    share = run.split.train.double().mean().item()
+    return f"{share:z.0%}" if share else "fresh inputs"
 
 
 def _page_of_network(

@@ -1,4 +1,4 @@
-"""What a page is made of: sections with groups of figures and tables."""
+"""Building blocks of a page: sections with groups of figures and tables."""
 
 import json
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ Table = tuple[tuple[str, ...], ...]
 POSITION = "position"
 """Name of the line that marks the shown checkpoint in a figure over steps."""
 _LEGEND: dict[Shape, int] = {"measure": 44}
-"""Pixels above a figure for its legend, where that may take two lines."""
+"""Pixels above a figure for its legend, if that may take two lines."""
 _HIDDEN = {"showticklabels": False, "ticks": "", "title": None, "showline": False, "showgrid": False}
 _SMALL: dict[Shape, dict[str, Any]] = {
     "circle": _HIDDEN | {"zeroline": True, "zerolinecolor": FAINT},
     "map": _HIDDEN,
 }
-"""Axes of figures that stand side by side in small: only the shape counts."""
+"""Axes of small figures shown side by side, in which only the shape matters."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Panel:
     """A figure on the page.
 
     Attributes:
-        id: names the place of the figure on the page, whichever network or step it shows.
+        id: identifies the place of the figure on the page, whichever network or step it shows.
         shape: the width and the proportions that the page reserves for it.
-        name: its title where the figure's own is too long for the place.
-        moving: what of its data changes with the checkpoint, as a `Film` has it.
+        name: its title, if the figure's own is too long for the place.
+        moving: the data that changes with the checkpoint, as in `Film`.
     """
 
     id: str
@@ -47,13 +47,12 @@ class Panel:
 
     @property
     def has_legend(self) -> bool:
-        """Whether the figure has a legend above it, beside the title."""
+        """Whether the figure has a legend above it, besides the title."""
         return len(self.figure.to_dict()["data"]) > 1 and layout_of(self.figure).showlegend is not False
 
     @property
     def data(self) -> dict[str, Any]:
-        """The figure for the browser, without the title and the size, which the page gives it, and without
-        the data that its frames bring."""
+        """The figure for the browser, without title and size, which the page sets, and without its frames' data."""
         drawn = go.Figure(self.figure)
         top = _LEGEND.get(self.shape, 28) if self.has_legend else 10
         drawn.update_layout(title_text=None, height=None, width=None, autosize=True, margin_t=top)
@@ -72,10 +71,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class FigureGroup:
-    """Figures side by side, with one caption that says what to see.
+    """Figures side by side, with one caption that explains what to see.
 
     Attributes:
-        name: for the page's layout, where the group has a place of its own.
+        name: for the page's layout, if the group has its own place.
         columns: 0 puts all of them into one row.
     """
 
@@ -90,8 +89,8 @@ class Section:
     """A part of the page.
 
     Attributes:
-        table: its header and its rows.
-        missing: for what does not apply to this network, why; a line each.
+        table: header and rows.
+        missing: reasons for the parts that do not apply to this network, one line each.
     """
 
     id: str
@@ -109,7 +108,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Band:
-    """A phase beside the slider; start and end as fractions of its way."""
+    """A phase next to the slider; start and end as fractions of its length."""
 
     name: str
     start: float
@@ -119,13 +118,13 @@ class Band:
 
 @dataclass(frozen=True)
 class SliderSteps:
-    """What the slider goes through.
+    """The range of the slider.
 
     Attributes:
-        steps: of the checkpoints shown.
-        facts: names of the numbers beside the slider.
-        values: for each step these numbers, as text.
-        phases: those that are known.
+        steps: steps of the checkpoints shown.
+        facts: names of the numbers next to the slider.
+        values: these numbers at each step, as text.
+        phases: the known phases.
     """
 
     steps: tuple[int, ...]
@@ -142,5 +141,5 @@ def with_position(figure: go.Figure, step: int) -> go.Figure:
 
 
 def plural(what: str) -> str:
-    """Of a word that names blocks of a basis."""
+    """Plural of a word that names blocks of a basis."""
     return {"frequency": "frequencies", "irrep": "irreps"}.get(what, f"{what}s")

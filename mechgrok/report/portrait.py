@@ -1,4 +1,4 @@
-"""What the page shows of a network at every checkpoint: spectrum, circles, neurons, logits."""
+"""The figures of a network at every checkpoint: spectrum, circles, neurons, logits."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ from mechgrok.plots.spectra import norm_spectrum
 from mechgrok.report.film import MOST_FRAMES, Film, make_film
 
 MOST_PANELS = 6
-"""Circles and neurons shown; of more keys the strongest are taken."""
+"""Maximum number of circles and neurons shown; if there are more keys, the strongest are used."""
 MOST_CELLS = 4_500_000
-"""Cells of all maps at all checkpoints together, a byte each: bounds the size of the page for large groups."""
+"""Maximum total of map cells over all checkpoints, one byte each: bounds the size of the page for large groups."""
 
 Picture = dict[str, go.Figure]
-"""The figures of one network by the place that each has on the page."""
+"""The figures of one network, by their place on the page."""
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """The parts of a network that are drawn, chosen at the end of training and followed through all of it.
+    """The parts of a network that are drawn, chosen at the end of training and followed throughout.
 
     Attributes:
         keys: all key blocks, which the spectrum and the logits mark.
-        circles: keys whose plane in the embedding is drawn; none where the group is not cyclic.
+        circles: keys whose plane in the embedding is drawn; none if the group is not cyclic.
         neurons: numbers of the neurons drawn.
-        tuned: what the neurons are tuned to at the end; None where there are no neurons.
+        tuned: the tuning of the neurons at the end; None if there are no neurons.
         what: what a key is, "frequency" or "irrep".
-        has_maps: whether the task is an operation on two elements of a group; otherwise nothing of this is drawn.
+        has_maps: whether the task is an operation on two elements of a group; otherwise none of this is drawn.
     """
 
     keys: tuple[Label, ...]
@@ -46,7 +46,7 @@ class Portrait:
     has_maps: bool = True
 
     def draw(self, grid: ActivationGrid) -> Picture:
-        """All figures of one checkpoint; those that it has nothing to draw for are left out."""
+        """All figures of one checkpoint; figures with nothing to draw are left out."""
         if not self.has_maps:
             return {}
         picture = {"fourier": fourier_map(grid, self.keys)}
@@ -69,7 +69,7 @@ def choose_portrait(grid: ActivationGrid, summary: Summary, n_frames: int = 1) -
     keys: list[Label] = summary.values["key_frequencies"]
     strongest = sorted(keys, key=summary.keys.share, reverse=True)[:MOST_PANELS]
     shown = [label for label in keys if label in strongest]
-    affordable = MOST_CELLS // (n_frames * grid.task.frame.order**2) - 1  # one is for the logits
+    affordable = MOST_CELLS // (n_frames * grid.task.frame.order**2) - 1  # one map is for the logits
     neurons = [] if summary.neurons is None else typical_neurons(summary.neurons, shown)
     return Portrait(
         keys=tuple(keys),
@@ -81,7 +81,7 @@ def choose_portrait(grid: ActivationGrid, summary: Summary, n_frames: int = 1) -
 
 
 def most_frames(order: int | None) -> int:
-    """Checkpoints that fit on a page with two maps each, as large as a group of this order; None for no group."""
+    """Number of checkpoints that fit on a page, with two maps each, for a group of this order; None for no group."""
     if order is None:
         return MOST_FRAMES
     return max(2, min(MOST_FRAMES, MOST_CELLS // (2 * order**2)))

@@ -1,4 +1,4 @@
-"""A run as the page shows it: its network at many checkpoints, and the numbers beside the slider."""
+"""A run as shown on the page: its network at many checkpoints, and the numbers next to the slider."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class FilmedTraining:
 
     Attributes:
         films: the portrait's figures.
-        checkpoints: None where there is one alone, and nothing to go through.
+        checkpoints: the range of the slider; None if there is only one checkpoint.
     """
 
     portrait: Portrait
@@ -33,8 +33,8 @@ def film_training(run: Run, last: ActivationGrid, summary: Summary, steps: Seque
 
     Args:
         last: the network at the newest of the steps.
-        summary: what is known about it.
-        steps: of the checkpoints that may be shown.
+        summary: the summary of that network.
+        steps: steps of the checkpoints that may be shown.
     """
     order = None if summary.keys.no_group else last.task.frame.order
     steps = choose_steps(steps, run.history, most_frames(order))

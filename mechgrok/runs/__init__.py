@@ -1,4 +1,4 @@
-"""Trainings on disk: the folder of a run, its history, and the digests that tie its files to one another."""
+"""Training runs on disk: the folder of a run, its history, and the digests that tie its files together."""
 
 from mechgrok.runs.folder import (
     CHECKPOINTS,

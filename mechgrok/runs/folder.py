@@ -1,19 +1,19 @@
-"""The files of a run: how each is written, and read again or refused.
+"""The files of a run: how each is written, and later read or refused.
 
-    config.json                          what the run follows from, and its seal
+    config.json                          everything that determines the run, and its seal
     split.safetensors                    mask of the train inputs
-    start.safetensors                    weights taken over from another network, if any
+    start.safetensors                    weights copied from another network, if any
     groups.json                          which parameters an optimiser updates, with which settings
-    history.jsonl                        one row for each evaluation
+    history.jsonl                        one row per evaluation
     checkpoints/step_00000000.safetensors
-    state.safetensors                    weights and optimiser to go on from: of the newest checkpoint, or of
-                                         the later step at which Ctrl-C was pressed
-    lock                                 empty; held by the process that trains
+    state.safetensors                    weights and optimiser to resume from: those of the newest checkpoint, or
+                                         of the later step at which Ctrl-C was pressed
+    lock                                 empty; held by the training process
 
-Files appear whole or not at all, except that history.jsonl grows line by line; a reader drops a last line
-that was cut off. Each file carries a digest of itself and the name of its run (`mechgrok.runs.seals`). What is
-damaged, changed, or of another run is a `CheckpointError` that names the file. Runs that were made before there
-were seals are read as they are; those that come with mechgrok are compared with its index.
+Files appear whole or not at all, except that history.jsonl grows line by line; a reader drops a truncated last
+line. Each file carries a digest of itself and the name of its run (`mechgrok.runs.seals`). A damaged or changed
+file, or a file from another run, raises a `CheckpointError` that names the file. Runs that predate seals are read
+as they are; the runs shipped with mechgrok are compared with its index.
 """
 
 import os
@@ -50,10 +50,10 @@ CONFIG, SPLIT, START, GROUPS, HISTORY, STATE, CHECKPOINTS, LOCK = (
     "lock",
 )
 STEP = re.compile(r"step_(\d{8,})\.safetensors")
-"""Names of checkpoints; what else lies beside them is none."""
+"""Names of checkpoints; other files in the folder are not checkpoints."""
 ANY_STEP = "step_*.safetensors"
 OF_SAFETENSORS = ".tmp*"
-"""Temporary files of the library, which earlier versions left to it."""
+"""Temporary files of the safetensors library, to which earlier versions left the writing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class RunFolder:
 
     Attributes:
         path: the folder.
-        config: all that the run follows from.
+        config: everything that determines the run.
     """
 
     path: Path
@@ -70,7 +70,7 @@ class RunFolder:
 
     @cached_property
     def seal(self) -> Seal | None:
-        """What all files of the run must agree with; None for a run without seals.
+        """The seal that all files of the run must agree with; None for a run without seals.
 
         Raises:
             CheckpointError: the configuration is damaged.
@@ -85,18 +85,16 @@ class RunFolder:
 
     @property
     def history(self) -> Records[HistoryRow]:
-        """One row for each evaluation, by name: step, loss and accuracy on train and test, squared weights.
+        """One row per evaluation, by name: step, loss and accuracy on train and test, squared weights.
 
         A list, with `.frame()` for pandas. Losses are those of the objective, cross-entropies in nats; test values
         are None where everything was trained on.
 
         Raises:
-            CheckpointError: a line is damaged, edited, missing, doubled or in another place.
+            CheckpointError: a line is damaged, edited, missing, duplicated or misplaced.
         """
         file, name = self.path / HISTORY, self._name
-        followed = (
-            [] if name is None else self._followed()
-        )  # before the lines, of which there may come to be more
+        followed = [] if name is None else self._followed()  # before the lines, since more may be appended
         if name is None:
             check_shipped(file)
         history = read_history(file, name, self.config.train.eval_every)
@@ -114,27 +112,27 @@ class RunFolder:
         return self.path / CHECKPOINTS / f"step_{step:08d}.safetensors"
 
     def check_checkpoint(self, file: Path) -> None:
-        """Whether a file among the checkpoints is this run's, and that of the step in its name.
+        """Check that a checkpoint file belongs to this run and to the step in its name.
 
         Raises:
-            CheckpointError: it is not.
+            CheckpointError: it does not.
         """
         name = STEP.fullmatch(file.name)
         self._read(file, self._said(int(name[1]) if name else None))
 
     def write_checkpoint(self, step: int, model: HookedNetwork | WrappedNetwork) -> None:
-        """Keep the weights at a step."""
+        """Write the weights at a step."""
         write_model(model, self.checkpoint(step), self._said(step) | self._link())
 
     def write_state(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Keep all that is needed to go on from a step."""
+        """Write everything needed to resume from a step."""
         if (self.path / HISTORY).exists():
             with (self.path / HISTORY).open("rb") as file:
-                os.fsync(file.fileno())  # the state speaks of its lines
+                os.fsync(file.fileno())  # the state refers to its lines
         write_tensors(self.path / STATE, tensors, {"step": str(step)} | self._said(step) | self._link())
 
     def read_state(self) -> tuple[int, dict[str, Tensor]] | None:
-        """The step to go on from and its tensors; None for a run that has none yet."""
+        """The step to resume from and its tensors; None for a run that has none yet."""
         file = self.path / STATE
         if not file.exists():
             return None
@@ -145,10 +143,10 @@ class RunFolder:
 
     @property
     def parameter_groups(self) -> dict[str, dict[str, Any]]:
-        """For each optimiser its `settings` and the `parameters` that it updates; empty until training begins.
+        """The `settings` of each optimiser and the `parameters` that it updates; empty until training begins.
 
         Raises:
-            CheckpointError: the file is damaged, or another run's.
+            CheckpointError: the file is damaged, or belongs to another run.
         """
         file = self.path / GROUPS
         if not file.exists():
@@ -163,22 +161,20 @@ class RunFolder:
         return groups
 
     def write_parameter_groups(self, groups: Mapping[str, Mapping[str, Any]]) -> None:
-        """Note which parameters are trained, and how."""
+        """Record which parameters are trained, and how."""
         write_json(self.path / GROUPS, groups if self._name is None else sealed(groups, run=self._name))
 
     def write_split(self, split: Split) -> None:
-        """Note which inputs are trained on."""
+        """Record which inputs are trained on."""
         header = {"fraction": str(split.fraction), "seed": str(split.seed), "rule": split.rule}
         write_tensors(self.path / SPLIT, {"train": split.train}, header)
 
     def write_config(self) -> None:
-        """Note what the run follows from; with it a folder becomes a run, and it comes after all that it speaks of."""
+        """Record what determines the run. This makes a folder a run, so it is written after all files it refers to."""
         values = self.config.to_json()
         if not (self.path / CONFIG).exists():
             seal = new_seal(values, read_tensors(self.path / SPLIT)[1][DIGEST_KEY])
-            self.__dict__["seal"] = (
-                seal  # the class is frozen; what may have been asked for before has no seal
-            )
+            self.__dict__["seal"] = seal  # the class is frozen; a value cached earlier has no seal
         seal = self.seal
         write_json(
             self.path / CONFIG, values if seal is None else sealed(values, run=seal.run, split=seal.split)
@@ -192,9 +188,9 @@ class RunFolder:
             raise CheckpointError(f"cannot write {self.path / HISTORY}: {error}") from error
 
     def forget_after(self, step: int) -> None:
-        """Drop history and checkpoints of later steps, which a resumed run will make again.
+        """Drop history and checkpoints of later steps, which a resumed run will recompute.
 
-        Checkpoints go first and the newest before the others, so that none speaks of lines that are gone.
+        Checkpoints are removed first, newest to oldest, so that none refers to lines that are gone.
         """
         kept = [row for row in self.history if (row["step"] or 0) <= step]
         for later in reversed(self.steps):
@@ -203,7 +199,7 @@ class RunFolder:
         rewrite(self.path / HISTORY, kept, self._name)
 
     def partial(self) -> list[Path]:
-        """Files that a process which was killed has left half-written, or that are being written right now."""
+        """Files left half-written by a killed process, or being written right now."""
         written = {
             self.path: (CONFIG, SPLIT, START, GROUPS, HISTORY, STATE),
             self.path / CHECKPOINTS: (ANY_STEP,),
@@ -214,23 +210,23 @@ class RunFolder:
         return found + [file for folder in written for file in folder.glob(OF_SAFETENSORS)]
 
     def remove_partial(self) -> None:
-        """Remove files that a process which was killed has left half-written."""
+        """Remove files left half-written by a killed process."""
         for file in self.partial():
             file.unlink(missing_ok=True)
 
     @property
     def _name(self) -> str | None:
-        """What the files of the run call it; None for a run without seals."""
+        """The name of the run in its files; None for a run without seals."""
         return None if self.seal is None else self.seal.run
 
     def _said(self, step: int | None = None) -> dict[str, str]:
-        """What the header of a checkpoint or state of this run says."""
+        """The header of a checkpoint or state of this run."""
         if self._name is None:
             return {}
         return {"run": self._name} | ({} if step is None else {"step": str(step)})
 
     def _link(self) -> dict[str, str]:
-        """The line of the history that a file follows from."""
+        """The line of the history that a file follows."""
         return {} if self._name is None else {"history": last_digest(self.path / HISTORY, self._name)}
 
     def _read(self, file: Path, said: Mapping[str, str] | None) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -251,7 +247,7 @@ class RunFolder:
         return tensors, header
 
     def _followed(self) -> list[tuple[Path, str]]:
-        """The newest checkpoint and the state, each with the line of the history that it follows from."""
+        """The newest checkpoint and the state, each with the line of the history that it follows."""
         files = [self.checkpoint(self.steps[-1])] if self.steps else []
         if (self.path / STATE).exists():
             files.append(self.path / STATE)
@@ -266,7 +262,7 @@ def read_config(file: Path) -> tuple[RunConfig, Seal | None]:
     """The configuration of a run, and its seal.
 
     Raises:
-        ConfigError: it is of another version, or damaged.
+        ConfigError: it is from another version, or damaged.
         CheckpointError: it is damaged.
     """
     values = parse_json(file, read_file(file))
@@ -281,7 +277,7 @@ def read_config(file: Path) -> tuple[RunConfig, Seal | None]:
 
 
 def _header(file: Path) -> dict[str, str]:
-    """The header of a safetensors file; empty where it cannot be read, which is said by whoever needs its tensors."""
+    """The header of a safetensors file; empty if unreadable, which is reported by the code that needs its tensors."""
     try:
         with safe_open(file, framework="pt") as opened:
             return dict(opened.metadata() or {})

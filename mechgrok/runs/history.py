@@ -1,8 +1,8 @@
-"""The history of a run on disk: a line for each evaluation, and a chain of digests through all lines.
+"""The history of a run on disk: one line per evaluation, and a chain of digests through all lines.
 
-Each line ends with the digest of its row and of the line before, so that a line that is missing, doubled, swapped or
-edited breaks the chain. The newest checkpoint and the state note the digest of the last line that
-they follow from, so that lines missing at the end are noticed too.
+Each line ends with the digest of its row and of the preceding line, so that a missing, duplicated, swapped or
+edited line breaks the chain. The newest checkpoint and the state record the digest of the last line that they
+follow, so that lines missing at the end are noticed too.
 """
 
 import json
@@ -17,32 +17,32 @@ from mechgrok.storage import json_digest, write_text
 
 HistoryRow = dict[str, int | float | None]
 MEASURES = ("step", "loss_train", "loss_test", "sum_squared_weights")
-"""What every row of a history has, beside its scores: accuracies of classes, or r2 of values."""
+"""Fields of every row besides its scores: accuracies for classes, or r2 for values."""
 DIGEST, LENGTH = "digest", 16
-"""Where a line holds its digest, and how many hexadecimal digits it has."""
+"""Key of the digest in a line, and its number of hexadecimal digits."""
 LONGEST_LINE = 2048
-"""Bytes of a line, at most."""
+"""Maximum number of bytes in a line."""
 
 
 @dataclass(frozen=True)
 class History:
-    """The rows of a history, and the digest of each where it has them."""
+    """The rows of a history, and the digest of each if it has digests."""
 
     rows: list[HistoryRow]
     digests: list[str]
 
 
 def read_history(file: Path, run: str | None, eval_every: int) -> History:
-    """A history; a last line that was cut off is dropped.
+    """Read a history; a truncated last line is dropped.
 
     Args:
-        run: name of the run, with which the chain of digests begins; None for a history without digests, in which
-            the order of steps is looked at.
+        run: name of the run, with which the chain of digests begins; None for a history without digests, whose
+            order of steps is checked instead.
 
     Raises:
-        CheckpointError: a line is damaged, or missing, doubled, swapped or edited.
+        CheckpointError: a line is damaged, missing, duplicated, swapped or edited.
     """
-    # What follows the last end of a line is a row that was cut off, or nothing.
+    # Anything after the last newline is a truncated row.
     lines = read_file(file).split(b"\n")[:-1] if file.exists() else []
     rows = [_row(file, number, line) for number, line in enumerate(lines, 1)]
     if run is None:
@@ -52,7 +52,7 @@ def read_history(file: Path, run: str | None, eval_every: int) -> History:
 
 
 def append_row(file: Path, row: HistoryRow, run: str | None) -> None:
-    """Add a row; its digest follows from the last line alone."""
+    """Append a row; its digest depends only on the last line."""
     line = dict(row) if run is None else {**row, DIGEST: _link(last_digest(file, run), row)}
     with file.open("a", encoding="utf-8") as opened:
         opened.write(json.dumps(line) + "\n")
@@ -68,7 +68,7 @@ def rewrite(file: Path, rows: Sequence[HistoryRow], run: str | None) -> None:
 
 
 def last_digest(file: Path, run: str) -> str:
-    """The digest that the next row follows from: of the last line, or the name of the run for the first."""
+    """The digest that the next row follows: that of the last line, or the name of the run for the first."""
     if not file.exists():
         return run
     with file.open("rb") as opened:
@@ -109,7 +109,7 @@ def _check_chain(file: Path, rows: Sequence[HistoryRow], run: str) -> list[str]:
 
 
 def _check_steps(file: Path, rows: Sequence[HistoryRow], eval_every: int) -> None:
-    """Of a history without digests: steps ascend, and no evaluation that was due is missing."""
+    """Check a history without digests: steps must ascend, and no due evaluation may be missing."""
     steps = [int(row["step"] or 0) for row in rows]
     for number, (before, step) in enumerate(pairwise(steps), 2):
         if step <= before:

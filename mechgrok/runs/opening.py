@@ -1,4 +1,4 @@
-"""Runs found by their folder, by name, or by one of their checkpoints."""
+"""Find runs by their folder, by name, or by one of their checkpoints."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +16,8 @@ def load_run(path: str | Path, *, network: Factory | None = None) -> Run:
     """Open a run.
 
     Args:
-        path: its folder, or the name of one of the runs that come with mechgrok (`shipped_runs`).
-        network: of a run whose network is the user's own, what makes it, as it was given to `train`.
+        path: its folder, or the name of one of the runs shipped with mechgrok (`shipped_runs`).
+        network: the function that makes the network, as given to `train`, for a run with a user-defined network.
 
     Raises:
         CheckpointError: there is no run in the folder, or its configuration is damaged.
@@ -30,7 +30,7 @@ def load_run(path: str | Path, *, network: Factory | None = None) -> Run:
 
 
 def run_of(checkpoint: Path) -> Run | None:
-    """The run whose checkpoint a file is, by its place; None for any other file."""
+    """The run to which a checkpoint file belongs, judged by its location; None for any other file."""
     folder = checkpoint.parent.parent
     return _open(folder) if checkpoint.parent.name == CHECKPOINTS and (folder / CONFIG).is_file() else None
 

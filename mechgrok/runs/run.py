@@ -1,4 +1,4 @@
-"""Run: one training on disk, with its task, its split, and its network at each checkpoint."""
+"""One training run on disk, with its task, its split, and its network at each checkpoint."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,13 +24,13 @@ from mechgrok.tasks import Split, Task, task_from_spec
 
 @dataclass(frozen=True, eq=False)
 class Run(RunFolder, Drawable):
-    """A training on disk: finished, interrupted or under way.
+    """A training run on disk: finished, interrupted or in progress.
 
     Attributes:
         path: its folder.
-        config: all that it follows from.
+        config: everything that determines it.
         temporary: the folder is deleted with this object.
-        network: makes the network of the run where it is one of the user's own.
+        network: makes the network of the run if it is user-defined.
     """
 
     temporary: bool = False
@@ -40,7 +40,7 @@ class Run(RunFolder, Drawable):
         return f"Run({self.path}: {self._task_name}, {self.config.train.recipe}, seed {self.config.seed})"
 
     def records(self) -> list[dict[str, Any]]:
-        """What was trained, how far it is, and its latest evaluation."""
+        """What was trained, how far it has got, and its latest evaluation."""
         facts: dict[str, Any] = {
             "task": self._task_name,
             "recipe": self.config.train.recipe,
@@ -59,15 +59,15 @@ class Run(RunFolder, Drawable):
 
     @cached_property
     def task(self) -> Task:
-        """What was learned, written down as the network read it."""
+        """The task that was learned, written as the network read it."""
         return written_for(task_from_spec(self.config.task), self.config.train)
 
     @cached_property
     def start(self) -> dict[str, Tensor]:
-        """The weights that the training took over from another network, by name; none where it drew them all.
+        """The weights that the run copied from another network, by name; empty if it drew them all.
 
         Raises:
-            CheckpointError: they are missing or no longer those that the configuration speaks of.
+            CheckpointError: they are missing, or no longer those that the configuration refers to.
         """
         if self.config.start is None:
             return {}
@@ -81,7 +81,8 @@ class Run(RunFolder, Drawable):
         """The inputs that were trained on.
 
         Raises:
-            CheckpointError: the file is missing or damaged, divides the inputs of another task, or is another run's.
+            CheckpointError: the file is missing or damaged, splits the inputs of another task, or belongs to
+                another run.
         """
         file = self.path / SPLIT
         tensors, header = self._read(file, None if self.seal is None else {DIGEST_KEY: self.seal.split})
@@ -101,11 +102,11 @@ class Run(RunFolder, Drawable):
         return Split(train, fraction, seed, rule)
 
     def model(self, step: int | None = None) -> HookedNetwork | WrappedNetwork:
-        """The network at a checkpoint, the newest for None.
+        """The network at a checkpoint, the newest one if None.
 
         Raises:
             CheckpointError: there is no checkpoint at this step; the text names the nearest.
-            ConfigError: the network is one of the user's own, and the run was opened without what makes it.
+            ConfigError: the network is user-defined, and the run was opened without the function that makes it.
         """
         steps = self.steps
         if not steps:
@@ -132,10 +133,10 @@ class Run(RunFolder, Drawable):
 
 
 def written_for(task: Task, config: TrainConfig) -> Task:
-    """The task written down as a training has the network read it, where the task leaves that open."""
+    """The task written as the training configuration has the network read it, if the task leaves that open."""
     return task.written(*config.sequence) if config.sequence else read_by(task, config.model)
 
 
 def read_by(task: Task, network: NetworkConfig | CustomConfig) -> Task:
-    """The task written down as a network of this architecture has to read it, where the task leaves that open."""
+    """The task written as a network of this architecture has to read it, if the task leaves that open."""
     return task.written(*network.slots) if network.slots else task

@@ -1,7 +1,7 @@
-"""What ties the files of a run together: each carries a digest of itself, and the name of the run that wrote it.
+"""Seals that tie the files of a run together: each carries its own digest, and the name of the run that wrote it.
 
-The name is a digest of what the run follows from. It is made with the run and stays when more steps are
-trained. Since every file is sealed by itself, in the same write, no moment finds the files of a run in disagreement.
+The name is a digest of everything that determines the run. It is created with the run and stays when more steps
+are trained. Since every file carries its own seal, written together with it, the files of a run never disagree.
 """
 
 import json
@@ -15,17 +15,17 @@ from mechgrok.errors import CheckpointError
 from mechgrok.storage import json_digest
 
 SEAL = "seal"
-"""Where a JSON file of a run holds its seal."""
+"""Key of the seal in a JSON file of a run."""
 LARGEST = 2**63
-"""No whole number in a run is as large."""
+"""Integers in a run are smaller than this."""
 
 
 @dataclass(frozen=True)
 class Seal:
-    """What the configuration says of the other files.
+    """What the configuration records about the other files.
 
     Attributes:
-        run: name of the run, in all its files.
+        run: name of the run, as recorded in all its files.
         split: digest of the file with the split.
     """
 
@@ -34,18 +34,18 @@ class Seal:
 
 
 def new_seal(config: Mapping[str, Any], split: str) -> Seal:
-    """The seal of a run, from its configuration as JSON, the number of steps left out, and the digest of its split."""
+    """The seal of a run, from its configuration as JSON without the number of steps, and the digest of its split."""
     train = {name: value for name, value in config["train"].items() if name != "steps"}
     return Seal(json_digest([{**config, "train": train}, split]), split)
 
 
 def sealed(values: Mapping[str, Any], **said: str) -> dict[str, Any]:
-    """A JSON object with a seal: what is said of it, and the digest of all of that."""
+    """A JSON object with a seal: the given statements, and the digest of everything."""
     return {**values, SEAL: {**said, "sha256": json_digest([values, said])}}
 
 
 def unseal(values: dict[str, Any], file: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """A sealed object without its seal, and what the seal says; nothing for an object without one.
+    """A sealed object without its seal, and the statements of the seal; none for an object without one.
 
     Raises:
         CheckpointError: the object is not the one that was sealed.
@@ -61,14 +61,14 @@ def unseal(values: dict[str, Any], file: Path) -> tuple[dict[str, Any], dict[str
 
 
 def parse_json(file: Path, text: bytes, where: str = "") -> Any:
-    """The JSON in a file of a run; numbers without a value, and those beyond 64 bits, are none.
+    """Parse the JSON in a file of a run; NaN, infinities and integers beyond 64 bits are not accepted.
 
     Raises:
         CheckpointError: it is damaged.
     """
     try:
         return json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
-    except (ValueError, RecursionError) as error:  # those of JSON and of UTF-8 alike
+    except (ValueError, RecursionError) as error:  # from JSON and UTF-8 alike
         raise damaged(file, f"{where}{error}") from None
 
 
