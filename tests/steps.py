@@ -4,12 +4,15 @@ import copy
 from collections.abc import Callable, Sequence
 
 import torch
+from hypothesis import assume, strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mechgrok import build_model
-from mechgrok.config import NetworkConfig, TrainConfig
+from mechgrok.config import MLPConfig, NetworkConfig, TrainConfig
+from mechgrok.errors import ConfigError
 from mechgrok.fast.objective import Objective
+from mechgrok.models.transformer import ACTIVATIONS
 from mechgrok.tasks import Finite, Task
 from mechgrok.training.objectives import CrossEntropy, make_objective
 from mechgrok.training.step import AutogradStep, TrainingStep, make_step
@@ -124,3 +127,30 @@ def assert_overwrites_gradients(make: Make, task: Task, config: NetworkConfig) -
             weight.grad.fill_(1e6)
     step()
     assert_same_gradients(model, reference(model, task, mask)[1])
+
+
+MLP_OPTIONS = {
+    "inputs": ["embedding", "one_hot"],
+    "embeddings": ["shared", "separate"],
+    "combine": ["sum", "concat"],
+    "d_embed": [3, 8, 17],
+    "d_mlp": [5, 12, 40],
+    "n_layers": [1, 2, 3],
+    "act_fn": list(ACTIVATIONS),
+    "mlp_bias": [True, False],
+    "bias_per_operand": [True, False],
+    "readout": ["direct", "factored", "tied"],
+    "unembed_bias": [True, False],
+    "init": ["pizza", "fan_in", "xavier"],
+}
+
+
+@st.composite
+def mlp_configs(draw: st.DrawFn) -> MLPConfig:
+    """Any architecture of a feed-forward network that the configuration allows."""
+    drawn = {name: draw(st.sampled_from(values)) for name, values in MLP_OPTIONS.items()}
+    try:
+        return MLPConfig(**drawn)
+    except ConfigError:
+        assume(False)
+        raise

@@ -171,7 +171,8 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "sum_squared_weights": analysed,
         "sweep": {
             "runs": mg.vary(task=TASK, d_model=16, steps=2), "out": out / "sweep", "measures": ["gini_W_E"],
-            "keep": "last", "workers": 1, "device": None, "tracker": None, "progress": False,
+            "keep": "last", "stacked": None, "workers": 1, "backend": None, "device": None, "tracker": None,
+            "progress": False,
         },
         "vary": {"task": TASK, "recipe": "fast", "seed": 0, "points": [{"lr": 1e-2}]},
         "summarize": {**analysed, "split": None, "keys": None},

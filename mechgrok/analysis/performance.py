@@ -44,31 +44,19 @@ Rows = Int[Tensor, " some"] | None
 
 
 def logits_from_neurons(
-<<<<<<< HEAD
     grid: ActivationGrid, neurons: Float[Tensor, "some d_mlp"], rows: Rows = None
 ) -> Float[Tensor, "some classes"]:
     """Logits of some inputs if the last hidden layer had other activations there.
-=======
-    grid: ActivationGrid, neurons: Float[Tensor, "some d_mlp"], rows: Int[Tensor, " some"] | None = None
-) -> Float[Tensor, "some classes"]:
-    """Logits of all inputs, or of some rows, if the last hidden layer had other activations there.
->>>>>>> refs/heads/interv
 
     Where the neurons write to the logits by a linear map, and so of bare tensors with W_L, no network is run.
     """
     if grid.source is None or has_linear_readout(grid.source):
         # Half precision holds the result, but would round the sums that make it.
         exact = torch.promote_types(neurons.dtype, torch.float32)
-<<<<<<< HEAD
         chosen = slice(None) if rows is None else rows
         change = neurons.to(exact) - grid.neurons[chosen].to(exact)
         return grid.logits[chosen].to(exact) + change @ grid.neuron_logit_map.to(exact)
     return _rerun(grid, neuron_hook(grid.model), neurons, rows)
-=======
-        before, logits = (x if rows is None else x[rows] for x in (grid.neurons, grid.logits))
-        return logits.to(exact) + (neurons.to(exact) - before.to(exact)) @ grid.neuron_logit_map.to(exact)
-    return _run_from(grid, neuron_hook(grid.model), neurons, rows)
->>>>>>> refs/heads/interv
 
 
 def at_site(grid: ActivationGrid, site: str) -> Tensor:
@@ -79,30 +67,17 @@ def at_site(grid: ActivationGrid, site: str) -> Tensor:
 
 
 def logits_from(
-<<<<<<< HEAD
     grid: ActivationGrid, site: str, activations: Tensor, rows: Rows = None
 ) -> Float[Tensor, "some classes"]:
     """Logits of some inputs if their activations at "logits", "neurons" or a hook were others."""
-=======
-    grid: ActivationGrid, site: str, activations: Tensor, rows: Int[Tensor, " some"]
-) -> Float[Tensor, "some classes"]:
-    """Logits of some rows if their activations at "logits", "neurons" or a hook were others."""
->>>>>>> refs/heads/interv
     if site == "logits":
         return activations
     if site == "neurons":
         return logits_from_neurons(grid, activations, rows)
-<<<<<<< HEAD
     return _rerun(grid, site, activations, rows)
 
 
 def _rerun(grid: ActivationGrid, site: str, activations: Tensor, rows: Rows) -> Tensor:
-=======
-    return _run_from(grid, site, activations, rows)
-
-
-def _run_from(grid: ActivationGrid, site: str, activations: Tensor, rows: Tensor | None) -> Tensor:
->>>>>>> refs/heads/interv
     if rows is None:
         return run_from_sites(grid, {site: activations})
     edited = grid[site].clone()

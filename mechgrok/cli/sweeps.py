@@ -42,6 +42,7 @@ def sweep(
     measures: Several[str] = (),
     keep: str = "last",
     workers: Maybe[int] = None,
+    backend: Maybe[str] = None,
     quiet: Flag = False,
     options: Annotated[TrainOptions, arg(name="")],  # pyright: ignore[reportInvalidTypeForm]
 ) -> int | None:
@@ -62,6 +63,7 @@ def sweep(
         measures: measures of the last checkpoint that the table has; `mechgrok list measures` shows all.
         keep: checkpoints that stay on the disk: all, the last of each member, or none.
         workers: processes at a time; by default one for each processor.
+        backend: dask or ray, to train on a cluster.
         quiet: show no progress.
     """
     if show is not None:
@@ -79,18 +81,22 @@ def sweep(
         raise ConfigError(f"--keep takes all, last or none; got {keep!r}")
     task, base = named_task(operation, p, default=113), training_from(recipe, config, options)
     listed = dict(_field(text) for text in vary)
-    return _tell(_train(task, base, range(seeds), listed, out, tuple(measures), keep, workers, not quiet))
+    return _tell(
+        _train(task, base, range(seeds), listed, out, tuple(measures), keep, workers, backend, not quiet)
+    )
 
 
 def _train(
     task: Any, base: Any, seeds: range, listed: dict[str, list[Any]], out: Path, measures: tuple[str, ...],
-    keep: Any, workers: int | None, progress: bool,
+    keep: Any, workers: int | None, backend: Any, progress: bool,
 ) -> "Sweep":  # fmt: skip
     from mechgrok.sweeps.settings import vary
     from mechgrok.sweeps.sweep import sweep
 
     runs = vary(task=task, recipe=base, seed=seeds, **listed)
-    return sweep(runs, out=out, measures=measures, keep=keep, workers=workers, progress=progress)
+    return sweep(
+        runs, out=out, measures=measures, keep=keep, workers=workers, backend=backend, progress=progress
+    )
 
 
 def _load(folder: Path) -> "Sweep":

@@ -4,18 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import plotly.graph_objects as go
 
 from mechgrok.analysis.algorithms import Algorithm, AlgorithmVerdict, classify_algorithm
 from mechgrok.config import ModelConfig, TrainConfig
 from mechgrok.door import door
-from mechgrok.errors import ConfigError, shown
+from mechgrok.errors import ConfigError
 from mechgrok.experiments.sweeps import train_and_judge
 from mechgrok.plots.attention_rate import attention_rate_figure
 from mechgrok.readable import Readable
 from mechgrok.runs import Run
+from mechgrok.sweeps.settings import vary
 from mechgrok.tasks import Task, modular_task
 from mechgrok.training.recipes import find_recipe
 from mechgrok.wording import in_words
@@ -120,7 +121,7 @@ def attention_rate_sweep(
         recipe: name or configuration of the training; its network must be a transformer.
         triples: as in `classify_algorithm`.
         out: folder to keep the runs in, from which a repeated or interrupted sweep goes on; None keeps none.
-        workers, progress: as in `train_many`.
+        workers, progress: as in `sweep`.
         changes: other fields of `TrainConfig` to replace.
 
     Raises:
@@ -132,25 +133,19 @@ def attention_rate_sweep(
     >>> [(row["attention_rate"], row["undetermined"]) for row in sweep.shares]
     [(0.0, 1.0), (1.0, 1.0)]
     """
-    configs = {float(rate): _at_rate(find_recipe(recipe).replace(**changes), rate) for rate in rates}
-    if len(configs) < len(rates):
-        raise ConfigError(f"each rate is trained once for each seed; got {shown(list(rates))}")
-
-    def judge(rate: float, seed: int, run: Run) -> RatedNetwork:
-        return RatedNetwork(rate, seed, run.steps[-1], classify_algorithm(run.model(), triples=triples))
-
-    task = task or modular_task("add", 59)
-    networks, failures = train_and_judge(
-        task, configs, list(seeds), judge, out=out, workers=workers, progress=progress
-    )
-    return AttentionRateSweep(networks, failures)
-
-
-def _at_rate(config: TrainConfig, rate: int | float) -> TrainConfig:
+    config = find_recipe(recipe).replace(**changes)
     if not isinstance(config.model, ModelConfig):
         raise ConfigError(f"the recipe {config.recipe!r} trains an MLP, which has no attention to rate")
-    model = config.model.replace(attention_rate=rate)
-    return config.replace(recipe=f"{config.recipe}-rate{rate:g}", model=model)
+    task = task or modular_task("add", 59)
+    settings = vary(task=task, recipe=config, attention_rate=list(rates), seed=seeds)
+
+    def judge(run: Run) -> RatedNetwork:
+        rate = cast(ModelConfig, run.config.train.model).attention_rate
+        verdict = classify_algorithm(run.model(), triples=triples)
+        return RatedNetwork(rate, run.config.seed, run.steps[-1], verdict)
+
+    networks, failures = train_and_judge(settings, judge, out=out, workers=workers, progress=progress)
+    return AttentionRateSweep(networks, failures)
 
 
 def _shares(rate: float, rows: list[dict[str, Any]]) -> dict[str, Any]:

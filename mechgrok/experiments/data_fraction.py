@@ -16,6 +16,7 @@ from mechgrok.experiments.sweeps import train_and_judge
 from mechgrok.plots.data_fraction import data_fraction_figure
 from mechgrok.readable import Readable
 from mechgrok.runs import Run
+from mechgrok.sweeps.settings import vary
 from mechgrok.tasks import Task, modular_task
 from mechgrok.training.recipes import find_recipe
 from mechgrok.wording import in_words
@@ -103,7 +104,7 @@ def data_fraction_sweep(
         task: None takes a + b mod 97.
         recipe: name or configuration of the training; its `steps` are the budget.
         out: folder to keep the runs in, from which a repeated or interrupted sweep goes on; None keeps none.
-        workers, progress: as in `train_many`.
+        workers, progress: as in `sweep`.
         changes: other fields of `TrainConfig` to replace.
 
     Raises:
@@ -115,23 +116,19 @@ def data_fraction_sweep(
     >>> sweep
     DataFractionSweep(2 networks; median step 50%: never, 90%: never)
     """
-    fractions = [float(fraction) for fraction in fractions]
-    if not fractions or len(set(fractions)) < len(fractions) or not all(0 < f < 1 for f in fractions):
-        raise ConfigError(f"fractions are different numbers between 0 and 1, got {shown(fractions)}")
-    base = find_recipe(recipe).replace(**changes)
-    configs = {f: base.replace(recipe=f"{base.recipe}-{f:g}", fraction=f) for f in fractions}
-    task = task or modular_task("add", 97)
-    table, failures = train_and_judge(
-        task, configs, list(seeds), _row, out=out, workers=workers, progress=progress
-    )
+    if 1 in fractions:
+        raise ConfigError(f"a fraction of 1 leaves nothing to test on; got {shown(list(fractions))}")
+    base, task = find_recipe(recipe).replace(**changes), task or modular_task("add", 97)
+    settings = vary(task=task, recipe=base, fraction=list(fractions), seed=seeds)
+    table, failures = train_and_judge(settings, _row, out=out, workers=workers, progress=progress)
     return DataFractionSweep(table, failures)
 
 
-def _row(fraction: float, seed: int, run: Run) -> dict[str, Any]:
+def _row(run: Run) -> dict[str, Any]:
     history = run.history
     return {
-        "fraction": fraction,
-        "seed": seed,
+        "fraction": run.config.train.fraction,
+        "seed": run.config.seed,
         "step": first_step(history, "accuracy_test", at_least=GENERALISED),
         "steps": history[-1]["step"],
         "accuracy_test": best_accuracy(history),

@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import plotly.graph_objects as go
 
@@ -18,6 +17,7 @@ from mechgrok.experiments.sweeps import train_and_judge
 from mechgrok.plots.parity_sweep import parity_sweep_figure
 from mechgrok.readable import Readable
 from mechgrok.runs import Run
+from mechgrok.sweeps.settings import vary
 from mechgrok.tasks import Task, parity_task
 from mechgrok.training.recipes import find_recipe
 from mechgrok.wording import in_words
@@ -104,7 +104,7 @@ def parity_sweep(
             the largest train set leaves 5000 to test on.
         recipe: name or configuration of the training; its network must be a `DenseConfig`.
         out: folder to keep the runs in, from which a repeated or interrupted sweep goes on; None keeps none.
-        workers, progress: as in `train_many`.
+        workers, progress: as in `sweep`.
         changes: other fields of `TrainConfig` to replace.
 
     Raises:
@@ -130,11 +130,13 @@ def parity_sweep(
             f"train_sizes are from 1 to {task.n_inputs - 1}, as {task.name} has {task.n_inputs} inputs; "
             f"got {shown(train_sizes)}"
         )
-    settings = list(product(weight_decays, widths, train_sizes))
-    configs = {setting: _with(base, task, *setting) for setting in settings}
-    table, failures = train_and_judge(
-        task, configs, list(seeds), _row, out=out, workers=workers, progress=progress
+    fractions = [
+        (n_train + 0.5) / task.n_inputs for n_train in train_sizes
+    ]  # of which the whole part is taken
+    settings = vary(
+        task=task, recipe=base, weight_decay=weight_decays, d_mlp=widths, fraction=fractions, seed=seeds
     )
+    table, failures = train_and_judge(settings, _row, out=out, workers=workers, progress=progress)
     return ParitySweep(table, failures)
 
 
@@ -146,23 +148,13 @@ def _different(name: str, given: Iterable[Any]) -> list[Any]:
     return values
 
 
-def _with(base: TrainConfig, task: Task, weight_decay: float, width: int, n_train: int) -> TrainConfig:
-    return base.replace(
-        recipe=f"{base.recipe}-wd{weight_decay:g}-{width}-{n_train}",
-        weight_decay=weight_decay,
-        model=base.model.replace(d_mlp=width),
-        fraction=(n_train + 0.5) / task.n_inputs,  # of which the whole part is taken
-    )
-
-
-def _row(setting: tuple[float, int, int], seed: int, run: Run) -> dict[str, Any]:
-    weight_decay, width, n_train = setting
-    history = run.history
+def _row(run: Run) -> dict[str, Any]:
+    history, config = run.history, run.config.train
     return {
-        "weight_decay": weight_decay,
-        "d_mlp": width,
-        "n_train": n_train,
-        "seed": seed,
+        "weight_decay": config.weight_decay,
+        "d_mlp": cast(DenseConfig, config.model).d_mlp,
+        "n_train": int(run.split.train.sum()),
+        "seed": run.config.seed,
         "loss_train": curve(history, "loss_train").values.min().item(),
         "loss_test": curve(history, "loss_test").values.min().item(),
         "kind": kind_by_losses(history),

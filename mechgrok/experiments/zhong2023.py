@@ -1,11 +1,9 @@
 """Zhong, Liu, Tegmark and Andreas 2023, The Clock and the Pizza (arXiv 2306.17844)."""
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from mechgrok.analysis.algorithm_evidence import (
@@ -17,10 +15,10 @@ from mechgrok.analysis.algorithm_evidence import (
 )
 from mechgrok.analysis.algorithms import Algorithm, AlgorithmVerdict, classify_algorithm
 from mechgrok.experiments.attention_rate import AttentionRateSweep, attention_rate_sweep
-from mechgrok.experiments.kept import folder_for
 from mechgrok.experiments.reproduction import Number, Row
+from mechgrok.experiments.sweeps import swept
+from mechgrok.sweeps.settings import vary
 from mechgrok.tasks import modular_task
-from mechgrok.training.many import train_many
 
 P = 59
 TRIPLES = 5000
@@ -80,14 +78,12 @@ def _rows(published: PublishedNetwork, name: str, verdict: AlgorithmVerdict | No
 
 def _judged(seeds: range, changes: dict[str, Any]) -> Iterator[tuple[str, int, AlgorithmVerdict | None]]:
     """Recipe, seed and verdict of each network; no verdict where the training failed."""
-    task = modular_task("add", P)
-    kept = folder_for(f"{task.name}-networks", list(NETWORKS), list(seeds), changes)
-    with TemporaryDirectory(prefix="mechgrok-") if kept is None else nullcontext(kept) as folder:
-        members = train_many(task, list(NETWORKS), seeds=seeds, out=folder, progress=False, **changes)
-        places = [(recipe, seed) for recipe in NETWORKS for seed in seeds]
-        for place, member in zip(places, members, strict=True):
+    settings = vary(task=modular_task("add", P), recipe=list(NETWORKS), seed=seeds, **changes)
+    with swept(settings, out=None, workers=None, progress=False) as found:
+        for setting, member in zip(settings, found.members, strict=True):
             run = member.run
-            yield *place, None if run is None else classify_algorithm(run.model(), triples=TRIPLES)
+            verdict = None if run is None else classify_algorithm(run.model(), triples=TRIPLES)
+            yield setting.config.recipe, setting.seed, verdict
 
 
 SYMMETRICITY_AT = {0.0: 0.994, 0.25: 0.992, 0.5: 0.953, 0.75: 0.626, 1.0: 0.451}

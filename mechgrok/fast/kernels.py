@@ -46,6 +46,19 @@ def product(
     return a @ b if a.shape[-2] > 1 else (functional.pad(a, (0, 0, 0, 1)) @ b)[..., :1, :]
 
 
+def add_product(
+    onto: Float[Tensor, "*_ right"], a: Float[Tensor, "*several left inner"],
+    b: Float[Tensor, "*several inner right"], out: Float[Tensor, "*several left right"],
+) -> Float[Tensor, "*several left right"]:  # fmt: skip
+    """Write onto + a @ b of matrices, or of as many matrices side by side, with the sum of a row, or of all.
+
+    >>> ones = torch.ones(2, 1, 3)
+    >>> add_product(torch.ones(2, 1, 1), ones, ones.mT, out=torch.empty(2, 1, 1)).flatten().tolist()
+    [4.0, 4.0]
+    """
+    return (torch.addmm if a.ndim == 2 else torch.baddbmm)(onto, a, b, out=out)
+
+
 CHUNK_BYTES = 6 * 2**20
 """Size of one activation buffer of a chunk, so that two or three fit into the caches of a few cores. The step takes
 about equally long from a third of this size to four times as much."""

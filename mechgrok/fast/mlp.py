@@ -1,4 +1,8 @@
-"""Hand-written passes of feed-forward networks on two operands: tables of the operands, then products."""
+"""Hand-written passes of feed-forward networks on two operands: tables of the operands, then products.
+
+The weights may have one more leading axis, for several networks of one architecture side by side; tables, buffers and
+logits then have it too, and nothing else differs.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mechgrok.config import Activation
-from mechgrok.fast.kernels import BACKWARD, FORWARD, chunk_length, rows_that_fit
+from mechgrok.fast.kernels import BACKWARD, FORWARD, add_product, chunk_length, rows_that_fit
 from mechgrok.fast.row_sums import mix
 from mechgrok.models.mlp import OPERANDS, HookedMLP
 
@@ -24,16 +28,16 @@ class Factor:
     parameter: nn.Parameter
     transposed: bool = False
 
-    def matrix(self) -> Float[Tensor, "d_in d_out"]:
+    def matrix(self) -> Float[Tensor, "*several d_in d_out"]:
         """The current weights."""
         return self._view(self.parameter.detach())
 
-    def add(self, gradient: Float[Tensor, "d_in d_out"], grads: Gradients) -> None:
+    def add(self, gradient: Float[Tensor, "*several d_in d_out"], grads: Gradients) -> None:
         """Add to the gradient of the parameter."""
         self._view(grads[self.parameter]).add_(gradient)
 
     def _view(self, tensor: Tensor) -> Tensor:
-        return tensor.T if self.transposed else tensor
+        return tensor.mT if self.transposed else tensor
 
 
 class Link:
@@ -61,12 +65,13 @@ class Link:
         self.activation: Activation | None = activation
         first, last = factors[0].matrix(), factors[-1].matrix()
         self.x = self.x_active = self.weight = first.new_empty(0)
-        d_in, d_out = len(first), last.shape[1]
-        self.active = first.new_empty(length, d_in) if activation else None
-        self.result = first.new_empty(length, d_out)
+        *several, d_in = first.shape[:-1]
+        d_out = last.shape[-1]
+        self.active = first.new_empty(*several, length, d_in) if activation else None
+        self.result = first.new_empty(*several, length, d_out)
         # Transposed, since it is accumulated from products [d_out, rows] @ [rows, d_in], the faster order.
-        self.g_weight = first.new_zeros(d_out, d_in)
-        self.g_bias = first.new_zeros(d_out)
+        self.g_weight = first.new_zeros(*several, d_out, d_in)
+        self.g_bias = first.new_zeros(*several, d_out)
 
     def refresh(self) -> None:
         """Read the current weights, and reset the accumulated gradients."""
@@ -78,23 +83,24 @@ class Link:
         self.g_weight.zero_()
         self.g_bias.zero_()
 
-    def forward(self, x: Float[Tensor, "rows d_in"]) -> Float[Tensor, "rows d_out"]:
+    def forward(self, x: Float[Tensor, "*several rows d_in"]) -> Float[Tensor, "*several rows d_out"]:
         """The result, in a buffer; x is kept for the backward pass."""
         self.x = self.x_active = x
+        rows = x.shape[-2]
         if self.activation and self.active is not None:
-            self.x_active = self.active[: len(x)]
+            self.x_active = self.active[..., :rows, :]
             FORWARD[self.activation](x, self.x_active)
-        out = self.result[: len(x)]
+        out = self.result[..., :rows, :]
         if self.bias is None:
-            return torch.mm(self.x_active, self.weight, out=out)
-        return torch.addmm(self.bias, self.x_active, self.weight, out=out)
+            return torch.matmul(self.x_active, self.weight, out=out)
+        return add_product(self.bias.unsqueeze(-2), self.x_active, self.weight, out=out)
 
-    def backward(self, g: Float[Tensor, "rows d_out"]) -> Float[Tensor, "rows d_in"]:
+    def backward(self, g: Float[Tensor, "*several rows d_out"]) -> Float[Tensor, "*several rows d_in"]:
         """Gradient of the x of the last `forward`, in the memory of that x; accumulates those of weight and bias."""
-        self.g_weight.addmm_(g.T, self.x_active)
+        add_product(self.g_weight, g.mT, self.x_active, out=self.g_weight)
         if self.bias is not None:
-            self.g_bias.add_(g.sum(0))
-        g_active = torch.mm(g, self.weight.T, out=self.x_active)
+            self.g_bias.add_(g.sum(-2))
+        g_active = torch.matmul(g, self.weight.mT, out=self.x_active)
         if self.activation:
             BACKWARD[self.activation](g_active, self.x)
         return self.x
@@ -103,13 +109,13 @@ class Link:
         """Add the accumulated gradients to those of the parameters."""
         if self.bias is not None:
             grads[self.bias].add_(self.g_bias)
-        g = self.g_weight.T
+        g = self.g_weight.mT
         if len(self.factors) == 1:
             self.factors[0].add(g, grads)
             return
         left, right = self.factors
-        left.add(g @ right.matrix().T, grads)
-        right.add(left.matrix().T @ g, grads)
+        left.add(g @ right.matrix().mT, grads)
+        right.add(left.matrix().mT @ g, grads)
 
 
 def links_of(model: HookedMLP, length: int, *, folded: bool | None) -> list[Link]:
@@ -137,7 +143,8 @@ def links_of(model: HookedMLP, length: int, *, folded: bool | None) -> list[Link
 
 def _fold_pays(matrices: list[Tensor]) -> bool:
     """Whether the product has fewer elements, so that an input takes fewer multiplications, than its factors."""
-    return len(matrices[0]) * matrices[-1].shape[1] <= sum(prod(matrix.shape) for matrix in matrices)
+    d_in, d_out = matrices[0].shape[-2], matrices[-1].shape[-1]
+    return d_in * d_out <= sum(prod(matrix.shape[-2:]) for matrix in matrices)
 
 
 class MLPByTables:
@@ -149,7 +156,7 @@ class MLPByTables:
 
     Attributes:
         length: maximum number of inputs in a chunk.
-        pre: buffer for the first pre-activations of a chunk, [length, d_mlp].
+        pre: buffer for the first pre-activations of a chunk, [*several, length, d_mlp].
     """
 
     def __init__(
@@ -165,15 +172,15 @@ class MLPByTables:
         self.length = most if total is None else chunk_length(total, most)
         self.cfg, self.table = cfg, OperandTable(model)
         self.links = links_of(model, self.length, folded=folded)
-        self.pre = like.new_empty(self.length, cfg.d_mlp)
+        self.pre = like.new_empty(*like.shape[:-2], self.length, cfg.d_mlp)
 
-    def take_weights(self) -> Float[Tensor, "rows d_mlp"]:
+    def take_weights(self) -> Float[Tensor, "*several rows d_mlp"]:
         """Compute the table for the current weights, and refresh the links."""
         for link in self.links:
             link.refresh()
         return self.table.compute()
 
-    def forward(self, x: Float[Tensor, "rows d_mlp"]) -> Float[Tensor, "rows d_vocab_out"]:
+    def forward(self, x: Float[Tensor, "*several rows d_mlp"]) -> Float[Tensor, "*several rows d_vocab_out"]:
         """From the first pre-activations to the logits, in a buffer."""
         for link in self.links:
             x = link.forward(x)
@@ -229,7 +236,7 @@ class OperandTable:
         offsets = torch.arange(OPERANDS, device=tokens.device) * (0 if self.alike else self.d_vocab)
         return tokens + offsets
 
-    def compute(self) -> Float[Tensor, "rows d_mlp"]:
+    def compute(self) -> Float[Tensor, "*several rows d_mlp"]:
         """The rows for the current weights, summed in float64 and rounded once, like those of the fast step."""
         parts = [embedding.detach().double() for embedding in self.embeddings]
         if self.W_in is not None:
@@ -237,26 +244,27 @@ class OperandTable:
                 part @ matrix.double()
                 for part, matrix in zip(parts, self._by_operand(self.W_in), strict=True)
             ]
-        table = torch.cat(parts)
+        table = torch.cat(parts, dim=-2)
         if self.b_in is not None:
-            table.add_(self.b_in, alpha=self.bias_share)
+            table.add_(self.b_in.unsqueeze(-2), alpha=self.bias_share)
         return table.to(self.embeddings[0].dtype)
 
-    def add_gradients(self, g_table: Float[Tensor, "rows d_mlp"], grads: Gradients) -> None:
+    def add_gradients(self, g_table: Float[Tensor, "*several rows d_mlp"], grads: Gradients) -> None:
         """Convert the gradient of the table to gradients of the weights, and add them to `grads`."""
         if self.b_in is not None:
-            grads[self.b_in].add_(g_table.sum(0), alpha=self.bias_share)
-        parts = g_table.split(self.d_vocab)
+            grads[self.b_in].add_(g_table.sum(-2), alpha=self.bias_share)
+        parts = g_table.split(self.d_vocab, dim=-2)
         if self.W_in is None:
             for embedding, g in zip(self.embeddings, parts, strict=True):
                 grads[embedding].add_(g)
             return
         matrices, g_matrices = self._by_operand(self.W_in), self._by_operand(grads[self.W_in])
         for embedding, g, W, g_W in zip(self.embeddings, parts, matrices, g_matrices, strict=True):
-            g_W.addmm_(embedding.T, g)
-            grads[embedding].addmm_(g, W.T)
+            g_E = grads[embedding]
+            add_product(g_W, embedding.detach().mT, g, out=g_W)
+            add_product(g_E, g, W.mT, out=g_E)
 
     def _by_operand(self, W_in: Tensor) -> list[Tensor]:
         """The part of the matrix, or of its gradient, that multiplies each embedding, as views."""
         W_in = W_in.detach()
-        return list(W_in.chunk(OPERANDS)) if self.side_by_side else [W_in] * len(self.embeddings)
+        return list(W_in.chunk(OPERANDS, dim=-2)) if self.side_by_side else [W_in] * len(self.embeddings)

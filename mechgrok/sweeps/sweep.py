@@ -1,6 +1,7 @@
 """sweep: train many settings into one folder, with one table of how each of them went."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from mechgrok.sweeps.members import Finish, Keep, clear, row_of
 from mechgrok.sweeps.settings import Setting, check_settings
 from mechgrok.sweeps.table import TABLE, MemberRow, read_row, read_rows, write_sweep_table
 from mechgrok.training.devices import find_device
+from mechgrok.training.engines import Backend, check_engine, engine_of
 from mechgrok.training.folders import as_folder
 from mechgrok.training.groups import in_groups
 from mechgrok.training.many import Member
@@ -96,7 +98,9 @@ def sweep(
     out: str | Path,
     measures: Iterable[str] = (),
     keep: Keep = "last",
+    stacked: bool | None = None,
     workers: int | None = None,
+    backend: Backend | None = None,
     device: str | torch.device | None = None,
     tracker: str | None = None,
     progress: bool = True,
@@ -113,7 +117,12 @@ def sweep(
         measures: names from `mechgrok.MEASURES`; the table has their values at the last checkpoint.
         keep: the checkpoints that stay on the disk: "all" that the configurations ask for, the "last" of each member,
             or "none". Configuration, history and row always stay.
+        stacked: train members of one architecture as one network. None does so where it is measured to take less time;
+            their losses are then those of the members alone up to rounding. False trains each alone, and it becomes
+            bit for bit what `train` makes of it. True stacks wherever there is a step by hand.
         workers: processes at a time; None takes one for each processor.
+        backend: "dask" or "ray", whose workers train in place of processes on this machine: of the cluster that this
+            process is connected with, or that the engine finds by itself, else of a new one on this machine.
         device: where to train, as in `train`.
         tracker: name of what is told the evaluations of every member, as in `train`.
         progress: show a progress bar on standard error.
@@ -132,6 +141,7 @@ def sweep(
     if names:
         find_measures(list(names))
     check_tracker(tracker)
+    check_engine(backend, workers)
     folder, device = as_folder(out), find_device(device)
     if folder is None:
         raise ConfigError("sweep needs a folder for its members, out=...; got None")
@@ -146,11 +156,17 @@ def sweep(
         for _ in range(2):  # whatever fails is tried once more
             jobs = {
                 s.digest: Job(
-                    s.task, s.config, s.seed, places[s.digest], then=Finish(s, names, keep), tracker=tracker
+                    s.task,
+                    s.config,
+                    s.seed,
+                    places[s.digest],
+                    then=Finish(s, names, keep),
+                    tracker=tracker,
+                    checkpoints=keep == "all",
                 )
                 for s in left
             }
-            errors = _train(jobs, workers, device, progress)
+            errors = _train(jobs, workers, backend, device, stacked, progress)
             left = [setting for setting in left if setting.digest in errors]
     finally:
         rows = _rows(settings, places, stored, errors)
@@ -215,15 +231,24 @@ def _places(folder: Path, settings: Sequence[Setting]) -> dict[str, Path]:
 
 
 def _train(
-    jobs: Mapping[str, Job], workers: int | None, device: torch.device, progress: bool
+    jobs: Mapping[str, Job],
+    workers: int | None,
+    backend: Backend | None,
+    device: torch.device,
+    stacked: bool | None,
+    progress: bool,
 ) -> dict[str, str]:
     """Train the members; gives the errors of those that failed, by digest."""
     if not jobs:
         return {}
-    groups, words = in_groups(list(jobs.values()), workers or cpu_count())
-    if progress:
-        Console(stderr=True).print("; ".join(words), highlight=False)
-    failures = train_in_processes(groups, device=device, workers=workers, progress=progress)
+    with nullcontext() if backend is None else engine_of(backend) as engine:
+        side_by_side = (workers or cpu_count()) if engine is None else engine.workers
+        found = in_groups(list(jobs.values()), side_by_side, stacked)
+        if progress:
+            Console(stderr=True).print("; ".join(found.words), highlight=False)
+        failures = train_in_processes(
+            found.groups, device=device, workers=workers, progress=progress, engine=engine
+        )
     return {digest: failures[job.path] for digest, job in jobs.items() if job.path in failures}
 
 

@@ -11,19 +11,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechgrok.config import CustomConfig, TrainConfig
+from mechgrok.fast.stacks import network_like, stack_weights
 from mechgrok.models.hooked import HookedNetwork
 from mechgrok.runs import Run
 from mechgrok.training.assembly import Assembly
 from mechgrok.training.locks import only_here
 from mechgrok.training.loop import Loop
 from mechgrok.training.progress_bars import Report, progress_bar
-from mechgrok.training.stacked import (
-    StackedUpdater,
-    make_stacked_step,
-    network_like,
-    stack_weights,
-    update_settings,
-)
+from mechgrok.training.stacked import make_stacked_step
+from mechgrok.training.stacked_updates import StackedUpdater, update_settings
 from mechgrok.training.stopping import finished
 from mechgrok.training.trackers import Tracker, tracking
 from mechgrok.training.trainer import Training
@@ -72,7 +68,7 @@ def train_batched(
     tracker: str | Tracker | None = None,
     progress: bool = True,
 ) -> Failures:
-    """Go on with runs of one task and architecture, which differ in seed, split and updates, as one batched network.
+    """Go on with runs of one architecture, which differ in seed, split, labels and updates, as one batched network.
 
     Every run becomes what it would have become alone, but for rounding. Members that have come to different steps,
     since the processes were killed while they were saved, keep their places in the batch, and wait there for
@@ -143,7 +139,7 @@ class StackedTrainings(Loop):
     of another network, for as long as it took part in these steps.
 
     Args:
-        places: runs of one task and one `stack_key`, one of them unfinished.
+        places: runs of tasks with the same inputs and of one `stack_key`, one of them unfinished.
         failures: takes the errors of members.
     """
 
@@ -219,7 +215,7 @@ class StackedTrainings(Loop):
         self.updater = StackedUpdater(network, [run.config.train for run in runs], states)
         masks = [run.split.train for run in runs]
         objective = active[0].assembly.objective
-        self.gradients = make_stacked_step(models, network, runs[0].task, masks, objective)
+        self.gradients = make_stacked_step(models, network, [run.task for run in runs], masks, objective)
         for number, member in enumerate(trained):
             if member is not None:
                 member.batch, member.number = self, number

@@ -1,7 +1,10 @@
 """At which steps a training keeps its weights."""
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from mechgrok.config import TrainConfig
 from mechgrok.runs import HistoryRow
@@ -10,6 +13,40 @@ FACTOR = 1.5
 """Change of the test loss since the last checkpoint that makes an adaptive schedule keep another one."""
 CHANGES = 120
 """As many such changes take a loss down by ten orders of magnitude, and up again."""
+
+SELDOM = 30.0
+"""Seconds of training that a kill may cost where checkpoints are not asked for."""
+_APART: ContextVar[float] = ContextVar("apart", default=0.0)
+
+
+@contextmanager
+def kept_to_go_on(seconds: float = SELDOM) -> Iterator[None]:
+    """Within the context trainings keep checkpoints only to go on from: the last, and some of those that are due.
+
+    Writing a checkpoint of a small network takes as long as tens of its updates.
+
+    Args:
+        seconds: the least that lie between two of them.
+    """
+    token = _APART.set(seconds)
+    try:
+        yield
+    finally:
+        _APART.reset(token)
+
+
+class Spacing:
+    """The time since a checkpoint was last kept, or the training begun."""
+
+    def __init__(self) -> None:
+        self.apart, self.since = _APART.get(), time.monotonic()
+
+    def is_over(self) -> bool:
+        """Whether another one may be kept, which is then the last."""
+        now = time.monotonic()
+        over = now - self.since >= self.apart
+        self.since = now if over else self.since
+        return over
 
 
 def checkpoint_due(

@@ -1,56 +1,94 @@
 """Trainings in groups: which of them are stacked and trained as one network, and which stay alone."""
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from mechgrok.fast.stacked_step import StackedTransformerStep
+from mechgrok.fast.stacks import stack_weights
+from mechgrok.memory import memory_free
 from mechgrok.runs import written_for
 from mechgrok.storage import json_digest
+from mechgrok.tasks import StreamTask
+from mechgrok.tasks.operation_task import Operation
 from mechgrok.training.batched import stack_key, why_not_batched
 from mechgrok.training.networks import fresh_network
 from mechgrok.training.objectives import make_objective
 from mechgrok.training.processes import Job, one_thread
-from mechgrok.training.stacked import make_stacked_step, stack_weights
-from mechgrok.training.step import make_step
+from mechgrok.training.stacked import make_stacked_step, stacked_step_for
+from mechgrok.training.stacked_updates import StackedUpdater, update_settings
+from mechgrok.training.step import make_step, step_written_for
+from mechgrok.training.updates import Updater
 
 FEWEST, MOST = 4, 64
 """Networks in a stack: of fewer there is little to gain, and more gain nothing more."""
 TRIED, TIMES = 8, 3
 """Networks that the time of a stack is measured with, and how often."""
+PER_OUTPUT, PER_NEURON = 40, 24
+"""Bytes of a member of a stack for each output and each neuron of an input: of its step, and of its evaluations."""
+SHARE_OF_MEMORY = 0.5
+"""How much of the free memory all stacks together may take."""
 
 
-def in_groups(jobs: Sequence[Job], workers: int) -> tuple[list[list[Job]], list[str]]:
-    """Divide trainings into groups, of which each is trained in a process of its own, stacked if it has several.
+@dataclass(frozen=True)
+class Groups:
+    """Trainings in groups, of which each is trained in a process of its own, stacked if it has several.
 
-    Trainings of one task and architecture are stacked where that takes less time than one after the other, which is
-    measured. Each process gets some groups, so that all end at about the same time.
-
-    Returns:
-        The groups, and a few words on what was chosen for each kind of training.
+    Attributes:
+        words: what was chosen for each kind of training.
     """
-    kinds: dict[str, list[Job]] = {}
-    for job in jobs:
-        kinds.setdefault(_kind(job), []).append(job)
-    groups, words = [], []
-    for kind in kinds.values():
-        alone, together = _milliseconds(kind[0]) if _may_stack(kind) else (0.0, 0.0)
-        if together < alone:
-            size = max(FEWEST, min(MOST, ceil(len(kind) / workers)))
-            groups += [kind[begin : begin + size] for begin in range(0, len(kind), size)]
+
+    groups: tuple[tuple[Job, ...], ...]
+    words: tuple[str, ...]
+
+
+def in_groups(jobs: Sequence[Job], workers: int, stacked: bool | None = None) -> Groups:
+    """Divide trainings into groups.
+
+    Trainings of one architecture whose tasks have the same inputs are stacked where that takes less time than one after
+    the other, which is measured. Each process gets some groups, so that all end at about the same time.
+
+    Args:
+        stacked: whether to stack what can be; None measures.
+    """
+    groups: list[tuple[Job, ...]] = []
+    words = []
+    for kind in _kinds(jobs):
+        most = _that_fit(kind[0], workers) if stacked is not False and _may_stack(kind) else 0
+        alone, together = _milliseconds(kind) if most >= FEWEST else (0.0, 0.0)
+        if together < alone or (stacked and most >= FEWEST):
+            size = min(most, max(FEWEST, ceil(len(kind) / workers)))
+            groups += [tuple(kind[begin : begin + size]) for begin in range(0, len(kind), size)]
             words.append(
-                f"{len(kind)} in stacks of up to {size}: {together:z.2g} ms a step each, alone {alone:z.2g} ms"
+                f"{len(kind)} in stacks of up to {size}: {together:z.2g} ms an update each, alone {alone:z.2g} ms"
             )
         else:
-            groups += [[job] for job in kind]
+            groups += [(job,) for job in kind]
             words.append(f"{len(kind)} one by one")
-    return groups, words
+    return Groups(tuple(groups), tuple(words))
 
 
-def _kind(job: Job) -> str:
-    """What trainings that can be stacked have in common."""
-    return json_digest([job.task.spec, stack_key(job.config), str(job.network)])
+def _kinds(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Trainings by what those that can be stacked have in common: their inputs, and the `stack_key`."""
+    of_one_task: dict[str, list[Job]] = {}
+    for job in jobs:
+        key = json_digest([job.task.spec, stack_key(job.config), str(job.network)])
+        of_one_task.setdefault(key, []).append(job)
+    kinds: dict[str, list[Job]] = {}
+    for some in of_one_task.values():
+        key = json_digest([_inputs_of(some[0]), stack_key(some[0].config), str(some[0].network)])
+        kinds.setdefault(key, []).extend(some)
+    return list(kinds.values())
+
+
+def _inputs_of(job: Job) -> Any:
+    """What stands for the inputs of a task, and for how many classes it has; labels are each member's own."""
+    task = written_for(job.task, job.config)
+    if not isinstance(task, Operation):
+        return task.spec
+    return [repr(task.signature), hashlib.sha256(task.inputs.numpy().tobytes()).hexdigest()]
 
 
 def _may_stack(jobs: Sequence[Job]) -> bool:
@@ -60,21 +98,41 @@ def _may_stack(jobs: Sequence[Job]) -> bool:
     """
     if len(jobs) < FEWEST or any(why_not_batched(job.config) for job in jobs):
         return False
-    return StackedTransformerStep.supports(_network(jobs[0], 0))
+    task, network = written_for(jobs[0].task, jobs[0].config), _network(jobs[0], 0)
+    by_hand = not isinstance(task, StreamTask) and step_written_for(network, task.signature) is not None
+    return by_hand and stacked_step_for(network) is not None
 
 
-def _milliseconds(job: Job) -> tuple[float, float]:
-    """What a step takes of one network alone, and of each of several in a stack."""
-    task, config = written_for(job.task, job.config), job.config
-    models = [_network(job, seed) for seed in range(TRIED)]
-    splits = [task.split(config.fraction, seed, config.split_rule) for seed in range(TRIED)]
-    objective = make_objective(config)
+def _that_fit(job: Job, workers: int) -> int:
+    """Members of a stack for which there is memory, where each worker trains one."""
+    task, cfg = written_for(job.task, job.config), _network(job, 0).cfg
+    of_input = PER_OUTPUT * cfg.d_vocab_out + PER_NEURON * cfg.d_mlp * cfg.n_layers
+    free = memory_free()
+    return (
+        MOST
+        if free is None
+        else min(MOST, int(SHARE_OF_MEMORY * free / workers / (of_input * task.n_inputs)))
+    )
+
+
+def _milliseconds(jobs: Sequence[Job]) -> tuple[float, float]:
+    """What an update takes of one network alone, and of each of several in a stack."""
+    tried = sorted(jobs[:TRIED], key=lambda job: update_settings(job.config))
+    tasks = [written_for(job.task, job.config) for job in tried]
+    models = [_network(job, seed) for seed, job in enumerate(tried)]
+    splits = [
+        task.split(job.config.fraction, seed, job.config.split_rule)
+        for seed, (task, job) in enumerate(zip(tasks, tried, strict=True))
+    ]
+    configs, objective = [job.config for job in tried], make_objective(tried[0].config)
     with one_thread():
-        alone = make_step(models[0], task, task.data(splits[0]), objective)
-        time_alone = _shortest(lambda: alone(0))
+        alone = make_step(models[0], tasks[0], tasks[0].data(splits[0]), objective)
+        updater = Updater(models[0], configs[0])
+        time_alone = _shortest(lambda: (alone(0), updater(0)))
         stack = stack_weights(models)
-        together = make_stacked_step(models, stack, task, [split.train for split in splits], objective)
-        return time_alone, _shortest(together) / TRIED
+        together = make_stacked_step(models, stack, tasks, [split.train for split in splits], objective)
+        updates = StackedUpdater(stack, configs, [{}] * len(tried))
+        return time_alone, _shortest(lambda: (together(), updates(0))) / len(tried)
 
 
 def _network(job: Job, seed: int) -> Any:

@@ -2,12 +2,25 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from mechgrok.errors import CheckpointError
 from mechgrok.runs import LOCK, Run
+
+_PATIENCE: ContextVar[float] = ContextVar("patience", default=0.0)
+
+
+@contextmanager
+def waiting_for_others() -> Iterator[None]:
+    """Within the context a run that another process trains is waited for, and is no error."""
+    token = _PATIENCE.set(-1.0)
+    try:
+        yield
+    finally:
+        _PATIENCE.reset(token)
 
 
 @contextmanager
@@ -24,7 +37,7 @@ def only_here(run: Run | Path) -> Iterator[None]:
         CheckpointError: somebody trains it already, or the folder cannot be written.
     """
     folder = run.path if isinstance(run, Run) else run
-    lock = FileLock(folder / LOCK, timeout=0)
+    lock = FileLock(folder / LOCK, timeout=_PATIENCE.get())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()

@@ -23,8 +23,11 @@ from mechgrok.models.own import Factory
 from mechgrok.runs import Run
 from mechgrok.tasks import Task
 from mechgrok.training.batched import train_batched
+from mechgrok.training.checkpoint_times import SELDOM, kept_to_go_on
+from mechgrok.training.engines import Engine
 from mechgrok.training.interrupts import deferred_interrupt
-from mechgrok.training.progress_bars import bar
+from mechgrok.training.locks import waiting_for_others
+from mechgrok.training.standing import standing
 from mechgrok.training.starting import begin
 from mechgrok.training.trainer import train
 
@@ -42,6 +45,7 @@ class Job:
         network: makes its network where that is the user's own.
         then: called with the run once it is trained, in the process that trained it.
         tracker: name of what is told its evaluations.
+        checkpoints: whether those before the last are of use but for going on from them.
         registered: what the configuration names that the user has registered, which a new process does not know.
     """
 
@@ -52,6 +56,7 @@ class Job:
     network: Factory | None = None
     then: Callable[[Run], object] | None = None
     tracker: str | None = None
+    checkpoints: bool = True
     registered: tuple[Any, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +83,12 @@ class Ending:
 
 
 def train_in_processes(
-    groups: Sequence[Sequence[Job]], *, device: torch.device, workers: int | None, progress: bool
+    groups: Sequence[Sequence[Job]],
+    *,
+    device: torch.device,
+    workers: int | None,
+    progress: bool,
+    engine: Engine | None = None,
 ) -> dict[Path, str]:
     """Train each group in a process of its own.
 
@@ -88,6 +98,7 @@ def train_in_processes(
     Args:
         groups: trainings; those of a group of several are stacked.
         workers: processes at a time; None takes one for each processor.
+        engine: a cluster whose workers take the place of processes on this machine.
 
     Returns:
         The errors of those that failed.
@@ -100,7 +111,7 @@ def train_in_processes(
     interrupted: list[Path] = []
     with (
         deferred_interrupt() as pressed,
-        bar("networks", len(jobs), "network", enabled=progress and bool(jobs)) as tell,
+        standing(groups, enabled=progress and bool(jobs)) as tell,
     ):
 
         def stopped() -> bool:
@@ -109,11 +120,18 @@ def train_in_processes(
         # A pool of one would be this process, which must not be the one that is killed.
         for at_least, some in chain([(1, groups), (2, groups)], ((2, [[job]]) for job in jobs)):
             left = [kept for group in some if (kept := [job for job in group if job.path not in ended])]
+            if not left:
+                break
+            found = (
+                _through_a_pool(left, device, workers, stopped, at_least)
+                if engine is None
+                else engine.run(_train_group, [(group, str(device), None) for group in left], stopped)
+            )
             with suppress(BrokenExecutor):
-                for outcomes in _through_a_pool(left, device, workers, stopped, at_least) if left else ():
+                for outcomes in found:
                     interrupted += [outcome.path for outcome in outcomes if outcome.interrupted]
                     ended |= {outcome.path: outcome.error for outcome in outcomes if not outcome.interrupted}
-                    tell(len(ended), "")
+                    tell(ended)
             if stopped():
                 raise KeyboardInterrupt(
                     f"stopped, with {len(ended)} of {len(jobs)} trainings at their end; the same call goes on from "
@@ -174,13 +192,20 @@ def _through_a_pool(
     yield from outcomes
 
 
-def _train_group(group: Sequence[Job], device: str, caller: int) -> list[Ending]:
-    """Train in a worker; neither an error nor Ctrl-C is raised, as either would end all others."""
+def _train_group(group: Sequence[Job], device: str, caller: int | None) -> list[Ending]:
+    """Train in a worker; neither an error nor Ctrl-C is raised, as either would end all others.
+
+    Args:
+        caller: the process that calls; None for an engine, where a worker may still train what is called for again.
+    """
+    if caller is None:
+        with waiting_for_others():
+            return _train_group(group, device, os.getpid())
     if os.getpid() != caller:
         _ignore_ctrl_c_between_trainings()
     runs: dict[Path, Run] = {}
     failures: dict[Path, str] = {}
-    with one_thread():
+    with one_thread(), kept_to_go_on(0.0 if group[0].checkpoints else SELDOM):
         try:
             for job in group:
                 with _failing(job, failures):

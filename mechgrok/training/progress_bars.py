@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mechgrok.runs import HistoryRow
 
-Tell = Callable[[int, str], None]
+Tell = Callable[[int | float, str], None]
 """Called with how many are done, and a few words on where they stand."""
 Report = Callable[[HistoryRow], None]
 
@@ -34,7 +34,9 @@ NOTEBOOK_SECONDS = 0.2
 
 
 @contextmanager
-def bar(name: str, total: int, unit: str, *, start: int = 0, enabled: bool = True) -> Iterator[Tell]:
+def bar(
+    name: str, total: int, unit: str, *, start: int = 0, enabled: bool = True, timed: bool = True
+) -> Iterator[Tell]:
     """A progress bar on standard error.
 
     In a file, or anywhere that is not a terminal, there is a line now and then instead, and one for what was told last.
@@ -42,12 +44,13 @@ def bar(name: str, total: int, unit: str, *, start: int = 0, enabled: bool = Tru
 
     Args:
         unit: what is counted, for the lines: "step".
+        timed: show the time left, which is told otherwise.
     """
     console = Console(stderr=True)
     if not enabled:
         yield lambda done, state: None
     elif console.is_terminal and not console.is_jupyter:
-        with Progress(*COLUMNS, console=console) as progress:
+        with Progress(*COLUMNS[: None if timed else -1], console=console) as progress:
             task = progress.add_task(escape(name), total=total, completed=start, state="")
             yield lambda done, state: progress.update(task, completed=done, state=state)
     else:

@@ -20,7 +20,7 @@ from mechgrok.models.wrapped import WrappedNetwork
 from mechgrok.runs import STATE, HistoryRow, Run
 from mechgrok.tasks import Split, Task
 from mechgrok.training.assembly import Assembly
-from mechgrok.training.checkpoint_times import checkpoint_due
+from mechgrok.training.checkpoint_times import Spacing, checkpoint_due
 from mechgrok.training.devices import find_device
 from mechgrok.training.evaluation import evaluate
 from mechgrok.training.locks import only_here, tidy
@@ -173,7 +173,7 @@ class Training(Loop):
         self.run, self.config, self.assembly, self.callback = run, run.config.train, assembly, callback
         self.tracker = tracker
         self.path = None if run.temporary else run.path
-        self.threads = run.config.threads
+        self.threads, self.spacing = run.config.threads, Spacing()
         self.model, self.updater = assembly.model, assembly.updater
         self.step = 0
         self._restore()
@@ -189,7 +189,8 @@ class Training(Loop):
         if self.step % self.config.eval_every == 0 or self.step == self.config.steps:
             self._evaluate(report)
         done = over(self.step, self.history, self.config, self.run.task)
-        if done or checkpoint_due(self.step, self.kept, self.history, self.config):
+        due = checkpoint_due(self.step, self.kept, self.history, self.config)
+        if done or (due and self.spacing.is_over()):
             self._keep()
         return done
 

@@ -3,8 +3,9 @@
     python tests/benchmarks/bench_sweep.py OTHER_CHECKOUT [--p 31] [--width 32] [--fraction 0.6] [--members 64]
                                            [--steps 500] [--json FILE]
 
-Each runs in a process of its own, after the other, on all processors. The other checkout trains eight members, and the
-loop one, both scaled up.
+Each runs in a process of its own, one after the other, on all processors. The other checkout trains eight members and
+the loop one, both scaled up; of the loop nothing but the steps counts, of the others evaluations and files too. The
+memory of a member is what a process of the sweep takes more at its peak for each further member of its stack.
 """
 
 import argparse
@@ -12,11 +13,19 @@ import json
 import os
 import subprocess
 import sys
+from math import ceil
 from pathlib import Path
 
+from joblib import cpu_count
+
+from mechgrok.training.groups import MOST
+
 HERE = Path(__file__).parents[2]
+FEW, FEW_STEPS = 4, 50
+"""Members of a small stack, and its steps, for the memory that goes without any."""
 OURS = """
 import json, resource, sys, tempfile, time
+from joblib.externals.loky import get_reusable_executor
 import mechgrok as mg
 p, width, fraction, members, steps = json.loads(sys.argv[1])
 task = mg.modular_task("add", p, sequence=("a", "b", "="))
@@ -28,6 +37,7 @@ if __name__ == "__main__":
         found = mg.sweep(runs, out=out)
         seconds = time.perf_counter() - begin
     assert not found.failed, found.failed
+    get_reusable_executor().shutdown(wait=True)  # what has ended alone is counted
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(json.dumps([seconds / members, memory]))
 """
@@ -81,13 +91,19 @@ def main() -> None:
     arguments = parser.parse_args()
     about = [arguments.p, arguments.width, arguments.fraction, arguments.members, arguments.steps]
     ours, memory = seconds_per_member(HERE, OURS, about)
+    few = FEW * cpu_count()
+    _, memory_of_few = seconds_per_member(HERE, OURS, [*about[:3], few, FEW_STEPS])
     others, _ = seconds_per_member(arguments.other.resolve(), OTHERS, about)
     loop, _ = seconds_per_member(HERE, LOOP, about)
+    more = min(MOST, ceil(arguments.members / cpu_count())) - FEW
     result = {
+        "processors": cpu_count(),
         "seconds_per_member": {"sweep": ours, "other": others, "loop": loop},
+        "networks_per_minute": {"sweep": 60 / ours, "other": 60 / others, "loop": 60 / loop},
         "times_other": others / ours,
         "times_loop": loop / ours,
         "mib_of_a_process": memory,
+        "mib_of_a_member": (memory - memory_of_few) / more if more > 0 else None,
     }
     text = json.dumps(result, indent=2)
     print(text)

@@ -52,32 +52,30 @@ def test_each_rate_is_trained_with_each_seed(tmp_path):
     assert [(n.rate, n.seed, n.steps) for n in sweep.networks] == [
         (0.0, 1, 3), (0.0, 4, 3), (0.25, 1, 3), (0.25, 4, 3),
     ]  # fmt: skip
-    runs = {path.name: mg.load_run(path) for path in sorted(tmp_path.iterdir())}
-    assert list(runs) == [
-        "pizza-rate0-seed1",
-        "pizza-rate0-seed4",
-        "pizza-rate0.25-seed1",
-        "pizza-rate0.25-seed4",
-    ]
-    assert runs["pizza-rate0.25-seed4"].config.train.model.attention_rate == 0.25
-    assert runs["pizza-rate0.25-seed4"].config.seed == 4
+    run = mg.load_sweep(tmp_path).run(attention_rate=0.25, seed=4)
+    assert run.config.train.model.attention_rate == 0.25
+    assert run.config.seed == 4
     assert {network.verdict.algorithm for network in sweep.networks} == {"undetermined"}
 
 
 def test_failures_are_reported(tmp_path):
-    (tmp_path / "pizza-rate1-seed0").mkdir()
-    (tmp_path / "pizza-rate1-seed0" / "notes.txt").write_text("in the way")
-    sweep = attention_rate_sweep([0, 1], seeds=[0], out=tmp_path, workers=1, progress=False, **TINY)
+    options = {"seeds": [0], "workers": 1, "progress": False, **TINY}
+    attention_rate_sweep([0, 1], out=tmp_path / "whole", **options)
+    blocked = mg.load_sweep(tmp_path / "whole").rows[1].folder
+    (tmp_path / "blocked" / blocked).mkdir(parents=True)
+    (tmp_path / "blocked" / blocked / "notes.txt").write_text("in the way")
+    sweep = attention_rate_sweep([0, 1], out=tmp_path / "blocked", **options)
     assert [network.rate for network in sweep.networks] == [0.0]
-    assert list(sweep.failures) == ["pizza-rate1-seed0"]
+    assert list(sweep.failures) == [blocked]
+    assert "is not empty and holds no run" in sweep.failures[blocked]
 
 
 def test_errors_at_the_door():
-    with pytest.raises(ConfigError, match=r"each rate is trained once for each seed; got \[0, 0\.0\]"):
+    with pytest.raises(ConfigError, match="each value of attention_rate is tried once"):
         attention_rate_sweep([0, 0.0])
     with pytest.raises(ConfigError, match="'beta' trains an MLP, which has no attention"):
         attention_rate_sweep([0], recipe="beta")
     with pytest.raises(ConfigError, match="attention_rate"):
         attention_rate_sweep([1.5])
-    with pytest.raises(ConfigError, match="nothing to train"):
+    with pytest.raises(ConfigError, match="one or several values of attention_rate"):
         attention_rate_sweep([])

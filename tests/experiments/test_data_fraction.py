@@ -64,13 +64,21 @@ def test_a_sweep_trains_every_fraction_and_can_be_repeated(tmp_path):
     best = {row["fraction"]: row["accuracy_test"] for row in sweep.table}
     assert best[0.9] > 2 * best[0.1]
     for row in sweep.table:
-        run = mg.load_run(tmp_path / f"fast-{row['fraction']:g}-seed{row['seed']}")
+        run = mg.load_sweep(tmp_path).run(fraction=row["fraction"], seed=row["seed"])
         assert run.split.train.double().mean().item() == pytest.approx(row["fraction"], abs=0.01)
         assert row["steps"] == run.history[-1]["step"]
     assert data_fraction_sweep([0.1, 0.9], range(2), out=tmp_path, **options).table == sweep.table
 
 
-@pytest.mark.parametrize("fractions", [[], [0.3, 0.3], [0.0], [0.5, 1.0]])
-def test_wrong_fractions(fractions):
-    with pytest.raises(mg.ConfigError, match="different numbers between 0 and 1"):
+@pytest.mark.parametrize(
+    ("fractions", "text"),
+    [
+        ([], "one or several values of fraction"),
+        ([0.3, 0.3], "each value of fraction is tried once"),
+        ([0.0], "fraction: .* greater than 0"),
+        ([0.5, 1.0], "leaves nothing to test on"),
+    ],
+)
+def test_wrong_fractions(fractions, text):
+    with pytest.raises(mg.ConfigError, match=text):
         data_fraction_sweep(fractions)

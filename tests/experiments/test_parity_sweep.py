@@ -54,7 +54,7 @@ def test_a_sweep_trains_every_setting(tmp_path):
     assert [(r["weight_decay"], r["d_mlp"], r["seed"]) for r in sweep.table] == [
         (decay, width, seed) for decay in (0.0, 0.1) for width in (4, 8) for seed in (0, 1)
     ]
-    run = mg.load_run(tmp_path / "pair-parity-wd0.1-8-10-seed1")
+    run = mg.load_sweep(tmp_path).run(weight_decay=0.1, d_mlp=8, seed=1)
     assert int(run.split.train.sum()) == 10
     assert run.config.train.model.d_mlp == 8
 
@@ -62,8 +62,8 @@ def test_a_sweep_trains_every_setting(tmp_path):
 @pytest.mark.parametrize("n_train", [1, 3, 7, 13, 31])
 def test_exactly_so_many_inputs_are_trained_on(n_train, tmp_path):
     mg.parity_sweep([0.0], [2], [n_train], [0], task=TASK, steps=1, progress=False, workers=1, out=tmp_path)
-    (folder,) = tmp_path.iterdir()
-    assert int(mg.load_run(folder).split.train.sum()) == n_train
+    (member,) = mg.load_sweep(tmp_path).members
+    assert int(member.run.split.train.sum()) == n_train
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The protocols of Zhong et al. 2023 on planted networks in place of trained ones."""
 
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -16,19 +17,19 @@ SQUARES = cosine_network(7, {2: 9.0})
 
 
 def trained(networks):
-    """In place of `train_many`: the network of each recipe; None for one whose training failed."""
+    """In place of trainings: the network of each recipe; None for one whose training failed."""
 
-    def members(task, recipes, *, seeds, **options):
-        found = [networks[recipe] for recipe in recipes for _ in seeds]
-        return [
-            SimpleNamespace(run=None if n is None else SimpleNamespace(model=lambda n=n: n)) for n in found
-        ]
+    @contextmanager
+    def swept(settings, **options):
+        found = [networks[setting.config.recipe] for setting in settings]
+        runs = [None if n is None else SimpleNamespace(model=lambda n=n: n) for n in found]
+        yield SimpleNamespace(members=[SimpleNamespace(run=run) for run in runs])
 
-    return members
+    return swept
 
 
 def rows(monkeypatch, networks):
-    monkeypatch.setattr(module, "train_many", trained(networks))
+    monkeypatch.setattr(module, "swept", trained(networks))
     monkeypatch.setattr(module, "TRIPLES", 100)
     return {row.quantity: row for row in find_reproduction("zhong2023-clock-pizza").protocol(False)}
 

@@ -14,13 +14,13 @@ from steps import (
     assert_trains_alike,
     autograd_step,
     memorise,
+    mlp_configs,
     randomise,
     reference,
 )
 from torch import Tensor, nn
 
 from mechgrok import MLPConfig, build_model, modular_task
-from mechgrok.errors import ConfigError
 from mechgrok.fast.mlp_step import FastMLPStep
 from mechgrok.models.mlp import HookedMLP
 from mechgrok.models.transformer import ACTIVATIONS
@@ -38,35 +38,10 @@ ZHONG = {
     "alpha'": MLPConfig(embeddings="separate"),
 }
 """The linear models of Zhong et al. 2023."""
-OPTIONS = {
-    "inputs": ["embedding", "one_hot"],
-    "embeddings": ["shared", "separate"],
-    "combine": ["sum", "concat"],
-    "d_embed": [3, 8, 17],
-    "d_mlp": [5, 12, 40],
-    "n_layers": [1, 2, 3],
-    "act_fn": list(ACTIVATIONS),
-    "mlp_bias": [True, False],
-    "bias_per_operand": [True, False],
-    "readout": ["direct", "factored", "tied"],
-    "unembed_bias": [True, False],
-    "init": ["pizza", "fan_in", "xavier"],
-}
-
-
-@st.composite
-def configs(draw: st.DrawFn) -> MLPConfig:
-    """Any architecture that the configuration allows."""
-    drawn = {name: draw(st.sampled_from(values)) for name, values in OPTIONS.items()}
-    try:
-        return MLPConfig(**drawn)
-    except ConfigError:
-        assume(False)
-        raise
 
 
 @given(
-    config=configs(),
+    config=mlp_configs(),
     operation=st.sampled_from(["add", "div", "x^2+x*y+y^2"]),
     p=st.integers(4, 12),
     sequence=st.sampled_from([("a", "b"), ("b", "a")]),

@@ -1,5 +1,6 @@
 """Sweeps: what varies, what is trained again and what is not, and the table."""
 
+import errno
 import json
 import os
 import shutil
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 import mechgrok as mg
+from mechgrok.sweeps.members import row_of
 from mechgrok.sweeps.settings import log_grid, log_uniform, vary
 from mechgrok.sweeps.sweep import load_sweep, sweep
+from mechgrok.sweeps.table import write_row, write_sweep_table
 from mechgrok.training.groups import in_groups
 
 TASK = mg.modular_task("add", 7)
@@ -155,15 +158,16 @@ def stacked(tmp_path_factory):
     """Twelve members, and the groups that they were trained in."""
     groups = []
 
-    def noted(jobs, workers):
-        found = in_groups(jobs, workers)
-        groups.extend(found[0])
+    def noted(*given):
+        found = in_groups(*given)
+        groups.extend(found.groups)
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mechgrok.training.groups._milliseconds", lambda job: (1.0, 0.5))
         patch.setattr("mechgrok.sweeps.sweep.in_groups", noted)
-        found = sweep(_many(), out=tmp_path_factory.mktemp("stacked"), workers=2, progress=False)
+        found = sweep(
+            _many(), out=tmp_path_factory.mktemp("stacked"), stacked=True, workers=2, progress=False
+        )
     return found, groups
 
 
@@ -181,6 +185,7 @@ def test_members_of_a_stack_are_what_they_are_alone(stacked):
 def test_a_sweep_that_was_killed_goes_on(killed, stacked, tmp_path):
     script = f"""
 import mechgrok as mg
+from mechgrok.sweeps.members import row_of
 from mechgrok.sweeps.settings import vary
 from mechgrok.sweeps.sweep import sweep
 task = mg.modular_task("add", 7)
@@ -222,3 +227,72 @@ def _a_worker_of(pid):
                 if b"loky" in command and b"resource_tracker" not in command:
                     return int(stat.parent.name)
     return None
+
+
+def test_a_member_that_diverges_leaves_the_others_of_its_stack_alone(tmp_path):
+    runs = vary(**SMALL, lr=[1e-3, 3e-3, 1e-2, 1e30], warmup=0)
+    found = sweep(runs, out=tmp_path / "together", stacked=True, workers=1, progress=False)
+    assert [row.error is None for row in found.rows] == [True, True, True, False]
+    assert "diverged" in found.failed[0].error
+    alone = sweep(runs[:3], out=tmp_path / "alone", stacked=False, workers=1, progress=False)
+    for row, expected in zip(found.rows, alone.rows, strict=False):
+        assert row.outcome["loss_test"] == pytest.approx(expected.outcome["loss_test"], rel=1e-4)
+
+
+@pytest.mark.parametrize("full_for", ["table.parquet", "row.json", "step_00000020.safetensors"])
+def test_a_full_disk_loses_nothing(full_for, tmp_path, monkeypatch):
+    runs = vary(**SMALL, lr=[1e-3, 1e-2])
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == full_for and (full_for == "table.parquet" or "lr=0.01_" in str(target)):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mechgrok.storage.os.replace", full)
+        if full_for == "table.parquet":
+            with pytest.raises(mg.CheckpointError, match=r"cannot write .*table\.parquet.*No space left"):
+                sweep(runs, out=tmp_path, workers=1, progress=False)
+        else:
+            found = sweep(runs, out=tmp_path, workers=1, progress=False)
+            assert [row.error is None for row in found.rows] == [True, False]
+            assert "No space left" in found.rows[1].error
+    finished = {row: row.stat().st_mtime_ns for row in tmp_path.glob("*/row.json")}
+    assert len(finished) == (2 if full_for == "table.parquet" else 1)
+    assert not list(tmp_path.rglob("*.????????")), "something half-written is left"
+    again = sweep(runs, out=tmp_path, workers=1, progress=False)
+    assert [row.error for row in again.rows] == [None, None]
+    assert {row: row.stat().st_mtime_ns for row in finished} == finished
+
+
+def test_a_folder_of_another_training_is_refused_and_kept(tmp_path):
+    ours, other = vary(**SMALL, lr=[1e-3, 1e-2])
+    mg.train(TASK, other.config, seed=0, out=tmp_path / ours.folder, progress=False)
+    before = (tmp_path / ours.folder / "history.jsonl").read_bytes()
+    found = sweep([ours], out=tmp_path, workers=1, progress=False)
+    assert "lr" in found.rows[0].error, "what differs is told"
+    assert (tmp_path / ours.folder / "history.jsonl").read_bytes() == before
+
+
+@pytest.mark.slow  # thousands of folders
+def test_five_thousand_members_open_in_three_seconds(tmp_path, monkeypatch):
+    settings = vary(**SMALL, points=log_uniform(1000, lr=(1e-4, 1e-1), weight_decay=(0.1, 1)), seed=range(5))
+    history = mg.train(TASK, settings[0].config, progress=False).history[-1]
+    how = {"last_step": 20, "kind": "grokking", "grokked": None, "grokked_for_good": 15, **history}
+    monkeypatch.setattr("mechgrok.storage.os.fsync", lambda file: None)
+    rows = [row_of(setting, tmp_path / setting.folder, how) for setting in settings]
+    for row in rows:
+        write_row(tmp_path / row.folder, row)
+    begin = time.perf_counter()
+    assert len(load_sweep(tmp_path).rows) == 5000, "without a table"
+    without = time.perf_counter() - begin
+    write_sweep_table(tmp_path / "table.parquet", rows)
+    begin = time.perf_counter()
+    found = load_sweep(tmp_path)
+    frame = found.frame()
+    seconds = time.perf_counter() - begin
+    assert seconds < 3
+    assert seconds < without
+    assert len(frame) == 5000
+    assert _table(found) == [row.record() for row in rows]

@@ -9,7 +9,7 @@ import torch
 import mechgrok as mg
 from mechgrok import storage
 from mechgrok.config import TrainConfig
-from mechgrok.fast.stacked_step import StackedTransformerStep
+from mechgrok.fast.stacked_transformer_step import StackedTransformerStep
 from mechgrok.models.files import read_tensors
 from mechgrok.runs import folder as run_folder, load_run
 from mechgrok.runs.history import append_row

@@ -1,9 +1,16 @@
 """Which steps keep a checkpoint."""
 
-import pytest
+import shutil
+from itertools import count
 
+import pytest
+import torch
+
+import mechgrok as mg
 from mechgrok import TrainConfig
-from mechgrok.training.checkpoint_times import checkpoint_due, most_checkpoints
+from mechgrok.training.checkpoint_times import checkpoint_due, kept_to_go_on, most_checkpoints
+
+TASK = mg.modular_task("add", 7)
 
 
 def kept(steps, config, losses=lambda step: 1.0):
@@ -47,3 +54,33 @@ def test_no_more_checkpoints_are_kept_than_was_said(kind, done):
     config = TrainConfig(checkpoints=kind, checkpoint_every=7, eval_every=1, steps=100)
     steps = kept(range(101), config, lambda s: 10.0**-s)
     assert len([s for s in steps if s >= done]) <= most_checkpoints(config, done)
+
+
+SMALL = {"steps": 40, "checkpoint_every": 10, "model": mg.ModelConfig(d_model=16), "progress": False}
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(1e9, (40,)), (25.0, (20, 40)), (0.0, (0, 10, 20, 30, 40))])
+def test_checkpoints_that_are_kept_to_go_on_from_lie_apart(seconds, steps, tmp_path, monkeypatch):
+    whole = mg.train(TASK, **SMALL, out=tmp_path / "whole")
+    clock = count(0, 10)  # looked at once for each checkpoint that is due, and once before
+    monkeypatch.setattr("mechgrok.training.checkpoint_times.time.monotonic", lambda: next(clock))
+    with kept_to_go_on(seconds):
+        run = mg.train(TASK, **SMALL, out=tmp_path / "few")
+    assert run.steps == steps
+    assert run.history == whole.history
+    assert all(map(torch.equal, run.weights(40).values(), whole.weights(40).values()))
+
+
+def test_what_kept_nothing_yet_goes_on_from_ctrl_c_and_begins_anew_after_a_kill(tmp_path, interrupt_at):
+    whole = mg.train(TASK, **SMALL, out=tmp_path / "whole")
+    interrupt_at(23)
+    with kept_to_go_on(1e9):
+        with pytest.raises(KeyboardInterrupt):
+            mg.train(TASK, **SMALL, out=tmp_path / "cut")
+        shutil.copytree(tmp_path / "cut", tmp_path / "killed")
+        (tmp_path / "killed" / "state.safetensors").unlink()
+        assert mg.load_run(tmp_path / "cut").read_state()[0] == 23
+        for name in ("cut", "killed"):
+            run = mg.train(TASK, **SMALL, out=tmp_path / name)
+            assert run.steps == (40,)
+            assert run.history == whole.history

@@ -2,15 +2,14 @@
 
 import pytest
 import torch
-from torch import nn
 
 from mechgrok import MLPConfig, ModelConfig, build_model, modular_task
 from mechgrok.config import TrainConfig
+from mechgrok.fast.stacks import stack_weights
 from mechgrok.tasks import Finite
 from mechgrok.training.objectives import CrossEntropy, make_objective
-from mechgrok.training.stacked import StackedStep, member_state, stack_states, stack_weights
+from mechgrok.training.stacked import StackedStep
 from mechgrok.training.step import AutogradStep
-from mechgrok.training.updates import Updater
 
 SEEDS = (0, 1, 2)
 ADD = modular_task("add", 7)
@@ -35,7 +34,7 @@ def test_gradients_and_logits_are_those_of_each_network_alone(name, rule):
     objective = CrossEntropy(torch.float64)
     alone, together = _networks(task, config), _networks(task, config)
     stack = stack_weights(together)
-    step = StackedStep(stack, task, masks, objective)
+    step = StackedStep(stack, [task] * len(SEEDS), masks, objective)
     for weight in stack.parameters():
         weight.grad = torch.full_like(weight, torch.nan)
     step()
@@ -53,7 +52,7 @@ def test_other_objectives_are_means_over_each_networks_own_inputs(name):
     objective = make_objective(TrainConfig(objective=name, loss_scale=0.5))
     alone, together = (_networks(ADD, ModelConfig(d_model=8)) for _ in range(2))
     stack = stack_weights(together)
-    StackedStep(stack, ADD, masks, objective)()
+    StackedStep(stack, [ADD] * len(SEEDS), masks, objective)()
     for i, model in enumerate(alone):
         AutogradStep(model, ADD.signature, Finite(ADD.examples, masks[i]), objective)()
         torch.testing.assert_close(stack.embed.W_E.grad[i], model.embed.W_E.grad)
@@ -62,55 +61,10 @@ def test_other_objectives_are_means_over_each_networks_own_inputs(name):
 def test_the_networks_weights_are_views_of_the_stack():
     models = _networks(ADD, ModelConfig(d_model=8))
     stack = stack_weights(models)
-    step = StackedStep(stack, ADD, [ADD.split(0.5).train] * len(SEEDS), CrossEntropy())
+    step = StackedStep(stack, [ADD] * len(SEEDS), [ADD.split(0.5).train] * len(SEEDS), CrossEntropy())
     before = step.logits(1)
     with torch.no_grad():
         stack.unembed.W_U[1] *= 2
     assert torch.equal(models[1].unembed.W_U, stack.unembed.W_U[1])
     step()
     torch.testing.assert_close(step.logits(1), 2 * before)
-
-
-UPDATES = {
-    "adamw": {},
-    "adam": {"optimizer": "adam"},
-    "sgd": {"optimizer": "sgd", "momentum": 0.9},
-    "grokfast_ema": {"gradient": "grokfast_ema"},
-    "grokfast_ma": {"gradient": "grokfast_ma", "grokfast_window": 3},
-    "to init": {"decay_towards": "init"},
-    "frozen": {"frozen": ("embed",)},
-}
-
-
-def _give_gradients(models: list[nn.Module], step: int) -> None:
-    for i, model in enumerate(models):
-        generator = torch.Generator().manual_seed(100 * step + i)
-        for weight in model.parameters():
-            weight.grad = torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
-
-
-@pytest.mark.parametrize("name", UPDATES)
-def test_updates_of_the_stack_are_those_of_each_network_alone(name):
-    config = TrainConfig(lr=1e-2, warmup=2, **UPDATES[name])
-    alone, together = (_networks(ADD, ModelConfig(d_model=8)) for _ in range(2))
-    single = [Updater(model, config) for model in alone]
-    stack = stack_weights(together)
-    updater = Updater(stack, config)
-    for step in range(6):
-        if step == 4:  # what is left of the stack after the middle one has gone
-            states = [member_state(updater.state(), i) for i in range(len(together))]
-            del alone[1], together[1], single[1], states[1]
-            stack = stack_weights(together)
-            updater = Updater(stack, config)
-            updater.load(stack_states(states))
-        _give_gradients(alone, step)
-        for path, weight in stack.named_parameters():
-            weight.grad = torch.stack([model.get_parameter(path).grad for model in alone])
-        updater(step)
-        for own in single:
-            own(step)
-    for i, own in enumerate(single):
-        for path, tensor in own.state().items():
-            torch.testing.assert_close(member_state(updater.state(), i)[path], tensor, msg=path)
-        for path, weight in alone[i].named_parameters():
-            torch.testing.assert_close(together[i].get_parameter(path), weight, msg=path)

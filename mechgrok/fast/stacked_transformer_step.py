@@ -13,11 +13,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from mechgrok.fast.kernels import BACKWARD, FORWARD, rows_that_fit
 from mechgrok.fast.objective import Objective
 from mechgrok.fast.row_sums import Bags, mix
+from mechgrok.fast.stacks import labels_side_by_side, side_by_side
 from mechgrok.fast.tables import Pairs, TableGradients, Tables, TokenTables
 from mechgrok.fast.transformer import LastPositionAttention, term_index
 from mechgrok.fast.transformer_step import FastStep
@@ -26,12 +26,13 @@ from mechgrok.tasks import Task
 
 
 class StackedTransformerStep:
-    """Gradients of stacked one-layer transformers without norms, each on its own train inputs of the task.
+    """Gradients of stacked one-layer transformers without norms, each on its own train inputs.
 
     The unembedding is multiplied into the weights before it.
 
     Args:
         stack: a network whose weights are those of several, [members, ...] under their usual names.
+        tasks: of each member; their inputs are the same.
         train_masks: [n_inputs] for each member, which inputs it is trained on.
     """
 
@@ -45,23 +46,22 @@ class StackedTransformerStep:
     def __init__(
         self,
         stack: HookedTransformer,
-        task: Task,
+        tasks: Sequence[Task],
         train_masks: Sequence[Bool[Tensor, " inputs"]],
         objective: Objective,
     ) -> None:
         like = stack.embed.W_E
         self.cfg, self.objective = stack.cfg, objective
-        self.pairs = Pairs.of(task.tokens.to(like.device))
+        self.pairs = Pairs.of(tasks[0].tokens.to(like.device))
         self.tables = TokenTables(stack, self.pairs, folded=True)
         self.grads: dict[nn.Parameter, Tensor] = {w: torch.zeros_like(w) for w in stack.parameters()}
-        rows = [mask.to(like.device).nonzero().flatten() for mask in train_masks]
-        padded = pad_sequence(rows, batch_first=True)
-        self.share = shares([len(own) for own in rows], like=like)
+        rows, self.share = side_by_side(train_masks, like)
         columns = self.tables.terms.shape[-1]
-        side_by_side = max(rows_that_fit(columns, like) // padded.shape[1], 1)
-        labels = task.labels.to(like.device)
+        several = max(rows_that_fit(columns, like) // rows.shape[1], 1)
+        labels = labels_side_by_side(tasks, rows).split(several)
         self.parts = [
-            _Members(self.tables, self.pairs.of_input[own], labels[own]) for own in padded.split(side_by_side)
+            _Members(self.tables, self.pairs.of_input[own], of_own)
+            for own, of_own in zip(rows.split(several), labels, strict=True)
         ]
         self._logits: Tensor | None = None
         d_mlp, width = stack.cfg.d_mlp, stack.cfg.d_vocab_out
@@ -96,8 +96,8 @@ class StackedTransformerStep:
     def everything(self) -> list["_Members"]:
         """All inputs of the task for each network; made when logits are first asked for."""
         of_input, n = self.pairs.of_input, len(self.tables.terms)
-        side_by_side = max(rows_that_fit(self.tables.terms.shape[-1], self.tables.terms) // len(of_input), 1)
-        return [_Members(self.tables, part) for part in of_input.expand(n, -1, -1).split(side_by_side)]
+        several = max(rows_that_fit(self.tables.terms.shape[-1], self.tables.terms) // len(of_input), 1)
+        return [_Members(self.tables, part) for part in of_input.expand(n, -1, -1).split(several)]
 
 
 class _Members:
@@ -196,15 +196,3 @@ def _some(tables: Tables, own: slice) -> Tables:
     """The tables of some members."""
     tensors: dict[str, Any] = {name: t if t is None else t[own] for name, t in vars(tables).items()}
     return Tables(**tensors)
-
-
-def shares(lengths: Sequence[int], like: Tensor) -> Float[Tensor, "members rows 1"] | None:
-    """Makes the mean over the longest train set one over each network's own: 0 for what was only filled in.
-
-    None where all are equally long, and nothing was filled in.
-    """
-    own, longest = torch.tensor(lengths, dtype=torch.float64, device=like.device)[:, None], max(lengths)
-    if min(lengths) == longest:
-        return None
-    filled = torch.arange(longest, device=like.device) < own
-    return (filled * (longest / own)).to(like.dtype)[..., None]

@@ -6,9 +6,9 @@ from steps import assert_same_gradients, randomise, reference
 
 import mechgrok as mg
 from mechgrok.config import ModelConfig
-from mechgrok.fast.stacked_step import StackedTransformerStep
+from mechgrok.fast.stacked_transformer_step import StackedTransformerStep
+from mechgrok.fast.stacks import stack_weights
 from mechgrok.training.objectives import CrossEntropy
-from mechgrok.training.stacked import stack_weights
 
 SMALL = ModelConfig(d_model=16, n_heads=2)
 
@@ -34,7 +34,7 @@ def test_gradients_are_those_of_each_network(task, config, fractions):
     expected = [reference(model, task, mask)[1] for model, mask in zip(models, masks, strict=True)]
     outputs = [model(task.tokens)[:, -1].detach() for model in models]
     stack = stack_weights(models)
-    step = StackedTransformerStep(stack, task, masks, CrossEntropy())
+    step = StackedTransformerStep(stack, [task] * len(models), masks, CrossEntropy())
     step()
     for number, model in enumerate(models):
         for name, weight in model.named_parameters():
@@ -48,10 +48,12 @@ def test_many_networks_take_several_parts(monkeypatch):
     models = [mg.build_model(task, SMALL, seed=seed) for seed in range(5)]
     masks = [task.split(0.5, seed).train for seed in range(5)]
     whole = stack_weights(models)
-    StackedTransformerStep(whole, task, masks, CrossEntropy())()
+    StackedTransformerStep(whole, [task] * len(models), masks, CrossEntropy())()
     whole_gradients = {name: weight.grad.clone() for name, weight in whole.named_parameters()}
-    monkeypatch.setattr("mechgrok.fast.stacked_step.rows_that_fit", lambda width, like: 60)  # two networks
-    step = StackedTransformerStep(whole, task, masks, CrossEntropy())
+    monkeypatch.setattr(
+        "mechgrok.fast.stacked_transformer_step.rows_that_fit", lambda width, like: 60
+    )  # two networks
+    step = StackedTransformerStep(whole, [task] * len(models), masks, CrossEntropy())
     assert [part.count for part in step.parts] == [2, 2, 1]
     step()
     for name, weight in whole.named_parameters():
