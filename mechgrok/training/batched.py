@@ -72,7 +72,7 @@ def train_batched(
     tracker: str | Tracker | None = None,
     progress: bool = True,
 ) -> Failures:
-    """Continue runs of one task and architecture, which differ in seed, split and updates, as one batched network.
+    """Go on with runs of one task and architecture, which differ in seed, split and updates, as one batched network.
 
     Every run turns out as it would have on its own, except for rounding. Members at different steps, because the
     processes were killed while saving them, keep their places in the batch, and wait there for the others: each update
@@ -144,7 +144,7 @@ class StackedTrainings(Loop):
 
     Args:
         places: runs of one task and one `stack_key`, one of them unfinished.
-        failures: receives the errors of members.
+        failures: takes the errors of members.
     """
 
     def __init__(self, places: Sequence[Place], failures: Failures) -> None:

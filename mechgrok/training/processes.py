@@ -41,8 +41,8 @@ class Job:
     Attributes:
         network: makes its network if it is user-defined.
         then: called with the run once it is trained, in the process that trained it.
-        tracker: name of the tracker that receives its evaluations.
-        registered: the user's registered entries that the configuration names, unknown to a new process.
+        tracker: name of what is told its evaluations.
+        registered: what the configuration names that the user has registered, which a new process does not know.
     """
 
     task: Task
