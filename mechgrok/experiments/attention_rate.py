@@ -116,7 +116,7 @@ def attention_rate_sweep(
         task: None means a + b mod 59, the paper's task.
         recipe: name or configuration; its network must be a transformer.
         triples: as in `classify_algorithm`.
-        out: folder for the runs, from which a repeated or interrupted sweep resumes; None keeps none.
+        out: folder to keep the runs in, from which a repeated or interrupted sweep goes on; None keeps none.
         workers, progress: as in `train_many`.
         changes: other fields of `TrainConfig` to replace.
 

@@ -99,10 +99,10 @@ def data_fraction_sweep(
 
     Args:
         fractions: each in (0, 1).
-        seeds: seeds of the initial weights and of the splits; the same for each fraction.
-        task: None means a + b mod 97.
-        recipe: name or configuration; its `steps` are the budget.
-        out: folder for the runs, from which a repeated or interrupted sweep resumes; None keeps none.
+        seeds: of the initial weights and of the splits; the same for each fraction.
+        task: None takes a + b mod 97.
+        recipe: name or configuration of the training; its `steps` are the budget.
+        out: folder to keep the runs in, from which a repeated or interrupted sweep goes on; None keeps none.
         workers, progress: as in `train_many`.
         changes: other fields of `TrainConfig` to replace.
 

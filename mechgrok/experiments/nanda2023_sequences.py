@@ -148,7 +148,7 @@ TRIGRAMS = 40
 
 
 def skip_trigram(full: bool) -> Iterator[Row | Curve]:
-    """The loss stays at guessing, then falls abruptly; with limited data the test loss falls long after the train loss."""
+    """The loss stays at guessing, then falls abruptly; with limited data the test loss follows much later."""
     run = trigrams_run(full)
     published = {HALF: 233, 0.1: 320}
     for bound, step in published.items():

@@ -99,11 +99,11 @@ def parity_sweep(
         weight_decays: each at least 0.
         widths: numbers of hidden neurons.
         train_sizes: numbers of inputs to train on.
-        seeds: seeds of the initial weights and of the splits; the same for each setting.
-        task: the task whose inputs are split; None means the parity of the first three of 30 bits, with enough samples
-            for the largest train set to leave 5000 to test on.
-        recipe: name or configuration; its network must be a `DenseConfig`.
-        out: folder for the runs, from which a repeated or interrupted sweep resumes; None keeps none.
+        seeds: of the initial weights and of the splits; the same for each setting.
+        task: whose inputs are divided; None takes the parity of the first three of 30 bits, with so many samples that
+            the largest train set leaves 5000 to test on.
+        recipe: name or configuration of the training; its network must be a `DenseConfig`.
+        out: folder to keep the runs in, from which a repeated or interrupted sweep goes on; None keeps none.
         workers, progress: as in `train_many`.
         changes: other fields of `TrainConfig` to replace.
 
@@ -151,7 +151,7 @@ def _with(base: TrainConfig, task: Task, weight_decay: float, width: int, n_trai
         recipe=f"{base.recipe}-wd{weight_decay:g}-{width}-{n_train}",
         weight_decay=weight_decay,
         model=base.model.replace(d_mlp=width),
-        fraction=(n_train + 0.5) / task.n_inputs,  # only the integer part is used
+        fraction=(n_train + 0.5) / task.n_inputs,  # of which the whole part is taken
     )
 
 

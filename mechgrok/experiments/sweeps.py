@@ -1,4 +1,4 @@
-"""Common code of sweeps: train a configuration per value of a setting, with several seeds, and judge each network."""
+"""What sweeps share: train a configuration for each value of something, with several seeds, and judge each network."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
@@ -26,16 +26,16 @@ def train_and_judge(
     workers: int | None,
     progress: bool,
 ) -> tuple[tuple[T, ...], dict[str, str]]:
-    """Train each configuration with each seed, and judge the runs while they exist.
+    """Train each configuration with each seed, and judge the runs while they are there.
 
     Args:
-        configs: by the value that is swept over; each has a distinct name.
-        judge: receives the value, the seed and the run.
-        out, workers, progress: as in `train_many`; without a folder the runs are not kept, except in a
+        configs: by the value that is swept over; each has a name of its own.
+        judge: is given the value, the seed and the run.
+        out, workers, progress: as in `train_many`; without a folder the runs are not kept, but in a
             reproduction, see `mechgrok.experiments.kept`.
 
     Returns:
-        The judgements, in the order of values and seeds, and name and error of the runs that failed.
+        What was judged, in the order of values and seeds, and name and error of the trainings that failed.
     """
     places = [(value, seed) for value in configs for seed in seeds]
     if out is None:

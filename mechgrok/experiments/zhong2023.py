@@ -80,7 +80,7 @@ def _rows(published: PublishedNetwork, name: str, verdict: AlgorithmVerdict | No
 
 
 def _judged(seeds: range, changes: dict[str, Any]) -> Iterator[tuple[str, int, AlgorithmVerdict | None]]:
-    """Recipe, seed and verdict of each network; no verdict if the run failed."""
+    """Recipe, seed and verdict of each network; no verdict where the training failed."""
     task = modular_task("add", P)
     kept = folder_for(f"{task.name}-networks", list(NETWORKS), list(seeds), changes)
     with TemporaryDirectory(prefix="mechgrok-") if kept is None else nullcontext(kept) as folder:
