@@ -132,8 +132,10 @@ def fan_in(path: str, shape: Size, cfg: Any, generator: Generator) -> Tensor:
 
 @MLP_INITS.add("pair")
 def pair(path: str, shape: Size, cfg: NetworkConfig, generator: Generator) -> Tensor:
-    """Haiku's layers, as in Pearce et al. 2023: normal, truncated at two deviations, of 1/sqrt(inputs), embeddings with
-    variance 2/tokens; biases 0."""
+    """Haiku's layers, as in Pearce et al. 2023: normal with deviation 1/sqrt(inputs), truncated at twice that.
+
+    Embeddings have variance 2/tokens, biases are 0.
+    """
     if len(shape) == 1:
         return torch.zeros(shape)
     if path.endswith("W_E"):
