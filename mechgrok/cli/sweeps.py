@@ -58,10 +58,10 @@ def sweep(
         vary: a field with its values, such as weight_decay=0.1,1,3.
         seeds: number of seeds for each combination, from 0 on.
         recipe: configuration to start from, by default fast.
-        config: JSON, YAML or TOML file with fields that override the recipe's; options override both.
-        measures: measures of the last checkpoint to include in the table; `mechgrok list measures` shows all.
-        keep: checkpoints to keep on disk: all, the last of each member, or none.
-        workers: number of processes at a time; by default one per processor.
+        config: file of JSON, YAML or TOML with fields that differ from the recipe's; options differ from both.
+        measures: measures of the last checkpoint that the table has; `mechgrok list measures` shows all.
+        keep: checkpoints that stay on the disk: all, the last of each member, or none.
+        workers: processes at a time; by default one for each processor.
         quiet: show no progress.
     """
     if show is not None:

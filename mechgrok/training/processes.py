@@ -86,8 +86,8 @@ def train_in_processes(
     and if this one fails too, each run continues alone, so that only those fail whose own process is killed.
 
     Args:
-        groups: groups of runs; the runs of a larger group are stacked.
-        workers: number of processes at a time; None means one per processor.
+        groups: trainings; those of a group of several are stacked.
+        workers: processes at a time; None takes one for each processor.
 
     Returns:
         The errors of the runs that failed.
@@ -175,7 +175,7 @@ def _through_a_pool(
 
 
 def _train_group(group: Sequence[Job], device: str, caller: int) -> list[Ending]:
-    """Train in a worker; neither an error nor Ctrl-C is raised, since either would end all others."""
+    """Train in a worker; neither an error nor Ctrl-C is raised, as either would end all others."""
     if os.getpid() != caller:
         _ignore_ctrl_c_between_trainings()
     runs: dict[Path, Run] = {}

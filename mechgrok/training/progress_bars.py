@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from mechgrok.runs import HistoryRow
 
 Tell = Callable[[int, str], None]
-"""Called with the number done, and a short description of the state."""
+"""Called with how many are done, and a few words on where they stand."""
 Report = Callable[[HistoryRow], None]
 
 COLUMNS = (
@@ -41,7 +41,7 @@ def bar(name: str, total: int, unit: str, *, start: int = 0, enabled: bool = Tru
     In a notebook there is one line of text, which is updated; a widget would stay in the file as an empty output.
 
     Args:
-        unit: the unit counted, for the lines: "step".
+        unit: what is counted, for the lines: "step".
     """
     console = Console(stderr=True)
     if not enabled:

@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_sweep.py OTHER_CHECKOUT [--p 31] [--width 32] [--fraction 0.6] [--members 64]
                                            [--steps 500] [--json FILE]
 
-Each runs in a separate process, in sequence, on all processors. The other checkout trains eight members, and the
+Each runs in a process of its own, after the other, on all processors. The other checkout trains eight members, and the
 loop one, both scaled up.
 """
 
