@@ -1,7 +1,7 @@
 """TransformerLens's hooks without the language-model libraries that its packages import along the way.
 
 Our networks are built on `HookPoint` and `HookedRootModule`. Importing these runs the `__init__` of `transformer_lens`
-of its subpackages, which import transformers, datasets and pandas: more CPU time than everything else that
+and of its subpackages, which import transformers, datasets and pandas: more CPU time than everything else that
 `mechgrok analyze` does before its first number. Within a command, these packages are therefore opened name by name: a
 name that an `__init__` takes from one of its modules is taken from there, and the `__init__` itself runs when
 something is requested that only it can provide. The classes are TransformerLens's own, from its own modules.
