@@ -1,4 +1,4 @@
-"""Modular addition with five neurons, as constructed by Pearce et al.."""
+"""Modular addition with five neurons, in the construction by Pearce et al. 2023."""
 
 from math import cos, pi, sin
 
