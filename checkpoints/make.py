@@ -1,10 +1,10 @@
-"""Make the runs in this folder again, and the index with their hashes and expected measures.
+"""Recreate the runs in this folder, and the index with their hashes and expected measures.
 
     python checkpoints/make.py add113-fast [--work FOLDER]
 
-Trains in a folder of its own, which a second call goes on with, keeps a choice of the checkpoints (most of them where
-the loss moves) without the optimiser's state, and enters the run in index.json. Training is the same bit for bit only
-on the same processor and torch; elsewhere the network is another one of the same kind.
+Trains in a separate folder, which a second call resumes, keeps a selection of the checkpoints (mostly where the loss
+changes) without the optimiser's state, and enters the run in index.json. Training is identical bit for bit only on the
+same processor and torch version; elsewhere the result is a different network of the same kind.
 """
 
 import argparse

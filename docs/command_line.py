@@ -2,7 +2,7 @@
 
     python docs/command_line.py
 
-A test fails where the page is not what this script would write, and runs the examples.
+A test fails if the page differs from this script's output, and runs the examples.
 """
 
 from collections.abc import Iterator

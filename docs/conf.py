@@ -1,4 +1,4 @@
-"""How the documentation is built: `make docs`."""
+"""Settings for building the documentation: `make docs`."""
 
 import re
 from typing import Any

@@ -1,11 +1,11 @@
-"""Pictures of the pages, drawn by the lines that the pages show.
+"""Pictures for the pages, drawn by the code that the pages show.
 
     python docs/figures.py [tutorial] [gallery] [reproduction-gallery]
 
-runs the code of these pages, or of the ones named, from top to bottom, as a reader would, and replaces the pictures in
+runs the code of these pages, or of those named, from top to bottom, as a reader would, and replaces the pictures in
 docs/_static/tutorial, docs/_static/gallery and docs/_static/reproduction-gallery. A picture is the figure that the last
-line of the block before it gives. A headless Chromium takes it, at the width below, or somewhat smaller where the file
-would have more than 100 kB, so that a clone stays small. It takes about two minutes.
+line of the preceding block returns. A headless Chromium takes it, at the width below, or slightly smaller if the file
+would exceed 100 kB, so that a clone stays small. It takes about two minutes.
 """
 
 import ast

@@ -2,8 +2,8 @@
 
     python docs/house.py
 
-Layers are those of the import contract in pyproject.toml, and what is said of a room is the first sentence of its
-docstring. A test fails where the picture is not what this script would draw.
+The layers come from the import contract in pyproject.toml, and a room's description is the first sentence of its
+docstring. A test fails if the picture differs from this script's output.
 """
 
 import ast

@@ -1,8 +1,8 @@
-"""A task of your own: defined here, trained, gone on with in a second process, measured and reported.
+"""A task of your own: defined here, trained, resumed in a second process, measured and reported.
 
     python examples/a_task_of_your_own.py [FOLDER]
 
-On the command line the same task is known by `--import`:
+On the command line, `--import` makes the same task available:
 
     mechgrok analyze FOLDER/run --import examples/a_task_of_your_own.py
 """
@@ -33,7 +33,7 @@ class Majority(mg.FiniteTask, kind="majority"):
 
 
 def main(folder: Path, steps: int) -> mg.Run:
-    """Train for some steps; what the folder holds already is gone on with."""
+    """Train for some steps; a run already in the folder is resumed."""
     network = mg.ModelConfig(d_model=32)
     return mg.train(
         Majority(n_bits=7), steps=steps, model=network, fraction=0.6, out=folder / "run", progress=False

@@ -1,4 +1,4 @@
-"""Ablations are hooks: use them in any forward pass, with other hooks beside them."""
+"""Ablations are hooks: use them in any forward pass, together with other hooks."""
 
 import torch
 
@@ -6,7 +6,7 @@ import mechgrok as mg
 
 
 def main() -> None:
-    """Remove the sine of one frequency at each site, then run the hooks by hand on a few inputs."""
+    """Remove the sine of one frequency at each site, then run the hooks manually on a few inputs."""
     model = mg.cosine_network(29, {3: 12.0, 10: 12.0})
     for site in ("embed", "neurons", "logits"):
         for component in ("cos", "sin", "both"):

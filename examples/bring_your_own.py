@@ -4,7 +4,7 @@ import mechgrok as mg
 
 
 def native_network() -> object:
-    """Stands for a network that you trained: ours, as the object of the installed TransformerLens."""
+    """A stand-in for a network that you trained: ours, as an object of the installed TransformerLens."""
     task = mg.modular_task("add", p=23)
     small = mg.ModelConfig(d_model=64)
     run = mg.train(task, "fast", model=small, fraction=0.7, steps=300, progress=False)
@@ -12,7 +12,7 @@ def native_network() -> object:
 
 
 def main() -> None:
-    """Everything takes the native object; the task is inferred from its answers, where it has learned one."""
+    """Everything accepts the native object; the task is inferred from its answers, if it has learned one."""
     native = native_network()
     print(type(native).__module__, type(native).__name__)
     task = mg.modular_task("add", p=23)

@@ -4,7 +4,7 @@ import mechgrok as mg
 
 
 def main() -> None:
-    """Find the irreps that it uses, and how much of each part of the network they explain."""
+    """Find the irreps that it uses, and the share of each part of the network that they explain."""
     model = mg.character_network("S4", {"sign": 8.0, "standard": 8.0})
     keys = mg.find_key_frequencies(model)
     print(keys)

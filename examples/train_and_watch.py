@@ -1,4 +1,4 @@
-"""Train a small network until it groks, and print the restricted and the excluded loss at its checkpoints."""
+"""Train a small network until it groks, and print the restricted and excluded loss at its checkpoints."""
 
 import mechgrok as mg
 

@@ -1,6 +1,6 @@
 """Three ways to ask which frequencies a network uses, and where they disagree.
 
-The network is built by hand: it computes a+b mod 53 with the frequencies 4 and 19, and its embedding also holds
+The network is hand-built: it computes a+b mod 53 with the frequencies 4 and 19, and its embedding also holds
 frequency 9, which nothing reads.
 """
 
@@ -12,7 +12,7 @@ import mechgrok as mg
 
 
 def network_with_residue() -> mg.HookedTransformer:
-    """Frequency 9 in the embedding: more than the two real ones, and unused."""
+    """A network with frequency 9 in the embedding: stronger than the two real ones, but unused."""
     model = mg.cosine_network(53, {4: 30.0, 19: 30.0})
     wave = (2 * math.pi * 9 / 53 * torch.arange(53).double()).cos()
     # The last dimensions of the residual stream hold the logits; a constant over them changes no answer.

@@ -1,6 +1,6 @@
-"""Multiplication looks dense in the basis of addition, and is sparse in its own.
+"""Multiplication looks dense in the basis of addition, but is sparse in its own.
 
-The logits are ideal ones for a*b mod 59: a single frequency of the discrete logarithm.
+The logits are the ideal ones for a*b mod 59: a single frequency of the discrete logarithm.
 """
 
 import math
@@ -11,7 +11,7 @@ import mechgrok as mg
 
 
 def ideal_logits(task: mg.Task, k: int, height: float = 20.0) -> torch.Tensor:
-    """height * cos(w_k (log a + log b - log c)); 0 where an operand or the answer is 0."""
+    """height * cos(w_k (log a + log b - log c)); 0 if an operand or the answer is 0."""
     frame = task.frame
     gap = (frame.results.flatten()[:, None] - torch.arange(frame.order)).double()
     logits = torch.zeros(task.n_inputs, task.n_classes, dtype=torch.float64)

@@ -87,7 +87,7 @@ def registry_of(info: FieldInfo) -> Registry[Any] | None:
 
 
 def registered_names(config: Config) -> Iterator[tuple[Registry[Any], str]]:
-    """The registries that a configuration names something of, that of its network included, and the names.
+    """The registries from which a configuration, including its network's, names an entry, with the names.
 
     >>> [name for registry, name in registered_names(TrainConfig()) if registry is OPTIMIZERS]
     ['adamw']
@@ -145,16 +145,16 @@ Normalization = Literal["LN", "LNPre", "RMS", "RMSPre"]
 
 
 class NetworkConfig(Config):
-    """Architecture of a network of ours, or of a family that a user has registered in `NETWORKS`.
+    """Architecture of one of our networks, or of a family that a user has registered in `NETWORKS`.
 
     A subclass has its `kind` as a field with a single value, and fields for the sizes that a task fills in, as long as
     they are 0 or (): `d_vocab_out`, with `d_vocab` and `n_ctx` if it reads tokens, or `features` if it reads features.
     It has `n_layers` if it has blocks, and `init`, checked against `INITS` or `MLP_INITS`, unless its network draws its
-    weights in a way of its own.
+    weights in its own way.
 
     Attributes:
         kind: name of the family.
-        slots: how the operands of a task are written for it, where the task leaves that open; () for no matter how.
+        slots: format in which a task's operands are written for it, if the task leaves it open; () for any format.
     """
 
     kind: str
@@ -178,7 +178,7 @@ class NetworkConfig(Config):
 
     @property
     def reads_tokens(self) -> bool:
-        """Whether it can read whole numbers."""
+        """Whether it can read integers."""
         return "d_vocab" in type(self).model_fields
 
     @property
@@ -368,11 +368,11 @@ class MLPConfig(NetworkConfig):
 class DenseConfig(NetworkConfig):
     """Architecture of a `HookedDense`, a feed-forward network on all of its inputs at once.
 
-    Features enter as they are, tokens as one-hot vectors side by side or as their numbers.
+    Features enter unchanged, tokens as concatenated one-hot vectors or as their numbers.
 
     Attributes:
         features: shape of the features. This, or d_vocab and n_ctx for tokens, is open until a task fills it in.
-        inputs: how tokens enter; with "number" each is one input with its number as the value, as bits are.
+        inputs: how tokens enter; with "number", each token is one input with its number as the value, as for bits.
         d_vocab_out: number of outputs; 0 until a task fills it in.
         d_mlp, n_layers: width and number of the hidden layers.
         init: scheme for the initial weights; see `mechgrok.models.init`.
@@ -433,10 +433,10 @@ class CustomConfig(Config):
 
 
 def as_architecture(given: Any) -> Any:
-    """The configuration of a network from its JSON values, by their kind; a configuration is given back as it is.
+    """The configuration of a network from its JSON values, by their kind; a configuration is returned unchanged.
 
     Raises:
-        ValueError: it is neither; the kind is not registered; the values are not those of its configuration.
+        ValueError: it is neither; the kind is not registered; the values do not fit its configuration.
 
     >>> as_architecture({"kind": "dense", "d_mlp": 8}).d_mlp
     8

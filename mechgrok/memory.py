@@ -29,15 +29,15 @@ ALL_INPUTS = (
     "All inputs with all their answers are evaluated: a smaller modulus or group takes less, "
     "by its third power"
 )
-"""What would take less memory if tasks are large."""
+"""Remedy for large tasks, which takes less memory."""
 
 
 ANALYSED_LOGIT, ANALYSED_NEURON = 12, 8
-"""Bytes of an analysis at its peak for each logit and each neuron over all inputs, those of the grid among them."""
+"""Peak bytes of an analysis per logit and per neuron over all inputs, including the grid."""
 
 
 def analysis_bytes(n_logits: int, n_neurons: int) -> int:
-    """An estimate of what `summarize` takes at its peak, with the grid."""
+    """Estimate the peak memory of `summarize`, including the grid."""
     return ANALYSED_LOGIT * n_logits + ANALYSED_NEURON * n_neurons
 
 
@@ -47,7 +47,7 @@ def check_memory(what: str, needed: int, remedy: str = ALL_INPUTS) -> None:
     Args:
         what: the work, as the beginning of a sentence.
         needed: bytes needed.
-        remedy: what would take less.
+        remedy: an alternative that takes less.
 
     Raises:
         ConfigError: there is too little memory; the text states the estimate, and what would take less.

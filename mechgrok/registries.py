@@ -57,13 +57,13 @@ class GradientEntry:
 
 @dataclass(frozen=True)
 class ObjectiveEntry:
-    """What a training minimises.
+    """The objective that a run minimises.
 
     Attributes:
-        function: called with the `TrainConfig`; gives an `Objective`, such as a `LossFunction` around a function of
-            one's own.
-        title: what its loss is, for axes; by default the name.
-        unit: of the loss; empty for none.
+        function: called with the `TrainConfig`; returns an `Objective`, such as a `LossFunction` around a user's
+            own function.
+        title: name of its loss, for axes; by default the objective's name.
+        unit: unit of the loss; empty if none.
     """
 
     function: Callable[..., Any]
@@ -109,7 +109,7 @@ class DecayEntry:
 DECAYS: Registry[DecayEntry] = Registry(
     "weight decay", ("zero", "init"), "mechgrok.training.optimizers", of=DecayEntry
 )
-"""`TrainConfig.decay_towards`: what the weights are pulled towards."""
+"""`TrainConfig.decay_towards`: the target towards which the weights decay."""
 
 Draw = Callable[..., Any]
 """Called as draw(path, shape, config, generator) for each parameter of a new network; returns a tensor of that shape,
@@ -131,7 +131,7 @@ MLP_INITS: Registry[Draw] = Registry(
 SPLIT_RULES: Registry[Callable[..., Any]] = Registry(
     "split rule", ("shuffle", "randperm", "unordered"), "mechgrok.tasks.splits"
 )
-"""`TrainConfig.split_rule`: which inputs are trained on. Called as rule(operands, fraction, seed) with the operands
+"""`TrainConfig.split_rule`: the choice of train inputs. Called as rule(operands, fraction, seed) with the operands
 [n_inputs, arity]; returns the indices of the train inputs."""
 
 
@@ -140,8 +140,8 @@ class NetworkEntry:
     """A family of networks.
 
     Attributes:
-        function: called as function(config, seed); a class that derives from `HookedNetwork`. The seed is None where
-            weights are to be loaded. Or its place, "module:name", to be imported with the first network.
+        function: called as function(config, seed); a class that derives from `HookedNetwork`. The seed is None if
+            weights are to be loaded. Or its location, "module:name", imported with the first network.
         config: class of its architectures, a `NetworkConfig`.
     """
 
@@ -156,7 +156,7 @@ class Networks(Registry[NetworkEntry]):
         """As in every registry.
 
         Raises:
-            ConfigError: also where there is no class of configurations, or its kind has another name.
+            ConfigError: also if there is no class of configurations, or its kind has a different name.
         """
         if isinstance(thing, NetworkEntry):
             kind = getattr(thing.config, "model_fields", {}).get("kind")
@@ -170,7 +170,7 @@ class Networks(Registry[NetworkEntry]):
 
 
 CUSTOM = "custom"
-"""The kind of a network of somebody's own that is not registered."""
+"""The kind of a user-defined network that is not registered."""
 
 NETWORKS = Networks(
     "kind of network",
@@ -179,4 +179,4 @@ NETWORKS = Networks(
     of=NetworkEntry,
     written_in=lambda entry: module_of(entry.config),
 )
-"""`TrainConfig.model`: which family a network belongs to. An entry has its class and that of its configurations."""
+"""`TrainConfig.model`: the family of a network. An entry has its class and the class of its configurations."""

@@ -43,8 +43,8 @@ class Signature(Config):
     Attributes:
         inputs: what the network reads.
         outputs: its answer at each scored position; a network may have more outputs, which are ignored.
-        scored: the positions at which its outputs count; -1 is the last one. A single number says that so many
-            positions count, but others in each input, which come with the inputs as `Batch.positions`.
+        scored: the positions at which its outputs are scored; -1 is the last one. A single number means that this many
+            positions are scored, but at different places in each input, given by `Batch.positions`.
 
     >>> Signature(inputs=Tokens(d_vocab=114, n_ctx=3), outputs=Classes(n=113)).scored
     (-1,)
@@ -63,7 +63,7 @@ class Signature(Config):
 
     @property
     def n_scored(self) -> int:
-        """The number of scored positions of an input, each of which has an answer of its own."""
+        """The number of scored positions of an input, each of which has a separate answer."""
         return self.scored if isinstance(self.scored, int) else len(self.scored)
 
     @property

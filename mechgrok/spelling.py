@@ -17,7 +17,7 @@ def closest(word: Any, known: Iterable[Any], n: int = 3, *, likeness: float = 0.
 
     Args:
         n: maximum number of names.
-        likeness: required similarity, from 0 to 1; less for paths, of which a part was meant.
+        likeness: required similarity, from 0 to 1; less for paths, of which the word may be a part.
 
     >>> closest("trian", ["train", "analyze", "report"]), closest("xyz", ["train"])
     (['train'], [])

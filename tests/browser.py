@@ -1,4 +1,4 @@
-"""A headless Chromium for tests of pages, spoken to through its debugging pipe; needs no other package."""
+"""A headless Chromium for tests of pages, controlled through its debugging pipe; needs no other package."""
 
 import base64
 import fcntl

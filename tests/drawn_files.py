@@ -1,4 +1,4 @@
-"""Files as other people write them, drawn at random: names, orders, masks, configurations, and what they leave out."""
+"""Randomly drawn files as other people write them: names, orders, masks, configurations, and omissions."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Python in Markdown pages, run from top to bottom as a reader would."""
+"""Python code in Markdown pages, run from top to bottom as a reader would."""
 
 import re
 from pathlib import Path

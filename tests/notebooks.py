@@ -1,6 +1,6 @@
-"""Runs notebooks without Jupyter: each cell as it would run, with its printed text and the value of its last line.
+"""Runs notebooks without Jupyter: each cell, with its printed text and the value of its last line.
 
-As a script it writes the outputs into the files: python tests/notebooks.py examples/*.ipynb
+As a script, it writes the outputs into the files: python tests/notebooks.py examples/*.ipynb
 """
 
 import ast

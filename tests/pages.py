@@ -1,4 +1,4 @@
-"""What is on a page, and runs to make pages of."""
+"""The content of a page, and runs to make pages from."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A transformer in plain torch functions, with drawn weights: what a file of any layout has to compute."""
+"""A transformer in plain torch functions, with drawn weights: the reference for files of any layout."""
 
 import random
 from dataclasses import dataclass, field

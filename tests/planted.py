@@ -1,6 +1,6 @@
 """Networks, logits and neurons with known answers, for all tests.
 
-Everything here is written down from the formulas, with no call into the analyses under test.
+Everything here is derived from the formulas, without calling the analyses under test.
 """
 
 from collections.abc import Mapping, Sequence

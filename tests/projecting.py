@@ -1,4 +1,4 @@
-"""Projections of functions of the inputs, by way of the means of their answers."""
+"""Projections of functions of the inputs, via the means of their answers."""
 
 from torch import Tensor
 

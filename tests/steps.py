@@ -1,4 +1,4 @@
-"""What tests of hand-written training steps share: autograd in float64 to compare with, and states to compare in."""
+"""Shared code for tests of hand-written training steps: a float64 autograd reference, and states to compare."""
 
 import copy
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""ActivationGrid: what is kept equals what the network computes; what does not fit is refused in words."""
+"""ActivationGrid: cached values equal the network's; unsuitable networks are refused with an explanation."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""The command line: what it prints, its exit codes, its help."""
+"""The command line: its output, its exit codes, its help."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Configurations: closed, frozen, to JSON and back, with errors that name field and value."""
+"""Configurations: closed, frozen, round trips through JSON, with errors that name field and value."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Files that were damaged: whatever changes a number is refused, by an error of ours, and never taken in silence."""
+"""Damaged files: any change to a number is refused, with an error of ours, and never accepted silently."""
 
 import json
 import random

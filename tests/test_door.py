@@ -1,4 +1,4 @@
-"""What public functions are given: everything that stands for a network is taken, everything else refused in words."""
+"""Arguments of public functions: everything that stands for a network is accepted, all else refused in words."""
 
 import inspect
 from concurrent.futures import ThreadPoolExecutor

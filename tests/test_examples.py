@@ -1,4 +1,4 @@
-"""Every example runs, and prints what it is about."""
+"""Every example runs, and prints its subject."""
 
 import runpy
 from pathlib import Path

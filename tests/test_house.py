@@ -1,4 +1,4 @@
-"""The picture of the house is that of the house."""
+"""The picture of the house matches the package."""
 
 import runpy
 from pathlib import Path

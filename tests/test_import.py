@@ -1,4 +1,4 @@
-"""`import mechgrok` stays light, and every public name is there."""
+"""`import mechgrok` stays light, and every public name is available."""
 
 import os
 import subprocess

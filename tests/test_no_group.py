@@ -1,4 +1,4 @@
-"""A task that sits in no group: all that needs none is there, and what is missing says why."""
+"""A task without a group: everything that needs no group is available, and missing parts explain why."""
 
 import pytest
 

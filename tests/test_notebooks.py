@@ -1,4 +1,4 @@
-"""The notebooks in examples/ run, and show what is stored in them."""
+"""The notebooks in examples/ run, and show the outputs stored in them."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A zero has no sign: -1e-17 is printed as 0.00, and not as -0.00."""
+"""A zero has no sign: -1e-17 is printed as 0.00, not as -0.00."""
 
 import ast
 import re

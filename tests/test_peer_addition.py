@@ -1,4 +1,4 @@
-"""A network that others trained on a+b mod 113 gives the numbers of its authors' own code."""
+"""A network trained by others on a+b mod 113 gives the same numbers as its authors' own code."""
 
 import json
 from pathlib import Path

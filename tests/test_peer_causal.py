@@ -1,4 +1,4 @@
-"""Causal evidence on networks that others trained: what was measured on them before mechgrok could."""
+"""Causal evidence on networks trained by others: values measured on them before mechgrok could."""
 
 from pathlib import Path
 

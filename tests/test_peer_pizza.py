@@ -1,4 +1,4 @@
-"""The four networks of Zhong et al. 2023 give the numbers of their authors' own code."""
+"""The four networks of Zhong et al. 2023 give the same numbers as their authors' own code."""
 
 import json
 from pathlib import Path

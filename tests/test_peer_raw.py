@@ -1,4 +1,4 @@
-"""Files as their authors published them, cleaned of nothing, give the numbers of their authors' layouts."""
+"""Files exactly as their authors published them give the same numbers as their authors' layouts."""
 
 import json
 from pathlib import Path

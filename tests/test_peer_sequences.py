@@ -1,4 +1,4 @@
-"""Networks that others trained on digits and on repeated subsequences give the numbers of their authors' code."""
+"""Networks trained by others on digits and repeated subsequences match the numbers of their authors' code."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What must not change a result, or must change it in a known way: every metric under every property."""
+"""Changes that must not affect a result, or must affect it in a known way: every metric under every property."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

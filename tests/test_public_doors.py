@@ -1,4 +1,4 @@
-"""Every public function, given another kind of thing in the place of each of its arguments, refuses it in words."""
+"""Every public function refuses, with an explanation, a wrong kind of object for each of its arguments."""
 
 import inspect
 import pickle

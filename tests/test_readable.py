@@ -1,4 +1,4 @@
-"""Everything that a notebook can hold shows itself as a table, escaped, and gives frames."""
+"""Every object that a notebook can hold is shown as a table, escaped, and gives frames."""
 
 import json
 import subprocess

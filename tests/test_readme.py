@@ -1,4 +1,4 @@
-"""The README's blocks run, and what it points to is there."""
+"""The README's blocks run, and the targets of its links exist."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What users can add to: our own names are those that are declared, and a user's work wherever ours do."""
+"""Extensible registries: our own names are the declared ones, and users' names work wherever ours do."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The one form of everything that users can add to."""
+"""The common form of everything that users can add to."""
 
 from dataclasses import dataclass
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Runs on disk: what is stored, what is refused, what survives."""
+"""Runs on disk: storage, refusals and robustness."""
 
 import json
 import re

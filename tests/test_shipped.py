@@ -1,4 +1,4 @@
-"""The networks that come with mechgrok are what the index says, and are found by name."""
+"""The networks shipped with mechgrok match the index, and are found by name."""
 
 import json
 import math

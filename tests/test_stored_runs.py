@@ -1,4 +1,4 @@
-"""Configurations as early versions stored them open as they are: what has come since has a default, so that nothing
+"""Configurations stored by early versions open unchanged: fields added since have defaults, so that nothing
 has to be rewritten."""
 
 import json

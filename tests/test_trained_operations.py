@@ -1,4 +1,4 @@
-"""Networks trained here on other operations than addition: they grok, and their keys explain them."""
+"""Networks trained here on operations other than addition: they grok, and their keys explain them."""
 
 from math import log
 

@@ -1,4 +1,4 @@
-"""What editors and type checkers know about the public names: every one of them, and what it takes and gives."""
+"""Types of public names for editors and type checkers: every name, with its arguments and results."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""The first vector functions of a process are as exact as all others, in several threads too."""
+"""The first vector functions of a process are as exact as all later ones, also in several threads."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What `pip install` brings: a wheel with the trained networks, the templates and the types, and nothing else."""
+"""The contents of a `pip install`: a wheel with the trained networks, the templates and types, and nothing else."""
 
 import json
 import os

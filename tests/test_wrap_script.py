@@ -1,4 +1,4 @@
-"""A user's own networks, wrapped, analysed, ablated, reported and trained: reads like the user's script."""
+"""A user-defined network, wrapped, analysed, ablated, reported and trained: reads like the user's script."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What runs in processes that tests kill; in a module of its own, so that such a process can import it."""
+"""Functions that run in processes killed by tests; in a separate module, so that such a process can import it."""
 
 import os
 import signal

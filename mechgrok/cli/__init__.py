@@ -1,7 +1,7 @@
 """The command line: train, sweep, analyse, report, compare, list, export, reproduce, and the demonstration.
 
-Commands are declared in modules that import next to nothing; what a command works with is imported in its body, after
-its arguments were understood. So help and wrong usage come at once.
+Commands are declared in modules that import almost nothing; a command imports what it needs in its body, after its
+arguments have been parsed. This makes help and usage errors appear at once.
 """
 
 import os
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     except MechgrokError as error:
         _say_error(in_shell(str(error)))
         return FAILED
-    except BrokenPipeError:  # whoever reads our output has enough of it, as `| head` has
+    except BrokenPipeError:  # the reader of our output has closed it, like `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt as interrupt:
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     name, *rest = arguments or ["--help"]
     rest = import_own_code(rest)
-    # Not before: the choices of an option are the names that are registered when commands are declared.
+    # Not earlier: the choices of an option are the names registered when commands are declared.
     from mechgrok.cli.commands import COMMANDS
     from mechgrok.cli.reproductions import with_value_for_json
 
@@ -79,7 +79,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _without_section(piece: str) -> str:
-    """An option that is called as in a configuration, `--model.d-model`, by its own name."""
+    """Replace an option spelled as in a configuration, `--model.d-model`, by its own name."""
     return piece.replace("model.", "", 1) if piece.startswith("--model.") else piece
 
 

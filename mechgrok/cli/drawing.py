@@ -1,4 +1,4 @@
-"""All figures of a run or of a network, by the name of the file that each is written to."""
+"""All figures of a run or a network, by the name of the file to which each is written."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,25 +27,25 @@ from mechgrok.runs import Run, readable_steps
 from mechgrok.storage import check_writable, write_text
 
 MOST_MEASURED = 100
-"""Checkpoints that the progress measures are taken at."""
+"""Number of checkpoints at which the progress measures are taken."""
 SCALE = 2
-"""Pixels of a PNG for each of the figure's."""
+"""Pixels of a PNG per pixel of the figure."""
 PANELS_WIDE = 1100
-"""Width in pixels of a figure of several panels that has none of its own."""
+"""Width in pixels of a multi-panel figure without a width of its own."""
 IMAGES = ("svg", "png", "pdf")
-"""Formats that a browser draws."""
+"""Formats that need a browser."""
 WITHOUT = "--formats html json needs no browser"
 
 Named = Iterator[tuple[str, go.Figure]]
 
 
 def draw_all(source: Run | ActivationGrid, step: int | None) -> Named:
-    """Figures of the training, where there is one, then of the network.
+    """Draw the figures of the run, if there is one, then of the network.
 
-    Checkpoints that do not open are left out, with a warning for each.
+    Unreadable checkpoints are skipped, with a warning for each.
 
     Raises:
-        CheckpointError: there is no checkpoint that opens, or none at the step.
+        CheckpointError: there is no readable checkpoint, or none at this step.
     """
     if isinstance(source, Run):
         steps, left_out = readable_steps(source.steps, source.model)
@@ -64,13 +64,13 @@ def draw_all(source: Run | ActivationGrid, step: int | None) -> Named:
 
 
 def write_figures(figures: Named, folder: Path, formats: Iterable[str]) -> int:
-    """Write each figure in each of the formats to a file of its own; returns how many files that are.
+    """Write each figure in each format to a separate file; return the number of files.
 
-    Images are drawn at the end, all by one browser, as starting one takes longer than a figure.
+    Images are drawn at the end, all by one browser, since starting one takes longer than drawing a figure.
 
     Raises:
         CheckpointError: a file cannot be written.
-        ConfigError: the browser that draws images failed; none of them is written then.
+        ConfigError: the browser that draws images failed; in this case no image is written.
     """
     images: dict[str, go.Figure] = {}
     count = 0
@@ -89,7 +89,7 @@ def write_figures(figures: Named, folder: Path, formats: Iterable[str]) -> int:
 
 
 def check_browser(wanted: Iterable[str]) -> None:
-    """Before the work, not after it: whether there is what images in these formats are drawn with.
+    """Check, before the work rather than after it, that the software for drawing these formats is available.
 
     Raises:
         ConfigError: kaleido or the browser is missing.
@@ -127,7 +127,7 @@ def _write_images(images: dict[str, go.Figure], folder: Path) -> None:
                 width=[width for width, _ in sizes],
                 height=[height for _, height in sizes],
             )
-        except Exception as error:  # whatever the browser and its pipes run into comes through
+        except Exception as error:  # the browser and its pipes may raise anything
             raise _failed(str(error.args[0] if error.args else type(error).__name__)) from error
         if missing := [file.name for file in files if not file.is_file()]:
             raise _failed(f"it left out {', '.join(missing)}")
@@ -136,7 +136,7 @@ def _write_images(images: dict[str, go.Figure], folder: Path) -> None:
 
 
 def _width(figure: go.Figure) -> int | None:
-    """Panels side by side need more than plotly's default for their legends and the titles of their axes."""
+    """Adjacent panels need more than plotly's default width for their legends and axis titles."""
     return figure.layout.width or (PANELS_WIDE if len(list(figure.select_xaxes())) > 1 else None)
 
 
@@ -174,5 +174,5 @@ def _of_network(grid: ActivationGrid, summary: Summary) -> Named:
     }.items():
         if result is not None:
             yield name, result.figure()
-    with suppress(UndefinedMetricError):  # nothing was measured that speaks for clock or pizza
+    with suppress(UndefinedMetricError):  # nothing was measured that indicates clock or pizza
         yield "algorithm", classify_algorithm(grid).figure()

@@ -1,4 +1,4 @@
-"""Commands that write what is measured and drawn: `measures` and `figures`."""
+"""Commands that write measures and figures: `measures` and `figures`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,13 +27,13 @@ def measures(
 ) -> None:
     """Write the progress measures of a run at every checkpoint to a table.
 
-    Stopped, the same command goes on: checkpoints that are in the table already are not measured again.
+    After an interruption the same command resumes: checkpoints already in the table are not measured again.
 
     Args:
-        run: folder of a run, the name of one that comes with mechgrok, or a folder of checkpoint files.
-        out: the table, a file that ends in .csv or .parquet.
+        run: folder of a run, the name of one shipped with mechgrok, or a folder of checkpoint files.
+        out: the table, a file ending in .csv or .parquet.
         only: names of measures; by default the usual ones. `mechgrok list measures` shows all.
-        steps: checkpoints to measure at; by default all that open.
+        steps: checkpoints to measure; by default all readable ones.
         quiet: show no progress.
     """
     check_report(out, "--out", "measures.csv")
@@ -60,14 +60,14 @@ def figures(
     step: Maybe[int] = None,
     options: About,
 ) -> None:
-    """Draw the figures of a run or of a network in a file, each to a file of its own.
+    """Draw the figures of a run or of a network in a file, each to a separate file.
 
     Args:
-        run: folder of a run, the name of one that comes with mechgrok, or a file with a network.
-        out: folder for the figures; made if it is not there.
+        run: folder of a run, the name of one shipped with mechgrok, or a file with a network.
+        out: folder for the figures; created if it does not exist.
         formats: html and json (plotly's) always work; svg, png and pdf need the extra `mechgrok[png]` and a
             Chrome or Chromium.
-        step: checkpoint of a run; by default the newest that opens.
+        step: checkpoint of a run; by default the newest readable one.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out needs a folder for the figures; {out} is a file")

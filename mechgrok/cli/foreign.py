@@ -1,4 +1,4 @@
-"""What a command looks at: a run, or a network in a file together with what the options say about the file."""
+"""The subject of a command: a run, or a network in a file together with the options that describe the file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AboutFile:
-    """What the options of a command say about the network in a file.
+    """The options of a command that describe the network in a file.
 
     Attributes:
-        options: those that were given, by name; see `FileOptions`.
+        options: the given options, by name; see `FileOptions`.
 
     Raises:
-        ConfigError: they do not fit together; nothing has been opened then.
+        ConfigError: they contradict each other; nothing has been opened yet.
     """
 
     options: Mapping[str, Any]
@@ -45,7 +45,7 @@ class AboutFile:
 
     @cached_property
     def reading(self) -> dict[str, Any]:
-        """What `load_model` is told, of what was given."""
+        """The given options that are passed to `load_model`."""
         network = {name: value for name, value in self.options.items() if name not in FILE_FIELDS}
         told = {
             "layout": self.options.get("layout"),
@@ -56,10 +56,10 @@ class AboutFile:
         return {name: value for name, value in told.items() if value}
 
     def task(self, likely: int | None = None) -> "Task | None":
-        """The task that is named; None where it is known or has to be inferred.
+        """The named task; None if it is known or has to be inferred.
 
         Args:
-            likely: the modulus that the sizes of the network suggest, where none is given.
+            likely: the modulus suggested by the sizes of the network, if none is given.
         """
         operation, sequence = self.options.get("task"), self.options.get("sequence", ())
         if operation is None:
@@ -78,7 +78,7 @@ class AboutFile:
         """The run at a path, or the network in a file on all inputs of its task.
 
         Raises:
-            ConfigError: there is a run, and something was said about a file.
+            ConfigError: there is a run, and options describe a file.
         """
         run = run_at(path)
         if run is not None:
@@ -91,13 +91,13 @@ class AboutFile:
         return cache_grid(model, self.task(likely_modulus(model) if self.options.get("task") else None))
 
     def check_unused(self, *also: str) -> None:
-        """Refuse what would be ignored for a run.
+        """Refuse options that would be ignored for a run.
 
         Args:
-            also: further options that were given, and are for files alone.
+            also: further given options that apply only to files.
 
         Raises:
-            ConfigError: something was given.
+            ConfigError: such an option was given.
         """
         given = [f"--{name.replace('_', '-')}" for name in self.options] + list(also)
         if given:
@@ -107,7 +107,7 @@ class AboutFile:
 
 
 def run_at(path: Path) -> "Run | None":
-    """The run in a folder or of a name; None for the file of a network."""
+    """The run in a folder or with a name; None for the file of a network."""
     found = run_if_any(path)
     return None if found is path else found
 

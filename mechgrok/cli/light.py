@@ -1,12 +1,12 @@
-"""TransformerLens's hooks without the libraries for language models that its packages import on the way.
+"""TransformerLens's hooks without the language-model libraries that its packages import along the way.
 
 Our networks are built on `HookPoint` and `HookedRootModule`. Importing these runs the `__init__` of `transformer_lens`
 and of its subpackages, which import transformers, datasets and pandas: more CPU time than everything else that
-`mechgrok analyze` does before its first number. Within a command these packages are therefore opened name by name: a
+`mechgrok analyze` does before its first number. Within a command, these packages are therefore opened name by name: a
 name that an `__init__` takes from one of its modules is taken from there, and the `__init__` itself runs when
-something is asked for that it alone can give. The classes are TransformerLens's own, from its own modules.
+something is requested that only it can provide. The classes are TransformerLens's own, from its own modules.
 
-Only the command line does this; `import mechgrok` leaves imports as they are.
+Only the command line does this; `import mechgrok` leaves imports unchanged.
 """
 
 import ast
@@ -23,7 +23,7 @@ LIBRARY = "transformer_lens"
 
 
 def open_by_name() -> None:
-    """From now on TransformerLens's packages run their `__init__` when that is needed; nothing if they are loaded."""
+    """Make TransformerLens's packages run their `__init__` only when needed; no effect if they are already loaded."""
     if LIBRARY not in sys.modules and not any(isinstance(f, _ByName) for f in sys.meta_path):
         sys.meta_path.insert(0, _ByName())
 
@@ -41,7 +41,7 @@ class _ByName(MetaPathFinder):
 
 
 class _PackageLoader(Loader):
-    """Makes a package whose names are looked up one by one."""
+    """Creates a package whose names are looked up one by one."""
 
     def __init__(self, usual: Loader, init: Path) -> None:
         self.usual, self.init = usual, init
@@ -53,7 +53,7 @@ class _PackageLoader(Loader):
             if name in homes:
                 value = getattr(import_module(homes[name]), name)
             elif name.startswith("__") and name != "__all__":
-                raise AttributeError(name)  # what Python itself asks every module for
+                raise AttributeError(name)  # attributes that Python itself looks up in every module
             else:
                 del module.__getattr__  # pyright: ignore[reportAttributeAccessIssue]
                 self.usual.exec_module(module)

@@ -1,4 +1,4 @@
-"""The command `list`: the names that the other commands take."""
+"""The command `list`: the names that the other commands accept."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from mechgrok.shipped import shipped_runs
 from mechgrok.training.recipes import RECIPES
 
 NAMES = Path(__file__).with_name("names.json")
-"""Names whose registries only exist once torch is loaded, written down by `mechgrok.cli.names`."""
+"""Names whose registries exist only once torch is loaded, recorded by `mechgrok.cli.names`."""
 
 Kind = Literal[
     "runs",
@@ -42,11 +42,11 @@ def list_names(
     *,
     as_json: Annotated[Flag, arg(name="json")] = False,
 ) -> None:
-    """List what there is: shipped runs, recipes, operations, groups, measures, layouts, choices of a training.
+    """List available names: shipped runs, recipes, operations, groups, measures, layouts, training settings.
 
     Args:
-        what: one kind of names: runs, recipes, operations, groups, measures, layouts or reproductions; or of what a
-            training may take: objectives, optimizers, gradients, decays, inits or splits; by default all.
+        what: one kind of names: runs, recipes, operations, groups, measures, layouts or reproductions; or of training
+            settings: objectives, optimizers, gradients, decays, inits or splits; by default all.
         as_json: print names and descriptions as JSON.
     """
     listed: dict[Kind, dict[str, str]] = {

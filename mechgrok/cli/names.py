@@ -1,8 +1,8 @@
-"""Writes names.json, from which `mechgrok list` reads the names that are registered in modules that load torch.
+"""Writes names.json, from which `mechgrok list` reads the names registered in modules that load torch.
 
     python -m mechgrok.cli.names
 
-A test fails where the file is not what this would write.
+A test fails if the file differs from this module's output.
 """
 
 import json
@@ -47,18 +47,18 @@ def gathered() -> dict[str, dict[str, str]]:
 
 
 def text() -> str:
-    """The text of the file."""
+    """The content of the file."""
     return json.dumps(gathered(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _summaries(registry: Registry[Any]) -> dict[str, str]:
-    """What mechgrok's own entries are, by name."""
+    """Descriptions of mechgrok's own entries, by name."""
     own = {name: entry for name, entry in registry.items() if registry.is_ours(name)}
     return {name: _summary(getattr(entry, "function", entry).__doc__) for name, entry in own.items()}
 
 
 def _joined(transformers: dict[str, str], mlps: dict[str, str]) -> dict[str, str]:
-    """Two kinds of networks, which may have schemes of one name."""
+    """Join two kinds of networks, which may have schemes with the same name."""
     return transformers | {
         name: f"{transformers[name]} Of an MLP: {what}" if name in transformers else f"Of an MLP: {what}"
         for name, what in mlps.items()

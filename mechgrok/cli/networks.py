@@ -1,4 +1,4 @@
-"""Commands that look at networks that are there: `analyze`, `report` and `compare`."""
+"""Commands that examine existing networks: `analyze`, `report` and `compare`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -51,15 +51,15 @@ def analyze(
     as_json: Annotated[Flag, arg(name="json")] = False,
     options: About,
 ) -> None:
-    """Reverse-engineer a network: a run folder, or a file of anybody's in a layout that is known.
+    """Reverse-engineer a network: from a run folder, or from anyone's file in a known layout.
 
     Args:
-        path: folder of a run, the name of one that comes with mechgrok, or a file with a network.
+        path: folder of a run, the name of one shipped with mechgrok, or a file with a network.
         step: checkpoint of a run; by default the newest.
         fraction: share of the inputs that a file was trained on, for its train and test losses.
         rule: how the train inputs were drawn, with --fraction.
         seed: seed of the split, with --fraction.
-        report: also write an HTML page with the figures to this file; of a run it has a slider through the
+        report: also write an HTML page with the figures to this file; for a run it has a slider through the
             checkpoints, unless --step asks for one of them.
         everything: print all numbers under their names.
         as_json: print the numbers as JSON and nothing else.
@@ -106,12 +106,12 @@ def report(
 ) -> None:
     """Write one HTML page about a run, or about two networks side by side; it opens offline.
 
-    The page of a run has a slider through its checkpoints, which moves all figures together, the progress measures
+    A run's page has a slider through its checkpoints, which moves all figures together, the progress measures
     with the phases, and the evidence for the verdict.
 
     Args:
-        first: folder of a run, the name of one that comes with mechgrok, or a file with a network.
-        second: another one, to compare it with.
+        first: folder of a run, the name of one shipped with mechgrok, or a file with a network.
+        second: another one, to compare with the first.
         out: the file to write.
     """
     check_report(out, "--out")
@@ -128,11 +128,11 @@ def report(
 def compare(first: Network, second: Network, *, out: Path = Path("comparison.html"), options: About) -> None:
     """Clock or pizza: the measures of two networks side by side, with the verdict on each.
 
-    Prints a table and writes the same with figures as an HTML page that opens offline. What the options say about
-    files holds for each of the two that is one.
+    Prints a table and writes the same with figures as an HTML page that opens offline. Options that describe
+    files apply to each of the two that is a file.
 
     Args:
-        first: folder of a run, the name of one that comes with mechgrok, or a file with a network.
+        first: folder of a run, the name of one shipped with mechgrok, or a file with a network.
         second: another one.
         out: file for the page.
     """
@@ -151,7 +151,7 @@ def compare(first: Network, second: Network, *, out: Path = Path("comparison.htm
 
 
 def _pair(first: Path, second: Path, about: AboutFile) -> "dict[str, Run | ActivationGrid]":
-    """Both by name; by path where the names are the same."""
+    """Both by name; by path if the names are the same."""
     names = (first.stem, second.stem) if first.stem != second.stem else (str(first), str(second))
     runs = run_at(first), run_at(second)
     if all(runs):

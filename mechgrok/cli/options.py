@@ -1,7 +1,7 @@
-"""Options that are the fields of the configuration classes, and configurations that are read from a file.
+"""Options for the fields of the configuration classes, and configurations read from a file.
 
 An option is named like its field, with dashes: `--lr`, `--d-model`. Fields of a network and of its training share one
-level, as no two have the same name; in a file the network's are below `model`, as in the configuration itself.
+level, since no two have the same name; in a file, the network's are below `model`, as in the configuration itself.
 """
 
 import json
@@ -25,15 +25,15 @@ from mechgrok.training.recipes import find_recipe
 
 KINDS: dict[str, type[NetworkConfig]] = {kind: family.config for kind, family in NETWORKS.items()}
 CONFIGS = tuple(KINDS.values())
-"""Classes of architectures, of families that are registered when the commands are declared."""
+"""Classes of architectures, from the families registered when the commands are declared."""
 APART = ("recipe", "model")
-"""Fields of a training that are no options: the recipe is where the command starts, the network has its own."""
+"""Training fields that are not options: the recipe is the command's starting point, the network has its own."""
 NONE = "none"
-"""How a choice says that there is nothing of the kind."""
+"""The choice that stands for None."""
 
 
 def _kind(info: FieldInfo) -> Any:
-    """The type of a field; where it takes names that are registered, a choice of these."""
+    """The type of a field; for registered names, a choice of these."""
     registry = registry_of(info)
     return info.annotation if registry is None else Literal[tuple(registry)]  # pyright: ignore[reportInvalidTypeForm]
 
@@ -53,7 +53,7 @@ def _as_option(kinds: list[Any], meaning: str, default: str) -> Any:
 
 
 def _options(name: str, *configs: type[Config], default: str) -> Any:
-    """A dictionary type with a key for every field; an option that is not given has no key."""
+    """A dictionary type with a key for every field; omitted options have no key."""
     kinds: dict[str, list[Any]] = {}
     meanings: dict[str, str] = {}
     for config in configs:
@@ -63,12 +63,12 @@ def _options(name: str, *configs: type[Config], default: str) -> Any:
             if field not in APART and kind not in kinds.setdefault(field, []):
                 kinds[field].append(kind)
     types = {field: _as_option(kinds[field], meanings.get(field, ""), default) for field in kinds}
-    make: Any = TypedDict  # no checker reads fields that are only known when this runs
+    make: Any = TypedDict  # type checkers cannot read fields that are known only at run time
     return make(name, types, total=False)
 
 
 def _about_files(name: str) -> Any:
-    """A dictionary type with a key for all that a user may know about a network in a file."""
+    """A dictionary type with a key for everything that a user may know about a network in a file."""
     told = {field: Annotated[kind, arg(help=meaning)] for field, (kind, meaning) in FILE_FIELDS.items()}
     make: Any = TypedDict
     return make(name, {**told, **NetworkOptions.__annotations__}, total=False)
@@ -96,7 +96,7 @@ FILE_FIELDS: dict[str, tuple[Any, str]] = {
     "key": (str, "where the weights are in a file that holds more than these, such as model.state_dict."),
     "config": (Path, "file of JSON, YAML or TOML with fields of the network, for what tensors cannot tell."),
 }
-"""What may be said about a network in a file besides the fields of its configuration: type and meaning by name."""
+"""Options that describe a network in a file besides the fields of its configuration: type and meaning by name."""
 
 TrainOptions: Any = _options("TrainOptions", TrainConfig, *CONFIGS, default="(default: the recipe's)")
 NetworkOptions: Any = _options("NetworkOptions", *CONFIGS, default="(default: from the file)")
@@ -106,10 +106,10 @@ FileOptions: Any = _about_files("FileOptions")
 def training_from(
     recipe: str | None, file: Path | None, options: Mapping[str, Any], default: str = "fast"
 ) -> TrainConfig:
-    """A recipe, changed by a file of fields, changed by options.
+    """A recipe, modified by a file of fields, then by options.
 
     Raises:
-        ConfigError: an unknown recipe or field, a value that is none of the field's, a file that cannot be read.
+        ConfigError: an unknown recipe or field, a value that is invalid for its field, a file that cannot be read.
     """
     changes = {} if file is None else read_fields(file, TrainConfig)
     start = find_recipe(recipe or changes.pop("recipe", default))
@@ -123,10 +123,10 @@ def training_from(
 
 
 def network_from(file: Path | None, options: Mapping[str, Any]) -> NetworkConfig | None:
-    """What the user knows about the network in a file; None for nothing.
+    """The user's knowledge about the network in a file; None if there is none.
 
     Raises:
-        ConfigError: an unknown field, a value that is none of the field's, a file that cannot be read.
+        ConfigError: an unknown field, a value that is invalid for its field, a file that cannot be read.
     """
     fields = _without_none(({} if file is None else read_fields(file, *CONFIGS)) | dict(options))
     if not fields:
@@ -136,10 +136,10 @@ def network_from(file: Path | None, options: Mapping[str, Any]) -> NetworkConfig
 
 
 def read_fields(file: Path, *configs: type[Config]) -> dict[str, Any]:
-    """Fields of configurations from a file of JSON, YAML or TOML.
+    """Read fields of configurations from a JSON, YAML or TOML file.
 
     Raises:
-        ConfigError: no such file, another kind of file, text that does not parse, an unknown field.
+        ConfigError: no such file, another kind of file, unparsable text, an unknown field.
     """
     readers = {".json": json.loads, ".toml": tomllib.loads, ".yaml": _yaml, ".yml": _yaml}
     if file.suffix.lower() not in readers:
@@ -164,7 +164,7 @@ def _fields(values: Any, file: Path | None, *configs: type[Config]) -> dict[str,
 
 
 def _changed(base: NetworkConfig, fields: dict[str, Any]) -> NetworkConfig:
-    """The recipe's network with other fields; another kind of network starts from its defaults."""
+    """The recipe's network with other fields; a different kind of network starts from its defaults."""
     if fields.get("kind", base.kind) == base.kind:
         _check_kind(type(base), fields)
         return base.replace(**fields)
@@ -192,7 +192,7 @@ def _check_kind(config: type[NetworkConfig], fields: Mapping[str, Any]) -> None:
 
 
 def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The word that stands for nothing, as nothing; but not where a field has the word itself as a choice."""
+    """Replace the word that stands for None by None, unless a field has the word itself as a choice."""
     return {
         name: None if value == NONE and name not in _HAVE_NONE else value for name, value in fields.items()
     }

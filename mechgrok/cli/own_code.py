@@ -1,4 +1,4 @@
-"""Code of the user's own that a command needs: `--import my_task.py` before anything that it defines is used."""
+"""User code that a command needs: `--import my_task.py` runs before anything that it defines is used."""
 
 import importlib
 import runpy
@@ -12,9 +12,9 @@ OPTION = "--import"
 
 
 def import_own_code(arguments: list[str]) -> list[str]:
-    """Import the modules that the arguments name by `--import`, and return the other arguments.
+    """Import the modules named by `--import`, and return the other arguments.
 
-    A file is run as a module of its own name, so that what stands below `if __name__ == "__main__"` is left out.
+    A file runs as a module under its own name, so that code below `if __name__ == "__main__"` is skipped.
 
     Raises:
         UsageError: the option has no value.
@@ -46,12 +46,12 @@ def _import(named: str) -> None:
             _run_as_module(file)
         else:
             importlib.import_module(named)
-    except Exception as error:  # of the user's own code, which may raise anything
+    except Exception as error:  # from the user's own code, which may raise anything
         raise ConfigError(f"{OPTION} {named}: {type(error).__name__}: {str(error)[:600]}") from error
 
 
 def _run_as_module(file: Path) -> None:
-    """Also its folder is searched for modules, as when the file is run by Python."""
+    """Its folder is also searched for modules, as when Python runs the file."""
     sys.path.insert(0, str(file.parent.absolute()))
     try:
         runpy.run_path(str(file), run_name=file.stem)

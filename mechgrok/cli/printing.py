@@ -1,4 +1,4 @@
-"""What the commands print, and how they write pages."""
+"""Printing the results of commands, and writing pages."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def print_summary(summary: "Summary", *, everything: bool = False) -> None:
-    """The numbers at the top of a report, or all of them, then the verdict."""
+    """Print the numbers at the top of a report, or all of them, then the verdict."""
     from mechgrok.measures.headlines import headlines
 
     title = escape(f"{summary.task}: {summary.layout}")
@@ -41,7 +41,7 @@ def print_summary(summary: "Summary", *, everything: bool = False) -> None:
 
 
 def print_phase_changes(run: "Run | None", summary: "Summary") -> None:
-    """When the test loss of a run fell abruptly, where the task has several answers or reads sequences."""
+    """Print when the test loss of a run fell abruptly, if the task has several answers or reads sequences."""
     from mechgrok.analysis.phase_changes import find_phase_changes
     from mechgrok.errors import UndefinedMetricError
     from mechgrok.measures.summary_sequences import NOTHING
@@ -57,7 +57,7 @@ def print_phase_changes(run: "Run | None", summary: "Summary") -> None:
 
 
 def which_step(run: "Run", step: int | None) -> str:
-    """Which checkpoint of a run is looked at, and whether the training has come to its end."""
+    """The checkpoint of a run that is examined, and whether the run is finished."""
     from mechgrok.training.stopping import finished
 
     steps, history = run.steps, run.history
@@ -73,17 +73,17 @@ def which_step(run: "Run", step: int | None) -> str:
 
 
 def nothing_held_back(split: "Split | None") -> str | None:
-    """What an accuracy is worth where all inputs were trained on; None where some were held back."""
+    """The meaning of an accuracy if all inputs were trained on; None if some were held out."""
     if split is None or bool(split.test.any()):
         return None
     return "All inputs were trained on: nothing was held back to test whether the network generalises."
 
 
 def check_report(file: Path | None, option: str = "--report", example: str = "report.html") -> None:
-    """Before the work, not after it.
+    """Check a report's path before the work rather than after it.
 
     Raises:
-        ConfigError: a folder, or a name without an ending, which may be meant as one.
+        ConfigError: a folder, or a name without an extension, which may be meant as one.
         CheckpointError: it cannot be written.
     """
     if file is None:
@@ -96,24 +96,24 @@ def check_report(file: Path | None, option: str = "--report", example: str = "re
 
 
 def write_and_tell(file: Path, write: Callable[[], object]) -> None:
-    """Write a page and say where it is, beside the output of the command."""
+    """Write a page and report its place, separately from the command's output."""
     with Console(stderr=True).status("Drawing the figures"):
         write()
     tell("Report", file)
 
 
 def tell(what: str, place: Path) -> None:
-    """Say where something was written, beside the output of the command."""
+    """Report where something was written, separately from the command's output."""
     say(f"\n{what}: {place.resolve()}")
 
 
 def say(text: str) -> None:
-    """A line beside the output of the command."""
+    """Print a line separately from the command's output."""
     Console(stderr=True).print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def _all_values(values: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Name, value and unit; what has a value for each key has a row for each."""
+    """Name, value and unit; a measure with a value per key has one row per key."""
     from mechgrok.measures.summary_numbers import unit_of
 
     for name, value in values.items():

@@ -1,4 +1,4 @@
-"""The command `reproduce`: published results, run again."""
+"""The command `reproduce`: rerun published results."""
 
 import json
 import os
@@ -39,15 +39,15 @@ def reproduce(
     show: Annotated[Flag, arg(name="list")] = False,
     as_json: Annotated[str | None, arg(name="json", metavar="FILE", help_behavior_hint="(optional)")] = None,
 ) -> int:
-    """Run a published result again, and compare the numbers; exit code 0 only if every row with bounds holds.
+    """Rerun a published result, and compare the numbers; exit code 0 only if every row with bounds holds.
 
-    Stopped by Ctrl-C, the same command goes on: trainings that are finished are kept until all are, those of
-    --out for good.
+    If stopped by Ctrl-C, the same command resumes: finished runs are kept until all are finished, and those in --out
+    permanently.
 
     Args:
-        name: which; --list shows all.
-        full: the paper's size instead of one that fits two cores.
-        out: folder to keep the trainings in.
+        name: name of the reproduction; --list shows all.
+        full: use the paper's size instead of one that suits two cores.
+        out: folder to keep the runs in.
         show: show all reproductions with their source, cost and last recorded outcome.
         as_json: write the outcome to this file; with --list, print the list as JSON.
     """
@@ -71,20 +71,20 @@ def reproduce(
 
 
 def cache_folder() -> Path:
-    """Where mechgrok keeps what may be deleted: of the user, or of the environment's XDG_CACHE_HOME."""
+    """The folder for files that may be deleted: the user's cache, or the environment's XDG_CACHE_HOME."""
     kept = os.environ.get("XDG_CACHE_HOME")
     return (Path(kept) if kept else Path.home() / ".cache") / "mechgrok"
 
 
 def with_value_for_json(name: str, arguments: list[str]) -> list[str]:
-    """`reproduce --list --json` needs no file; the parser wants a value all the same."""
+    """`reproduce --list --json` needs no file, but the parser requires a value."""
     if name == "reproduce" and "--list" in arguments:
         return [piece for a in arguments for piece in ([a, "-"] if a == "--json" else [a])]
     return arguments
 
 
 def _run_in_folder(found: Reproduction, full: bool, out: Path | None) -> Outcome:
-    """Run it with its trainings in a folder; in that of the cache only until the outcome is there."""
+    """Run it, storing its runs in a folder; in the cache folder, only until there is an outcome."""
     kept = out or cache_folder() / "reproduce" / f"{found.name}-{'full' if full else 'quick'}"
     if out is not None and out.exists() and not out.is_dir():
         raise ConfigError(f"--out needs a folder for the trainings; {out} is a file")
@@ -139,7 +139,7 @@ def _recorded(record: dict[str, Any] | None) -> str:
 
 
 def _distances(rows: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
-    """By quantity, for the rows with a published number."""
+    """The deviations by quantity, for the rows with a published number."""
     return {
         row["quantity"]: distance(row["published"], row["measured"])
         for row in rows

@@ -26,8 +26,8 @@ FAILED = 1
 def demo(*, out: Path = Path("demo"), seed: int = 0, p: int = 113, quiet: Flag = False) -> None:
     """Train a network on a+b mod p until it groks, reverse-engineer it, and write a report.
 
-    Prints the verdict in plain words and writes OUT/report.html, which opens in any browser. Run again,
-    it goes on where it was stopped.
+    Prints the verdict in plain words and writes OUT/report.html, which opens in any browser. If run again, it
+    resumes where it was stopped.
 
     Args:
         out: folder for the run and the report.
@@ -56,18 +56,18 @@ def train(
 ) -> int | None:
     """Train a network on one operation and analyse it.
 
-    The same command with the same folder goes on with an interrupted run. Every field of a configuration is an
-    option; in a file for --config those of the network are below `model`.
+    The same command with the same folder resumes an interrupted run. Every field of a configuration is an option; in
+    a file for --config, the network's fields are below `model`.
 
     Args:
         operation: add, sub, mul, div, an expression such as "x^2+x*y+y^2", or a group such as S5, D7 or Z2xS3.
         p: the modulus of an operation; by default 113.
-        out: folder for the run; of several seeds, for a folder of each.
+        out: folder for the run; for several seeds, it gets a subfolder for each.
         recipe: configuration to start from, by default fast; `mechgrok list recipes` shows all.
-        config: file of JSON, YAML or TOML with fields that differ from the recipe's; options differ from both.
+        config: JSON, YAML or TOML file with fields that override the recipe's; options override both.
         seed: seed of the initial weights and of the split; by default 0.
-        seeds: several seeds, such as 0,1,2, each trained in a process of its own.
-        device: where to train, such as cuda; by default the CPU.
+        seeds: several seeds, such as 0,1,2, each trained in a separate process.
+        device: device to train on, such as cuda; by default the CPU.
         report: also write an HTML page with a slider through the checkpoints to this file.
         quiet: show no progress.
     """
@@ -79,7 +79,7 @@ def train(
         )
     settings = training_from(recipe, config, options)
     task = named_task(operation, p, default=113)
-    _ = task.frame  # a task that has no group to be analysed in is an error now, not after the training
+    _ = task.frame  # a task without a group for its analysis fails now, not after training
     _estimate(task, settings, device)
     if several:
         return _train_several(task, settings, several, out, device, progress=not quiet)
@@ -89,7 +89,7 @@ def train(
 
 
 def train_network(task: "Task", config: TrainConfig, **options: Any) -> "Run":
-    """`mechgrok.train`, imported when there is something to train."""
+    """`mechgrok.train`, imported only when there is something to train."""
     from mechgrok.training.trainer import train
 
     return train(task, config, **options)
@@ -116,7 +116,7 @@ def _estimate(task: "Task", config: TrainConfig, device: str | None) -> None:
 def _train_several(
     task: "Task", config: TrainConfig, seeds: list[int], out: Path, device: str | None, *, progress: bool
 ) -> int | None:
-    """Train each seed and print how they ended; exit code 1 if one failed."""
+    """Train each seed and print the outcomes; exit code 1 if one failed."""
     from mechgrok.training.many import train_many
 
     members = train_many(task, config, seeds=seeds, out=out, device=device, progress=progress)
@@ -146,7 +146,7 @@ def _share(accuracy: float | None) -> str:
 
 
 def _tell(run: "Run", asked: int | None, report: Path | None) -> None:
-    """How the training ended and what came out of it, with a page if one is asked for."""
+    """Print how the run ended and its results, with a page if requested."""
     from mechgrok.measures.summary import summarize
     from mechgrok.memory import check_memory
     from mechgrok.training.memory_needed import analysis_memory
@@ -168,7 +168,7 @@ def _tell(run: "Run", asked: int | None, report: Path | None) -> None:
 
 
 def _how_it_ended(run: "Run", asked: int | None) -> str:
-    """The last step, why it was the last, and whether the network has grokked by then."""
+    """The last step, why it was the last, and whether the network had grokked by then."""
     from mechgrok.analysis.milestones import GROKKED
 
     last, accuracy = run.steps[-1], run.history[-1]["accuracy_test"]
@@ -188,14 +188,14 @@ def _how_it_ended(run: "Run", asked: int | None) -> str:
 
 
 def _half_way(run: "Run") -> str:
-    """Whether there is still movement in the accuracy on the test inputs."""
+    """Whether the accuracy on the test inputs is still changing."""
     rows = [row for row in run.history if (row["step"] or 0) <= run.steps[-1] / 2]
     before = rows[-1]["accuracy_test"] if len(rows) > 1 else None
     return "" if before is None else f", and {before:z.1%} were at step {rows[-1]['step']}"
 
 
 def _more_data(run: "Run") -> str:
-    """What else helps: the more inputs are trained on, the earlier a network generalises."""
+    """A further remedy: the more inputs a network is trained on, the earlier it generalises."""
     train = run.split.train
     share = train.double().mean().item()
     if not run.task.is_finite or share > 0.75:

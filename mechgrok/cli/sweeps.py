@@ -1,4 +1,4 @@
-"""The command `sweep`: many trainings that differ in a few settings."""
+"""The command `sweep`: many runs that differ in a few settings."""
 
 import json
 from collections import Counter
@@ -23,7 +23,7 @@ FAILED = 1
 PAGE = "sweep.html"
 """The page about a sweep, in its folder."""
 SHOWN = ("kind", "last_step", "grokked", "grokked_for_good", "accuracy_test", "loss_test")
-"""Outcomes that the table in the terminal has; the page has all."""
+"""Outcomes in the terminal's table; the page has all."""
 MOST_ROWS = 40
 
 
@@ -46,18 +46,18 @@ def sweep(
     quiet: Flag = False,
     options: Annotated[TrainOptions, arg(name="")],  # pyright: ignore[reportInvalidTypeForm]
 ) -> int | None:
-    """Train every combination of some settings, and show how each went.
+    """Train every combination of some settings, and show the outcome of each.
 
-    The same command goes on where it was stopped; with more values it trains only what is new. Every field of a
-    configuration is an option, for the value that all members have.
+    The same command resumes where it was stopped; with more values it trains only the new combinations. Every field of
+    a configuration is an option, for a value shared by all members.
 
     Args:
-        operation: what is learned, as in `mechgrok train`.
+        operation: the operation to learn, as in `mechgrok train`.
         p: the modulus of an operation; by default 113.
         out: folder for the members and their table.
         show: print the table of the sweep in this folder, and write its page, without training.
         vary: a field with its values, such as weight_decay=0.1,1,3.
-        seeds: how many seeds of each combination, from 0 on.
+        seeds: number of seeds for each combination, from 0 on.
         recipe: configuration to start from, by default fast.
         config: file of JSON, YAML or TOML with fields that differ from the recipe's; options differ from both.
         measures: measures of the last checkpoint that the table has; `mechgrok list measures` shows all.
@@ -114,7 +114,7 @@ def _field(text: str) -> tuple[str, list[Any]]:
 
 
 def _value(text: str) -> Any:
-    """A number, true, false or null, else the text itself."""
+    """A number, true, false or null, otherwise the text itself."""
     try:
         return json.loads(text)
     except ValueError:

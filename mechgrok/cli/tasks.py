@@ -1,4 +1,4 @@
-"""The task that a command line names."""
+"""The task named on a command line."""
 
 import json
 from collections.abc import Collection
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from mechgrok.tasks import Task
 
 TABLES = (".npy", ".npz")
-"""Endings of files with a table of answers."""
+"""Extensions of files with a table of answers."""
 
 
 def named_task(operation: str, p: int | None, default: int | None = None) -> "Task":
-    """A group by its name, with a capital letter as in S5 or Z2xS3, an operation mod p, or any task by its kind.
+    """A group by name, with a capital letter as in S5 or Z2xS3, an operation mod p, or any task by its kind.
 
-    A task whose kind is a class of configurations is named by that kind, such as parity, which takes the defaults of
-    its fields, or written as JSON: {"kind": "parity", "n_bits": 8, "relevant": [0, 1]}.
+    A task whose kind is a configuration class is named by that kind, such as parity, which uses the defaults of its
+    fields, or written as JSON: {"kind": "parity", "n_bits": 8, "relevant": [0, 1]}.
 
     Args:
-        default: the modulus of an operation that is given none.
+        default: the modulus of an operation given without one.
 
     Raises:
         ConfigError: a modulus for a group, none at all for an operation.
-        TaskError: an unknown group, an operation that does not parse, a modulus that is none.
+        TaskError: an unknown group, an operation that does not parse, an invalid modulus.
 
     >>> named_task("S3", None), named_task("mul", 7)
     (Task(S3: a b = -> 6 classes, 36 inputs), Task(mul7: a b = -> 7 classes, 49 inputs))
@@ -72,20 +72,20 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def is_table(operation: str) -> bool:
-    """Whether a task is named by a file, with the name of an array behind a colon or without."""
+    """Whether a task is named by a file, with or without the name of an array after a colon."""
     return _parts(operation)[0].suffix.lower() in TABLES
 
 
 def table_task(operation: str, sizes: Collection[int] = ()) -> "Task":
-    """The task of a table in a file of numpy, [n, n]: of a group if it is that of one, else of its answers alone.
+    """The task of an [n, n] table in a numpy file: of a group if it is a group's table, otherwise of its answers only.
 
     Args:
         operation: FILE.npy, FILE.npz, or FILE.npz:NAME for one array of several.
-        sizes: of the tables that may be meant where the file has several and none is named.
+        sizes: sizes of the candidate tables if the file has several and none is named.
 
     Raises:
-        ConfigError: no such file or array, or several that may be meant.
-        TaskError: no table of answers.
+        ConfigError: no such file or array, or several candidates.
+        TaskError: not a table of answers.
     """
     from mechgrok.tasks import group_task, task_from_table
 
@@ -110,7 +110,7 @@ def table_task(operation: str, sizes: Collection[int] = ()) -> "Task":
     answers = task_from_table(table, name=name)
     try:
         return group_task(answers.labels.view(table.shape), name=name)
-    except (TaskError, RuntimeError):  # not of a group, or with inputs left out
+    except (TaskError, RuntimeError):  # not a group's table, or with inputs omitted
         return answers
 
 
@@ -133,5 +133,5 @@ def _arrays(file: Path) -> "dict[str, np.ndarray]":
             )
     except OSError as error:
         raise ConfigError(f"cannot read the table {file}: {error.strerror or error}") from None
-    except Exception as error:  # damaged bytes make zipfile and numpy stumble over anything
+    except Exception as error:  # damaged bytes can make zipfile and numpy raise anything
         raise ConfigError(f"{file} holds no arrays of numbers: {str(error)[:300]}") from None

@@ -1,4 +1,4 @@
-"""What the command line understands: the overview, and options that are misspelt."""
+"""Usage of the command line: the overview, and misspelt options."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ Command = Callable[..., Any]
 T = TypeVar("T")
 
 Maybe = Annotated[T | None, arg(help_behavior_hint="(optional)")]
-"""An option that may be left out; what is meant then is in its help."""
+"""An option that may be omitted; its help states the default."""
 Several = Annotated[tuple[T, ...], arg(help_behavior_hint="(optional)")]
 """An option with any number of values."""
 Repeated = Annotated[tuple[T, ...], UseAppendAction, arg(help_behavior_hint="(optional, may be repeated)")]
@@ -42,7 +42,7 @@ options:
 
 
 class UsageError(Exception):
-    """A command line that is not understood."""
+    """An invalid command line."""
 
 
 def overview(commands: Mapping[str, Command]) -> str:
@@ -52,11 +52,11 @@ def overview(commands: Mapping[str, Command]) -> str:
 
 
 def check_usage(name: str, command: Command, arguments: Sequence[str]) -> None:
-    """Refuse what the command does not understand, in words, before the parser sees it.
+    """Refuse invalid arguments with a clear message, before the parser sees them.
 
     Raises:
-        UsageError: an option that there is not, with the closest; a value too many, too few, of another kind or
-            none of the choices; something that is needed and missing.
+        UsageError: an unknown option, with the closest ones; too many or too few values, a value of the wrong kind or
+            not among the choices; a required argument that is missing.
     """
     if {"-h", "--help"} & {*arguments}:
         return
@@ -96,12 +96,12 @@ def check_usage(name: str, command: Command, arguments: Sequence[str]) -> None:
 
 
 def _is_option(piece: str) -> bool:
-    """Whether it begins as an option does; a negative number is a value."""
+    """Whether an argument begins like an option; a negative number is a value."""
     return piece.startswith("-") and piece != "-" and not re.match(r"-\.?\d", piece)
 
 
 def _check_values(form: str, option: "Option", values: Sequence[str]) -> None:
-    """Refuse values where they are too few or too many, no numbers, or none of the choices."""
+    """Refuse values if there are too few or too many, or if they are not numbers or not among the choices."""
     expected = option.values.removesuffix(" ...")
     choices = expected.split(", ")
     words = expected.split() if len(choices) == 1 else [expected]
@@ -122,13 +122,13 @@ def _check_values(form: str, option: "Option", values: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a command, or an argument without a name of its own.
+    """An option of a command, or a positional argument.
 
     Attributes:
-        forms: as it is typed; for a switch of a configuration with both of its forms.
-        values: what follows it, such as INT, or the choices.
-        meaning: from the documentation of the command or of the configuration.
-        needed: whether the command does not run without it.
+        forms: the typed forms; both forms for a switch of a configuration.
+        values: the values that follow it, such as INT, or the choices.
+        meaning: its description, from the documentation of the command or the configuration.
+        needed: whether it is required.
     """
 
     forms: tuple[str, ...]
@@ -138,14 +138,14 @@ class Option:
 
     @property
     def most(self) -> int | None:
-        """How many values it takes at most; None for any number."""
+        """The maximum number of values; None if unlimited."""
         if self.values.endswith(" ..."):
             return None
         return 1 if ", " in self.values else len(self.values.split())
 
 
 def options(command: Command) -> Iterator[Option]:
-    """What a command takes, from its signature and its documentation."""
+    """The options of a command, from its signature and documentation."""
     hints = get_type_hints(command, include_extras=True)
     meanings = described(command.__doc__ or "", "Args:")
     for name, parameter in signature(command).parameters.items():
@@ -167,7 +167,7 @@ def options(command: Command) -> Iterator[Option]:
 
 
 def described(doc: str, section: str) -> dict[str, str]:
-    """What a section of a docstring says about the names in it.
+    """The descriptions of names in a section of a docstring.
 
     >>> described("Text.\\n\\n    Args:\\n        a, b: two\\n            lines.\\n", "Args:")
     {'a': 'two lines.', 'b': 'two lines.'}
@@ -183,7 +183,7 @@ def _forms(name: str, both: bool) -> tuple[str, ...]:
 
 
 def _values(kind: Any) -> str:
-    """What is typed for a value of this type."""
+    """The placeholder for a value of this type."""
     if get_origin(kind) in (Union, UnionType):
         return _values(next(part for part in get_args(kind) if part is not NoneType))
     if get_origin(kind) is Annotated:

@@ -1,4 +1,4 @@
-"""The way out of an error, as it is typed: errors speak of Python's arguments, and in the shell there are options."""
+"""Remedies in error messages, as typed in the shell: errors name Python arguments, the shell has options."""
 
 import re
 
@@ -12,11 +12,11 @@ ARGUMENTS = {
     r"config=\.\.\.": "--config",
     r"rename=\{\.\.\.\}": "--rename OLD=NEW",
 }
-"""Other arguments of functions, and what is typed for them."""
+"""Other arguments of functions, and the corresponding options."""
 
 
 def in_shell(text: str) -> str:
-    """The text of an error with options in the place of arguments.
+    """The text of an error with options in place of arguments.
 
     >>> in_shell("say config=ModelConfig(act_fn='relu', normalization=None, 'LN')")
     'say --act-fn relu, --normalization none, LN'

@@ -1,1 +1,1 @@
-"""Protocols that train several networks: the published studies, from public names."""
+"""Protocols that train several networks: the published studies, written with the public API."""

@@ -27,7 +27,7 @@ ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
 @dataclass(frozen=True, eq=False)
 class RatedNetwork:
-    """One network of a sweep: how it was trained, and what it learned."""
+    """One network of a sweep: its training settings, and what it learned."""
 
     rate: float
     seed: int
@@ -35,7 +35,7 @@ class RatedNetwork:
     verdict: AlgorithmVerdict
 
     def row(self) -> dict[str, Any]:
-        """For a table; a measure that was not taken is None."""
+        """A table row; a measure that was not taken is None."""
         symmetricity = self.verdict.symmetricity
         return {
             "attention_rate": self.rate,
@@ -59,7 +59,7 @@ class AttentionRateSweep(Readable):
 
     Attributes:
         networks: in the order of rates and seeds.
-        failures: name and error of the trainings that failed.
+        failures: name and error of the runs that failed.
     """
 
     networks: tuple[RatedNetwork, ...]
@@ -109,16 +109,16 @@ def attention_rate_sweep(
     progress: bool = True,
     **changes: Any,
 ) -> AttentionRateSweep:
-    """Train the same network at several attention rates, and tell which algorithm each one learned.
+    """Train the same network at several attention rates, and determine the algorithm that each one learned.
 
-    At rate 0 every position adds the full value of every position, at 1 attention is the plain softmax. Zhong et
-    al. find pizzas at low rates, clocks at high ones, and that wider networks change over at higher rates.
+    At rate 0 every position adds the full value of every position; at 1, attention is the plain softmax. Zhong et
+    al. find pizzas at low rates and clocks at high rates, with the transition at higher rates for wider networks.
 
     Args:
         rates: each in 0..1.
-        seeds: of the initial weights and of the splits; the same for each rate.
-        task: None takes a + b mod 59, the paper's.
-        recipe: name or configuration of the training; its network must be a transformer.
+        seeds: seeds of the initial weights and of the splits; the same for each rate.
+        task: None means a + b mod 59, the paper's task.
+        recipe: name or configuration; its network must be a transformer.
         triples: as in `classify_algorithm`.
         out: folder to keep the runs in, from which a repeated or interrupted sweep goes on; None keeps none.
         workers, progress: as in `sweep`.

@@ -1,4 +1,4 @@
-"""What can be reproduced: source, claim, cost and deviations of every protocol, which is imported when it is run."""
+"""Catalogue of reproductions: source, claim, cost and deviations of every protocol, which is imported when run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from mechgrok.experiments.reproduction import REPRODUCTIONS, Curve, Protocol, Re
 
 @dataclass(frozen=True)
 class _Later:
-    """A protocol of this package by its place: listing what there is loads no torch."""
+    """A protocol of this package by its module and name, so that listing the reproductions does not load torch."""
 
     module: str
     function: str

@@ -25,7 +25,7 @@ SETUP = find_recipe("chughtai").replace(
     checkpoint_every=250_000,
     eval_every=100,
 )
-"""Their feed-forward network: embeddings of 256 side by side, 128 neurons, no biases, 40% of the pairs."""
+"""Their feed-forward network: concatenated embeddings of 256, 128 neurons, no biases, 40% of the pairs."""
 PUBLISHED = {
     "test accuracy": 1.0,
     "key irreps": 2,
@@ -35,7 +35,7 @@ PUBLISHED = {
     "restricted loss at the neurons / test loss": 0.24,
     "excluded loss at the neurons, train (nats)": 7.59,
 }
-"""Of the network with seed 2 that the authors published."""
+"""Values for the network with seed 2 that the authors published."""
 QUICK = SETUP.replace(lr=1e-2, warmup=10, fraction=0.6, steps=2000, checkpoint_every=2000)
 
 

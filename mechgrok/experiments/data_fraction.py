@@ -1,4 +1,4 @@
-"""How much data it takes: steps to generalisation against the fraction of the inputs that is trained on."""
+"""The amount of data needed: steps to generalisation against the fraction of inputs that are trained on."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ GENERALISED = 0.99
 
 @dataclass(frozen=True, eq=False)
 class DataFractionSweep(Readable):
-    """Trainings on several fractions of the data.
+    """Runs on several fractions of the data.
 
     Attributes:
-        table: one row per network: `fraction`, `seed`, `step` of 99% test accuracy (None for never), `steps`, the
-            length of its training, and the best `accuracy_test`.
-        failures: name and error of the trainings that failed.
+        table: one row per network: `fraction`, `seed`, `step` of 99% test accuracy (None if never), `steps`, the
+            length of the run, and the best `accuracy_test`.
+        failures: name and error of the runs that failed.
     """
 
     table: tuple[dict[str, Any], ...]
@@ -41,22 +41,22 @@ class DataFractionSweep(Readable):
 
     @property
     def medians(self) -> dict[float, float | None]:
-        """Median step for each fraction, over seeds; None where half of the networks or more never generalised."""
+        """Median step for each fraction, over seeds; None if half of the networks or more never generalised."""
         fractions = dict.fromkeys(row["fraction"] for row in self.table)
         return {
             f: median_step([row["step"] for row in self.table if row["fraction"] == f]) for f in fractions
         }
 
     def growth(self, less: float, more: float) -> float | None:
-        """By which factor the median step grows for each hundredth of the inputs that is taken away.
+        """The factor by which the median step grows per hundredth of the inputs removed.
 
-        None where one of the medians is never. Power et al. 2022 report 1.4 to 1.5 at 25% to 30%.
+        None if one of the medians is None. Power et al. 2022 report 1.4 to 1.5 at 25% to 30%.
 
         Args:
             less, more: two fractions of the sweep.
 
         Raises:
-            ConfigError: one that was not swept or has no network, or twice the same.
+            ConfigError: a fraction that was not swept or has no network, or the same fraction twice.
         """
         if not {less, more} <= self.medians.keys() or less == more:
             raise ConfigError(
@@ -73,7 +73,7 @@ class DataFractionSweep(Readable):
         return [dict(row) for row in self.table]
 
     def figure(self) -> go.Figure:
-        """Steps over fractions, a mark per network."""
+        """Steps over fractions, with a mark per network."""
         return data_fraction_figure(self.table)
 
     def __repr__(self) -> str:
@@ -96,7 +96,7 @@ def data_fraction_sweep(
     progress: bool = True,
     **changes: Any,
 ) -> DataFractionSweep:
-    """Train the same network on several fractions of the data, and note when it generalises.
+    """Train the same network on several fractions of the data, and record when it generalises.
 
     Args:
         fractions: each in (0, 1).
@@ -108,7 +108,7 @@ def data_fraction_sweep(
         changes: other fields of `TrainConfig` to replace.
 
     Raises:
-        ConfigError: no or repeated fractions, or one that leaves nothing to test on.
+        ConfigError: no or repeated fractions, or one that leaves no test inputs.
 
     Source: Power et al. 2022 (arXiv 2201.02177), section on generalisation and the amount of data.
 

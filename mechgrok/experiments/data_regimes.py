@@ -1,4 +1,4 @@
-"""How much data: too much, too little, and between; the same story in modular addition and in tasks on sequences."""
+"""Too much data, too little, and between: the same behaviour in modular addition and in sequence tasks."""
 
 from collections.abc import Iterator
 from math import log
@@ -41,7 +41,7 @@ def data_regimes(full: bool) -> Iterator[Row | Curve]:
 
 
 def _addition(full: bool, fraction: int | float, weight_decay: int | float = 1.0) -> Any:
-    """The paper's recipe at full size; ten times its learning rate else."""
+    """The paper's recipe at full size; ten times its learning rate otherwise."""
     recipe, steps = ("nanda", {0.95: 1000, 0.3: 12_000, 0.1: 40_000}) if full else ("fast", STEPS)
     return train_kept(
         modular_task("add", P), recipe, fraction=fraction, steps=steps[fraction], checkpoint_every=steps[fraction],
@@ -68,6 +68,6 @@ def _addition_rows(fraction: int | float, run: Any) -> Iterator[Row]:
         low,
         high,
     )
-    # Above twice what guessing costs, a network is sure of wrong answers: it has learned the others by heart.
+    # Above twice the loss of guessing, a network is sure of wrong answers: it has memorised the others.
     low, high = (None, 2 * log(P)) if fraction == 0.95 else (2 * log(P), None)
     yield Row(f"{name}: highest test loss (nats)", peak, highest, low, high)

@@ -27,18 +27,18 @@ SEEDS = (1, 2)
 GROKKED = 0.95
 """Test accuracy from which an operation counts as ticked in the paper's tables; the highest they print is 92%."""
 FAILED = 0.5
-"""Test accuracy up to which it counts as not grokked; the paper's are below 0.35."""
+"""Test accuracy up to which it counts as not grokked; the paper's values are below 0.35."""
 FULL = find_recipe("furuta").replace(checkpoint_every=10_000)
 QUICK = FULL.replace(lr=1e-2, warmup=10, steps=2000, eval_every=25, checkpoint_every=100)
 GENTLE = QUICK.replace(lr=3e-3)
-"""For trainings that ten times the paper's learning rate keeps from settling."""
+"""For runs that do not settle at ten times the paper's learning rate."""
 
 Measure = Callable[[int, bool], list[Row]]
-"""Trains with a seed, at the paper's size if the second argument is true, and gives its rows."""
+"""Trains with a seed, at the paper's size if the second argument is true, and returns its rows."""
 
 
 def _each_seed(measure: Measure, full: bool) -> Iterator[Row]:
-    """The rows of every seed, measured in a process each."""
+    """The rows of every seed, each measured in a separate process."""
     calls = (delayed(_on_one_thread)(measure, seed, full, place()) for seed in SEEDS)
     measured: Any = Parallel(n_jobs=cpu_count(), return_as="generator")(calls)
     for rows in measured:
@@ -65,14 +65,14 @@ def sparsity_over_training(
     """FFD and FCR of a weight matrix at every checkpoint of a run.
 
     Args:
-        task: whose basis to take; None the run's own. The paper takes that of addition for every operation,
-            `run.task.in_basis(fourier_basis(p))`.
+        task: the task whose basis to use; None means the run's own. The paper uses the basis of addition for every
+            operation, `run.task.in_basis(fourier_basis(p))`.
 
     Returns:
-        One row for each checkpoint: "step", "ffd" and "fcr".
+        One row per checkpoint: "step", "ffd" and "fcr".
     """
     rows = []
-    for step in run.steps:  # one grid at a time: those of a long run would fill the memory
+    for step in run.steps:  # one grid at a time: all grids of a long run would fill the memory
         grid = cache_grid(run.model(step), task or run.task, names=[])
         ffd, fcr = (
             measure(grid, matrix=matrix) for measure in (fourier_frequency_density, fourier_coefficient_ratio)
@@ -93,14 +93,14 @@ AT_30_PERCENT: dict[str, float] = {
     "a^3+ab": 0.049,
     "a^3+ab^2+b": 0.040,
 }
-"""Best test accuracy at 30% of the pairs mod 97, from the paper's tables; 1 where it is ticked."""
+"""Best test accuracy at 30% of the pairs mod 97, from the paper's tables; 1 if it is ticked."""
 SLOW = {"a-b": 4000}
-"""Steps at the quick size of what takes several times as long: the paper's own checkpoint of a-b is of step 40,000,
-that of a+b of step 10,000."""
+"""Steps at the quick size for operations that take several times as long: the paper's own checkpoint of a-b is at
+step 40,000, and of a+b at step 10,000."""
 
 
 def operations(full: bool) -> Iterator[Row]:
-    """Train every operation, and follow the spectra of a sum, of a product and of one that does not grok."""
+    """Train every operation, and follow the spectra of a sum, a product and an operation that does not grok."""
     yield from _each_seed(_operations, full)
 
 
@@ -117,7 +117,7 @@ def _operations(seed: int, full: bool) -> list[Row]:
 
 
 def _spectra(runs: dict[str, Run], seed: int) -> list[Row]:
-    """What becomes of the embedding of a sum, a product and a polynomial that does not grok."""
+    """The development of the embedding of a sum, a product and a polynomial that does not grok."""
     by_sums = {
         text: sparsity_over_training(runs[text], as_operation(runs[text].task).in_basis(fourier_basis(P)))
         for text in ("a+b", "a*b", "a^2+ab+b^2")
@@ -142,21 +142,21 @@ def _spectra(runs: dict[str, Run], seed: int) -> list[Row]:
 
 Part = Literal["PG-E", "PG-T"]
 PARTS: dict[Part, tuple[str, ...]] = {"PG-E": ("embed",), "PG-T": ("blocks",)}
-"""Pre-grokked parts of the paper, which are taken over and frozen: the embedding, or attention and MLP."""
+"""The paper's pre-grokked parts, which are copied and frozen: the embedding, or attention and MLP."""
 SOURCE = FULL.replace(steps=10_000, stop_when_settled=False)
 QUICK_SOURCE = SOURCE.replace(lr=QUICK.lr, warmup=QUICK.warmup, steps=1000, checkpoint_every=1000)
-"""As many time constants of the weight decay, 1 / (learning rate * decay), as the paper's 10,000 steps are."""
+"""The same number of time constants of weight decay, 1 / (learning rate * decay), as the paper's 10,000 steps."""
 UNTIL_GROKKED: dict[str, Any] = {"stop_test_loss": 0.02, "checkpoint_every": 3000}
 QUICK_WITH: dict[Part, TrainConfig] = {
     "PG-E": QUICK.replace(**UNTIL_GROKKED),
     "PG-T": GENTLE.replace(**UNTIL_GROKKED),
 }
-"""Quick sizes of what begins with a part."""
+"""Quick sizes of runs that begin with a copied part."""
 QUICK_ALONE = {
     "2a+b": QUICK.replace(**UNTIL_GROKKED),
     "(a-b)^2": GENTLE.replace(**UNTIL_GROKKED, steps=5000),
 }
-"""Quick sizes of the same from scratch."""
+"""Quick sizes of the same runs from scratch."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +164,9 @@ class Cell:
     """A cell of the paper's table of smallest fractions, at 30% of the pairs.
 
     Attributes:
-        text: what is learned.
-        part, source: what is taken over and frozen, and from a network of which operation.
-        groks: whether the table says that 30% are enough; from scratch it says the opposite.
+        text: the operation that is learned.
+        part, source: the part that is copied and frozen, and the operation of the network that it comes from.
+        groks: whether the table says that 30% is enough; from scratch it says the opposite.
     """
 
     text: str
@@ -182,7 +182,7 @@ CELLS = (
     Cell("(a-b)^2", "PG-T", "a+b", False),
 )
 FROM_SCRATCH = {"2a+b": 0.031, "(a-b)^2": 1.0}
-"""Best test accuracy without a part taken over, as in `AT_30_PERCENT`."""
+"""Best test accuracy without a copied part, as in `AT_30_PERCENT`."""
 
 
 def transfer(full: bool) -> Iterator[Row]:
@@ -213,7 +213,7 @@ QUICK_TOGETHER = GENTLE.replace(stop_test_loss=0.1)
 
 
 def cogrokking(full: bool) -> Iterator[Row]:
-    """The elementary operations in one network, at the fraction that suffices for each alone and at more."""
+    """The elementary operations in one network, at the fraction that suffices for each alone and at a larger one."""
     yield from _each_seed(_cogrokking, full)
 
 

@@ -1,4 +1,4 @@
-"""Gromov 2023, Grokking modular arithmetic (arXiv 2301.02679): the analytic solution, and what training finds."""
+"""Gromov 2023, Grokking modular arithmetic (arXiv 2301.02679): the analytic solution, and the trained solutions."""
 
 from collections.abc import Iterator
 from math import pi
@@ -21,15 +21,15 @@ from mechgrok.training.recipes import GROMOV
 
 P = 97
 DRAWS = 10
-"""Constructed networks of each width."""
+"""Number of constructed networks per width."""
 WIDTHS: dict[int, tuple[Number | None, Number | None, Number | None]] = {
     24: (None, 0.38, 0.51), 50: (None, 0.86, 0.93), 100: (None, 0.995, 0.9995), 200: (1, 0.9999, 1), 500: (1, 1, 1),
 }  # fmt: skip
 """Accuracy by width: published, and our bounds."""
 FASTER = 10
-"""How many times the learning rate of the recipe the quick size has; its steps are worth as many of the recipe's."""
+"""Factor from the recipe's learning rate to the quick size's; its steps are worth that many of the recipe's."""
 QUICK_STEPS = 3000
-"""A third of what the full size goes."""
+"""A third of the full size's steps."""
 
 
 def analytic_solution(full: bool) -> Iterator[Row | Curve]:
@@ -101,7 +101,7 @@ def _recipe(full: bool) -> TrainConfig:
 
 
 def _figure(run: Any) -> Iterator[Curve]:
-    """Accuracy of the construction by width; the training; the phases of its neurons."""
+    """Accuracy of the construction by width; the learning curves; the phases of the trained neurons."""
     widths = (8, 16, 24, 36, 50, 75, 100, 150, 200, 300, 500)
     right = tuple(round(_right(n), 4) for n in widths)
     yield Curve("Construction", "test", widths, right, x_title="neurons", y_title="accuracy")
@@ -125,13 +125,13 @@ def _right(n: int) -> int | float:
 
 
 def _agreement(phases: NeuronPhases) -> int | float:
-    """Resultant length of the difference of both input phases over all neurons that are waves, 0..1."""
+    """Resultant length of the difference between the two input phases, over all neurons that are waves, 0..1."""
     difference = (phases.phase_a - phases.phase_b)[phases.waves]
     return torch.polar(torch.ones_like(difference), difference).mean().abs().item()
 
 
 def _norm(run: Any) -> int | float:
-    """Norm of the weights over that of cosines of one height which give the one-hot answers on average."""
+    """Ratio of the weight norm to the norm of equal-amplitude cosines that give the one-hot answers on average."""
     model = run.model()
     assert isinstance(model, HookedMLP)
     n = model.cfg.d_mlp

@@ -1,4 +1,4 @@
-"""Where the trainings of a reproduction are kept, so that a second call goes on where the first was stopped."""
+"""The folder for the runs of a reproduction, so that a second call resumes where the first was stopped."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ _PLACE: ContextVar[Path | None] = ContextVar("place", default=None)
 
 @contextmanager
 def kept_in(place: Path | None) -> Iterator[None]:
-    """Within the context the trainings of protocols are kept in a folder, and gone on with; None keeps none."""
+    """Within the context, the runs of protocols are kept in a folder, and resumed from it; None keeps none."""
     token = _PLACE.set(place)
     try:
         yield
@@ -23,16 +23,16 @@ def kept_in(place: Path | None) -> Iterator[None]:
 
 
 def place() -> Path | None:
-    """The folder of the present context, to be handed to another process."""
+    """The folder of the current context, to be passed to another process."""
     return _PLACE.get()
 
 
 def folder_for(name: str, *what: Any) -> Path | None:
-    """A folder of its own for a training, or for several; None where nothing is kept.
+    """A separate folder for one or several runs; None if nothing is kept.
 
     Args:
-        name: the beginning of the folder's name, for people.
-        what: all that the training follows from, as JSON values; the folder is another one if any of it is.
+        name: the readable beginning of the folder's name.
+        what: everything that determines the run, as JSON values; any difference gives a different folder.
 
     >>> from pathlib import Path
     >>> with kept_in(Path("runs")):
@@ -48,7 +48,7 @@ def folder_for(name: str, *what: Any) -> Path | None:
 
 
 def weights_digest(weights: Mapping[str, Any] | None) -> str | None:
-    """What stands for the weights that a training starts from."""
+    """A digest of the weights that a run starts from."""
     from mechgrok.storage import digest
 
     return None if weights is None else digest(dict(weights))

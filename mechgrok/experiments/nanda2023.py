@@ -27,7 +27,7 @@ def _run(fraction: float, seed: int, steps: int) -> Run:
 
 
 def mainline(full: bool) -> Iterator[Row]:
-    """Train with the paper's recipe over seeds (3, or 5 at full size) and take the networks apart."""
+    """Train with the paper's recipe over seeds (3, or 5 at full size) and analyse the networks."""
     runs = [_run(0.3, seed, 40_000) for seed in range(5 if full else 3)]
     memorised = median_step([first_step(run.history, "loss_train", below=1e-2) for run in runs])
     grokked = median_step([first_step(run.history, "loss_test", below=1e-2) for run in runs])

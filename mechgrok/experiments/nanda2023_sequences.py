@@ -1,4 +1,4 @@
-"""Nanda et al. 2023 (arXiv 2301.05217), appendix: the same phase changes in three tasks on sequences."""
+"""Nanda et al. 2023 (arXiv 2301.05217), appendix: the same phase changes in three sequence tasks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import log
@@ -14,7 +14,7 @@ from mechgrok.progress import progress_measures
 from mechgrok.tasks import digit_addition_task, repeated_sequence_task, skip_trigram_task
 
 HALF = 1.15
-"""Nats: half of what guessing one of ten answers costs."""
+"""Nats: half the loss of guessing one of ten answers."""
 PUBLISHED_CURVES = {
     "digits": {
         0: 2.32,
@@ -50,23 +50,23 @@ PUBLISHED_CURVES = {
         1500: 0.58,
     },
 }
-"""Losses at some steps of the authors' published curves with unlimited data, as means over 11 steps; of the digits the
-mean, for the narrow network."""
+"""Losses at some steps of the authors' published curves with unlimited data, as means over 11 steps; for the digits,
+the mean loss of the narrow network."""
 KNOWN = 0.1
-"""Nats of the train loss below which limited data are known by heart."""
+"""Nats of the train loss below which limited data count as memorised."""
 LATE = 0.2
-"""Nats of the test loss at which a training on limited data may end."""
+"""Nats of the test loss at which a run on limited data may end."""
 UNLIMITED, LIMITED = "Unlimited data", "Limited data"
 
 PUBLISHED_DIGITS = {"10^5": 11, "10^4": 462, "10^3": 1573, "10^2": 1535, "10^1": 1019, "10^0": 1629}
 """Step at which the loss of each digit falls below HALF, in the authors' published curves of the wide network, as
-running means over 21 steps; the first digit, a carry, is 0 or 1 and begins below it."""
+running means over 21 steps; the first digit, a carry, is 0 or 1 and starts below it."""
 FIRST_DIGITS = ("10^5", "10^4", "10^1")
-"""Those that fall first there, in this order; the others follow together."""
+"""The digits that fall first there, in this order; the others follow together."""
 
 
 def digits_run(full: bool, *, limited: bool = False) -> Any:
-    """Addition of five digits, on fresh sums or on a fixed number of them."""
+    """Five-digit addition, on fresh sums or on a fixed number of them."""
     task = digit_addition_task(5, finite=SUMS[full] if limited else 0)
     steps = (15_000 if full else 4000) if limited else (3000 if full else 1200)
     every = 50 if limited else 40 if full else 20
@@ -83,11 +83,11 @@ def digits_run(full: bool, *, limited: bool = False) -> Any:
 
 
 SUMS, SUMS_DECAY = {True: 700, False: 400}, {True: 0.1, False: 1.0}
-"""Train sums of limited data, and the weight decay, at the paper's size and at the quick one."""
+"""Number of train sums with limited data, and the weight decay, at the paper's size and at the quick size."""
 
 
 def five_digit(full: bool) -> Iterator[Row | Curve]:
-    """One drop for each digit of the answer with fresh sums; with a limited number of sums the same drop, later."""
+    """One drop per digit of the answer with fresh sums; with a limited number of sums the same drop, later."""
     run = digits_run(full)
     table = progress_measures(run, ["loss_per_position"], keys=(), progress=False)
     losses = table.parts("loss_per_position")
@@ -109,7 +109,7 @@ def five_digit(full: bool) -> Iterator[Row | Curve]:
         120,
     )
     staircase = _late(falls[order[-1]]) - _late(falls[order[0]])
-    between = table.steps[1] - table.steps[0]  # what is shorter is not seen
+    between = table.steps[1] - table.steps[0]  # anything shorter is not visible
     times = staircase / max(median(map(_late, widths)), between)
     yield Row("how many times longer the staircase is than its median step", 51, times, 10)
     steps = {"mean loss < 0.5 nats": 0.5, "mean loss < 0.1 nats": 0.1}
@@ -144,11 +144,11 @@ def trigrams_run(full: bool, *, limited: bool = False) -> Any:
 
 
 TRIGRAMS = 40
-"""Train sequences. On 60 our network generalises as soon as it learns, on 25 it has not done so after 3000 steps."""
+"""Number of train sequences. On 60 our network generalises as soon as it learns; on 25 it has not after 3000 steps."""
 
 
 def skip_trigram(full: bool) -> Iterator[Row | Curve]:
-    """The loss stays at guessing and falls at once; with limited data the test loss falls long after the train loss."""
+    """The loss stays at guessing, then falls abruptly; with limited data the test loss follows much later."""
     run = trigrams_run(full)
     published = {HALF: 233, 0.1: 320}
     for bound, step in published.items():
@@ -165,7 +165,7 @@ def skip_trigram(full: bool) -> Iterator[Row | Curve]:
 
 
 def induction_run(full: bool, *, limited: bool = False) -> Any:
-    """Subsequences that come back, in fresh sequences or in 512."""
+    """Repeated subsequences, in fresh sequences or in 512."""
     task = repeated_sequence_task(finite=512 if limited else 0)
     steps = 220_000 if limited else 6000 if full else 1500
     every = 500 if limited else 20
@@ -175,12 +175,12 @@ def induction_run(full: bool, *, limited: bool = False) -> Any:
 
 
 DECAY = 0.3
-"""Weight decay of the induction network. The authors have 1, and blocks that double the residual stream: the scores of
-the second layer are twice as large there, and what it writes counts four times, for weights of the same size."""
+"""Weight decay of the induction network. The authors use 1, and blocks that double the residual stream: the scores of
+the second layer are then twice as large, and its output counts four times, for weights of the same size."""
 
 
 def induction(full: bool) -> Iterator[Row | Curve]:
-    """The loss of repeated tokens comes down slowly, and then at once, when the induction heads form."""
+    """The loss of repeated tokens falls slowly, and then abruptly, when the induction heads form."""
     run = induction_run(full)
     published = {3.0: 858, 1.0: 1138}
     for bound, step in published.items():
@@ -199,11 +199,11 @@ def induction(full: bool) -> Iterator[Row | Curve]:
 
 
 def limited_rows(run: Any, published: Sequence[int | float | None] = (None,) * 5) -> Iterator[Row]:
-    """What limited data do: the network knows them by heart, is wrong elsewhere, and generalises late.
+    """The effects of limited data: the network memorises them, is wrong elsewhere, and generalises late.
 
     Args:
         published: first step of a train loss below KNOWN, the test loss there, the highest test loss, the step at which
-            it is half of what it was when the train inputs were known, and how many times later that is.
+            it is half its value at the time the train inputs were memorised, and the ratio of these two steps.
     """
     known, there, highest, grokked, times = published
     history = run.history
@@ -212,7 +212,7 @@ def limited_rows(run: Any, published: Sequence[int | float | None] = (None,) * 5
     later = [] if by_heart is None else [row for row in history if (row["step"] or 0) >= by_heart]
     late = None if then is None else first_step(later, "loss_test", below=then / 2)
     yield Row(f"limited data: step of train loss < {KNOWN} nats", known, by_heart, 1)
-    # A network that had found what holds for all inputs would have no more than the train loss.
+    # A network that had found the general rule would have a test loss no higher than the train loss.
     yield Row("limited data: test loss at that step (nats)", there, then, 0.5)
     yield Row("limited data: step at which it is half of that", grokked, late, 1)
     ours = None if late is None or not by_heart else late / by_heart
@@ -249,7 +249,7 @@ def _first_below(
 def _width(
     steps: Sequence[int], values: Sequence[int | float | None], high: int | float, low: int | float
 ) -> int | None:
-    """Steps from the first value below `high` to the first below `low`; None where either never comes."""
+    """Steps from the first value below `high` to the first below `low`; None if either never occurs."""
     start, end = (_first_below(steps, values, bound) for bound in (high, low))
     return None if start is None or end is None else end - start
 

@@ -25,24 +25,24 @@ PUBLISHED = {
     "key frequencies": 4,
     "neurons tuned to one frequency": 0.969,
 }
-"""On the units, with the paper's recipe; the step is the earliest of those reported."""
+"""On the units, with the paper's recipe; the step is the earliest one reported."""
 
 
 def _run(task: Task, full: bool) -> Run:
-    """Without an early end: the spectrum goes on thinning out long after the network has generalised."""
+    """Without early stopping: the spectrum continues to thin out long after the network has generalised."""
     return train_kept(
         task, "nanda" if full else "fast", stop_when_settled=False, eval_every=50, checkpoint_every=1000
     )
 
 
 def _additive_gini(grid: ActivationGrid) -> float:
-    """Gini of the token embedding in the Fourier basis of the tokens as they are numbered: the wrong basis."""
+    """Gini of the token embedding in the Fourier basis of the tokens in numerical order: the wrong basis."""
     n = grid.operation.n_symbols
     return gini(frequency_norms(token_embedding(grid.model)[:n], basis=fourier_basis(n)))
 
 
 def _tuned(grid: ActivationGrid, share: float) -> float:
-    """Fraction of the neurons of which one frequency explains at least this share of the variance."""
+    """Fraction of neurons with at least this share of their variance explained by one frequency."""
     return neuron_frequencies(grid, threshold=share).decided.double().mean().item()
 
 

@@ -15,20 +15,20 @@ from mechgrok.experiments.trainings import train_kept
 from mechgrok.tasks import repeated_sequence_task
 
 TASK = repeated_sequence_task(64, 49, subsequence=16, repeats=2, every_token=True)
-"""Random tokens, of which 16 come again somewhere in the second half; every next token is predicted."""
+"""Random tokens, 16 of which are repeated somewhere in the second half; every next token is predicted."""
 HALF = (TASK.length - 1) // 2
 EARLY, LATE = range(HALF), range(HALF, TASK.length - 1)
 """The positions that are compared: all before the second half, and all in it."""
 STEPS, EVERY, N_INPUTS = 1000, 25, 500
 LAYERS = (2, 1)
 FALL = 1.0
-"""Nats: more than raising all tokens that have been seen is worth, which one layer can do."""
+"""Nats: more than the gain from raising all previously seen tokens, which one layer can do."""
 INDUCTION = "induction"
 
 
 @dataclass(frozen=True)
 class Followed:
-    """What was measured over the steps of one training."""
+    """The measurements over the steps of one run."""
 
     steps: tuple[int, ...]
     in_context: tuple[float, ...]
@@ -47,7 +47,7 @@ class Followed:
 
     @property
     def gained_meanwhile(self) -> int | float:
-        """By how much the strongest induction head's score grows in the window of the largest phase change.
+        """The growth of the strongest induction head's score in the window of the largest phase change.
 
         Raises:
             UndefinedMetricError: there is no phase change.
@@ -59,7 +59,7 @@ class Followed:
 
 
 def phase_change(full: bool) -> Iterator[Row | Curve]:
-    """Attention-only networks of one and of two layers over seeds (3, or 10 at full size), measured as they learn."""
+    """One- and two-layer attention-only networks over seeds (3, or 10 at full size), measured as they learn."""
     seeds = range(10 if full else 3)
     runs = {layers: [_follow(layers, seed) for seed in seeds] for layers in LAYERS}
     yield from _rows(runs[2], runs[1])

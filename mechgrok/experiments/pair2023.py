@@ -1,6 +1,6 @@
 """Pearce, Ghandeharioun, Hussein, Thain, Wattenberg and Dixon 2023, Do Machine Learning Models Memorize or Generalize?
 
-The four results on addition; those on "1s and 0s" are in `pair2023_parity`.
+The four results on addition; the results on "1s and 0s" are in `pair2023_parity`.
 """
 
 from collections.abc import Iterator
@@ -31,10 +31,10 @@ CONSTRUCTED: dict[tuple[Activation, int], tuple[float, float | None]] = {
     ("relu", 7): (1.0, None), ("relu", 8): (43 / P, None), ("relu", 24): (1.0, None),
     ("square", 3): (1.0, None), ("square", 4): (2 / P, None), ("square", 5): (1.0, 1.0), ("square", 6): (1.0, 1.0),
 }  # fmt: skip
-"""By activation function and number of neurons: the accuracy that follows from the construction, and the published
-one. The article shows that squares are exact from five neurons on, and claims it of no smaller number."""
+"""By activation function and number of neurons: the accuracy implied by the construction, and the published accuracy.
+The article shows that squares are exact from five neurons on, and claims it for no smaller number."""
 CLOSE = 2e-3
-"""Of an accuracy: logits that differ in the last digits decide a few inputs of three neurons."""
+"""Tolerance of an accuracy: with three neurons, logits that differ in the last digits decide a few inputs."""
 PAIR: Any = RECIPES["pair"].model
 UNFACTORED: Any = RECIPES["pair-unfactored"].model
 FACTORS: tuple[tuple[str, Any, float, float | None, float | None], ...] = (
@@ -45,10 +45,10 @@ FACTORS: tuple[tuple[str, Any, float, float | None, float | None], ...] = (
     ("W_output = W_out W_U", PAIR.replace(inputs="one_hot", readout="factored"), 1.0, 0.6, None),
     ("both, W_U the transpose of W_E", PAIR, 1.0, 0.99, None),
 )
-"""Which matrices are products, the network, its weight decay, and bounds on its best test accuracy. Of the two that
-have one product the source says that it depends on the set-up which one helps."""
+"""The matrices that are products, the network, its weight decay, and bounds on its best test accuracy. For the two with
+one product, the source says that it depends on the set-up which one helps."""
 FASTER: dict[str, Any] = {"lr": 1e-2, "steps": 6000, "loss_dtype": "float32", "checkpoint_every": 200}
-"""Ten times the learning rate for the quick size, where the paper's takes 50,000 steps."""
+"""Ten times the learning rate for the quick size; the paper's rate takes 50,000 steps."""
 
 
 def five_neurons(full: bool) -> Iterator[Row | Curve]:
@@ -105,7 +105,7 @@ def mod67(full: bool) -> Iterator[Row | Curve]:
         yield Row(f"{name}: frequencies", 4, len(phases.groups), 3, 5)
         yield Row(f"{name}: neurons of one frequency, of 24", None, tuned, 20)
         if not tuned:
-            continue  # which the row before says; there is no phase to speak of
+            continue  # stated by the previous row; there is no phase to report
         yield Row(f"{name}: output phase against twice the input phase", None, phases.doubling(), 0.98)
         start = neuron_phases(run.model(0), threshold=0.0)
         yield Row(f"{name}: the same before the training", None, _doubling(start), None, 0.4)
@@ -120,7 +120,7 @@ def mod67(full: bool) -> Iterator[Row | Curve]:
 
 
 def unfactored(full: bool) -> Iterator[Row | Curve]:
-    """Without factors the network does not generalise, at whichever weight decay; with them it does."""
+    """Without factors the network does not generalise, at any weight decay; with them it does."""
     for name, model, decay, low, high in FACTORS:
         about = f"{name}, weight decay {decay:g}"
         for seed in range(3 if full else 2):
@@ -137,7 +137,7 @@ def _train(recipe: str, seed: int, **changes: Any) -> Any:
 
 
 def _formula_error() -> int | float:
-    """Of the logits of squares: 5/2 (1 + cos(w(a-b))) cos(w(a+b-c))."""
+    """Error of the logits of squares: 5/2 (1 + cos(w(a-b))) cos(w(a+b-c))."""
     grid = cache_grid(five_neuron_network(P, 5, "square"), names=[])
     a, b = grid.operation.operands.double().T
     c, w = torch.arange(P).double(), 2 * pi / P
@@ -146,8 +146,8 @@ def _formula_error() -> int | float:
 
 
 def _of_waves(phases: NeuronPhases, *, times: int) -> int | float:
-    """Accuracy of a network that is nothing but the waves of its neurons, with output phases that follow from input
-    phases by a factor."""
+    """Accuracy of a network that consists only of its neurons' waves, with output phases obtained from input phases by
+    a factor."""
     waves = phases.waves
     angle = 2 * pi / P * torch.outer(torch.arange(P).double(), phases.frequency[waves].double())
     network = HookedMLP(
@@ -169,7 +169,7 @@ def _evenness(phases: NeuronPhases) -> int | float:
 
 
 def _doubling(phases: NeuronPhases) -> int | float:
-    """Over all neurons, of whichever frequency: before they are waves, few are of one."""
+    """Over all neurons, of any frequency: before they are waves, few share one."""
     return torch.polar(torch.ones_like(phases.turn), phases.turn).mean().abs().item()
 
 
@@ -182,7 +182,7 @@ def accuracy_and_loss(run: Any) -> Iterator[Curve]:
 
 
 def _star(name: str, phases: NeuronPhases, groups: int = 1) -> Iterator[Curve]:
-    """Tips of the vectors of a frequency, joined in the order of their input phases."""
+    """Tips of a frequency's vectors, connected in the order of their input phases."""
     for label, neurons in list(phases.groups.items())[:groups]:
         around = [*neurons, neurons[0]]
         for side, length, phase in (

@@ -1,4 +1,4 @@
-"""Pearce et al. 2023, "1s and 0s": the weights of the bits that do not matter, and four regimes of weight decay."""
+"""Pearce et al. 2023, "1s and 0s": the weights of the irrelevant bits, and four regimes of weight decay."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -25,9 +25,9 @@ GROKS: dict[str, Any] = {
 """The article's train set, with the width and one of the weight decays of the sweep."""
 QUICK: dict[str, Any] = {"widths": (32, 64), "train_sizes": (1000, 1500), "seeds": (0,), "steps": 10_000}
 ENOUGH = 3e-6
-"""Test loss from which a network has generalised, and its training tells nothing new."""
+"""Test loss from which a network has generalised, and further training shows nothing new."""
 PUBLISHED = {"memorisation": 0.01, "grokking": 0.1, "confusion": 1.0}
-"""Weight decays at which all, or nearly all, of the published networks of these widths and train sets are alike."""
+"""Weight decays at which (nearly) all published networks with these widths and train sets behave alike."""
 NARROW = 32
 """Neurons up to which a weight decay of 1 lets a network learn nothing; 64 in the published table."""
 
@@ -90,7 +90,7 @@ def _kinds(sweep: ParitySweep) -> Iterator[Row | Curve]:
 
 
 def _marks(table: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
-    """A panel for each weight decay; seeds of a setting side by side."""
+    """A panel for each weight decay, with the seeds of a setting next to each other."""
     for decay in dict.fromkeys(row["weight_decay"] for row in table):
         found = [row for row in table if row["weight_decay"] == decay]
         for kind in dict.fromkeys(row["kind"] for row in found):

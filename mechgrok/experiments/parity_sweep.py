@@ -1,4 +1,4 @@
-"""When "1s and 0s" are grokked: networks of several widths on several amounts of data, at several weight decays."""
+"""Conditions for grokking "1s and 0s": networks over several widths, amounts of data and weight decays."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ WEIGHT_DECAYS = (0.01, 0.03, 0.1, 0.3, 1.0)
 WIDTHS = (16, 32, 64, 128, 258)
 TRAIN_SIZES = (750, 1000, 1250, 1500, 1750)
 N_TEST = 5000
-"""As published: all of them together are 125 settings, and nine seeds of each."""
+"""The published values: 125 settings in total, with nine seeds each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +36,14 @@ class ParitySweep(Readable):
     Attributes:
         table: one row per network: `weight_decay`, `d_mlp`, `n_train`, `seed`, the lowest `loss_train` and `loss_test`
             in nats, and the `kind` of learning, see `kind_by_losses`.
-        failures: name and error of the trainings that failed.
+        failures: name and error of the runs that failed.
     """
 
     table: tuple[dict[str, Any], ...]
     failures: dict[str, str]
 
     def shares(self, by: str = "weight_decay") -> dict[Any, dict[str, float]]:
-        """The share of each kind of learning among the networks of each value of a column.
+        """The share of each kind of learning among the networks with each value of a column.
 
         >>> rows = [{"weight_decay": 0.1, "kind": kind} for kind in ("grokking", "memorisation")]
         >>> ParitySweep(tuple(rows), {}).shares()
@@ -89,14 +89,14 @@ def parity_sweep(
     progress: bool = True,
     **changes: Any,
 ) -> ParitySweep:
-    """Train feed-forward networks on "1s and 0s" over weight decay, width and data, and tell what each one did.
+    """Train feed-forward networks on "1s and 0s" over weight decay, width and data, and classify what each one did.
 
-    With too little weight decay a network stays with what it memorised; with more it groks; with still more train and
-    test loss fall together; with too much it learns nothing. The defaults are the published ones but for the number of
-    seeds, and take hours.
+    With too little weight decay a network remains at memorisation; with more it groks; with still more, train and
+    test loss fall together; with too much it learns nothing. The defaults are the published values except for the
+    number of seeds, and take hours.
 
     Args:
-        weight_decays: each from 0 on.
+        weight_decays: each at least 0.
         widths: numbers of hidden neurons.
         train_sizes: numbers of inputs to train on.
         seeds: of the initial weights and of the splits; the same for each setting.
@@ -108,7 +108,7 @@ def parity_sweep(
         changes: other fields of `TrainConfig` to replace.
 
     Raises:
-        ConfigError: a value twice or none; a network of another kind; a train set that leaves nothing to test on.
+        ConfigError: a repeated value or none; a network of a different kind; a train set that leaves no test inputs.
 
     Source: Pearce et al. 2023, the sweep under "When Does Grokking Happen?".
 
@@ -141,7 +141,7 @@ def parity_sweep(
 
 
 def _different(name: str, given: Iterable[Any]) -> list[Any]:
-    """Values that are swept over, each once."""
+    """The values to sweep over, each once."""
     values = list(given)
     if not values or len(set(values)) < len(values):
         raise ConfigError(f"{name} are different numbers, at least one; got {shown(values)}")

@@ -1,4 +1,4 @@
-"""The figure of a reproduction, from the curves that its outcome keeps."""
+"""The figure of a reproduction, from the curves stored with its outcome."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,21 +14,21 @@ from mechgrok.plots.panels import in_panels
 from mechgrok.plots.theme import COLOURS, HEIGHT, INK, LOGARITHMIC, TEST, TRAIN, figure, layout_of, plain
 
 MOST_POINTS = 150
-"""Points of a curve that is recorded."""
+"""Number of points of a recorded curve."""
 DIGITS = 4
-"""Significant digits of its values."""
+"""Number of significant digits of its values."""
 MEANT = {"train": TRAIN, "test": TEST, "published": INK}
-"""Names that have the same colour in all figures."""
+"""Names with the same colour in all figures."""
 DASHES = {"solid": "circle-open", "dash": "x", "dot": "diamond-open"}
-"""Of lines, with the shapes of dots, where there are more names than colours."""
+"""Dashes of lines, with the shapes of dots, used if there are more names than colours."""
 BELOW, LEGEND = 52, 44
-"""Pixels from the last panels to the legend, and of the legend."""
+"""Pixels from the last panels to the legend, and height of the legend."""
 
 
 def recorded_curve(
     panel: str, name: str, steps: Sequence[Number], values: Sequence[Number | None], **options: Any
 ) -> Curve:
-    """A curve with no more points and digits than a figure shows; `options` are the other fields of a `Curve`.
+    """A curve with only as many points and digits as a figure shows; `options` are the other fields of a `Curve`.
 
     >>> recorded_curve("Loss", "test", [0, 1, 2], [1.23456789, None, 0.5]).y
     (1.235, 0.5)
@@ -46,7 +46,7 @@ def history_curve(panel: str, name: str, history: History, measure: str, **optio
 
 
 def reproduction_figure(name: str, *, columns: int = 2) -> go.Figure:
-    """The figure of the outcome that was last recorded for a reproduction.
+    """The figure of the last recorded outcome of a reproduction.
 
     Raises:
         ConfigError: there is no reproduction of this name.
@@ -61,12 +61,12 @@ def reproduction_figure(name: str, *, columns: int = 2) -> go.Figure:
 
 
 def curves_figure(curves: Sequence[Curve], *, columns: int = 2) -> go.Figure:
-    """Some curves, with a panel for each title.
+    """Draw curves, with a panel for each title.
 
-    A line, or dots, have the colour and the shape of their name in every panel.
+    A line, or dots, have the same colour and shape for a name in every panel.
 
     Raises:
-        UndefinedMetricError: there are none.
+        UndefinedMetricError: there are no curves.
 
     >>> drawn = curves_figure([Curve("A", "test", (0, 1), (2.0, 1.0)), Curve("B", "test", (0,), (2.0,), dots=True)])
     >>> [trace.mode for trace in drawn.data], drawn.layout.annotations[1].text
@@ -79,7 +79,7 @@ def curves_figure(curves: Sequence[Curve], *, columns: int = 2) -> go.Figure:
     titles = list(dict.fromkeys(one.panel for one in curves))
     panels = [_panel(title, [one for one in curves if one.panel == title], styles) for title in titles]
     drawn = panels[0] if len(panels) == 1 else in_panels(panels, columns, legend=True)
-    for name in names:  # once in the legend, wherever it is drawn
+    for name in names:  # once in the legend, regardless of the panels
         again: list[Any] = list(drawn.select_traces({"name": plain(name)}))[1:]
         for trace in again:
             trace.update(showlegend=False)
@@ -88,7 +88,7 @@ def curves_figure(curves: Sequence[Curve], *, columns: int = 2) -> go.Figure:
 
 
 def _styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Colour and dash of the line of each name; the dash stands for a shape of dots as well."""
+    """Colour and dash of the line of each name; the dash also determines the shape of dots."""
     free = [name for name in names if name not in MEANT]
     colours = [colour for colour in COLOURS if not any(MEANT.get(name) == colour for name in names)]
     styles = {name: {"color": MEANT[name]} for name in names if name in MEANT}
@@ -99,7 +99,7 @@ def _styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def _with_legend_below(drawn: go.Figure) -> None:
-    """Below the panels, since their titles stand above them; the figure grows by as much."""
+    """Place the legend below the panels, whose titles are above them; the figure grows accordingly."""
     height = (layout_of(drawn).height or HEIGHT) + LEGEND
     margins = {"t": 38, "b": BELOW + LEGEND}
     y = -BELOW / (height - margins["t"] - margins["b"])

@@ -14,26 +14,26 @@ from mechgrok.training.recipes import find_recipe
 
 P = 97
 ENDS = {"stop_test_loss": 0.02, "stop_when_settled": False, "checkpoint_every": 100_000}
-"""A network that has generalised has shown all that is asked for."""
+"""A network that has generalised has shown everything required."""
 FULL = find_recipe("power").replace(**ENDS)
 QUICK = find_recipe("fast").replace(recipe="power-quick", steps=1200, eval_every=20, **ENDS)
 PATIENT = QUICK.replace(steps=3000)
-"""Near the critical fraction of the data, and for what is slow."""
+"""For fractions near the critical one, and for slow operations."""
 SEEDS = (6, 7)
-"""Not those on which the quick size was tried out."""
+"""Not the seeds on which the quick size was tuned."""
 GENERALISE = {"x+y": 0.5, "x-y": 0.5, "x/y": 0.5, "x^2+y^2": 0.5}
-"""Operations mod 97 that do, with the fraction of the pairs on which they are trained."""
+"""Operations mod 97 that generalise, with the fraction of the pairs on which they are trained."""
 UNCLEAR = {"x/y if y odd else x-y": 0.8, "x^2+x*y+y^2": 0.8, "x^2+x*y+y^2+x": 0.9, "x^3+x*y": 0.9}
 NEVER = {"x^3+x*y^2+y": 0.95}
-"""The one that did not within the paper's budget, on any fraction up to this one."""
+"""The operation that did not generalise within the paper's budget, on any fraction up to this one."""
 FAILED = 0.5
-"""Test accuracy up to which a network counts as one that did not generalise."""
+"""Test accuracy up to which a network counts as not having generalised."""
 MOST = 7
-"""Of twelve."""
+"""Out of twelve."""
 PERMUTATIONS: dict[GroupOperation, float] = {"xy": 0.6, "xyx^-1": 0.6, "xyx": 0.9}
-"""Operations in S5, with the fraction."""
+"""Operations in S5, with their fractions."""
 LITTLE = 0.3
-"""Of the pairs, on which an operation that is symmetric in its operands is compared with one that is not."""
+"""Fraction of the pairs at which an operation that is symmetric in its operands is compared with one that is not."""
 S5_FRACTIONS = (0.35, 0.45, 0.6, 0.8)
 S5_SEEDS = (6, 7, 8, 9, 10)
 
@@ -92,7 +92,7 @@ def _best(studied: Studied, config: TrainConfig) -> list[Row]:
 
 
 def _symmetry(config: TrainConfig) -> Iterator[Row]:
-    """Steps to generalisation on little data, of a sum and of a difference."""
+    """Steps to generalisation on little data, for a sum and a difference."""
     tables = [_sweep(modular_task(text, P), [LITTLE], SEEDS, config).table for text in ("x+y", "x-y")]
     for sum_row, difference_row in zip(*tables, strict=True):
         place = f"{LITTLE:z.0%}, seed {sum_row['seed']}"
@@ -103,7 +103,7 @@ def _symmetry(config: TrainConfig) -> Iterator[Row]:
 
 
 def data_fraction(full: bool) -> Iterator[Row]:
-    """Steps to 99% test accuracy on the product in S5 for four fractions; medians over 5 seeds."""
+    """Steps to 99% test accuracy for the product in S5 at four fractions; medians over 5 seeds."""
     sweep = _sweep(sn_task("S5"), S5_FRACTIONS, S5_SEEDS, FULL if full else PATIENT)
     for fraction, median in sweep.medians.items():
         yield Row(f"median step of 99% test accuracy at {fraction:z.0%}", None, median, 1)

@@ -31,7 +31,7 @@ def _run(seed: int, **changes: object) -> Run:
 
 
 def stability(full: bool) -> Iterator[Row]:
-    """The same network under four losses and optimisers."""
+    """The same network with four losses and optimisers."""
     for seed in range(3 if full else 1):
         collapsed = _run(seed, naive_loss=True, loss_dtype="float32", lr=5e-4, steps=20_000 if full else 4000)
         last = collapsed.history[-1]

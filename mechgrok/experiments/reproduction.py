@@ -1,4 +1,4 @@
-"""Published results that can be run again: a protocol each, and a table of published against measured."""
+"""Reproductions of published results: a protocol for each, and a table of published and measured numbers."""
 
 import json
 import time
@@ -13,11 +13,11 @@ from mechgrok.registry import Registry
 Number = int | float
 
 RECORDS = Path(__file__).parent / "records"
-"""Outcomes that were recorded, one JSON file for each reproduction."""
+"""Recorded outcomes, one JSON file per reproduction."""
 
 
 def distance(published: Number | None, measured: Number | None) -> float | None:
-    """The difference of two numbers as a share of the first; of 0 there is none but 0 itself.
+    """The difference of two numbers as a share of the first; undefined for a first number of 0, except 0 itself.
 
     >>> distance(4, 5), distance(0, 0), distance(0, 1), distance(None, 1)
     (0.25, 0.0, None, None)
@@ -29,12 +29,12 @@ def distance(published: Number | None, measured: Number | None) -> float | None:
 
 @dataclass(frozen=True)
 class Row:
-    """One published number beside ours.
+    """A published number next to ours.
 
     Attributes:
         quantity: what was measured, with its unit.
-        published: as the source has it; None where it says so in words alone.
-        measured: ours; None where it never happened within the budget.
+        published: as in the source; None if the source states it only in words.
+        measured: ours; None if it never happened within the budget.
         low, high: bounds, inclusive, within which ours reproduces the published result; None for no bound.
     """
 
@@ -46,7 +46,7 @@ class Row:
 
     @property
     def distance(self) -> float | None:
-        """How far ours is from the published number, as a share of that; None where one of the two is missing.
+        """The deviation of ours from the published number, as a share of the latter; None if either is missing.
 
         >>> Row("steps", 200, 230).distance
         0.15
@@ -55,12 +55,12 @@ class Row:
 
     @property
     def bounded(self) -> bool:
-        """Whether there is a bound; a row without one tells a number and is no verdict."""
+        """Whether there is a bound; a row without one gives a number but no verdict."""
         return self.low is not None or self.high is not None
 
     @property
     def holds(self) -> bool:
-        """Whether the measured number lies within the bounds, as every number does where there are none."""
+        """Whether the measured number lies within the bounds, which is always true if there are none."""
         if self.measured is None:
             return False
         return (self.low is None or self.measured >= self.low) and (
@@ -74,12 +74,12 @@ class Curve:
 
     Attributes:
         panel: title of the part of the figure that it belongs to.
-        name: of the line, in the legend.
+        name: name of the line in the legend.
         x, y: its points; None leaves a gap.
-        x_title, y_title: of the axes of the panel, with units.
-        dots: points that no line joins, such as published numbers.
-        logarithmic: whether the panel has a logarithmic axis of y.
-        plane: whether x and y are on one scale, and no steps.
+        x_title, y_title: titles of the axes of the panel, with units.
+        dots: whether points are not connected by a line, as for published numbers.
+        logarithmic: whether the panel has a logarithmic y axis.
+        plane: whether x and y share one scale, and x is not a step.
     """
 
     panel: str
@@ -95,12 +95,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a reproduction gave.
+    """The outcome of a reproduction.
 
     Attributes:
         full: whether it ran at the paper's size.
-        seconds: how long it took.
-        curves: what its figure shows.
+        seconds: its duration.
+        curves: the curves of its figure.
     """
 
     name: str
@@ -112,28 +112,28 @@ class Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether every row with bounds lies within them."""
+        """Whether every row with bounds lies within its bounds."""
         return all(row.holds for row in self.rows if row.bounded)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """The outcome as plain JSON values."""
         rows = [{**asdict(row), "holds": row.holds} for row in self.rows]
         return {**asdict(self), "rows": rows, "holds": self.holds}
 
 
 Protocol = Callable[[bool], Iterable[Row | Curve]]
-"""Runs a result, at the paper's size if the argument is true, and gives its rows, and the curves of its figure."""
+"""Runs a protocol, at the paper's size if the argument is true, and yields its rows and the curves of its figure."""
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A published result and how it is run.
+    """A published result and its protocol.
 
     Attributes:
-        source: paper and place.
-        claim: the result in a sentence.
-        cost: time of the quick size on two cores.
-        deviations: where the protocol differs from the paper's, and mistakes found in the source.
+        source: paper and section.
+        claim: the result in one sentence.
+        cost: duration of the quick size on two cores.
+        deviations: differences between the protocol and the paper's, and mistakes found in the source.
     """
 
     name: str
@@ -150,16 +150,16 @@ REPRODUCTIONS: Registry[Reproduction] = Registry(
     written_in=lambda found: found.protocol.__module__,
     of=Reproduction,
 )
-"""All of them by name: those of the catalogue, then the user's."""
+"""All reproductions by name: the catalogue's, then the user's."""
 
 
 def reproduction(
     name: str, *, source: str, claim: str, cost: str, deviations: Iterable[str] = ()
 ) -> Callable[[Protocol], Protocol]:
-    """Register a protocol of your own under a name; used as a decorator.
+    """Register your own protocol under a name; used as a decorator.
 
     Raises:
-        ConfigError: mechgrok itself has a reproduction of this name.
+        ConfigError: mechgrok itself has a reproduction with this name.
     """
 
     def register(protocol: Protocol) -> Protocol:
@@ -170,7 +170,7 @@ def reproduction(
 
 
 def reproductions() -> dict[str, Reproduction]:
-    """All reproductions in the order of their names.
+    """All reproductions, sorted by name.
 
     >>> "nanda2023-mainline" in reproductions()
     True
@@ -179,10 +179,10 @@ def reproductions() -> dict[str, Reproduction]:
 
 
 def find_reproduction(name: str) -> Reproduction:
-    """The reproduction of a name.
+    """The reproduction with this name.
 
     Raises:
-        ConfigError: there is none; the text has the closest names.
+        ConfigError: there is none; the message lists the closest names.
     """
     return REPRODUCTIONS[name]
 
@@ -191,9 +191,9 @@ def run_reproduction(found: Reproduction, *, full: bool = False, out: str | Path
     """Run a reproduction and time it.
 
     Args:
-        full: the paper's size.
-        out: folder for its trainings, from which the same call goes on: those that are finished there are opened, an
-            interrupted one continues. The time is then that of the last call. None keeps none of them.
+        full: whether to run at the paper's size.
+        out: folder for its runs, from which the same call resumes: finished runs are opened, interrupted ones
+            continued. The reported time is then that of the last call. None keeps no runs.
     """
     started = time.monotonic()
     with kept_in(None if out is None else Path(out)):
@@ -205,6 +205,6 @@ def run_reproduction(found: Reproduction, *, full: bool = False, out: str | Path
 
 
 def recorded_outcome(name: str) -> dict[str, Any] | None:
-    """The outcome that was last recorded for a reproduction; None if there is none."""
+    """The last recorded outcome of a reproduction; None if there is none."""
     file = RECORDS / f"{name}.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None

@@ -17,11 +17,11 @@ P = 53
 STEPS_PER_EPOCH = 22
 """Batches of 64 of its 1404 train inputs."""
 EPOCHS = 2000
-"""When the published network's loss is 0.0; from there to epoch 20,000 nothing is seen to change."""
+"""The epoch at which the published network's loss is 0.0; nothing visibly changes from there to epoch 20,000."""
 TEST_EPOCHS: dict[float, tuple[Number, Number | None, Number | None]] = {
     0.05: (620, 400, 1000), 0.5: (780, 550, 1200), 0.9: (900, None, None), 0.99: (1040, 700, 1500),
 }  # fmt: skip
-"""Epoch from which so many test inputs are right: published, and our bounds."""
+"""Epoch from which this share of test inputs is right: published, and our bounds."""
 
 
 PUBLISHED_CURVE = {
@@ -37,11 +37,11 @@ PUBLISHED_CURVE = {
 }
 """Test accuracy by epoch."""
 SHOWN_EPOCHS = (250, 750)
-"""Checkpoints whose embedding the figure shows, beside the last one."""
+"""Checkpoints whose embedding the figure shows, in addition to the last one."""
 
 
 def circles(full: bool) -> Iterator[Row | Curve]:
-    """Train over seeds, and look at the embedding along its final principal components."""
+    """Train over seeds, and examine the embedding along its final principal components."""
     steps = STEPS_PER_EPOCH * (20_000 if full else EPOCHS)
     task = modular_task("add", P)
     runs = [train_kept(task, SCIENCEETONNANTE, seed=seed, steps=steps) for seed in range(5 if full else 3)]
@@ -85,9 +85,9 @@ def _embedding(run: Any, course: EmbeddingCourse) -> Iterator[Row]:
 
 
 def _purity(course: EmbeddingCourse, step: int) -> int | float | None:
-    """Mean share of the power along the components of the two strongest clean circles that lies in their frequency.
+    """Mean share of power in their own frequency, for the components of the two strongest clean circles.
 
-    At the checkpoint next before a step; None without a clean circle.
+    At the checkpoint closest before a step; None without a clean circle.
     """
     at = max(i for i, kept in enumerate(course.steps) if kept <= step)
     pairs = [row["components"] for row in course.final.clean_circles()][:2]
@@ -95,7 +95,7 @@ def _purity(course: EmbeddingCourse, step: int) -> int | float | None:
 
 
 def _figure(run: Any, course: EmbeddingCourse) -> Iterator[Curve]:
-    """Both accuracies, and the tokens along the first two components that are a circle in the end."""
+    """Both accuracies, and the tokens along the first two components that finally form a circle."""
     axes: dict[str, Any] = {"x_title": "epoch", "y_title": "accuracy"}
     steps = [(row["step"] or 0) / STEPS_PER_EPOCH for row in run.history]
     for name in ("train", "test"):

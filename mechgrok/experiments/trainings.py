@@ -1,4 +1,4 @@
-"""How protocols train: as `mechgrok.train` does, in the folder of the reproduction."""
+"""Training in protocols: as in `mechgrok.train`, in the folder of the reproduction."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def train_kept(
     parts: tuple[str, ...] | None = None,
     **changes: Any,
 ) -> Run:
-    """Train a network, or go on with it where the reproduction keeps its trainings."""
+    """Train a network, or resume it if the reproduction keeps its runs."""
     config = find_recipe(recipe).replace(**changes)
     begun = weights_digest(None if start is None else dict(start.named_parameters()))
     out = folder_for(

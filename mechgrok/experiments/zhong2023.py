@@ -24,14 +24,14 @@ P = 59
 TRIPLES = 5000
 FULL: dict[str, Any] = {"checkpoint_every": 20_000}
 LONG_ENOUGH: dict[str, Any] = {"steps": 6000, "checkpoint_every": 6000}
-"""When pizzas have turned into clocks that do so."""
+"""The steps after which pizzas that turn into clocks have done so."""
 FASTER: dict[str, Any] = {"lr": 5e-3, "steps": 1600, "eval_every": 100, "checkpoint_every": 1600}
-"""Five times the learning rate, for as much of it as in 8000 of the published steps."""
+"""Five times the learning rate, for the equivalent of 8000 of the published steps."""
 
 
 @dataclass(frozen=True)
 class PublishedNetwork:
-    """What the authors found about a network of theirs; None where they published none."""
+    """The authors' findings about one of their networks; None if not published."""
 
     name: str
     algorithm: Algorithm | None = None
@@ -87,8 +87,8 @@ def _judged(seeds: range, changes: dict[str, Any]) -> Iterator[tuple[str, int, A
 
 
 SYMMETRICITY_AT = {0.0: 0.994, 0.25: 0.992, 0.5: 0.953, 0.75: 0.626, 1.0: 0.451}
-"""Mean gradient symmetricity by attention rate in the authors' table of results: of networks of one layer and
-width 128 with circular embeddings, in bins of 0.1; at 0.5 the mean of the two bins that meet there."""
+"""Mean gradient symmetricity by attention rate in the authors' table of results: for networks with one layer and
+width 128 with circular embeddings, in bins of 0.1; at 0.5, the mean of the two adjacent bins."""
 SYMMETRICITY_BOUNDS: dict[float, Bounds] = {
     0.0: (0.98, None), 0.25: (0.95, None), 0.5: (0.8, None), 0.75: (0.4, 0.97), 1.0: (0.2, 0.75),
 }  # fmt: skip

@@ -1,1 +1,1 @@
-"""Hooked networks with TransformerLens names, and the ways to read and convert other people's."""
+"""Hooked networks with TransformerLens names, and readers and converters for other people's networks."""

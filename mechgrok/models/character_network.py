@@ -1,4 +1,4 @@
-"""A network built by hand that composes the elements of any group through its irreps."""
+"""A hand-built network that composes the elements of any group through its irreps."""
 
 from collections.abc import Mapping
 
@@ -17,10 +17,10 @@ from mechgrok.tasks import group_task
 def character_network(group: Group | str, amplitudes: Mapping[Label, float]) -> HookedMLP:
     """An MLP with logits exactly sum_rho amplitude_rho * chi_rho(a∘b∘c^-1).
 
-    The algorithm that Chughtai et al. 2023 propose, without its approximations. Operands are embedded as the
-    entries rho_ik(a) and rho_kj(b); a pair of neurons (rho_ik(a) + rho_kj(b))^2 and (rho_ik(a) - rho_kj(b))^2
-    has four times their product as its difference; the read-out sums the products over k to rho_ij(a∘b) and
-    compares with rho_ij(c), which makes the trace of rho(a∘b) rho(c)^-1. Weights are in float64; an irrep of
+    The algorithm proposed by Chughtai et al. 2023, without its approximations. Operands are embedded as the
+    entries rho_ik(a) and rho_kj(b); the difference of a pair of neurons (rho_ik(a) + rho_kj(b))^2 and
+    (rho_ik(a) - rho_kj(b))^2 is four times their product; the read-out sums the products over k to rho_ij(a∘b) and
+    compares with rho_ij(c), which gives the trace of rho(a∘b) rho(c)^-1. Weights are in float64; an irrep of
     real dimension d takes 2 d^3 neurons.
 
     Args:
@@ -28,7 +28,7 @@ def character_network(group: Group | str, amplitudes: Mapping[Label, float]) -> 
         amplitudes: amplitude of each irrep, by its label.
 
     Raises:
-        ConfigError: no irrep, or a label that is none.
+        ConfigError: no irrep, or a label that does not exist.
         TaskError: an unknown name.
 
     >>> network = character_network("S3", {"sign": 1.0, "standard": 3.0})

@@ -1,4 +1,4 @@
-"""Networks built by hand, whose frequencies, losses and algorithm are known in closed form."""
+"""Hand-built networks whose frequencies, losses and algorithm are known in closed form."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -16,17 +16,17 @@ from mechgrok.tasks import modular_task
 
 PHASES = 5
 MOST_PHASES = 100
-"""Phases per operand; from 5 on every unwanted term of the squares sums to zero."""
+"""Phases per operand; from 5 on, every unwanted term of the squares sums to zero."""
 
 
 @door
 def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHASES) -> HookedTransformer:
     """A transformer for a+b mod p with logits exactly sum_k amplitude_k * cos(w_k(a+b-c)).
 
-    The embedding holds the cosine and the sine of each frequency; attention adds up both operands; for
-    each frequency a neuron for every pair of phases (f, g) computes (cos(w_k a + f) + cos(w_k b + g))^2
-    and writes cos(w_k c + f + g) to the logits. Summed over evenly spaced phases only the product term is
-    left. Reads the two tokens a b; weights are in float64.
+    The embedding holds the cosine and sine of each frequency; attention adds the two operands; for each
+    frequency, one neuron per pair of phases (f, g) computes (cos(w_k a + f) + cos(w_k b + g))^2 and
+    writes cos(w_k c + f + g) to the logits. Summed over evenly spaced phases, only the product term
+    remains. Reads the two tokens a b; weights are in float64.
 
     Args:
         p: the modulus, at least 2.
@@ -34,7 +34,7 @@ def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHAS
         n_phases: phases per operand, from 5 to 100; n_phases^2 neurons per frequency.
 
     Raises:
-        ConfigError: no frequency, or one out of range; an amplitude that is not finite; too few phases.
+        ConfigError: no frequency, or one out of range; a non-finite amplitude; too few phases.
 
     Source: after Gromov 2023 (arXiv 2301.02679), with the random phases replaced by a regular grid.
 
@@ -66,8 +66,8 @@ def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHAS
     # Each pair of phases gives cos(w(a+b)+f+g) cos(wc+f+g), on average half of cos(w(a+b-c)).
     gain = 2 / n_phases**2
     for j, (i, f, g) in enumerate(neurons):
-        # cos(wx + f) = cos f cos wx - sin f sin wx. The sum gives a and b alike the phase f, and the
-        # token's own embedding, which at the read-out is that of b, turns it into g.
+        # cos(wx + f) = cos f cos wx - sin f sin wx. The sum gives a and b the same phase f, and the token's
+        # own embedding, which at the read-out is b's, turns the phase of b into g.
         first, second = torch.tensor([[cos(f), -sin(f)], [cos(g), -sin(g)]], dtype=torch.float64)
         weights["blocks.0.mlp.W_in"][both, j][2 * i : 2 * i + 2] = first
         weights["blocks.0.mlp.W_in"][own, j][2 * i : 2 * i + 2] = second - first
@@ -83,18 +83,18 @@ def cosine_network(p: int, amplitudes: Mapping[int, float], n_phases: int = PHAS
 def pizza_network(p: int, amplitudes: Mapping[int, float]) -> HookedMLP:
     """A feed-forward network for a+b mod p with the logits of an ideal pizza, for odd p.
 
-    They are sum_k amplitude_k * |cos(w_k(a-b)/2)| * cos(w_k(a+b-c)), up to ripples of relative height below
-    3/p^2. The embedding holds the cosine and the sine of each frequency. The sum of both operands points at
-    the angle w_k(a+b)/2 and has the length |2 cos(w_k(a-b)/2)|; for each frequency p neurons look at it from
+    These are sum_k amplitude_k * |cos(w_k(a-b)/2)| * cos(w_k(a+b-c)), up to ripples of relative height below
+    3/p^2. The embedding holds the cosine and sine of each frequency. The sum of the two operands points at
+    the angle w_k(a+b)/2 and has length |2 cos(w_k(a-b)/2)|; for each frequency, p neurons read it from
     evenly spaced angles t, and write relu(length * cos(angle - t)) to the logits with the weights
     cos(w_k c - 2t). Weights are in float64.
 
     Args:
-        p: the modulus, odd: for even p the sum vanishes for antipodal operands.
+        p: the modulus, odd: for even p, the sum vanishes for antipodal operands.
         amplitudes: amplitude of each frequency k in 1..floor(p/2).
 
     Raises:
-        ConfigError: an even p; no frequency, or one out of range; an amplitude that is not finite.
+        ConfigError: an even p; no frequency, or one out of range; a non-finite amplitude.
 
     Source: Zhong et al. 2023 (arXiv 2306.17844), the pizza algorithm, in their Model alpha; the sum over angles
     as a quadrature after Yip et al. 2024 (arXiv 2412.03773).

@@ -28,19 +28,19 @@ class DenseLayer(nn.Module):
 
 
 class HookedDense(HookedNetwork):
-    """Feed-forward network on all of its inputs at once.
+    """Feed-forward network that reads all inputs at once.
 
-    Takes features [batch, *features] or tokens [batch, n_ctx], and returns outputs with a length of 1 in place of the
-    positions. Hooks: `hook_mlp_in` [batch, 1, inputs], `blocks.i.mlp.hook_pre` and `hook_post` of hidden layer i,
+    Takes features [batch, *features] or tokens [batch, n_ctx], and returns outputs with a position axis of length 1.
+    Hooks: `hook_mlp_in` [batch, 1, inputs], `blocks.i.mlp.hook_pre` and `hook_post` of hidden layer i,
     `unembed.hook_out`. Weights: `blocks.i.mlp.W_in`, `b_in`; `unembed.W_U`, `b_U`.
 
     Args:
         cfg: the architecture; its inputs and d_vocab_out must be set.
-        seed: of the initial weights; None leaves all weights 0, to be loaded.
+        seed: determines the initial weights; None leaves all weights 0, to be loaded.
 
     Raises:
         ConfigError: a size is still open.
-        ActivationError: on a forward pass with other inputs.
+        ActivationError: a forward pass with invalid inputs.
 
     >>> import torch
     >>> model = HookedDense(DenseConfig(features=(30,), d_vocab_out=2, d_mlp=8), seed=0)
@@ -57,7 +57,7 @@ class HookedDense(HookedNetwork):
         self.ready(seed)
 
     def forward(self, inputs: Tensor) -> Float[Tensor, "batch one d_vocab_out"]:
-        """Outputs of each input, [batch, 1, d_vocab_out]."""
+        """Outputs for each input, [batch, 1, d_vocab_out]."""
         x = self.hook_mlp_in(self._flat(inputs)[:, None])
         for block in self.blocks:
             x = block.mlp(x)  # pyright: ignore[reportCallIssue]
@@ -74,7 +74,7 @@ class HookedDense(HookedNetwork):
         return self.unembed.b_U
 
     def neuron_logit_map(self) -> Float[Tensor, "d_mlp d_vocab_out"]:
-        """How each neuron of the last hidden layer writes to the outputs."""
+        """The map from the neurons of the last hidden layer to the outputs."""
         return self.unembed.W_U
 
     def _flat(self, inputs: Tensor) -> Float[Tensor, "batch inputs"]:

@@ -8,7 +8,7 @@ from mechgrok.readable import html_table
 
 
 class Described(nn.Module):
-    """A network that prints its sizes in place of its hook points."""
+    """A network that prints its sizes instead of its hook points."""
 
     def __repr__(self) -> str:
         lines = [_heading(self), *(f"  {row['name']}: {row['value']}" for row in _weights(self))]

@@ -1,4 +1,4 @@
-"""Weights on disk: files of ours, and other people's, which are read but never executed."""
+"""Weights on disk: our own files, and other people's, which are read but never executed."""
 
 import json
 import warnings
@@ -26,14 +26,14 @@ from mechgrok.storage import DIGEST_KEY, digest, write_tensors
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The named tensors of a file and its text metadata; .safetensors, .npz, or what torch.save wrote.
+    """The named tensors of a file and its text metadata, from .safetensors, .npz, or the output of torch.save.
 
-    The content tells the format, whatever the name. A file of torch is read with weights_only=True: it may hold
-    tensors, plain containers and data of numpy, and no code of it is run.
+    The content determines the format, regardless of the name. A torch file is read with weights_only=True: it may
+    hold tensors, plain containers and numpy data, and none of its code is run.
 
     Raises:
-        CheckpointError: the file is missing, empty, truncated, changed since we wrote it, of another format, or would
-            run code; or it holds no weights, or several.
+        CheckpointError: the file is missing, empty, truncated, changed since we wrote it, in another format, or would
+            run code; or it holds no weights, or several sets of them.
     """
     found, header = _read(path)
     return found.tensors, header
@@ -48,22 +48,22 @@ def read_model(
     config: NetworkConfig | None = None,
     rename: Mapping[str, str] | None = None,
 ) -> HookedNetwork:
-    """The network in one file; further errors as in `model_from_tensors` and `read_tensors`.
+    """Read the network in one file; further errors as in `model_from_tensors` and `read_tensors`.
 
-    The author's configuration is read wherever it is: in the header of a safetensors file, inside a checkpoint beside
-    the weights, and in a JSON file beside the file: config_X.json for model_X.pt, config_X.json or X.json for X.pt,
-    or else config.json.
+    The author's configuration is read wherever it is stored: in the header of a safetensors file, inside a checkpoint
+    next to the weights, or in a JSON file next to the file: config_X.json for model_X.pt, config_X.json or X.json for
+    X.pt, or else config.json.
 
     Args:
-        key: where weights lie in several places of the file, the keys that lead to those that are meant, joined by
+        key: if the file holds weights in several places, the keys that lead to the intended ones, joined by
             dots: "ema.model".
-        step: where the file holds the weights of several steps, which; None takes the newest.
-        layout, config, rename: as in `model_from_tensors`; `rename` takes names without prefixes of wrappers.
+        step: if the file holds the weights of several steps, the step to read; None means the newest.
+        layout, config, rename: as in `model_from_tensors`; `rename` takes names without wrappers' prefixes.
     """
     path = Path(path)
     found, header = _read(path, key, step)
     if CONFIG_KEY not in header:
-        # What lies beside a file may be of another one: what the file says itself goes first.
+        # A configuration next to the file may belong to another file: the file's own one takes precedence.
         inside = joined_settings(found.settings, _object(header.get(SETTINGS_KEY)))
         settings = _settings_beside(path) | inside
         header = header | ({SETTINGS_KEY: json.dumps(settings)} if settings else {})
@@ -83,7 +83,7 @@ def network_of(
     config: NetworkConfig | None = None,
     rename: Mapping[str, str] | None = None,
 ) -> HookedNetwork:
-    """The network in tensors that were read from a file; weights that are not finite are warned of.
+    """The network in tensors read from a file; warns of non-finite weights.
 
     Raises:
         CheckpointError: as `model_from_tensors`, with the name of the file.
@@ -102,21 +102,21 @@ def network_of(
 
 @door
 def save_model(model: HookedNetwork, path: str | Path) -> Path:
-    """Write a network as one safetensors file, with its configuration and a digest in the header, atomically.
+    """Write a network atomically as one safetensors file, with its configuration and a digest in the header.
 
-    `load_model` reads it again, exactly. A weight that has two names is written under both.
+    `load_model` reads it back exactly. A weight with two names is written under both.
 
     Args:
         model: a `HookedTransformer` or `HookedMLP`.
-        path: the file, .safetensors; its folder is made.
+        path: the file, .safetensors; its folder is created.
 
     Returns:
         The path of the file.
 
     Raises:
-        ConfigError: not one of our networks, or a path that ends in .pt or the like.
-        CheckpointError: the network's weights are not those of its configuration, so that it could not be read again;
-            or the file cannot be written, and nothing is left half-written.
+        ConfigError: not one of our networks, or a path ending in .pt or the like.
+        CheckpointError: the network's weights do not match its configuration, so that it could not be read back; or
+            the file cannot be written, in which case no partial file remains.
 
     >>> import tempfile, mechgrok as mg
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -131,7 +131,7 @@ def save_model(model: HookedNetwork, path: str | Path) -> Path:
 def write_model(
     model: HookedNetwork | WrappedNetwork, path: str | Path, header: dict[str, str] | None = None
 ) -> None:
-    """As `save_model`, with more entries in the header; of a wrapped module the state dict, buffers included."""
+    """Like `save_model`, with more header entries; for a wrapped module, writes the state dict, including buffers."""
     path = Path(path)
     if isinstance(model, WrappedNetwork):
         write_tensors(path, model.state_dict(), header)
@@ -177,7 +177,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{path} is truncated, damaged or no safetensors file: {error}") from None
     rest = {name: text for name, text in header.items() if name != DIGEST_KEY}
-    # Headers of ours without a digest are of an early version, which wrote nothing but the configuration.
+    # Our headers without a digest come from an early version, which wrote only the configuration.
     lost = DIGEST_KEY not in header and CONFIG_KEY in header and len(header) > 1
     if lost or (DIGEST_KEY in header and header[DIGEST_KEY] != digest(tensors, rest)):
         raise CheckpointError(
@@ -190,17 +190,17 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: torch.from_numpy(np.array(file[name])) for name in file.files}
-    except Exception as error:  # damaged bytes make zipfile and numpy stumble over anything
+    except Exception as error:  # damaged bytes can make zipfile and numpy raise anything
         raise CheckpointError(
             f"{path} is truncated, damaged or holds more than arrays of numbers: {error}"
         ) from None
 
 
 def _check_sizes(tensors: dict[str, Tensor], header: dict[str, str]) -> None:
-    """Whether a network of the configuration in a header of ours can be as small as the tensors, before it is made.
+    """Check, before building it, that a network with the configuration in our header can be as small as the tensors.
 
     Raises:
-        CheckpointError: it speaks of sizes or numbers of layers that no file with these tensors can have.
+        CheckpointError: it gives sizes or numbers of layers that no file with these tensors can have.
     """
     most = sum(tensor.numel() for tensor in tensors.values())
     for name, value in _object(header.get(CONFIG_KEY)).items():
@@ -221,13 +221,13 @@ def _settings_beside(path: Path) -> dict[str, Any]:
                 settings = _object(beside.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
                 raise CheckpointError(f"{beside} is damaged or no JSON: {error}") from None
-            # That of a run of ours speaks of the run, and of its checkpoints alone, which know their networks.
+            # The configuration of our run describes only the run and its checkpoints, which know their networks.
             return {} if settings.keys() >= {"task", "train", "seed"} else settings
     return {}
 
 
 def _object(text: str | None) -> dict[str, Any]:
-    """The JSON object in a text; empty where it is none.
+    """The JSON object in a text; empty if it is not an object.
 
     Raises:
         CheckpointError: it cannot be read as JSON.

@@ -1,4 +1,4 @@
-"""The formats of files with tensors, told apart by their content, and what else such a file may turn out to be."""
+"""The formats of tensor files, identified by their content, and the other files that one may turn out to be."""
 
 import os
 import zipfile
@@ -17,7 +17,7 @@ SUFFIXES: dict[str, Format] = {
     ".ckpt": "torch",
     ".npz": "npz",
 }
-"""Usual endings; the content decides where it is clear."""
+"""Usual file extensions; the content takes precedence if it is clear."""
 
 MISTAKEN = {
     b"version https://git-lfs": (
@@ -33,22 +33,22 @@ MISTAKEN = {
     b"\x93numpy": "a single numpy array without a name; store arrays by name with numpy.savez",
     b"\x1f\x8b": "compressed with gzip; unpack it first",
 }
-"""First bytes of what is taken for weights by mistake, in lower case, and what it is."""
+"""First bytes, in lower case, of files commonly mistaken for weights, and what these files are."""
 
 IN_FOLDERS = ("model.safetensors", "pytorch_model.bin")
-"""Names of the file with the weights in a folder that Hugging Face's save_pretrained wrote."""
+"""Names of the weights file in a folder written by Hugging Face's save_pretrained."""
 
 
 def file_in_folder(folder: Path) -> Path | None:
-    """The file with the weights, where a folder is one of Hugging Face's; None for a run, and for any other."""
+    """The weights file of a Hugging Face folder; None for a run, and for any other folder."""
     return next((folder / name for name in IN_FOLDERS if (folder / name).is_file()), None)
 
 
 def find_format(path: Path) -> Format:
-    """In which format a file holds tensors.
+    """The format in which a file holds tensors.
 
     Raises:
-        CheckpointError: it is missing or empty, is something else than weights, or in no format that is read.
+        CheckpointError: it is missing or empty, is something other than weights, or has an unsupported format.
     """
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}")
@@ -74,12 +74,12 @@ def find_format(path: Path) -> Format:
 
 
 def _by_content(path: Path, start: bytes) -> Format | None:
-    # The length of the header, then the header, a JSON object. It comes first: a length may look like a pickle.
+    # The length of the header, then the header, a JSON object. Checked first: a length may look like a pickle.
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= os.stat(path).st_size:
         return "safetensors"
     if start[:4] == b"PK\x03\x04":
         return _in_zip(path)
-    # A pickle, as torch wrote them before 1.6.
+    # A pickle, as written by torch before 1.6.
     return "torch" if start[0] == 0x80 and len(start) > 1 and 2 <= start[1] <= 5 else None
 
 

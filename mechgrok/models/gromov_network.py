@@ -14,25 +14,25 @@ from mechgrok.tasks import modular_task
 
 @door
 def gromov_network(p: int, n: int, seed: int = 0) -> HookedMLP:
-    """The network of n squares with random phases that adds mod p without having been trained.
+    """An untrained network of n squares with random phases that adds mod p.
 
     Its logits are f_c(a, b) = sum_j cos(w_j c + f_j + g_j) (cos(w_j a + f_j) + cos(w_j b + g_j))^2. Here w_j is
-    2 pi k_j / p, where k_j runs through 1, 2, ..., floor(p/2) again and again, and f_j and g_j are random angles: each
-    neuron has one frequency, and its output phase is the sum of its input phases. Twice the product of the two cosines
-    is a wave in a+b, in step with that of the read-out, and one in a-b, which is out of step with it, as are the
-    squares. So every neuron gives cos(w_j(a+b-c))/2 to the logits, and waves of random phase, which cancel each other
-    the more neurons there are. Times 2(p-1)/(np), for odd p, the logits are on average over the phases 1 - 1/p at the
-    right answer and -1/p at the others: what the mean squared error asks for.
+    2 pi k_j / p, where k_j cycles through 1, 2, ..., floor(p/2), and f_j and g_j are random angles: each neuron has one
+    frequency, and its output phase is the sum of its input phases. Twice the product of the two cosines is a wave in
+    a+b, in phase with the read-out's, plus one in a-b, which is out of phase with it, as are the squares. So every
+    neuron contributes cos(w_j(a+b-c))/2 to the logits, and waves of random phase, which cancel more completely the
+    more neurons there are. Multiplied by 2(p-1)/(np), for odd p, the logits averaged over the phases are 1 - 1/p at
+    the right answer and -1/p at the others: the minimum of the mean squared error.
 
-    Whether all answers are right is a matter of chance for few neurons. With n = 3p they were, for p = 37, 53, 64, 97
-    and 113 and ten seeds; with n = p 86% were for p = 37, and 99.5% for p = 97. A small p has few waves to tell its
-    answers apart by: with n = 4p 95% were right for p = 5. The square of a neuron has waves of twice its frequency too;
-    its own one explains 0.8 of its variance.
+    With few neurons, it is a matter of chance whether all answers are right. With n = 3p they were, for p = 37, 53, 64,
+    97 and 113 and ten seeds; with n = p, 86% were right for p = 37, and 99.5% for p = 97. A small p has few waves to
+    distinguish its answers: with n = 4p, 95% were right for p = 5. The square of a neuron also contains waves of twice
+    its frequency; its own frequency explains 0.8 of its variance.
 
     Args:
         p: the modulus, at least 2; it may be even.
         n: number of neurons, at least 1.
-        seed: of the phases.
+        seed: determines the phases.
 
     Returns:
         A `HookedMLP` on the tokens a b, in float64: `embed.W_E` [p, n] has cos(w_j a + f_j), `embed_b.W_E` [p, n]
@@ -40,7 +40,7 @@ def gromov_network(p: int, n: int, seed: int = 0) -> HookedMLP:
 
     Raises:
         TaskError: p below 2.
-        ConfigError: fewer than 1 neuron, or more than fit into memory; a seed that is none.
+        ConfigError: fewer than 1 neuron, or more than fit into memory; an invalid seed.
 
     Source: Gromov 2023 (arXiv 2301.02679), section 3.
 

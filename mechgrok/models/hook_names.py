@@ -1,4 +1,4 @@
-"""Names of hooks: TransformerLens's, in full and in short, and the shapes that our networks pass to them."""
+"""Names of hooks: TransformerLens's full and short names, and the shapes that our networks pass to them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 Key = str | tuple[Any, ...]
-"""A name in full, "blocks.0.attn.hook_z", or in short, ("z", 0)."""
+"""A full name, "blocks.0.attn.hook_z", or a short one, ("z", 0)."""
 
 _TOP = {"embed": "hook_embed", "pos_embed": "hook_pos_embed", "logits": "unembed.hook_out"}
 _PARTS = {
@@ -18,7 +18,7 @@ _PART_OF = {name: part for part, names in _PARTS.items() for name in names}
 _OTHER_NAMES = {"attn": "pattern", "attn_logits": "attn_scores", "neurons": "post", "mlp": "post"}
 
 SHORT_NAMES = (*_TOP, *_PART_OF)
-"""What hooks are called in short."""
+"""Short names of hooks."""
 
 TRANSFORMER_HOOKS: dict[str, tuple[str, str]] = {
     "hook_embed": ("batch pos d_model", "token embedding"),
@@ -50,7 +50,7 @@ TRANSFORMER_HOOKS: dict[str, tuple[str, str]] = {
     "ln_final.hook_normalized": ("batch pos d_model", "as ln1, before the unembedding; with a norm"),
     "unembed.hook_out": ("batch pos d_vocab_out", "logits"),
 }
-"""Shape and meaning of each hook of a `HookedTransformer` of one layer; block i has those of block 0."""
+"""Shape and meaning of each hook of a `HookedTransformer` of one layer; block i has the same hooks as block 0."""
 
 MLP_HOOKS: dict[str, tuple[str, str]] = {
     "hook_embed": ("batch 2 d_model", "embeddings of the operands"),
@@ -59,14 +59,14 @@ MLP_HOOKS: dict[str, tuple[str, str]] = {
     "blocks.0.mlp.hook_post": ("batch 1 d_mlp", "neurons after it"),
     "unembed.hook_out": ("batch 1 d_vocab_out", "logits"),
 }
-"""The same of a `HookedMLP`."""
+"""Shape and meaning of each hook of a `HookedMLP`."""
 
 
 def hook_name(key: Key, n_layers: int = 1) -> str:
-    """The name of a hook in full.
+    """The full name of a hook.
 
     Args:
-        key: the name in full, which is given back; or TransformerLens's short form: ("z", 0), ("resid_post", -1) for
+        key: the full name, returned unchanged; or TransformerLens's short form: ("z", 0), ("resid_post", -1) for
             the last of `n_layers` layers, "embed", ("scale", 0, "ln1"), ("scale",) for the final norm.
 
     >>> hook_name(("z", 0)), hook_name(("post", -1), 2), hook_name("embed")
@@ -90,7 +90,7 @@ def hook_name(key: Key, n_layers: int = 1) -> str:
 
 
 class NamedActivations(dict[str, Tensor]):
-    """Activations by the names of hooks, also in TransformerLens's short form: `cache["z", 0]`.
+    """Activations by hook name, also in TransformerLens's short form: `cache["z", 0]`.
 
     >>> import torch
     >>> NamedActivations({"blocks.0.attn.hook_z": torch.ones(2)}, n_layers=1)["z", 0]

@@ -1,4 +1,4 @@
-"""What all networks of ours share: sizes, hooks whose names are checked, and caches that know the short names."""
+"""Common base of our networks: sizes, hooks with checked names, and caches that know the short names."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,19 +18,19 @@ from mechgrok.models.sizes import check_sizes
 
 
 def check_tokens(tokens: Any, d_vocab: int) -> None:
-    """Refuse what an embedding would answer with something else, or with an error of torch.
+    """Refuse tokens that an embedding would misinterpret, or reject with an error from torch.
 
     Raises:
-        ActivationError: no whole numbers in two dimensions; numbers that are no tokens, a negative one among them,
-            which would count from the end.
+        ActivationError: not integers in two dimensions; numbers that are not tokens, including negative ones, which
+            would count from the end.
     """
     if not isinstance(tokens, Tensor) or tokens.ndim != 2 or tokens.is_floating_point():
         raise ActivationError(f"a network reads whole numbers [batch, position]; got {shown(tokens)}")
     if tokens.device.type != "cpu" or torch.compiler.is_compiling():
-        return  # to look would stop the device, or the compiler
+        return  # reading values would stall the device, or the compiler
     try:
         outside = bool(((tokens < 0) | (tokens >= d_vocab)).any())
-    except RuntimeError:  # under vmap, where values cannot be looked at
+    except RuntimeError:  # under vmap, values cannot be read
         return
     if outside:
         raise ActivationError(
@@ -41,7 +41,7 @@ def check_tokens(tokens: Any, d_vocab: int) -> None:
 class Hooked(Described, HookedRootModule):
     """A module with TransformerLens's hooks, which refuses names that it does not have.
 
-    Hooks sit on the network itself, so runs with hooks of several threads take turns.
+    Hooks are attached to the network itself, so threads that run it with hooks take turns.
     """
 
     cfg: Any
@@ -50,10 +50,10 @@ class Hooked(Described, HookedRootModule):
     def hooks(
         self, fwd_hooks: Sequence[Hook] = (), bwd_hooks: Sequence[Hook] = (), *args: Any, **kwargs: Any
     ) -> Iterator[Any]:
-        """Hooks for a while, as in TransformerLens.
+        """Temporary hooks, as in TransformerLens.
 
         Raises:
-            ActivationError: a name that the network does not have; the text lists the closest ones.
+            ActivationError: the network has no hook of this name; the message lists the closest names.
         """
         check_hook_names(self, [name for name, _ in (*fwd_hooks, *bwd_hooks) if isinstance(name, str)])
         with one_at_a_time(self), super().hooks(list(fwd_hooks), list(bwd_hooks), *args, **kwargs) as hooked:
@@ -62,7 +62,7 @@ class Hooked(Described, HookedRootModule):
     def run_with_cache(
         self, *args: Any, names_filter: Any = None, **kwargs: Any
     ) -> tuple[Any, NamedActivations]:
-        """The output and the activations, by name: `cache["blocks.0.attn.hook_z"]` or `cache["z", 0]`.
+        """The output and the activations, by hook name: `cache["blocks.0.attn.hook_z"]` or `cache["z", 0]`.
 
         Raises:
             ActivationError: `names_filter` names a hook that the network does not have.
@@ -75,17 +75,17 @@ class Hooked(Described, HookedRootModule):
 
 
 class HookedNetwork(Hooked):
-    """A network that follows from its configuration: the base of every family that is registered in `NETWORKS`.
+    """A network determined by its configuration: the base of every family registered in `NETWORKS`.
 
-    A subclass takes the configuration and a seed. It makes its parameters and hook points after
+    A subclass takes the configuration and a seed. It creates its parameters and hook points after
     `super().__init__(cfg)`, and ends with `self.ready(seed)`. Its forward pass takes tokens [batch, n_ctx], or features
-    [batch, ...], and gives outputs [batch, pos, d_vocab_out], with a length of 1 in place of the positions where it has
-    a single answer.
+    [batch, ...], and returns outputs [batch, pos, d_vocab_out], with a position axis of length 1 if it has a single
+    answer.
 
     Attributes:
         cfg: the architecture.
-        task: what it was trained on, where that is known; only a hint for `cache_grid`.
-        layout: what the file that it was read from was taken for.
+        task: the task that it was trained on, if known; only a hint for `cache_grid`.
+        layout: the interpretation of the file that it was read from.
 
     Raises:
         ConfigError: a size is still open, or the network does not fit into memory.
@@ -105,13 +105,13 @@ class HookedNetwork(Hooked):
         self.layout: str = "a mechgrok network"
 
     def ready(self, seed: int | None) -> None:
-        """Name the hook points, and draw the weights; without a seed they stay as they are, to be loaded."""
+        """Name the hook points, and draw the weights; without a seed they stay unchanged, to be loaded."""
         self.setup()
         if seed is not None:
             initialise(self, self.cfg, seed, self.draw)
 
     def draw(self, path: str, shape: torch.Size, cfg: Any, generator: torch.Generator) -> Tensor:
-        """The initial values of one parameter: by default those of the scheme that `cfg.init` names.
+        """The initial values of one parameter: by default from the scheme named by `cfg.init`.
 
         All random numbers come from the generator.
         """

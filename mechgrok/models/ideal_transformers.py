@@ -1,4 +1,4 @@
-"""The clock and the pizza as transformers, built by hand from frequencies and phases."""
+"""The clock and the pizza as transformers, hand-built from frequencies and phases."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -13,52 +13,52 @@ from mechgrok.models.transformer import HookedTransformer
 from mechgrok.tasks import modular_task
 
 SMALL = 1e-3
-"""Height of a clock's attention scores: so small that the softmax is linear in them, up to a relative 1e-7."""
+"""Size of a clock's attention scores: small enough for the softmax to be linear in them, up to a relative 1e-7."""
 FAR = 60.0
-"""Score by which a head of a clock does not attend to its own position."""
+"""Score that keeps a head of a clock from attending to its own position."""
 VIEWS = 8
 """Neurons per frequency that carry the product of a clock to the logits."""
 TURNS = (((1.0, 0.0), (0.0, 1.0)), ((0.0, 1.0), (-1.0, 0.0)))
-"""What multiplies (cos a, sin a) by the cosine of b, and by i times its sine."""
+"""The matrices that multiply (cos a, sin a) by the cosine of b, and by i times its sine."""
 RADIUS = 1e-2
-"""Of the circles that a pizza embeds; attention makes them large again, so that what b adds to the stream by itself is
-small beside what comes from both operands alike."""
+"""Size of the circles that a pizza embeds; attention enlarges them again, so that b's own contribution to the stream
+is small compared with the contribution of both operands alike."""
 
 
 @door
 def clock_transformer(
     p: int, amplitudes: Mapping[int, float], phases: Mapping[int, float] | None = None
 ) -> HookedTransformer:
-    """A transformer that adds on clocks: attention multiplies, and the logits are sum_k amplitude_k cos(w_k(a+b-c)).
+    """A transformer that adds with clocks: attention multiplies; the logits are sum_k amplitude_k cos(w_k(a+b-c)).
 
-    It reads "= a b". The embedding of x holds the points (cos(w_k x + phase_k), sin(w_k x + phase_k)). Four heads for
-    each frequency stand at b and look at a and at "=", whose embedding is 0 and which takes what they do not give to
-    a. Two of them give to a the share sigmoid(±s cos(w_k b + phase_k)), with a small s. Their difference is s/2 times
-    the cosine, by which the point of a is thereby multiplied. The other two do the same with the sine. Together they
-    make the point at the angle w_k(a+b) + 2 phase_k. ReLU neurons look at it from evenly spaced angles t: they
+    It reads "= a b". The embedding of x holds the points (cos(w_k x + phase_k), sin(w_k x + phase_k)). For each
+    frequency, four heads at b attend to a and to "=", whose embedding is 0 and which receives the attention not given
+    to a. Two of them attend to a with weight sigmoid(±s cos(w_k b + phase_k)), with a small s. Their difference is s/2
+    times the cosine, by which the point of a is thereby multiplied. The other two do the same with the sine. Together
+    they produce the point at the angle w_k(a+b) + 2 phase_k. ReLU neurons read it from evenly spaced angles t: they
     are 1 + cos(w_k(a+b) + 2 phase_k - t), never negative, and write to the logits of c at the angle w_k c + 2 phase_k.
 
-    All of it is exact but for the sigmoid, which is linear in its argument up to a relative 1e-7. Weights are in
-    float64; in float32 the small s costs three digits. With positive amplitudes all answers are right if and only if
-    the frequencies have no factor in common with p: for a prime p always; p may be even. The right answer's logit is
-    the same for all inputs, gradient symmetricity is 0, and without the products that attention makes all logits are
+    Everything is exact except the sigmoid, which is linear in its argument up to a relative 1e-7. Weights are in
+    float64; in float32 the small s costs three digits. With positive amplitudes, all answers are right if and only if
+    the frequencies have no factor in common with p, as for every prime p; p may be even. The right answer's logit is
+    the same for all inputs, gradient symmetricity is 0, and without the products computed by attention all logits are
     equal.
 
     Args:
         p: the modulus, at least 2.
         amplitudes: amplitude of each frequency k in 1..floor(p/2).
-        phases: phase of each frequency, in radians; 0 where none is given. No logit depends on them.
+        phases: phase of each frequency, in radians; 0 by default. No logit depends on them.
 
     Returns:
-        A `HookedTransformer` with learned positions, 4 heads and 8 neurons for each frequency, and d_model = 6 n + 2
+        A `HookedTransformer` with learned positions, 4 heads and 8 neurons per frequency, and d_model = 6 n + 2
         for n frequencies.
 
     Raises:
-        ConfigError: no frequency, or one out of range; a phase of a frequency without an amplitude; a number that is
-            not finite.
+        ConfigError: no frequency, or one out of range; a phase for a frequency without an amplitude; a non-finite
+            number.
 
     Source: the clock of Nanda et al. 2023 (arXiv 2301.05217) and Zhong et al. 2023 (arXiv 2306.17844), whose attention
-    multiplies too; this way of making the product is our own.
+    also multiplies; this way of computing the product is our own.
 
     >>> network = clock_transformer(7, {2: 5.0}, {2: 0.3})
     >>> network(torch.tensor([[7, 3, 6]]))[0, -1].argmax().item()
@@ -78,7 +78,7 @@ def clock_transformer(
     weights["pos_embed.W_pos"][1, at_a] = weights["pos_embed.W_pos"][2, at_b] = 1
     W_Q, W_K, W_V, W_O = (weights[f"blocks.0.attn.W_{name}"] for name in "QKVO")
     for head, (i, gate, sign) in enumerate(product(range(n), (0, 1), (1, -1))):
-        # The first coordinate of query and key makes the score of a, the second that of b itself.
+        # The first coordinate of query and key gives the score of a, the second the score of b itself.
         W_Q[head, 2 * i + gate, 0], W_Q[head, at_b, 1] = sign * SMALL * sqrt(2), sqrt(2)
         W_K[head, at_a, 0], W_K[head, at_b, 1] = 1, -FAR
         W_V[head, 2 * i : 2 * i + 2] = torch.eye(2)
@@ -103,29 +103,29 @@ def pizza_transformer(
 ) -> HookedTransformer:
     """A transformer with the logits of an ideal pizza, sum_k amplitude_k |cos(w_k(a-b)/2)| cos(w_k(a+b-c)), for odd p.
 
-    It reads "a b" with an attention rate of 0, which adds up the embeddings of both. The points
-    (cos(w_k x + phase_k), sin(w_k x + phase_k)) of a and b have a sum of the length |2 cos(w_k(a-b)/2)|, at the angle
-    w_k(a+b)/2 + phase_k or opposite to it. ReLU neurons look at it from p evenly spaced angles t, and write to the
+    It reads "a b" with an attention rate of 0, which adds the embeddings of both. The sum of the points
+    (cos(w_k x + phase_k), sin(w_k x + phase_k)) of a and b has length |2 cos(w_k(a-b)/2)|, at the angle
+    w_k(a+b)/2 + phase_k or opposite to it. ReLU neurons read it from p evenly spaced angles t, and write to the
     logits of c at the angle w_k c + 2 phase_k - 2t: the output phase of each neuron is the sum of its input phases.
 
-    Exact up to ripples of relative height below 3/p^2, as in `pizza_network`, which is the same without attention.
-    With positive amplitudes all answers are right if and only if the frequencies have no factor in common with p: for
-    an odd prime always. Gradient symmetricity is 1 up to 1e-4: nothing but the sum reaches the neurons, and the stream
-    has little of b beside it. Weights are in float64.
+    Exact up to ripples of relative height below 3/p^2, as in `pizza_network`, its counterpart without attention.
+    With positive amplitudes, all answers are right if and only if the frequencies have no factor in common with p, as
+    for every odd prime. Gradient symmetricity is 1 up to 1e-4: only the sum reaches the neurons, apart from a small
+    contribution of b in the stream. Weights are in float64.
 
     Args:
         p: the modulus, odd: for even p the sum vanishes for antipodal operands.
         amplitudes: amplitude of each frequency k in 1..floor(p/2).
-        phases: phase of each frequency, in radians; 0 where none is given. Of the logits only the ripples depend on
+        phases: phase of each frequency, in radians; 0 by default. In the logits, only the ripples depend on
             them.
 
     Returns:
-        A `HookedTransformer` without positions, with one head, p neurons for each frequency (5 for p = 3), and
+        A `HookedTransformer` without positions, with one head, p neurons per frequency (5 for p = 3), and
         d_model = 6 n for n frequencies.
 
     Raises:
-        ConfigError: an even p; no frequency, or one out of range; a phase of a frequency without an amplitude; a number
-            that is not finite.
+        ConfigError: an even p; no frequency, or one out of range; a phase for a frequency without an amplitude; a
+            non-finite number.
 
     Source: Zhong et al. 2023 (arXiv 2306.17844), Model A; the sum over angles as a quadrature after Yip et al. 2024
     (arXiv 2412.03773).

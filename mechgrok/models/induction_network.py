@@ -1,4 +1,4 @@
-"""Two attention layers built by hand that continue a sequence which has been seen before: the induction circuit."""
+"""Two hand-built attention layers that continue a previously seen sequence: the induction circuit."""
 
 import math
 from typing import Any
@@ -11,32 +11,32 @@ from mechgrok.errors import ConfigError
 from mechgrok.models.transformer import HookedTransformer
 
 SHARPNESS = 40.0
-"""Score of the one key that a head looks for, where all others have 0: e^-40 of the attention is elsewhere."""
+"""Score of the one key that a head looks for, with 0 for all others: e^-40 of the attention goes elsewhere."""
 LARGEST = 512
-"""Most tokens, and most positions: the residual stream has a direction for each."""
+"""Maximum number of tokens and of positions: the residual stream has a direction for each."""
 
 
 @door
 def induction_network(
     d_vocab: int, n_ctx: int, n_heads: int = 2, *, height: int | float = 10.0
 ) -> HookedTransformer:
-    """An attention-only transformer of two layers whose heads are known: after A B ... A it predicts B.
+    """A two-layer attention-only transformer with known heads: after A B ... A it predicts B.
 
-    Head 0 of layer 0 is a previous-token head: it attends to the position before, and writes down which token is
-    there. The last head of layer 1 is an induction head: it looks for positions whose previous token is the present
-    one, and copies what stands there to the logits. All other heads are 0, and attend evenly. Weights are in float64.
+    Head 0 of layer 0 is a previous-token head: it attends to the preceding position, and records its token. The last
+    head of layer 1 is an induction head: it looks for positions whose previous token is the current one, and copies
+    their token to the logits. All other heads are 0, and attend uniformly. Weights are in float64.
 
     Args:
         d_vocab: number of tokens, 2 to 512; the logits are over the same tokens.
-        n_ctx: most tokens of a sequence, 2 to 512.
-        n_heads: heads of each layer.
+        n_ctx: maximum length of a sequence, 2 to 512.
+        n_heads: heads per layer.
         height: logit of a token to which the induction head attends fully, above 0.
 
     Raises:
-        ConfigError: fewer or more tokens, no head, or a height that is not above 0.
+        ConfigError: too few or too many tokens, no heads, or a height that is not above 0.
 
     Source: the circuit of Elhage et al. 2021 (A mathematical framework for transformer circuits), with one direction
-    of the residual stream for each token, position, previous token and prediction.
+    of the residual stream per token, position, previous token and prediction.
 
     >>> network = induction_network(5, 8)
     >>> network(torch.tensor([[3, 1, 4, 0, 3]]))[0, -1].argmax().item()
@@ -70,14 +70,14 @@ def induction_network(
     with torch.no_grad():
         model.W_E[:, token] = same
         model.W_pos[:, position] = places
-        first.W_Q[0, position, :n_ctx] = sharp * places.roll(-1, 1)  # position p asks for p-1
-        first.W_Q[0, position.start] = 0  # before the first position there is none
+        first.W_Q[0, position, :n_ctx] = sharp * places.roll(-1, 1)  # position p looks for p-1
+        first.W_Q[0, position.start] = 0  # nothing precedes the first position
         first.W_K[0, position, :n_ctx] = places
         first.W_V[0, token, :d_vocab] = same
         first.W_O[0, :d_vocab, before] = same
         second.W_Q[-1, token, :d_vocab] = sharp * same
         second.W_K[-1, before, :d_vocab] = same
-        # The first position has no previous token and takes itself for it: every query is kept from it.
+        # The first position has no previous token and records its own: every query is kept away from it.
         second.W_Q[-1, position, d_vocab] = sharp
         second.W_K[-1, position.start, d_vocab] = -2
         second.W_V[-1, token, :d_vocab] = same

@@ -14,11 +14,11 @@ from mechgrok.registries import INITS, MLP_INITS, Draw
 TRUNCATED_DEVIATION = 0.87962566103423978
 """Standard deviation of a standard normal number within -2..2."""
 OF_NORMS = {"w": 1.0, "b": 0.0}
-"""Parameters of norms, which start as the identity."""
+"""Parameters of norms, which are initialised as the identity."""
 
 
 def scheme_of(cfg: NetworkConfig) -> Draw:
-    """The scheme that a configuration names in its field `init`.
+    """The scheme named by a configuration's field `init`.
 
     Raises:
         ConfigError: it has no such field.
@@ -37,10 +37,10 @@ def scheme_of(cfg: NetworkConfig) -> Draw:
 def initialise(model: nn.Module, cfg: NetworkConfig, seed: int, draw: Draw) -> None:
     """Draw the weights of a network in place; norms are the identity.
 
-    The draw depends on the seed alone, not on torch's global generator, and leaves that one untouched.
+    The draw depends only on the seed; torch's global generator has no influence and is left untouched.
 
     Raises:
-        ConfigError: the scheme is not registered, or gives something other than weights of the parameters' shapes.
+        ConfigError: the scheme is not registered, or returns something other than weights of the parameters' shapes.
     """
     generator = torch.Generator().manual_seed(check_seed(seed))
     with torch.no_grad():
@@ -67,7 +67,7 @@ def normal(shape: Size, deviation: float, generator: Generator) -> Tensor:
 
 
 def _scheme(deviation: Callable[[str, ModelConfig], float]) -> Draw:
-    """A scheme of normal weights, whose standard deviation follows from their name, and biases 0."""
+    """A scheme of normal weights, whose standard deviation depends on their name, and zero biases."""
 
     def draw(path: str, shape: Size, cfg: ModelConfig, generator: Generator) -> Tensor:
         name = path.rpartition(".")[2]
@@ -78,28 +78,28 @@ def _scheme(deviation: Callable[[str, ModelConfig], float]) -> Draw:
 
 
 def _nanda(name: str, cfg: ModelConfig) -> float:
-    """Normal with variance 1/d_model, W_U with 1/classes, as Nanda et al. 2023."""
-    # The output projection of the MLP has a fan-in of d_mlp; the paper's code uses d_model all the same.
+    """Normal with variance 1/d_model, W_U with 1/classes, as in Nanda et al. 2023."""
+    # The output projection of the MLP has a fan-in of d_mlp, but the paper's code uses d_model.
     return (cfg.d_vocab_out if name == "W_U" else cfg.d_model) ** -0.5
 
 
 def _nanda_heads(name: str, cfg: ModelConfig) -> float:
-    """As "nanda", with W_Q, W_K and W_V of variance 1/d_head, as the attention-only network of the same paper."""
+    """Like "nanda", with W_Q, W_K and W_V of variance 1/d_head, as in the attention-only network of the same paper."""
     return cfg.d_head**-0.5 if name in ("W_Q", "W_K", "W_V") else _nanda(name, cfg)
 
 
 def _pizza(name: str, cfg: ModelConfig) -> float:
-    """Normal with variance 1/d_model, W_U with 1/classes and W_in with 1/d_mlp, as Zhong et al. 2023."""
+    """Normal with variance 1/d_model, W_U with 1/classes and W_in with 1/d_mlp, as in Zhong et al. 2023."""
     return {"W_U": cfg.d_vocab_out, "W_in": cfg.d_mlp}.get(name, cfg.d_model) ** -0.5
 
 
 def _furuta(name: str, cfg: ModelConfig) -> float:
-    """Normal with variance 1/d_model, W_E with 1/tokens, as Furuta et al. 2024."""
+    """Normal with variance 1/d_model, W_E with 1/tokens, as in Furuta et al. 2024."""
     return (cfg.d_vocab if name == "W_E" else cfg.d_model) ** -0.5
 
 
 def _tl(name: str, cfg: ModelConfig) -> float:
-    """Normal with standard deviation 0.8/sqrt(d_model), as TransformerLens's "gpt2" mode."""
+    """Normal with standard deviation 0.8/sqrt(d_model), as in TransformerLens's "gpt2" mode."""
     return 0.8 * cfg.d_model**-0.5
 
 
@@ -110,13 +110,13 @@ for _name, _deviation in _SCHEMES.items():
 
 @MLP_INITS.add("pizza")
 def pizza_mlp(path: str, shape: Size, cfg: MLPConfig, generator: Generator) -> Tensor:
-    """The linear models of Zhong et al. 2023: hidden layers as torch.nn.Linear, embedding and read-out normal."""
+    """The linear models of Zhong et al. 2023: hidden layers as in torch.nn.Linear, embedding and read-out normal."""
     name = path.rpartition(".")[2]
     if name == "W_E":
         return normal(shape, (cfg.d_mlp / 2) ** -0.5, generator)
     if name in ("W_U", "W_out"):
         return normal(shape, shape[0] ** -0.5, generator)
-    # The hidden layers start as torch.nn.Linear does: weights and biases uniform within 1/sqrt(inputs).
+    # The hidden layers are initialised like torch.nn.Linear: weights and biases uniform within 1/sqrt(inputs).
     first = cfg.d_embed * (2 if cfg.combine == "concat" else 1)
     bound = (first if path.startswith("blocks.0.") else cfg.d_mlp) ** -0.5
     return (2 * torch.rand(shape, generator=generator) - 1) * bound
@@ -124,7 +124,7 @@ def pizza_mlp(path: str, shape: Size, cfg: MLPConfig, generator: Generator) -> T
 
 @MLP_INITS.add("fan_in")
 def fan_in(path: str, shape: Size, cfg: Any, generator: Generator) -> Tensor:
-    """Normal with variance 1/inputs and biases 0, as Chughtai et al. 2023."""
+    """Normal with variance 1/inputs and biases 0, as in Chughtai et al. 2023."""
     if len(shape) == 1:
         return torch.zeros(shape)
     return normal(shape, (cfg.d_embed if path.endswith("W_E") else shape[0]) ** -0.5, generator)
@@ -132,8 +132,10 @@ def fan_in(path: str, shape: Size, cfg: Any, generator: Generator) -> Tensor:
 
 @MLP_INITS.add("pair")
 def pair(path: str, shape: Size, cfg: NetworkConfig, generator: Generator) -> Tensor:
-    """Haiku's layers, as Pearce et al. 2023: normal within two deviations, of 1/sqrt(inputs), embeddings with variance
-    2/tokens; biases 0."""
+    """Haiku's layers, as in Pearce et al. 2023: normal with deviation 1/sqrt(inputs), truncated at twice that.
+
+    Embeddings have variance 2/tokens, biases are 0.
+    """
     if len(shape) == 1:
         return torch.zeros(shape)
     if path.endswith("W_E"):
@@ -143,7 +145,7 @@ def pair(path: str, shape: Size, cfg: NetworkConfig, generator: Generator) -> Te
 
 @MLP_INITS.add("pair_circle")
 def pair_circle(path: str, shape: Size, cfg: MLPConfig, generator: Generator) -> Tensor:
-    """As "pair", with cosines and sines of the frequencies 1, 2, ... as the columns of the embedding, of length 1."""
+    """Like "pair", with cosines and sines of the frequencies 1, 2, ... as the unit-length columns of the embedding."""
     if not path.endswith("W_E"):
         return pair(path, shape, cfg, generator)
     tokens, columns = shape
@@ -156,7 +158,7 @@ def pair_circle(path: str, shape: Size, cfg: MLPConfig, generator: Generator) ->
 
 
 def truncated_normal(shape: Size, deviation: float, generator: Generator) -> Tensor:
-    """Normal weights of mean 0, drawn again beyond two deviations: what is left has `TRUNCATED_DEVIATION` of that."""
+    """Normal weights of mean 0, redrawn beyond two deviations, which leaves `TRUNCATED_DEVIATION` of the deviation."""
     return nn.init.trunc_normal_(torch.empty(shape), 0, 1, -2, 2, generator=generator) * deviation
 
 
@@ -168,9 +170,9 @@ def xavier(path: str, shape: Size, cfg: NetworkConfig, generator: Generator) -> 
 
 @MLP_INITS.add("gromov")
 def gromov(path: str, shape: Size, cfg: Any, generator: Generator) -> Tensor:
-    """Normal with variance (2 tokens * neurons)^(-2/3) and biases 0, as Gromov 2023.
+    """Normal with variance (2 tokens * neurons)^(-2/3) and biases 0, as in Gromov 2023.
 
-    Of a network of squares without biases, that is his f(x) = W_2 (W_1 x)^2 / (2 tokens * neurons) with weights of
+    For a network of squares without biases, this is his f(x) = W_2 (W_1 x)^2 / (2 tokens * neurons) with weights of
     variance 1.
     """
     if len(shape) == 1:

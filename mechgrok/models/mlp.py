@@ -17,7 +17,7 @@ OPERANDS = 2
 
 
 class OperandEmbed(nn.Module):
-    """Embedding of one operand, or of both where they share it."""
+    """Embedding of one operand, or of both if they share it."""
 
     def __init__(self, cfg: MLPConfig) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class OperandEmbed(nn.Module):
 
 
 class HiddenLayer(nn.Module):
-    """One hidden layer; without a matrix where the embedding itself writes to the neurons."""
+    """One hidden layer; without a matrix if the embedding itself writes to the neurons."""
 
     def __init__(self, cfg: MLPConfig, d_in: int, *, biases: int = 1) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class HiddenLayer(nn.Module):
 
 
 class MLPBlock(nn.Module):
-    """A hidden layer under the name that it has in a transformer: blocks.i.mlp."""
+    """A hidden layer under its name in a transformer: blocks.i.mlp."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -65,19 +65,19 @@ class Readout(nn.Module):
 class HookedMLP(HookedNetwork):
     """Embedding (or one-hot) and feed-forward network on two operands.
 
-    Takes the tokens [a, b] and returns logits with a length of 1 in place of the positions, so that the
-    answer is at the last one as in a transformer. Hooks: `hook_embed` [batch, 2, d_embed], `hook_mlp_in`
-    (the operands combined), `blocks.i.mlp.hook_pre` and `hook_post` of hidden layer i, `unembed.hook_out`, the
-    last three with a length of 1. Weights: `embed.W_E` and, where the operands have separate embeddings,
-    `embed_b.W_E`; `blocks.i.mlp.W_in`, `b_in`; `unembed.W_U`, `b_U`, and a factored read-out's `unembed.W_out`.
+    Takes the tokens [a, b] and returns logits with a position axis of length 1, so that the answer is at the last
+    position as in a transformer. Hooks: `hook_embed` [batch, 2, d_embed], `hook_mlp_in` (the combined operands),
+    `blocks.i.mlp.hook_pre` and `hook_post` of hidden layer i, `unembed.hook_out`, the last three with a position
+    axis of length 1. Weights: `embed.W_E` and, if the operands have separate embeddings, `embed_b.W_E`;
+    `blocks.i.mlp.W_in`, `b_in`; `unembed.W_U`, `b_U`, and a factored read-out's `unembed.W_out`.
 
     Args:
         cfg: the architecture; d_vocab and d_vocab_out must be set.
-        seed: of the initial weights; None leaves all weights 0, to be loaded.
+        seed: determines the initial weights; None leaves all weights 0, to be loaded.
 
     Raises:
-        ConfigError: a size is still open, or an embedding is to be the read-out of other than its tokens.
-        ActivationError: on a forward pass with other than two tokens.
+        ConfigError: a size is still open, or a tied embedding is the read-out of something other than its tokens.
+        ActivationError: a forward pass with a number of tokens other than two.
 
     >>> from mechgrok.config import MLPConfig
     >>> model = HookedMLP(MLPConfig(d_vocab=7, d_vocab_out=7, d_embed=4, d_mlp=8), seed=0)
@@ -101,7 +101,7 @@ class HookedMLP(HookedNetwork):
         self.ready(seed)
 
     def forward(self, tokens: Int[Tensor, "batch operand"]) -> Float[Tensor, "batch one d_vocab_out"]:
-        """Logits of each pair of operands, [batch, 1, d_vocab_out]."""
+        """Logits for each pair of operands, [batch, 1, d_vocab_out]."""
         check_tokens(tokens, self.cfg.d_vocab)
         if tokens.shape[1] != OPERANDS:
             raise ActivationError(f"an MLP reads the two operands, got {tokens.shape[1]} tokens")
@@ -119,17 +119,17 @@ class HookedMLP(HookedNetwork):
 
     @property
     def layers(self) -> list[HiddenLayer]:
-        """The hidden layers in their order."""
+        """The hidden layers, in order."""
         return [cast(HiddenLayer, block.mlp) for block in self.blocks]
 
     @property
     def operand_embeddings(self) -> tuple[Tensor, Tensor]:
-        """The embedding matrix of each operand, [d_vocab, d_embed]; the same one twice where it is shared."""
+        """The embedding matrix of each operand, [d_vocab, d_embed]; the same matrix twice if it is shared."""
         second = self.embed_b if self.cfg.embeddings == "separate" else self.embed
         return self.embed.W_E, second.W_E
 
     def operand_maps(self) -> tuple[Tensor, Tensor]:
-        """What each operand's tokens add to the first hidden layer, [d_vocab, d_mlp] for a and for b."""
+        """The contribution of each operand's tokens to the first hidden layer, [d_vocab, d_mlp] for a and for b."""
         first, second = self.operand_embeddings
         W_in = self.layers[0].W_in
         if W_in is None:
@@ -139,18 +139,18 @@ class HookedMLP(HookedNetwork):
         return first @ W_in[: self.cfg.d_embed], second @ W_in[self.cfg.d_embed :]
 
     def neuron_logit_map(self) -> Float[Tensor, "d_mlp d_vocab_out"]:
-        """How each neuron of the last hidden layer writes to the logits."""
+        """The map from the neurons of the last hidden layer to the logits."""
         W_out, W_U = self.unembed.W_out, self.W_U
         return W_U if W_out is None else W_out @ W_U
 
     @property
     def W_E(self) -> Float[Tensor, "d_vocab d_embed"]:
-        """The embedding of the first operand's tokens; of both where it is shared."""
+        """The embedding of the first operand's tokens; of both operands' if it is shared."""
         return self.embed.W_E
 
     @property
     def W_U(self) -> Float[Tensor, "_ d_vocab_out"]:
-        """The unembedding; of a tied one the transposed embedding."""
+        """The unembedding; if tied, the transposed embedding."""
         return self.embed.W_E.T if self.unembed.W_U is None else self.unembed.W_U
 
 

@@ -1,4 +1,4 @@
-"""Weights inside of what a training script stored with them: which mapping they are, and what else is said there."""
+"""Weights nested in whatever a training script stored with them: find their mapping, and the facts around it."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,23 +17,23 @@ Place = tuple[Any, ...]
 """The keys that lead to a mapping, from the outside to the inside."""
 
 DEPTH = 4
-"""How deep weights are looked for."""
+"""Maximum nesting depth of the search for weights."""
 SETTINGS = (
     "config", "cfg", "conf", "model_config", "model_cfg", "model_args", "model_kwargs", "hparams", "hyper_parameters",
     "hyperparameters", "args", "kwargs", "opt", "options", "settings", "params", "metadata",
 )  # fmt: skip
 """Names under which authors store the configuration of a network."""
 PREFIXES = ("module.", "model.", "net.", "network.", "_forward_module.")
-"""What DataParallel, Lightning and wrappers put before every name."""
+"""Prefixes that DataParallel, Lightning and wrappers put before every name."""
 COMPILED = "_orig_mod."
-"""What torch.compile puts before the names of whatever it has compiled."""
+"""Prefix that torch.compile puts before the names in whatever it compiles."""
 SHOWN = 8
-"""Keys in an error."""
+"""Maximum number of keys listed in an error."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Named tensors, what the file says besides, and which of several steps they are."""
+    """Named tensors, the other facts in the file, and the step of the tensors if there are several."""
 
     tensors: dict[str, Tensor]
     settings: dict[str, Any]
@@ -41,11 +41,11 @@ class Found:
 
 
 def find_weights(stored: Any, path: Path, key: str | None = None, step: int | None = None) -> Found:
-    """The one mapping of named weights in what a file stores.
+    """The single mapping of named weights among a file's contents.
 
     Args:
-        key: which one, where there are several: the keys that lead to it, joined by dots.
-        step: which one of a mapping from steps to weights; None takes the newest.
+        key: selects one of several mappings: the keys that lead to it, joined by dots.
+        step: selects from a mapping from steps to weights; None means the newest.
 
     Raises:
         CheckpointError: there are no weights, none under this key or at this step, or several and no key.
@@ -63,7 +63,7 @@ def find_weights(stored: Any, path: Path, key: str | None = None, step: int | No
 
 
 def without_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors without what wrappers have put before all of their names.
+    """Tensors without the prefixes that wrappers put before all of their names.
 
     >>> list(without_prefixes({"module._orig_mod.W_E": torch.ones(1), "module._orig_mod.W_U": torch.ones(1)}))
     ['W_E', 'W_U']
@@ -79,7 +79,7 @@ def without_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def joined_settings(*sources: Mapping[str, Any]) -> dict[str, Any]:
-    """What several places say of a network; what they contradict each other in is left out, as if nobody had said it.
+    """The facts about a network from several places; contradictory facts are omitted, as if unspecified.
 
     >>> joined_settings({"n_heads": 4, "lr": 1.0}, {"n_heads": 4, "lr": 2.0})
     {'n_heads': 4}
@@ -95,7 +95,7 @@ def joined_settings(*sources: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _weights_in(stored: Any, place: Place = ()) -> Iterator[tuple[Place, Mapping[str, Any]]]:
-    """All mappings of nothing but named tensors, one of them a matrix; optimisers' states are none."""
+    """All mappings of only named tensors, at least one a matrix; optimiser states are excluded."""
     if isinstance(stored, Mapping):
         if stored and all(isinstance(name, str) and _is_tensor(value) for name, value in stored.items()):
             if any(_is_matrix(value) for value in stored.values()) or not place:
@@ -123,7 +123,7 @@ def _under(key: str, places: Mapping[Place, Any], path: Path) -> dict[Place, Any
 
 
 def _one_of(places: Mapping[Place, Any], step: int | None, path: Path) -> tuple[Place, str]:
-    """The place to take, and, of several steps, which it is."""
+    """The chosen place, and its step if there are several."""
     steps = {number: place for place in places if (number := _step_of(place)) is not None}
     several = len(places) > 1 and len(steps) == len(places) and len({place[:-1] for place in places}) == 1
     if several:
@@ -154,7 +154,7 @@ def _step_of(place: Place) -> int | None:
 
 
 def _settings_around(stored: Any, place: Place) -> dict[str, Any]:
-    """What the mappings around the weights say of the network: configurations, and plain facts beside the weights."""
+    """The facts about the network in the mappings around the weights: configurations, and facts next to the weights."""
     facts: list[dict[str, Any]] = []
     configurations: list[dict[str, Any]] = []
     for name in (*place, None):
@@ -183,7 +183,7 @@ def _is_matrix(value: Any) -> bool:
 
 
 def _is_mixed(stored: Mapping[Any, Any]) -> bool:
-    """Whether weights lie in the same mapping as other facts."""
+    """Whether weights share a mapping with other facts."""
     tensors = [value for name, value in stored.items() if isinstance(name, str) and _is_tensor(value)]
     return sum(_is_matrix(value) for value in tensors) >= 2 and all(isinstance(name, str) for name in stored)
 

@@ -1,4 +1,4 @@
-"""The network of a configuration, of whichever family it is."""
+"""Build the network of a configuration from any family."""
 
 from pkgutil import resolve_name
 from typing import Any
@@ -13,7 +13,7 @@ def make_network(cfg: NetworkConfig, seed: int | None = None) -> HookedNetwork:
     """A network of the given architecture; without a seed all weights are 0, to be loaded.
 
     Raises:
-        ConfigError: a size is still open; the family is not registered, or gives something else.
+        ConfigError: a size is still open; the family is not registered, or returns something else.
 
     >>> from mechgrok import MLPConfig
     >>> type(make_network(MLPConfig(d_vocab=7, d_vocab_out=7))).__name__

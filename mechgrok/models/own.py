@@ -1,4 +1,4 @@
-"""Networks of a user's own in a training: made by a function of the user, as no file can hold their code."""
+"""User-defined networks in training: made by a function of the user, since no file can hold their code."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,19 +10,19 @@ from mechgrok.errors import ConfigError, shown
 from mechgrok.models.wrapped import WrappedNetwork
 
 Factory = Callable[[Any], WrappedNetwork]
-"""Makes a fresh network for a task: `lambda task: mg.wrap(MyMLP(), task, ...)`."""
+"""A function that makes a fresh network for a task: `lambda task: mg.wrap(MyMLP(), task, ...)`."""
 
 
 def own_network(
     make: Factory | None, task: Any, seed: int, noted: CustomConfig | None = None
 ) -> WrappedNetwork:
-    """A fresh network of a user's own, with weights drawn from the seed; the caller's generator stays as it is.
+    """A fresh user-defined network, with weights drawn from the seed; the caller's generator is left unchanged.
 
     Args:
-        noted: what a run knows about it; the network is compared with that.
+        noted: what a run has recorded about it; the network is compared with this.
 
     Raises:
-        ConfigError: there is nothing to make it with; no wrapped network comes out, or another one than was noted.
+        ConfigError: no function to make it was given; it does not return a wrapped network, or not the recorded one.
     """
     if make is None:
         name = "" if noted is None else f", {noted.name}"
@@ -51,6 +51,6 @@ def own_network(
 
 
 def own_config(network: WrappedNetwork) -> CustomConfig:
-    """What a run notes about the network."""
+    """The facts that a run records about the network."""
     shapes = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
     return CustomConfig(name=type(network.module).__name__, parameters=shapes)

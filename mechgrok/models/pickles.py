@@ -1,4 +1,4 @@
-"""Files of torch.save, read without running anything of them: tensors, plain containers, and data of numpy."""
+"""Files from torch.save, read without running any of their code: tensors, plain containers, and numpy data."""
 
 import argparse
 import importlib
@@ -18,16 +18,16 @@ from torch import Tensor
 from mechgrok.errors import CheckpointError
 
 UNSAFE = re.compile(r"GLOBAL ([\w.]+)|but got <class '([\w.]+)'>")
-"""How torch names what it refuses."""
+"""The pattern in which torch names what it refuses."""
 OLD_MODULE, NEW_MODULE = "numpy.core.multiarray", "numpy._core.multiarray"
-"""Where numpy before and after 2.0 has the functions that put arrays and scalars together."""
+"""Modules in which numpy, before and after 2.0, has the functions that reconstruct arrays and scalars."""
 
 
 def read_pickle(path: Path) -> Any:
-    """What torch.save stored: tensors, containers, numpy arrays and scalars, and namespaces of plain values.
+    """The contents stored by torch.save: tensors, containers, numpy arrays and scalars, and namespaces of plain values.
 
     Raises:
-        CheckpointError: the file is truncated or damaged, or would run code when opened; the class at fault is named.
+        CheckpointError: the file is truncated or damaged, or would run code when opened; the message names the class.
     """
     try:
         with torch.serialization.safe_globals(_harmless()):
@@ -38,15 +38,15 @@ def read_pickle(path: Path) -> Any:
             "it was not opened. "
             "Ask its author for a state dict, torch.save(model.state_dict(), ...), or for safetensors"
         ) from None
-    except Exception as error:  # damaged bytes make the unpickler stumble over anything
+    except Exception as error:  # damaged bytes can make the unpickler raise anything
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise CheckpointError(f"{path} is truncated, damaged or no torch file: {reason}") from None
 
 
 def as_plain(value: Any) -> Any:
-    """A value as JSON has it: numbers of numpy and tensors of one number unpacked, namespaces as mappings.
+    """A value in JSON's terms: numpy numbers and one-element tensors unpacked, namespaces as mappings.
 
-    What JSON cannot say becomes text; larger tensors and arrays become None.
+    Anything that JSON cannot express becomes text; larger tensors and arrays become None.
 
     >>> as_plain({"p": np.int64(7), "act": torch.nn.functional, "rates": (1, np.float32(0.5))})["rates"]
     [1, 0.5]
@@ -69,9 +69,9 @@ def as_plain(value: Any) -> Any:
 
 @cache
 def _harmless() -> list[Any]:
-    """What torch may build beside its own: classes that only hold data, and numpy's functions that fill them.
+    """What torch may build besides its own classes: classes that only hold data, and numpy's functions that fill them.
 
-    Arrays of objects are left out.
+    Arrays of objects are not included.
     """
     multiarray = importlib.import_module(NEW_MODULE if np.__version__ >= "2" else OLD_MODULE)
     functions = [

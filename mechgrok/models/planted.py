@@ -1,4 +1,4 @@
-"""What networks that are built by hand for a+b mod p have in common: waves, and the neurons that a pizza needs."""
+"""Common parts of hand-built networks for a+b mod p: waves, and the neurons of a pizza."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from mechgrok.algebra import fourier_basis
 from mechgrok.errors import ConfigError, shown
 
 FEWEST_VIEWS = 5
-"""Angles from which the neurons of a pizza look, at least: with three the waves of order 1 and 2 are one."""
+"""Minimum number of angles for the neurons of a pizza: with three, the waves of order 1 and 2 coincide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +21,9 @@ class PlantedWaves:
 
     Attributes:
         p: the modulus.
-        frequencies: ascending.
-        amplitudes: [frequencies], of the logits.
-        phases: [frequencies], in radians: where the circle of a frequency has the token 0.
+        frequencies: the frequencies, ascending.
+        amplitudes: [frequencies], amplitudes in the logits.
+        phases: [frequencies], in radians: the angle of the token 0 on each circle.
     """
 
     p: int
@@ -33,18 +33,18 @@ class PlantedWaves:
 
     @property
     def angles(self) -> Float[Tensor, "p frequencies"]:
-        """Where the tokens stand on each circle: w_k x + phase_k."""
+        """The angles of the tokens on each circle: w_k x + phase_k."""
         places = torch.outer(torch.arange(self.p), torch.tensor(self.frequencies)) % self.p
         return 2 * pi / self.p * places.double() + self.phases
 
     @property
     def circles(self) -> Float[Tensor, "p coordinates"]:
-        """The tokens' coordinates: the cosine and the sine of every frequency's angle, side by side."""
+        """The tokens' coordinates: the cosine and sine of every frequency's angle, concatenated."""
         return _coordinates(self.angles)
 
     @property
     def answer_circles(self) -> Float[Tensor, "p coordinates"]:
-        """The answers' coordinates: the angles of two operands add up, and so do their phases."""
+        """The answers' coordinates: the angles of two operands add, and so do their phases."""
         return _coordinates(self.angles + self.phases)
 
 
@@ -55,11 +55,11 @@ def _coordinates(angles: Float[Tensor, "p frequencies"]) -> Float[Tensor, "p coo
 def planted_waves(
     p: int, amplitudes: Mapping[int, float], phases: Mapping[int, float] | None = None
 ) -> PlantedWaves:
-    """The waves with the given amplitudes; phases that are not given are 0.
+    """The waves with the given amplitudes; missing phases are 0.
 
     Raises:
-        ConfigError: no frequency, or one that is not in 1..floor(p/2); a phase of a frequency without an amplitude;
-            numbers that are not finite.
+        ConfigError: no frequency, or one that is not in 1..floor(p/2); a phase for a frequency without an amplitude;
+            non-finite numbers.
 
     >>> planted_waves(7, {3: 1.0, 2: 5.0}).frequencies
     (2, 3)
@@ -90,7 +90,7 @@ def planted_waves(
 
 
 def directions(n: int, turns: int = 1) -> Float[Tensor, "n two"]:
-    """Points on the unit circle at n evenly spaced angles, each turned so many times.
+    """Points on the unit circle at n evenly spaced angles, with each angle multiplied by `turns`.
 
     >>> directions(4, turns=2)[1].round().tolist()
     [-1.0, 0.0]
@@ -102,18 +102,18 @@ def directions(n: int, turns: int = 1) -> Float[Tensor, "n two"]:
 def pizza_weights(
     waves: PlantedWaves,
 ) -> tuple[Float[Tensor, "coordinates neurons"], Float[Tensor, "neurons coordinates"]]:
-    """How the neurons of a pizza read the sum of both operands' circles, and what they write for the answers' circles.
+    """The weights with which a pizza's neurons read the sum of both operands' circles and write the answers' circles.
 
     Raises:
-        ConfigError: p is even: at odd frequencies the sum vanishes for antipodal operands, and even ones cannot tell an
-            answer from the one p/2 further on.
+        ConfigError: p is even: at odd frequencies the sum vanishes for antipodal operands, and even frequencies cannot
+            distinguish an answer from the one offset by p/2.
     """
     if waves.p % 2 == 0:
         raise ConfigError(
             f"a pizza needs an odd p, for which no two tokens are antipodal on any circle; got p={waves.p}"
         )
     n = max(waves.p, FEWEST_VIEWS)
-    # relu(cos x) = ... + 2/(3 pi) cos 2x + ...; its sum against cos 2t keeps n/2 times that, and the length
+    # relu(cos x) = ... + 2/(3 pi) cos 2x + ...; summed against cos 2t this leaves n/2 times that, and the length
     # of the sum is twice the cosine.
     gain = 3 * pi / 2 / n
     W_in = torch.block_diag(*[directions(n).T] * len(waves.frequencies))

@@ -1,7 +1,7 @@
-"""What the analyses need of a network, and the few places where networks differ.
+"""The interface that the analyses require of a network, and the few differences between networks.
 
 Our models, a `HookedTransformer` of TransformerLens 3.9 and a `TransformerBridge` of TransformerLens 4 all
-fit: they share hook names and the properties `W_E`, `W_out`, `W_U`. Nothing here imports any of them.
+satisfy it: they share hook names and the properties `W_E`, `W_out`, `W_U`. Nothing here imports any of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,10 +43,10 @@ class HookedModel(Protocol):
 
 
 def check_hook_names(model: HookedModel, names: Sequence[str]) -> None:
-    """Refuse a hook that cannot give what its name says; TransformerLens alone is silent about some of these.
+    """Refuse hooks that cannot give what their names say; TransformerLens by itself ignores some of these silently.
 
     Raises:
-        ActivationError: a name is unknown, and the text lists the closest ones; the hook is switched off; the
+        ActivationError: a name is unknown (the message lists the closest ones); the hook is switched off; the
             network passes something else to it.
     """
     for name in names:
@@ -65,7 +65,7 @@ def check_hook_names(model: HookedModel, names: Sequence[str]) -> None:
 
 
 def unknown_hook(name: object, known: Iterable[str], where: str, remedy: str = "") -> ActivationError:
-    """The error for a hook that is not there, with the closest names."""
+    """The error for a hook that does not exist, with the closest names."""
     known = list(known)
     near = closest(name, known, likeness=0.4)
     question = f"did you mean {', '.join(near)}?" if near else f"it has {listed(sorted(known))}"
@@ -73,13 +73,13 @@ def unknown_hook(name: object, known: Iterable[str], where: str, remedy: str = "
 
 
 def how_to_give(model: object, name: object) -> str:
-    """What a network that was wrapped says about a part that it was not told of; empty for others."""
+    """A wrapped network's hint about a part that was not specified; empty for other networks."""
     said = getattr(model, "how_to_give", None)
     return "" if said is None else f". {said(name)}"
 
 
 def _reports_pattern_as_scores(model: Any, name: str) -> bool:
-    """Whether this is a `TransformerBridge` around an attention that computes its softmax out of sight."""
+    """Whether this is a `TransformerBridge` around an attention module whose softmax cannot be hooked."""
     attention = model.blocks[int(name.split(".")[1])].attn
     return getattr(getattr(attention, "original_component", None), "accepts_pattern_fn", False)
 
@@ -100,10 +100,10 @@ def neuron_hook(model: HookedModel) -> str:
 
 
 def pre_activation_hook(model: HookedModel) -> str:
-    """Name of the hook on what the activation function of the last hidden layer is given.
+    """Name of the hook on the input to the activation function of the last hidden layer.
 
     Raises:
-        ActivationError: the network has no MLP, or does not show it.
+        ActivationError: the network has no MLP, or does not expose it.
     """
     name = neuron_hook(model).removesuffix("hook_post") + "hook_pre"
     if name not in model.hook_dict:
@@ -119,9 +119,9 @@ def token_embedding(model: HookedModel) -> Float[Tensor, "d_vocab d_model"]:
 
 
 def neuron_logit_map(model: HookedModel, n_classes: int) -> Float[Tensor, "d_mlp classes"]:
-    """W_L = W_out @ W_U, how each neuron of the last hidden layer writes to the logits; on the CPU.
+    """W_L = W_out @ W_U, the map from the neurons of the last hidden layer to the logits; on the CPU.
 
-    A final LayerNorm is left out of the product.
+    The product ignores a final LayerNorm.
     """
     own = getattr(model, "neuron_logit_map", None)
     if own is not None:
@@ -138,12 +138,12 @@ def _weight(model: HookedModel, name: str) -> Tensor:
 
 
 def embeds_operands_apart(model: HookedModel) -> bool:
-    """Whether the two operands have embeddings of their own."""
+    """Whether the two operands have separate embeddings."""
     return hasattr(model, "embed_b") or getattr(model, "embeds_apart", False)
 
 
 def all_weights(model: HookedModel) -> dict[str, Tensor]:
-    """All parameters by name, with the bias b_U of the logits, which in a `TransformerBridge` is no parameter."""
+    """All parameters by name, including the bias b_U of the logits, not a parameter in a `TransformerBridge`."""
     weights: dict[str, Tensor] = {name: weight.detach() for name, weight in model.named_parameters()}
     bias = getattr(model, "b_U", None)
     if isinstance(bias, Tensor) and not any(name.endswith("b_U") for name in weights):
@@ -152,7 +152,7 @@ def all_weights(model: HookedModel) -> dict[str, Tensor]:
 
 
 def device_of(model: HookedModel) -> torch.device:
-    """Where the weights of the network are."""
+    """The device of the network's weights."""
     return next((weight.device for _, weight in model.named_parameters()), torch.device("cpu"))
 
 
@@ -162,7 +162,7 @@ _OPENING = Lock()
 
 @contextmanager
 def one_at_a_time(model: Any) -> Iterator[None]:
-    """Keeps other threads from a network for a while: its hooks and its mode are those of whoever runs it."""
+    """Lock out other threads temporarily: a network's hooks and mode belong to the thread that runs it."""
     with _OPENING:
         turn = _TURNS.setdefault(model, RLock())
     with turn:
@@ -171,27 +171,27 @@ def one_at_a_time(model: Any) -> Iterator[None]:
 
 @contextmanager
 def evaluation_mode(model: Any) -> Iterator[None]:
-    """Dropout and the like off for a while, in which no other thread runs the network."""
+    """Temporarily switch off dropout and the like, while no other thread runs the network."""
     with one_at_a_time(model):
         yield from _evaluation_mode(model)
 
 
 def _evaluation_mode(model: Any) -> Iterator[None]:
-    # Each part on its own: somebody may have frozen some of them in evaluation mode.
+    # Each part separately: the user may have frozen some of them in evaluation mode.
     modes = [(module, module.training) for module in model.modules()]
     was_training = model.training
     model.eval()
     try:
         yield
     finally:
-        # A TransformerBridge keeps its original network outside of its modules; only train() gets there.
+        # A TransformerBridge keeps its original network outside its modules; only train() reaches it.
         model.train(was_training)
         for module, mode in modes:
             module.training = mode
 
 
 def is_plain(model: HookedModel) -> bool:
-    """Whether all weights have one precision, float32 or float64, and one device, and no hooks are attached."""
+    """Whether all weights share one precision, float32 or float64, and one device, with no hooks attached."""
     kinds = {(w.dtype, w.device) for _, w in model.named_parameters()}
     return (
         len(kinds) == 1

@@ -1,4 +1,4 @@
-"""Where a network is read: the only place that knows at which positions its outputs count."""
+"""Reading a network's outputs: the only module that knows at which positions they are scored."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,19 +10,19 @@ from torch import Tensor
 from mechgrok.models.protocol import Hook, HookedModel, device_of, evaluation_mode
 
 LAST = (-1,)
-"""The scored positions of a network that is read at the last one."""
+"""The scored positions of a network that is read at the last position."""
 Positions = Sequence[int] | Int[Tensor, "batch scored"]
-"""Scored positions: the same ones of all inputs, or those of each."""
+"""Scored positions: the same for all inputs, or separate ones for each."""
 
 
 def options_for(model: Any, scored: Positions = LAST) -> dict[str, bool]:
-    """Arguments of a forward pass that computes no more than the outputs at some positions need."""
+    """Arguments for a forward pass that computes only what the outputs at some positions need."""
     reads_last = _are_last(scored) and getattr(model, "can_read_out_only", False)
     return {"readout_only": True} if reads_last else {}
 
 
 def at_scored(outputs: Tensor, scored: Positions = LAST) -> Float[Tensor, "batch scored d_out"]:
-    """The outputs that count, of outputs at all positions [batch, pos, d_out], or at a single one.
+    """The scored outputs, from outputs at all positions [batch, pos, d_out], or at a single one.
 
     >>> at_scored(torch.arange(6.0).view(1, 3, 2), (0, -1)).tolist()
     [[[0.0, 1.0], [4.0, 5.0]]]
@@ -31,7 +31,7 @@ def at_scored(outputs: Tensor, scored: Positions = LAST) -> Float[Tensor, "batch
 
 
 def index_of(scored: Positions) -> tuple[Any, Any]:
-    """What stands for some positions in the brackets of a tensor [batch, pos, ...].
+    """Index expression that selects some positions of a tensor [batch, pos, ...].
 
     >>> each = torch.tensor([[0, 2], [1, 1]])
     >>> torch.arange(6).view(2, 3)[index_of(each)].tolist()
@@ -47,16 +47,16 @@ def _are_last(scored: Positions) -> bool:
 
 
 def outputs_of(model: Any, inputs: Tensor, scored: Positions = LAST) -> Float[Tensor, "batch scored d_out"]:
-    """The outputs of a network that count, with a graph if gradients are enabled."""
+    """The scored outputs of a network, with a graph if gradients are enabled."""
     return at_scored(model(inputs, **options_for(model, scored)), scored)
 
 
 def outputs_at(
     model: HookedModel, d_out: int, inputs: Tensor, scored: Positions = LAST, hooks: Sequence[Hook] = ()
 ) -> Float[Tensor, "batch scored d_out"]:
-    """The outputs that count under the given hooks, without gradients and without side effects.
+    """The scored outputs under the given hooks, without gradients and without side effects.
 
-    Columns beyond the first `d_out`, such as logits of special tokens, are left out.
+    Columns beyond the first `d_out`, such as logits of special tokens, are omitted.
     """
     return _run(model, inputs, hooks, scored)[..., :d_out]
 

@@ -1,4 +1,4 @@
-"""The memory that the weights of a network take, before it is made."""
+"""The memory that a network's weights will take, before it is built."""
 
 import torch
 
@@ -6,12 +6,12 @@ from mechgrok.config import NetworkConfig
 from mechgrok.memory import check_memory
 
 PER_LAYER = 20 * 2**10
-"""Bytes of the objects that a layer consists of, at least."""
+"""Minimum number of bytes of a layer's objects."""
 SMALLER = "Smaller sizes take less: d_model, d_mlp, n_heads, d_head, n_layers; d_embed of an MLP"
 
 
 def least_bytes(cfg: NetworkConfig) -> int:
-    """Bytes in float32 of the large weights; biases and norms are left out.
+    """Bytes of the large weights in float32; biases and norms are not counted.
 
     >>> from mechgrok import ModelConfig
     >>> least_bytes(ModelConfig(d_vocab=114, d_vocab_out=113, n_ctx=3)) // 1000
@@ -21,10 +21,10 @@ def least_bytes(cfg: NetworkConfig) -> int:
 
 
 def check_sizes(cfg: NetworkConfig) -> None:
-    """Whether a network fits into memory; of one without numbers, on the meta device, that is not asked.
+    """Check that a network fits into memory; skipped on the meta device, where tensors have no data.
 
     Raises:
-        ConfigError: it does not; the text has the estimate.
+        ConfigError: it does not; the message gives the estimate.
     """
     if torch.get_default_device().type != "meta":
         check_memory("A network of these sizes", least_bytes(cfg), SMALLER)

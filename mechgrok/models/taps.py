@@ -1,4 +1,4 @@
-"""Taps: where in somebody's module an activation is found, and how its axes lie."""
+"""Taps: the place of an activation in a user's module, and the order of its axes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Tap:
     """One submodule's output, input, or element of the tuple that it returns.
 
     Attributes:
-        path: of the submodule; "" for the module itself.
-        part: None for the output, "input" for the first argument, or the number of an element.
+        path: path of the submodule; "" for the module itself.
+        part: None for the output, "input" for the first argument, or the index of an element.
     """
 
     path: str
@@ -28,11 +28,11 @@ class Tap:
 
     @property
     def text(self) -> str:
-        """As it was written."""
+        """The tap as the user wrote it."""
         return self.path if self.part is None else f"{self.path}:{self.part}"
 
     def attach(self, module: nn.Module, pass_on: Callable[[Any], Tensor]) -> Any:
-        """Let the activation pass through a function while the returned handle is not removed."""
+        """Pass the activation through a function until the returned handle is removed."""
         submodule = module.get_submodule(self.path)
         if self.part == INPUT:
             return submodule.register_forward_pre_hook(
@@ -41,10 +41,10 @@ class Tap:
         return submodule.register_forward_hook(lambda _, __, output: self._replaced(output, pass_on))
 
     def as_activation(self, x: Any, batch: int, *, attention: bool) -> tuple[Tensor, Back]:
-        """The activation as [batch, pos, ...], or [batch, head, query, key], and what turns that back.
+        """The activation as [batch, pos, ...], or [batch, head, query, key], and the function that reverses this.
 
         Raises:
-            ActivationError: it is no tensor, or has no axis for the batch where one is looked for.
+            ActivationError: it is not a tensor, or lacks the expected batch axis.
         """
         if not isinstance(x, Tensor) or x.ndim < 2:
             raise ActivationError(
@@ -77,10 +77,10 @@ class Tap:
 
 
 def find_taps(module: nn.Module, paths: str | Sequence[str]) -> tuple[Tap, ...]:
-    """The taps that somebody has written down, as "layers.1", "layers.2:input" or "attention:1".
+    """The taps specified by the user, such as "layers.1", "layers.2:input" or "attention:1".
 
     Raises:
-        ConfigError: a path that the module does not have; the text lists the closest.
+        ConfigError: a path that the module does not have; the message lists the closest ones.
 
     >>> find_taps(nn.Sequential(nn.Linear(2, 2)), "0:input")
     (Tap(path='0', part='input'),)
@@ -106,7 +106,7 @@ def _tap(module: nn.Module, text: Any) -> Tap:
 
 
 def no_such_path(what: str, path: object, known: Sequence[str]) -> ConfigError:
-    """The error for a path that leads nowhere, with the closest ones."""
+    """The error for a path that does not exist, with the closest ones."""
     near = closest(path, known, likeness=0.4)
     question = f"did you mean {', '.join(near)}?" if near else f"it has {listed(known)}"
     return ConfigError(f"the module has no {what} {shown(path)}; {question}")

@@ -40,7 +40,7 @@ class Embed(nn.Module):
         self.W_E = parameter(cfg.d_vocab, cfg.d_model)
 
     def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
-        # Not W_E[tokens], whose gradient is summed by threads in whatever order they come.
+        # Not W_E[tokens], whose gradient is summed by threads in arbitrary order.
         return functional.embedding(tokens, self.W_E)
 
 
@@ -58,7 +58,7 @@ class PosEmbed(nn.Module):
 class Norm(nn.Module):
     """The norm of the configuration over d_model: LayerNorm or RMSNorm, with weights or without.
 
-    What has no weights is the same function with w = 1 and b = 0.
+    Without weights it is the same function with w = 1 and b = 0.
     """
 
     def __init__(self, cfg: ModelConfig) -> None:
@@ -77,7 +77,7 @@ class Norm(nn.Module):
 
 
 def norm_or_nothing(cfg: ModelConfig, *, wanted: bool = True) -> nn.Module:
-    """The norm of the configuration; the identity without one, or where none is wanted."""
+    """The norm of the configuration; the identity if there is none, or if none is wanted."""
     return Norm(cfg) if cfg.normalization and wanted else nn.Identity()
 
 
@@ -98,7 +98,7 @@ class Attention(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch pos d_model"], queries: slice
     ) -> Float[Tensor, "batch query d_model"]:
-        """Attend from the given positions to all positions that they may see."""
+        """Attend from the given positions to all positions visible to them."""
         q = self.hook_q(self._heads(x[:, queries], "Q"))
         k = self.hook_k(self._heads(x, "K"))
         v = self.hook_v(self._heads(x, "V"))
@@ -180,7 +180,7 @@ class TransformerBlock(nn.Module):
         return self.hook_resid_post(x)
 
     def _post(self, x: Tensor, queries: slice) -> Tensor:
-        """The sums are what the hooks on the residual stream see, as in TransformerLens's BertBlock."""
+        """The hooks on the residual stream see the sums, as in TransformerLens's BertBlock."""
         x, last = x[:, queries] + self.hook_attn_out(self.attn(x, queries)), self.ln1
         if self.mlp is not None:
             x, last = self.ln1(self.hook_resid_mid(x)), self.ln2
@@ -205,13 +205,13 @@ class Unembed(nn.Module):
 class HookedTransformer(HookedNetwork):
     """A transformer with TransformerLens's parameter names, shapes and hook names.
 
-    Differs from the class of that name in TransformerLens up to 3.x by what the papers need: biases can
-    be absent, the attention rate, the papers' initial weights, no positions, and a forward pass
-    that computes the last layer at the read-out position alone.
+    Differs from the class of that name in TransformerLens up to 3.x in what the papers need: biases can be absent, and
+    it supports the attention rate, the papers' initial weights, no positions, and a forward pass that computes the
+    last layer only at the read-out position.
 
     Args:
         cfg: the architecture; d_vocab, d_vocab_out and n_ctx must be set.
-        seed: of the initial weights; None leaves all weights 0, to be loaded.
+        seed: determines the initial weights; None leaves all weights 0, to be loaded.
 
     Raises:
         ConfigError: a size is still open.
@@ -240,9 +240,9 @@ class HookedTransformer(HookedNetwork):
     def forward(
         self, tokens: Int[Tensor, "batch pos"], *, readout_only: bool = False
     ) -> Float[Tensor, "batch _ d_vocab_out"]:
-        """Logits at all positions, or, with `readout_only`, at the last one alone (a length of 1).
+        """Logits at all positions, or, with `readout_only`, only at the last one (a position axis of length 1).
 
-        With `readout_only` the last layer's queries, MLP and everything after are computed, and passed
+        With `readout_only` the last layer's queries, MLP and everything after them are computed, and passed
         to hooks, for that position only.
         """
         check_tokens(tokens, self.cfg.d_vocab)

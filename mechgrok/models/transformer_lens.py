@@ -1,4 +1,4 @@
-"""Our networks as objects of TransformerLens itself, of whichever version is installed."""
+"""Our networks as TransformerLens's own objects, for the installed version."""
 
 import warnings
 from functools import partial
@@ -15,24 +15,23 @@ from mechgrok.models.protocol import device_of
 from mechgrok.models.transformer import HookedTransformer
 
 ACTIVATIONS = ("relu", "gelu", "gelu_new", "silu")
-"""Activation functions that TransformerLens knows too, under the same name."""
+"""Activation functions that TransformerLens also supports, under the same names."""
 
 
 @door
 def to_transformer_lens(model: HookedTransformer) -> Any:
     """The same network as an object of the installed TransformerLens, with its own copy of the weights.
 
-    That is a `TransformerBridge` of native architecture from TransformerLens 4 on, and a
-    `transformer_lens.HookedTransformer` before. Both need all biases and positions: what our network does
-    without becomes zeros. An attention rate other than 1 becomes a permanent hook on every `hook_pattern`;
-    it is no weight, so a state dict saved from there is without it, and weight processing that folds value
-    biases does not know it.
+    The result is a native `TransformerBridge` from TransformerLens 4 on, and a `transformer_lens.HookedTransformer`
+    before. Both need all biases and positions: those that our network lacks become zeros. An attention rate other
+    than 1 becomes a permanent hook on every `hook_pattern`; it is not a weight, so a state dict saved from the result
+    does not contain it, and weight processing that folds value biases ignores it.
 
     Returns:
         The network, in the precision, on the device and in the training mode of `model`.
 
     Raises:
-        ConfigError: the activation function, the place of the norms or a missing final norm has no counterpart,
+        ConfigError: the activation function, the position of the norms or a missing final norm has no counterpart,
             or a gated MLP has biases.
 
     >>> from mechgrok.config import ModelConfig
@@ -55,7 +54,7 @@ def to_transformer_lens(model: HookedTransformer) -> Any:
             "it is"
         )
     build = _bridge if _major_version() >= 4 else _hooked_transformer
-    # Both draw initial weights, some even if told not to.
+    # Both draw initial weights, some of them even if told not to.
     with torch.random.fork_rng(devices=[]):
         native = build(_settings(model), _full_state(model))
     if cfg.attention_rate != 1:
@@ -87,10 +86,10 @@ def _bridge(settings: dict[str, Any], state: dict[str, Tensor]) -> Any:
 
 
 def _hooked_transformer(settings: dict[str, Any], state: dict[str, Tensor]) -> Any:
-    # Seen from version 4 these classes do not exist, hence no types.
+    # These classes do not exist in version 4, hence no types.
     library: Any = import_module("transformer_lens")
     with warnings.catch_warnings():
-        # Whoever asks for the native class of this version need not hear that the next one has another.
+        # A user of this version's native class need not be warned that the next version has another.
         warnings.filterwarnings("ignore", "HookedTransformer is deprecated", DeprecationWarning)
         native = library.HookedTransformer(library.HookedTransformerConfig(**settings))
     buffers = {name: buffer for name, buffer in native.state_dict().items() if name not in state}
@@ -99,7 +98,7 @@ def _hooked_transformer(settings: dict[str, Any], state: dict[str, Tensor]) -> A
 
 
 def _settings(model: HookedTransformer) -> dict[str, Any]:
-    """What the configurations of both versions call by the same names."""
+    """The settings with the same names in both versions."""
     cfg = model.cfg
     same = ("d_vocab", "d_vocab_out", "n_ctx", "n_layers", "d_model", "n_heads", "d_head", "act_fn")
     return {name: getattr(cfg, name) for name in same} | {
@@ -116,7 +115,7 @@ def _settings(model: HookedTransformer) -> dict[str, Any]:
 
 
 def _full_state(model: HookedTransformer) -> dict[str, Tensor]:
-    """The weights under TransformerLens's names, with zeros for those that our network does without."""
+    """The weights under TransformerLens's names, with zeros for those that our network lacks."""
     cfg = model.cfg
     shapes = {"pos_embed.W_pos": (cfg.n_ctx, cfg.d_model), "unembed.b_U": (cfg.d_vocab_out,)}
     for layer in range(cfg.n_layers):

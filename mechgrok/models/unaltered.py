@@ -1,4 +1,4 @@
-"""Whether a network is exactly what its weights and its configuration say, and whether it is still the same."""
+"""Check that a network is fully described by its weights and configuration, and that it is still the same."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from mechgrok.registries import NETWORKS
 
 _NETWORKS = tuple(str(NETWORKS[name].function).partition(":")[0] for name in NETWORKS.names)
 _HOOK_POINTS = "transformer_lens.hook_points"
-"""By name: whoever has a network has loaded these modules, and analyses of bare tensors need none of them."""
+"""Given by name: code that has a network has loaded these modules, and analyses of bare tensors need none of them."""
 _CONTAINERS = (nn.ModuleList, nn.Identity)
 _BOOKKEEPING = ("training", "hook_dict", "mod_dict", "is_caching", "context_level")
-"""Attributes of modules that leave the result of a pass alone; measurements are made in evaluation mode."""
+"""Attributes of modules that do not affect the result of a pass; measurements are made in evaluation mode."""
 _VALUES = (int, float, str, bool, tuple, type(None))
 
 
 def is_unaltered(model: object) -> bool:
-    """Whether a network is one of mechgrok's classes, with every part as it was built, and nothing hooked in.
+    """Whether a network is one of mechgrok's classes, with every part as built and no hooks.
 
-    Such a network is a function of its weights, buffers and settings alone, which `NetworkState` compares. A class of
-    the user's own, a part that was exchanged, a parametrised weight or a hook of any kind can do anything.
+    Such a network is a function of only its weights, buffers and settings, which `NetworkState` compares. A
+    user-defined class, a replaced part, a parametrised weight or a hook of any kind can do anything.
 
     >>> from mechgrok import ModelConfig, build_model, modular_task
     >>> model = build_model(modular_task("add", 5), ModelConfig(d_model=16), seed=0)
@@ -40,7 +40,7 @@ def is_unaltered(model: object) -> bool:
 
 
 def has_linear_readout(model: Any) -> bool:
-    """Whether the logits are surely the neurons of the last hidden layer times W_L, plus what does not depend on them.
+    """Whether the logits are certain to be the last hidden layer's neurons times W_L, plus terms independent of them.
 
     >>> from mechgrok import ModelConfig, build_model, modular_task
     >>> task = modular_task("add", 5)
@@ -55,7 +55,7 @@ class NetworkState:
     """Everything that a pass through an unaltered network depends on.
 
     The values of the weights are kept and compared, not their addresses or versions: `weight.data[...] = 0` changes
-    neither of these.
+    neither.
     """
 
     settings: Mapping[tuple[str, str], Any]
@@ -63,7 +63,7 @@ class NetworkState:
 
     @staticmethod
     def of(model: Any) -> "NetworkState":
-        """The present state; the weights are copied."""
+        """The current state; the weights are copied."""
         return NetworkState(_settings(model), {name: w.clone() for name, w in _weights(model).items()})
 
     def is_that_of(self, model: Any) -> bool:
@@ -84,7 +84,7 @@ def _is_as_built(module: nn.Module) -> bool:
 
 
 def _settings(model: nn.Module) -> dict[tuple[str, str], Any]:
-    """What modules hold beside weights and other modules: sizes, the activation function, the configuration."""
+    """Attributes of modules besides weights and other modules: sizes, the activation function, the configuration."""
     return {
         (path, name): value
         for path, module in model.named_modules()

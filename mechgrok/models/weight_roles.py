@@ -1,4 +1,4 @@
-"""Which weight of somebody's module plays which part, and how it lies."""
+"""The roles of weights in a user's module, and their orientation."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ Find = Callable[[nn.Module], Tensor]
 
 @dataclass(frozen=True)
 class Weight:
-    """A weight of a module as it is at the moment, [rows, columns] as its role has them; called with the module.
+    """A weight of a module in its current state, [rows, columns] as its role prescribes; called with the module.
 
     Attributes:
-        find: gives it.
-        transposed: it is stored the other way round.
-        note: what was taken for granted, for people.
+        find: returns the weight.
+        transposed: whether it is stored the other way round.
+        note: the assumption made, in readable form.
     """
 
     find: Find
@@ -43,11 +43,11 @@ class Weight:
 
 
 def as_weights(module: nn.Module, weights: Any, cfg: Any) -> dict[str, Weight]:
-    """The weights that somebody has named, by role.
+    """The weights named by the user, by role.
 
     Args:
-        weights: by role a path of a parameter, of a Linear or Embedding, or a function of the module.
-        cfg: sizes of the network; 0 for unknown.
+        weights: for each role, the path of a parameter, a Linear or an Embedding, or a function of the module.
+        cfg: sizes of the network; 0 if unknown.
 
     Raises:
         ConfigError: an unknown role or path.
@@ -79,12 +79,12 @@ def _weight(module: nn.Module, role: str, given: Any, cfg: Any) -> Weight:
 
 
 def _at_path(module: nn.Module, path: str) -> tuple[Find, bool]:
-    """What gives the weight at a path, and whether its owner stores it [out, in]."""
+    """A function that returns the weight at a path, and whether its owner stores it [out, in]."""
     named = dict(module.named_parameters())
     modules = dict(module.named_modules())
     if path in modules and isinstance(getattr(modules[path], "weight", None), Tensor):
         path = f"{path}.weight".lstrip(".")
-    # Of tied weights named_parameters lists one name alone.
+    # For tied weights, named_parameters lists only one name.
     owner, _, name = path.rpartition(".")
     if path not in named and not isinstance(getattr(modules.get(owner), name, None), Tensor):
         raise no_such_path("weight", path, [*named, *(n for n in modules if f"{n}.weight" in named)])
@@ -93,7 +93,7 @@ def _at_path(module: nn.Module, path: str) -> tuple[Find, bool]:
 
 
 def _fits(shape: torch.Size | tuple[int, ...], role: str, cfg: Any) -> bool:
-    """Whether a shape can be that of a role; tokens and classes beyond the task's are no harm."""
+    """Whether a shape fits a role; tokens and classes beyond the task's are harmless."""
     for size, name in zip(shape, ROLES[role], strict=True):
         known = getattr(cfg, name)
         at_least = name in ("d_vocab", "d_vocab_out", "n_ctx")

@@ -1,4 +1,4 @@
-"""WrappedNetwork: a module of somebody's own behind TransformerLens's hooks."""
+"""WrappedNetwork: a user-defined module behind TransformerLens's hooks."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -26,7 +26,7 @@ Readout = int | Callable[[Any], Tensor]
 
 @dataclass(frozen=True)
 class WrappedConfig:
-    """Sizes of a wrapped network, under TransformerLens's names; 0 for what nobody pointed at, () for no features."""
+    """Sizes of a wrapped network, under TransformerLens's names; 0 for unspecified parts, () for no features."""
 
     d_vocab_out: int
     d_vocab: int = 0
@@ -38,7 +38,7 @@ class WrappedConfig:
 
     @staticmethod
     def of(signature: Signature, **others: int) -> "WrappedConfig":
-        """The sizes of a task, and others."""
+        """The sizes of a task, and further ones."""
         inputs = signature.inputs
         taken: Any = (
             {"d_vocab": inputs.d_vocab, "n_ctx": inputs.n_ctx}
@@ -49,19 +49,19 @@ class WrappedConfig:
 
 
 class WrappedNetwork(Hooked):
-    """A module of somebody's own behind TransformerLens's hooks; made by `wrap`.
+    """A user-defined module behind TransformerLens's hooks; made by `wrap`.
 
-    Takes the inputs of the task and returns outputs [batch, 1, d_vocab_out], of the read-out position alone; of a task
-    that scores others than the last position [batch, pos, d_vocab_out]. The module itself stays as it is: hooks are
-    attached to it while it runs, and its parameters keep their names.
+    Takes the inputs of the task and returns outputs [batch, 1, d_vocab_out], at the read-out position only; for a task
+    that scores positions other than the last, [batch, pos, d_vocab_out]. The module itself is left unchanged: hooks
+    are attached to it while it runs, and its parameters keep their names.
 
     Attributes:
         module: the module.
         cfg: sizes.
-        task: what it learns, written as it reads it.
-        layout: what was taken for granted, for people.
-        taps, weights: where the module has what, by the names of hooks and weights.
-        calls, seen: how often each hook ran in the last pass, and the shape that it saw.
+        task: the task that it learns, written as it reads it.
+        layout: the assumptions made, in readable form.
+        taps, weights: the places of activations and weights in the module, by the names of hooks and weights.
+        calls, seen: number of times that each hook ran in the last pass, and the shape that it saw.
     """
 
     def __init__(
@@ -87,26 +87,26 @@ class WrappedNetwork(Hooked):
 
     @property
     def reads_last(self) -> bool:
-        """Whether one position is read, by default the last; otherwise the task says which."""
+        """Whether one position is read, by default the last; otherwise the task determines the positions."""
         return isinstance(self._readout, int) or self.task.signature.reads_last
 
     @property
     def readout_position(self) -> int:
-        """The position that activations are read at, where they have several."""
+        """The position at which activations are read, if they have several."""
         return self._readout if isinstance(self._readout, int) else -1
 
     def forward(self, inputs: Tensor) -> Float[Tensor, "batch pos d_vocab_out"]:
-        """Outputs at the read-out position, [batch, 1, d_vocab_out]; at all, where others than the last are scored."""
+        """Outputs at the read-out position, [batch, 1, d_vocab_out]; at all if others than the last are scored."""
         with self._tapped(len(inputs)):
             given = inputs if self._inputs is None else self._inputs(inputs)
             output = self.module(*given) if isinstance(given, tuple) else self.module(given)
         return self.hook_dict[LOGITS](self._outputs(output, len(inputs)))
 
     def with_weights(self, weights: Mapping[str, Tensor]) -> "WrappedNetwork":
-        """The same network with other weights, as a state dict of the module names them; this one stays as it is.
+        """The same network with other weights, as a state dict of the module names them; this one is left unchanged.
 
         Raises:
-            CheckpointError: names or shapes are not those of the module.
+            CheckpointError: names or shapes do not match the module's.
         """
         other = deepcopy(self)
         own = other.module.state_dict()
@@ -123,24 +123,24 @@ class WrappedNetwork(Hooked):
                 raise CheckpointError(
                     f"these are not the weights of the wrapped {whose}: the file {problem} {listed}"
                 )
-        # In the precision of the file: a module of floats would round weights that were saved in float64.
+        # In the precision of the file: a float32 module would round weights that were saved in float64.
         kinds = {weight.dtype for weight in weights.values() if weight.is_floating_point()}
         if len(kinds) == 1:
             other.module.to(kinds.pop())
         other.module.load_state_dict(dict(weights))
         return other
 
-    # Parameters keep the names that the module gives them, in states and files too.
+    # Parameters keep the names that the module gives them, also in states and files.
     def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
-        """The module's own."""
+        """The module's own parameters."""
         return self.module.named_parameters(*args, **kwargs)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """The module's own."""
+        """The module's own state dict."""
         return self.module.state_dict(*args, **kwargs)
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Of the module."""
+        """Load the module's state dict."""
         return self.module.load_state_dict(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -148,27 +148,27 @@ class WrappedNetwork(Hooked):
             weight = self.weight(name)
             return (
                 weight[None] if name in ("W_in", "W_out") else weight
-            )  # stacked over layers, as TransformerLens's
+            )  # stacked over layers, as in TransformerLens
         return super().__getattr__(name)
 
     def neuron_logit_map(self) -> Float[Tensor, "d_mlp d_vocab_out"]:
-        """How each neuron writes to the logits: W_L as it was given, else W_out @ W_U."""
+        """The map from the neurons to the logits: W_L if given, otherwise W_out @ W_U."""
         if "W_L" not in self.weights and {"W_out", "W_U"} <= self.weights.keys():
             return self.weight("W_out") @ self.weight("W_U")
         return self.weight("W_L")
 
     def weight(self, name: str) -> Tensor:
-        """One of the weights that `wrap` was told of, as it is now.
+        """The current value of one of the weights specified to `wrap`.
 
         Raises:
-            ActivationError: it was not.
+            ActivationError: it was not specified.
         """
         if name not in self.weights:
             raise ActivationError(f"the network has no {name}. {self.how_to_give(name)}")
         return self.weights[name](self.module)
 
     def how_to_give(self, name: object) -> str:
-        """How `wrap` is told of a hook or weight that it was not told of."""
+        """Explain how to specify a missing hook or weight to `wrap`."""
         if isinstance(name, str) and name.startswith("W_"):
             return f"wrap(module, task, weights={{{name!r}: 'path.of.the.weight'}}) names it"
         return f"wrap(module, task, hooks={{{name!r}: 'path.of.the.module'}}) names it"
@@ -187,7 +187,7 @@ class WrappedNetwork(Hooked):
             yield
 
     def _pass(self, name: str, tap: Tap, x: Any, batch: int) -> Tensor:
-        """An activation through its hook point, with the axes that TransformerLens has, and back."""
+        """An activation through its hook point, with TransformerLens's axes, and back."""
         self.calls[name] = self.calls.get(name, 0) + 1
         turned, back = tap.as_activation(
             x, batch, attention=name.endswith(("hook_pattern", "hook_attn_scores"))
@@ -232,13 +232,13 @@ def what_is_read(task: Any) -> str:
 
 
 def n_layers(names: Iterable[str]) -> int:
-    """The number of blocks that the names of hooks speak of, at least 1."""
+    """The number of blocks implied by the names of hooks, at least 1."""
     numbers = [name.split(".")[1] for name in map(str, names) if name.startswith("blocks.")]
     return 1 + max([0, *(int(number) for number in numbers if number.isdecimal())])
 
 
 def _plant(network: nn.Module, name: str) -> None:
-    """A hook point under a name with dots, in modules that hold nothing else."""
+    """Add a hook point under a dotted name, in modules that hold nothing else."""
     *places, last = name.split(".")
     for place in places:
         if place not in network._modules:

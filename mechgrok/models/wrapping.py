@@ -1,4 +1,4 @@
-"""wrap: any torch module as a hooked network, by saying which of its parts is what."""
+"""wrap: turn any torch module into a hooked network by identifying its parts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -36,40 +36,40 @@ def wrap(
     inputs: Inputs | None = None,
     readout: Readout | None = None,
 ) -> WrappedNetwork:
-    """Any torch module as a hooked network, which every analysis takes, `train` trains, and reports show.
+    """Turn any torch module into a hooked network, for every analysis, for `train` and for reports.
 
-    Only the logits are needed. What else is pointed at can be cached, analysed and ablated; what is not is missing, and
-    the analyses that need it say which argument names it.
+    Only the logits are required. Any part that is specified can be cached, analysed and ablated; analyses that need a
+    part that is not specified name the argument that specifies it.
 
     Args:
         module: the module; it is neither changed nor copied.
-        task: what it learns. A task that leaves its sequence open is written `a b =` where the module takes
+        task: what it learns. A task that leaves its sequence open is written `a b =` if the module accepts
             that, else `a b`.
-        hooks: which part of the module is what, {"neurons": "layers.1", "embed": "embedding"}. The keys are
+        hooks: identifies activations, {"neurons": "layers.1", "embed": "embedding"}. The keys are
             TransformerLens's names, in full ("blocks.0.mlp.hook_post") or in short: embed, pos_embed, resid_pre,
-            resid_mid, resid_post, attn_out, mlp_out, q, k, v, z, pattern, attn_scores, pre, post or neurons, each of
-            the last layer. The values are paths of submodules, whose output is meant; "path:input" is what the
-            submodule reads, and "path:1" the element 1 of a tuple that it returns. Activations are
+            resid_mid, resid_post, attn_out, mlp_out, q, k, v, z, pattern, attn_scores, pre, post or neurons, each in
+            the last layer. The values are paths of submodules, and denote their output; "path:input" denotes the
+            submodule's input, and "path:1" the element 1 of a tuple that it returns. Activations are
             [batch, pos, ...] or, without positions, [batch, ...]; batch and pos may be swapped. Operands with
-            embeddings of their own have two paths: "embed": ["embed_a", "embed_b"].
-        weights: which weight is what: "W_E" [tokens, d_model], "W_U" [d_model, classes], "W_out" [d_mlp, d_model],
-            "W_in", "W_pos", and "W_L" [d_mlp, classes], how neurons write to the logits, which is W_out @ W_U where
+            separate embeddings have two paths: "embed": ["embed_a", "embed_b"].
+        weights: identifies weights: "W_E" [tokens, d_model], "W_U" [d_model, classes], "W_out" [d_mlp, d_model],
+            "W_in", "W_pos", and "W_L" [d_mlp, classes], the map from neurons to logits, which is W_out @ W_U if
             these two are given. The values are paths of parameters, or of a Linear or Embedding, or functions of
-            the module. Weights of a Linear, which torch stores [out, in], are transposed, and so are others where
-            the shape says so.
-        inputs: from the tokens [batch, n_ctx], or features [batch, ...], to what the module takes, a tuple for several
-            arguments, as in `lambda tokens: (tokens[:, 0], tokens[:, 1])`. None hands them over as they are.
-        readout: position where [batch, pos, classes] and activations are read, default the last; or a function
-            from what the module returns to logits [batch, classes]. Of a task that scores several positions the outputs
-            are [batch, pos, classes].
+            the module. Weights of a Linear, which torch stores [out, in], are transposed, and so are others if
+            their shape implies it.
+        inputs: converts the tokens [batch, n_ctx], or features [batch, ...], into the module's arguments, a tuple if
+            there are several, as in `lambda tokens: (tokens[:, 0], tokens[:, 1])`. None passes them on unchanged.
+        readout: position at which [batch, pos, classes] and activations are read, default the last; or a function
+            from the module's return value to logits [batch, classes]. For a task that scores several positions, the
+            outputs are [batch, pos, classes].
 
     Returns:
-        The network; its `layout` says what was taken for granted.
+        The network; its `layout` lists the assumptions made.
 
     Raises:
-        ConfigError: an unknown name or path, or something that is no module.
-        ActivationError: an activation, weight or output of another shape; a part that is never run, or several times.
-        TaskError: the module does not take the tokens of the task.
+        ConfigError: an unknown name or path, or something that is not a module.
+        ActivationError: an activation, weight or output of the wrong shape; a part that runs never, or several times.
+        TaskError: the module does not accept the tokens of the task.
 
     >>> from mechgrok import modular_task, neuron_frequencies
     >>> class Sum(nn.Module):
@@ -107,7 +107,7 @@ def wrap(
 
 
 def _full_names(hooks: Any) -> dict[str, Any]:
-    """The hooks by their names in full; short ones belong to the last layer that is named."""
+    """The hooks by full names; short names refer to the last layer named."""
     if not isinstance(hooks, Mapping | None):
         raise ConfigError(f"hooks are given by name, as in {{'neurons': 'layers.1'}}; got {shown(hooks)}")
     hooks = dict(hooks or {})
@@ -138,7 +138,7 @@ def _written(
             tried.append((network, _try(network)))
         except (ActivationError, ConfigError):
             raise
-        except Exception as error:  # of the user's own code, which may raise anything
+        except Exception as error:  # from the user's own code, which may raise anything
             reason = str(error).partition("\n")[0][:200]
             failures.append(f"given {what_is_read(way)}, {type(error).__name__}: {reason}")
     if not tried:
@@ -147,7 +147,7 @@ def _written(
             "makes what it takes of them, sequence=... of the task says how operands are written"
         )
     (network, logits), (shorter, same) = tried[0], tried[-1]
-    if torch.equal(logits, same):  # it makes no use of the "="
+    if torch.equal(logits, same):  # it does not use the "="
         network = shorter
     # A special token such as "=" need not have an embedding.
     network.weights = as_weights(module, weights, _least(network))
@@ -157,12 +157,12 @@ def _written(
 
 
 def _least(network: WrappedNetwork) -> WrappedConfig:
-    """The sizes that weights must have: of the tokens those of operands alone, where a task has operands."""
+    """The sizes that weights must have: for tasks with operands, only the operands' tokens count."""
     return replace(network.cfg, d_vocab=getattr(network.task, "n_symbols", network.cfg.d_vocab))
 
 
 def _ways(task: Any) -> list[Any]:
-    """How a task may be written for a module, the likelier way first."""
+    """The possible ways to write a task for a module, the likeliest first."""
     if not task.is_open:
         return [task]
     operands = tuple(slot for slot in task.slots if slot != "=")
@@ -170,11 +170,11 @@ def _ways(task: Any) -> list[Any]:
 
 
 def _try(network: WrappedNetwork) -> Tensor:
-    """Run a few inputs: find the sizes, and what does not fit; gives their logits."""
+    """Run a few inputs to find the sizes and any misfit; return their logits."""
     task, n = (
         network.task,
         11,
-    )  # unlike the number of positions, so that the axis of the batch is told from theirs
+    )  # unlike the number of positions, so that the batch axis can be distinguished
     inputs = task.inputs[torch.arange(n) % task.n_inputs]
     with evaluation_mode(network), torch.no_grad(), torch.random.fork_rng(devices=[]):
         logits = network(inputs.to(device_of(network)))
@@ -210,7 +210,7 @@ def _try(network: WrappedNetwork) -> Tensor:
 
 
 def _check_embedding(network: WrappedNetwork) -> None:
-    """Whether what passes `hook_embed` is W_E of the tokens, as every edit of the embedding supposes."""
+    """Check that `hook_embed` sees W_E of the tokens, as every edit of the embedding assumes."""
     if EMBED not in network.taps or "W_E" not in network.weights or network.embeds_apart:
         return
     W_E = network.weight("W_E").detach()
@@ -226,7 +226,7 @@ def _check_embedding(network: WrappedNetwork) -> None:
 
 
 def _check_position(network: WrappedNetwork) -> None:
-    """Whether the neurons that are read, at one position, are all that the logits depend on."""
+    """Check that the logits depend only on the neurons at the position that is read."""
     name = f"blocks.{network.cfg.n_layers - 1}.mlp.hook_post"
     if network.seen.get(name, (0, 1))[1] == 1 or not network.reads_last:
         return
@@ -255,7 +255,7 @@ def _check_position(network: WrappedNetwork) -> None:
 
 
 def _activations(network: WrappedNetwork, name: str, tokens: Any) -> list[Any]:
-    """What passes a hook in one pass, once for each time that it runs."""
+    """The activations at a hook in one pass, one for each time that it runs."""
     kept: list[Any] = []
     with torch.no_grad(), evaluation_mode(network):
         network.run_with_hooks(tokens, fwd_hooks=[(name, lambda x, hook: kept.append(x.detach()))])

@@ -87,8 +87,8 @@ class RunFolder:
     def history(self) -> Records[HistoryRow]:
         """One row per evaluation, by name: step, loss and accuracy on train and test, squared weights.
 
-        A list, with `.frame()` for pandas. Losses are those of the objective, cross-entropies in nats; test values
-        are None where everything was trained on.
+        A list, with `.frame()` for pandas. Losses are the objective's, cross-entropies in nats; test values
+        are None if all inputs are train inputs.
 
         Raises:
             CheckpointError: a line is damaged, edited, missing, duplicated or misplaced.

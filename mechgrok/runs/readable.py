@@ -1,4 +1,4 @@
-"""Which checkpoints of a training open, and what is said about those that do not."""
+"""The readable checkpoints of a run, and messages about unreadable ones."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,7 @@ from mechgrok.errors import MechgrokError
 def readable_steps(
     steps: Sequence[int], load: Callable[[int], object]
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """The steps whose checkpoint opens, and a line for each that is left out.
+    """The steps whose checkpoint is readable, and a line for each that is skipped.
 
     Every checkpoint is opened before anything is computed, so that damage is found at once.
 
@@ -16,7 +16,7 @@ def readable_steps(
         load: opens the checkpoint at a step.
 
     Raises:
-        MechgrokError: there are checkpoints, and none of them opens; the error is that of the first.
+        MechgrokError: there are checkpoints, but none is readable; the error is the first one's.
     """
     damaged: dict[int, MechgrokError] = {}
     for step in steps:

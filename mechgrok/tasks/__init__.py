@@ -1,4 +1,4 @@
-"""What is learned: inputs, answers, splits, and the group that each task lives in."""
+"""Learning tasks: inputs, answers, splits, and the group behind each task."""
 
 import copyreg
 from collections.abc import Callable
@@ -94,7 +94,7 @@ def task_from_spec(spec: dict[str, Any]) -> Task:
     """Rebuild a task from its `spec`, as stored with a run.
 
     Raises:
-        TaskError: the kind is unknown or its arguments do not fit.
+        TaskError: the kind is unknown, or its arguments are invalid.
 
     >>> task_from_spec(modular_task("sub", 7).spec)
     Task(sub7: a b = -> 7 classes, 49 inputs)

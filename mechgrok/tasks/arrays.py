@@ -1,4 +1,4 @@
-"""Tasks from arrays: vectors, or tensors of any shape, with their classes or values."""
+"""Tasks from arrays: vectors, or tensors of any shape, with classes or values as targets."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from mechgrok.tasks.configured import FiniteTask, InputsAndTargets, signature_of
 
 
 class ArrayTask(FiniteTask, kind="array"):
-    """See `array_task`. The arrays are part of the configuration, so that runs of the task open without them."""
+    """See `array_task`. The arrays are part of the configuration, so runs of the task can be opened without them."""
 
     features: list[Any]
     targets: list[Any]
@@ -22,7 +22,7 @@ class ArrayTask(FiniteTask, kind="array"):
 
     @property
     def signature(self) -> Signature:
-        """What the arrays show, and the number of classes that was given."""
+        """The signature inferred from the arrays, with the number of classes if it was given."""
         shown_by = signature_of(self.examples)
         if not self.n_classes_given or not isinstance(shown_by.outputs, Classes):
             return shown_by
@@ -35,16 +35,16 @@ class ArrayTask(FiniteTask, kind="array"):
 
 @door
 def array_task(features: Any, targets: Any, *, name: str = "arrays", n_classes: int = 0) -> ArrayTask:
-    """Any inputs with their answers, given as arrays.
+    """A task from arbitrary inputs and their answers, given as arrays.
 
     Args:
-        features: [n, ...] floats, or [n, n_ctx] whole numbers, which are tokens; as a tensor, an array or lists.
-        targets: [n] whole numbers, which are classes; [n, values] floats.
-        name: for tables and files.
-        n_classes: number of classes, where some do not occur.
+        features: [n, ...] floats, or [n, n_ctx] integers, taken as tokens; a tensor, an array or lists.
+        targets: [n] integers, taken as classes; or [n, values] floats.
+        name: used in tables and files.
+        n_classes: number of classes, if some do not occur.
 
     Raises:
-        TaskError: arrays of other shapes or kinds; values that are not finite.
+        TaskError: arrays of other shapes or types; non-finite values.
 
     >>> task = array_task(np.eye(3), [0, 1, 1], name="corners")
     >>> task, task.signature.inputs

@@ -1,4 +1,4 @@
-"""Batch: some inputs of a task with their answers."""
+"""Batches: some inputs of a task with their answers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from mechgrok.signature import Signature
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Inputs and what is right for them.
+    """Inputs and their right answers.
 
     Attributes:
         inputs: [n, n_ctx] tokens or [n, ...] features.
         targets: [n, scored] class numbers, or [n, scored, d_out] values.
-        rows: [n], the number of each input in a finite domain; None for fresh ones.
-        positions: [n, scored], where each input is read, if that is not the same for all; None where the signature of
-            the task says it.
+        rows: [n], the index of each input in a finite domain; None for fresh inputs.
+        positions: [n, scored], the positions at which each input is read, if they differ between inputs; None if the
+            signature of the task gives them.
     """
 
     inputs: Tensor
@@ -33,19 +33,19 @@ class Batch:
 
     @property
     def labels(self) -> Tensor:
-        """The targets, without the axis of positions if a single one is scored: [n] class numbers."""
+        """The targets, without the position axis if only one position is scored: [n] class numbers."""
         return self.targets[:, 0] if self.targets.shape[1] == 1 else self.targets
 
     @property
     def flat_targets(self) -> Tensor:
-        """The targets of all positions one after another, [n * scored] or [n * scored, d_out]."""
+        """The targets of all positions, flattened: [n * scored] or [n * scored, d_out]."""
         return self.targets.flatten(0, 1)
 
     def read_at(self, signature: Signature) -> tuple[int, ...] | Int[Tensor, "n scored"]:
-        """Where the outputs of a network count: its own positions, or else those of the signature.
+        """The positions at which outputs are scored: the batch's own, or else the signature's.
 
         Raises:
-            TaskError: neither says it.
+            TaskError: neither gives them.
         """
         if self.positions is not None:
             return self.positions
@@ -57,21 +57,21 @@ class Batch:
         return signature.scored
 
     def __getitem__(self, rows: Int[Tensor, " some"] | slice) -> "Batch":
-        """Some of the inputs, by their number in this batch."""
+        """Some of the inputs, by their indices in this batch."""
         return self._mapped(lambda tensor: tensor[rows])
 
     def split(self, size: int) -> Iterator["Batch"]:
-        """The inputs, so many at a time."""
+        """The inputs in chunks of this size."""
         return (self[start : start + size] for start in range(0, len(self), size))
 
     @staticmethod
     def join(batches: Sequence["Batch"]) -> "Batch":
-        """The inputs of several batches of one kind, one after another."""
+        """The concatenated inputs of several batches of one kind."""
         parts = zip(*(batch._parts for batch in batches), strict=True)
         return Batch(*(None if part[0] is None else torch.cat(part) for part in parts))  # pyright: ignore[reportArgumentType]
 
     def to(self, device: torch.device) -> "Batch":
-        """The same on another device."""
+        """The batch on another device."""
         return self._mapped(lambda tensor: tensor.to(device))
 
     @property

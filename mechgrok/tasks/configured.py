@@ -1,6 +1,6 @@
-"""Tasks that are configurations: a class with a few fields, from which inputs and answers follow.
+"""Tasks defined as configurations: a class with a few fields, which determine inputs and answers.
 
-This is how tasks beyond the operations are written, those of mechgrok and those of its users.
+All tasks other than operations are written this way, both mechgrok's and its users'.
 """
 
 from abc import abstractmethod
@@ -21,19 +21,19 @@ from mechgrok.tasks.splits import Split, SplitRule
 from mechgrok.tasks.task import TASKS, Task
 
 N_HELD_OUT = 2000
-"""Inputs that a task with fresh batches is evaluated on."""
+"""Number of held-out inputs on which a task with fresh batches is evaluated."""
 DEFAULT_BATCH = 256
-"""Fresh inputs of an update, where nobody says how many."""
+"""Fresh inputs per update, unless specified."""
 
 InputsAndTargets = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
-"""Inputs and targets, and, where it is not the same for all inputs, the positions at which they are read."""
+"""Inputs and targets, and the positions at which inputs are read, if they differ between inputs."""
 
 
 class ConfiguredTask(Config, Task):
-    """A task whose fields are all that it follows from; `class Majority(FiniteTask, kind="majority")` registers one.
+    """A task fully determined by its fields; `class Majority(FiniteTask, kind="majority")` registers one.
 
-    A subclass has fields, with defaults or not, which are plain JSON values, and may have properties `name`, `answer`
-    and `signature`, and a method `make_structure`.
+    A subclass has fields, with or without defaults, which are plain JSON values. It may also have properties `name`,
+    `answer` and `signature`, and a method `make_structure`.
     """
 
     kind: ClassVar[str] = ""
@@ -43,10 +43,10 @@ class ConfiguredTask(Config, Task):
             super().__init__(**values)
         except ConfigError as error:
             raise TaskError(str(error)) from None
-        _ = self.examples  # what is wrong with the task comes up here
+        _ = self.examples  # errors in the task surface here
 
     def __init_subclass__(cls, kind: str = "", **rest: Any) -> None:
-        super().__init_subclass__(**rest)  # which takes no kind
+        super().__init_subclass__(**rest)  # which does not accept a kind
 
     @classmethod
     def __pydantic_init_subclass__(cls, kind: str = "", **rest: Any) -> None:
@@ -66,11 +66,11 @@ class ConfiguredTask(Config, Task):
 
     @cached_property
     def signature(self) -> Signature:
-        """What a network must take and give: by default what the examples show, read at the last position."""
+        """A network's required inputs and outputs: by default inferred from the examples, read at the last position."""
         return signature_of(self.examples)
 
     def make_structure(self) -> Frame | None:
-        """The basis to analyse the task in; None where it sits in no group."""
+        """The basis to analyse the task in; None if it has no group."""
         return None
 
     def make_frame(self) -> Frame:
@@ -91,7 +91,7 @@ class ConfiguredTask(Config, Task):
 
 
 class FiniteTask(ConfiguredTask):
-    """A task with a fixed domain: a subclass gives all of it, and training takes a part.
+    """A task with a fixed domain: a subclass gives all inputs, and training uses some of them.
 
     >>> import mechgrok as mg
     >>> class Majority(mg.FiniteTask, kind="majority"):
@@ -111,27 +111,27 @@ class FiniteTask(ConfiguredTask):
         """All inputs and their answers.
 
         Returns:
-            Inputs, [n, n_ctx] whole numbers (tokens) or [n, ...] floats (features); targets, [n] whole numbers
-            (classes) or [n, values] floats, of several scored positions [n, scored] or [n, scored, values]. Where
-            these positions differ from input to input, a third tensor has them, [n, scored]; the signature then has
-            `scored` as a number.
+            Inputs, [n, n_ctx] integers (tokens) or [n, ...] floats (features); targets, [n] integers (classes) or
+            [n, values] floats, or, for several scored positions, [n, scored] or [n, scored, values]. If these
+            positions differ between inputs, a third tensor gives them, [n, scored]; the signature then has `scored`
+            as a number.
         """
 
     @cached_property
     def examples(self) -> Batch:
-        """All inputs, in the order in which they are given."""
+        """All inputs, in the given order."""
         batch = as_batch(type(self).__name__, self.all_inputs())
         return replace(batch, rows=torch.arange(len(batch)))
 
 
 class StreamTask(ConfiguredTask):
-    """A task with fresh inputs in every update: a subclass draws them, and says its signature.
+    """A task with fresh inputs in every update: a subclass draws them, and gives its signature.
 
     It is evaluated on held-out examples, the same ones at every step.
 
     Attributes:
-        n_held_out: how many these are.
-        default_batch: inputs of an update, where nobody says how many.
+        n_held_out: number of held-out examples.
+        default_batch: inputs per update, unless specified.
     """
 
     n_held_out: ClassVar[int] = N_HELD_OUT
@@ -144,12 +144,12 @@ class StreamTask(ConfiguredTask):
 
     @abstractmethod
     def draw(self, n: int, generator: torch.Generator) -> InputsAndTargets:
-        """Draw n inputs with their answers, in the forms of `FiniteTask.all_inputs`, with this generator alone."""
+        """Draw n inputs with their answers, in the formats of `FiniteTask.all_inputs`, using only this generator."""
 
     @classmethod
     def of_sizes(cls, d_vocab: int, n_ctx: int, n_outputs: int) -> "StreamTask | None":
-        """The task of this kind that a network with these sizes may have learned, for `infer_task` to try; None for
-        none."""
+        """The task of this kind that a network with these sizes may have learned, as a candidate for `infer_task`;
+        None if there is none."""
         return None
 
     @cached_property
@@ -158,29 +158,29 @@ class StreamTask(ConfiguredTask):
         return self.sample(self.n_held_out, seeded("held out", self.kind))
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
-        """So many fresh inputs."""
+        """Draw n fresh inputs."""
         batch = as_batch(type(self).__name__, self.draw(n, generator))
         if len(batch) != n:
             raise TaskError(f"{type(self).__name__}.draw was asked for {n} inputs and gave {len(batch)}")
         return batch
 
     def sample_unseen(self, n: int, generator: torch.Generator) -> Batch:
-        """So many fresh inputs, none of which a training is limited to."""
+        """Draw n fresh inputs that are not among the train inputs of a limited task."""
         return self.sample(n, generator)
 
     def data(self, split: Split, batch_size: int = 0, seed: int = 0) -> Data:
         return Stream(self.sample, self.examples, batch_size or self.default_batch, seed)
 
     def split(self, fraction: float, seed: int = 0, rule: SplitRule = "shuffle") -> Split:
-        """Nothing of what the task is evaluated on is trained on, whatever the fraction."""
+        """None of the evaluation examples are trained on, whatever the fraction."""
         return Split(torch.zeros(self.n_inputs, dtype=torch.bool), float(fraction), seed, rule)
 
 
 def as_batch(name: str, given: Any) -> Batch:
-    """Inputs and targets of somebody's own, checked, with an axis for the scored positions.
+    """Check user-provided inputs and targets, and add an axis for the scored positions.
 
     Raises:
-        TaskError: they are no two tensors of the same length, or of other types and shapes.
+        TaskError: they are not two tensors of the same length, or have other types and shapes.
     """
     if not (isinstance(given, tuple) and len(given) in (2, 3) and all(isinstance(x, Tensor) for x in given)):
         raise TaskError(
@@ -226,7 +226,7 @@ def _checked_positions(name: str, positions: Tensor, targets: Tensor) -> Tensor:
 
 
 def signature_of(batch: Batch) -> Signature:
-    """The smallest signature that fits a batch; several scored positions are the last ones.
+    """The smallest signature that fits a batch; several scored positions are taken to be the last ones.
 
     >>> signature_of(Batch(torch.tensor([[0, 3]]), torch.tensor([[4]]))).outputs
     Classes(kind='classes', n=5)
@@ -251,7 +251,7 @@ def _default_name(task: Any) -> str:
 
 
 def _rebuilt(cls: type[ConfiguredTask], kind: str, values: dict[str, Any]) -> Any:
-    """A task in another process, where its class may not be registered yet."""
+    """Rebuild a task in another process, where its class may not be registered yet."""
     if kind not in TASKS:
         TASKS.register(kind, cls)
     return cls(**values)

@@ -1,4 +1,4 @@
-"""Controls: tasks from which nothing can be generalised."""
+"""Controls: tasks on which no generalisation is possible."""
 
 from dataclasses import replace
 
@@ -14,11 +14,11 @@ from mechgrok.tasks.operation_task import Operation
 
 @door
 def random_labels(task: Operation, seed: int = 0) -> Operation:
-    """The inputs of a task with its labels shuffled among them, once and for all: pure memorisation.
+    """The inputs of a task with its labels shuffled once and for all: pure memorisation.
 
-    Answers keep their frequencies; the same seed gives the same labels on every machine. The frame is that of
-    the task, with the shuffled answers; where an answer has no place in it, as a 0 among products, using the
-    frame raises.
+    Answer frequencies are preserved; the same seed gives the same labels on every machine. The frame is the task's
+    own, with the shuffled answers; if an answer has no place in it, such as a 0 among products, using the frame
+    raises an error.
 
     >>> from mechgrok.tasks import modular_task
     >>> control = random_labels(modular_task("add", 5), seed=1)

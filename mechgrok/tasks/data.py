@@ -1,4 +1,4 @@
-"""What a training sees of a task: the batch of every update, and the examples that it is evaluated on."""
+"""The data that a run draws from a task: the batch of every update, and the evaluation examples."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from mechgrok.tasks.batch import Batch
 
 @runtime_checkable
 class Data(Protocol):
-    """Batches, as a function of the number of the update alone, so that resuming is exact.
+    """Batches as a function of only the update's number, so that resuming is exact.
 
     Attributes:
-        examples: what the training is evaluated on.
+        examples: the inputs on which the network is evaluated.
     """
 
     @property
@@ -27,29 +27,29 @@ class Data(Protocol):
 
     @property
     def parts(self) -> dict[str, Bool[Tensor, " examples"]]:
-        """Which of the examples are "train" inputs and which "test"; a part may be empty."""
+        """Masks of the "train" and "test" inputs among the examples; a part may be empty."""
         ...
 
     def batch(self, update: int) -> Batch:
-        """The inputs of an update, numbered from 0."""
+        """The inputs of an update; updates are numbered from 0."""
         ...
 
     def to(self, device: torch.device) -> "Data":
-        """The same on another device."""
+        """The data on another device."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Finite:
-    """A fixed domain, of which some inputs are trained on, all at once or in mini-batches.
+    """A fixed domain, some of whose inputs are trained on, all at once or in mini-batches.
 
-    Mini-batches pass over the train inputs in a new order in every epoch; the last one of an epoch holds what is left.
+    Mini-batches go through the train inputs in a new order every epoch; the last one of an epoch holds the remainder.
 
     Attributes:
         examples: all inputs.
-        train_mask: [n], which of them are trained on.
-        batch_size: inputs of a mini-batch; 0 for all train inputs.
-        seed: of the orders.
+        train_mask: [n], mask of the train inputs.
+        batch_size: inputs per mini-batch; 0 for all train inputs.
+        seed: determines the orders.
     """
 
     examples: Batch
@@ -68,7 +68,7 @@ class Finite:
 
     @cached_property
     def train_rows(self) -> Int[Tensor, " train"]:
-        """Numbers of the train inputs."""
+        """Indices of the train inputs."""
         return self.train_mask.nonzero().flatten().to(self.examples.inputs.device)
 
     @cached_property
@@ -87,7 +87,7 @@ class Finite:
         return self.train[self.mini_batch(update)] if self.batch_size else self.train
 
     def mini_batch(self, update: int) -> Int[Tensor, " batch"]:
-        """Which of the train inputs make up the mini-batch of an update."""
+        """The train inputs that form the mini-batch of an update."""
         n = len(self.train_rows)
         epoch, position = divmod(update, -(-n // self.batch_size))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
@@ -95,12 +95,12 @@ class Finite:
         return order[position * self.batch_size :][: self.batch_size].to(self.train_rows.device)
 
     def to(self, device: torch.device) -> "Finite":
-        """The same on another device."""
+        """The data on another device."""
         return replace(self, examples=self.examples.to(device))
 
 
 Sample = Callable[[int, torch.Generator], Batch]
-"""Draws so many inputs, with a generator."""
+"""Draws a given number of inputs, using a generator."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,10 +108,10 @@ class Stream:
     """Fresh inputs in every update.
 
     Attributes:
-        sample: draws them.
-        examples: held out; nothing keeps a small domain from showing them in training too.
-        batch_size: inputs of an update.
-        seed: of the training's inputs.
+        sample: draws the inputs.
+        examples: held-out inputs; in a small domain they may also occur in training.
+        batch_size: inputs per update.
+        seed: determines the train inputs.
     """
 
     sample: Sample
@@ -131,12 +131,12 @@ class Stream:
         return self.sample(self.batch_size, generator).to(self.examples.inputs.device)
 
     def to(self, device: torch.device) -> "Stream":
-        """The same on another device."""
+        """The data on another device."""
         return replace(self, examples=self.examples.to(device))
 
 
 def seeded(*what: str | int) -> torch.Generator:
-    """A generator whose numbers follow from some words and numbers, and from nothing else.
+    """A generator whose numbers are determined entirely by some strings and numbers.
 
     >>> seeded("batch", 0, 1).initial_seed() == seeded("batch", 0, 1).initial_seed()
     True

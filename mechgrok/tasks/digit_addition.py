@@ -1,4 +1,4 @@
-"""Addition of numbers with several digits, one token for each digit."""
+"""Addition of multi-digit numbers, with one token per digit."""
 
 from typing import Annotated, ClassVar
 
@@ -14,7 +14,7 @@ from mechgrok.tasks.limited import LimitedTask
 
 BASE = 10
 PLUS, EQUALS = 10, 11
-"""The tokens behind the ten digits."""
+"""The tokens after the ten digits."""
 
 
 class DigitAdditionTask(LimitedTask, kind="digit_addition"):
@@ -32,12 +32,12 @@ class DigitAdditionTask(LimitedTask, kind="digit_addition"):
 
     @property
     def answer(self) -> str:
-        """For people."""
+        """The rule, in readable form."""
         return "the digits of a+b"
 
     @property
     def signature(self) -> Signature:
-        """The answer's digits are read where the token before each of them stands, from the "=" on."""
+        """Each digit of the answer is read at the position of the preceding token, starting at the "="."""
         return Signature(
             inputs=Tokens(d_vocab=EQUALS + 1, n_ctx=3 * self.n_digits + 3),
             outputs=Classes(n=BASE),
@@ -46,7 +46,7 @@ class DigitAdditionTask(LimitedTask, kind="digit_addition"):
 
     @property
     def position_labels(self) -> tuple[str, ...]:
-        """The places of the digits of the sum, the highest first."""
+        """The place values of the sum's digits, the highest first."""
         return tuple(f"10^{place}" for place in range(self.n_digits, -1, -1))
 
     @classmethod
@@ -57,7 +57,7 @@ class DigitAdditionTask(LimitedTask, kind="digit_addition"):
         return cls(n_digits=n_digits)
 
     def draw(self, n: int, generator: torch.Generator) -> InputsAndTargets:
-        """Numbers that are equally likely, and their sums."""
+        """Uniformly distributed numbers, and their sums."""
         x, y = torch.randint(BASE, (2, n, self.n_digits), generator=generator)
         digits = sum_digits(x, y)
         plus, equals = (torch.full((n, 1), token) for token in (PLUS, EQUALS))
@@ -66,18 +66,18 @@ class DigitAdditionTask(LimitedTask, kind="digit_addition"):
 
 @door
 def digit_addition_task(n_digits: int = 5, *, finite: int = 0, seed: int = 0) -> DigitAdditionTask:
-    """Addition of two numbers with several digits: x + y = z, a token for each digit, the highest first.
+    """Addition of two multi-digit numbers: x + y = z, with one token per digit, the highest first.
 
     The tokens are the digits 0..9, 10 for "+" and 11 for "=". The n_digits + 1 digits of the sum are predicted one
-    after the other, from the "=" on, each one position before it is seen: `position_losses` has the loss of each.
+    after the other, starting at the "=", each one position before it appears: `position_losses` gives the loss of each.
 
     Args:
-        n_digits: of x and of y, each of which is uniform in 0..9.
-        finite: number of train inputs; 0 draws fresh ones in every update.
-        seed: of these train inputs, and of the inputs that are held out, all of which differ.
+        n_digits: number of digits of x and of y; each digit is uniform in 0..9.
+        finite: number of train inputs; 0 draws fresh inputs for every update.
+        seed: determines these train inputs and the held-out inputs, all of which are distinct.
 
     Raises:
-        TaskError: more than 100 digits; so many train inputs that nothing is left to test on.
+        TaskError: more than 100 digits; so many train inputs that none are left to test on.
 
     Source: Nanda et al. 2023 (arXiv 2301.05217), appendix on other tasks.
 
@@ -91,7 +91,7 @@ def digit_addition_task(n_digits: int = 5, *, finite: int = 0, seed: int = 0) ->
 
 
 def sum_digits(x: Int[Tensor, "n digits"], y: Int[Tensor, "n digits"]) -> Int[Tensor, "n more_digits"]:
-    """The digits of some sums, one more than those of the summands.
+    """The digits of sums, one more than the summands have.
 
     >>> sum_digits(torch.tensor([[9, 7]]), torch.tensor([[0, 5]])).tolist()
     [[1, 0, 2]]

@@ -1,4 +1,4 @@
-"""How the inputs and labels of a task sit in a group: what lets one analysis serve every operation."""
+"""How the inputs and labels of a task relate to a group, so that one analysis serves every operation."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,27 +15,27 @@ from mechgrok.errors import NoGroupError, TaskError, UndefinedMetricError, shown
 from mechgrok.readable import Readable
 
 MOST_CLASSES = 2**20
-"""Classes that a function of one element may have."""
+"""Maximum number of classes of a function of one element."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame(Readable):
     """A task seen as a function on the elements of a group, with the basis to analyse it in.
 
-    Of two operands x and y it is an operation, whose result is an element again. For addition mod p the group is Z_p
+    With two operands x and y it is an operation, whose result is again an element. For addition mod p the group is Z_p
     and everything is the identity map. For multiplication it is the units mod p in the order of the discrete logarithm;
-    inputs with a 0 then have no place in the frame. Of one operand it is any function of the elements, such as the
-    parity of some bits, a function on Z_2^n: there the result is the element itself, and answers are classes. Element
+    inputs with a 0 then have no place in the frame. With one operand it is any function of the elements, such as the
+    parity of some bits, a function on Z_2^n: here the result is the element itself, and answers are classes. Element
     numbers run over 0..order-1.
 
     Attributes:
         basis: orthonormal basis of the functions on the group.
-        rows: [order] or [order, order], the input (row of the grid) whose operands are these elements.
-        results: of the same shape, the element on which the answer depends.
-        answers: [order], the class that is right where this element is the result.
-        classes: [order] or [n_classes], the logits that are answers; of an operation the one for each element.
-        answer: how the answer follows from a and b, for people; "a+b".
-        symbols: [order], the token that stands for an element; None where that takes several tokens.
+        rows: [order] or [order, order], the input (row of the grid) with these elements as operands.
+        results: same shape, the element on which the answer depends.
+        answers: [order], the right class if this element is the result.
+        classes: [order] or [n_classes], the logits of the answers; for an operation, one per element.
+        answer: readable formula of the answer in terms of a and b, such as "a+b".
+        symbols: [order], the token that stands for each element; None if an element takes several tokens.
     """
 
     basis: Basis
@@ -58,7 +58,7 @@ class Frame(Readable):
 
     @property
     def is_operation(self) -> bool:
-        """Whether there are two operands, so that answers are elements of the group too, and logits functions on it."""
+        """Whether there are two operands, so that answers are also group elements and logits functions on it."""
         return self.arity == 2
 
     @property
@@ -66,7 +66,7 @@ class Frame(Readable):
         """The token that stands for each element.
 
         Raises:
-            UndefinedMetricError: no single token does.
+            UndefinedMetricError: no single token stands for an element.
         """
         if self.symbols is None:
             raise UndefinedMetricError(
@@ -80,7 +80,7 @@ class Frame(Readable):
         """The logit that stands for each element, so that logits are functions on the group.
 
         Raises:
-            UndefinedMetricError: answers are no elements.
+            UndefinedMetricError: answers are not elements.
         """
         if not self.is_operation:
             raise UndefinedMetricError(
@@ -90,23 +90,23 @@ class Frame(Readable):
 
     @property
     def is_logarithmic(self) -> bool:
-        """Whether element numbers are discrete logarithms: the classes are the powers of one of them."""
+        """Whether element numbers are discrete logarithms: the classes are the powers of one class."""
         cyclic = self.basis.what == "frequency"
         return cyclic and not torch.equal(self.classes, torch.arange(self.order))
 
     @property
     def direction(self) -> str:
-        """The one function of inputs and classes that each block stands for, as a formula for people."""
+        """The single function of inputs and classes that each block represents, as a readable formula."""
         if not self.is_operation:
             return f"what of {self.answer} lies in the block"
         additive = self.basis.what == "frequency" and not self.is_logarithmic
         return f"cos(w_k({self.answer}-c))" if additive else "chi(a∘b∘c^-1)"
 
     def direction_of(self, label: Label) -> Float[Tensor, "order classes"]:
-        """The function of result and class that speaks for the answer in a block, in float64.
+        """The function of result and class that supports the answer within a block, in float64.
 
-        It is the part of the table of right answers, 1 for the right class of a result and 0 for the others, that lies
-        in the block: for an operation in a group a multiple of chi(s∘c^-1), which is given with norm 1 for each result.
+        It is the part of the table of right answers (1 for the right class of a result, 0 for the others) that lies in
+        the block: for an operation in a group, a multiple of chi(s∘c^-1), normalised to norm 1 for each result.
         """
         if self.is_operation:
             return self.basis.character(label)[self.basis.quotients]
@@ -120,7 +120,7 @@ class Frame(Readable):
 
     @property
     def is_latin_square(self) -> bool:
-        """Whether with either operand held fixed every answer occurs once, as in a group."""
+        """Whether every answer occurs once when either operand is held fixed, as in a group."""
         if self.arity != 2:
             return False
         elements = torch.arange(self.order)
@@ -128,13 +128,13 @@ class Frame(Readable):
         return all(torch.equal(r.sort(dim=1).values, elements.expand_as(r)) for r in by_either)
 
     def covers(self, n_inputs: int) -> Bool[Tensor, " inputs"]:
-        """Which of the inputs have a place in the frame."""
+        """Mask of the inputs that have a place in the frame."""
         covered = torch.zeros(n_inputs, dtype=torch.bool)
         covered[self.rows.flatten()] = True
         return covered
 
     def square(self, x: Float[Tensor, "inputs *rest"]) -> Float[Tensor, "order ..."]:
-        """Values per input, laid out over the operands in the order of the group."""
+        """Values per input, arranged over the operands in the order of the group."""
         return x[self.rows]
 
     def spread_by_result(
@@ -153,10 +153,10 @@ def build_frame(
     labels: Int[Tensor, " inputs"],
     answer: str,
 ) -> Frame:
-    """The frame in which the token and the class elements[i] are the group element i.
+    """The frame in which the token and the class elements[i] represent the group element i.
 
     Raises:
-        NoGroupError: a pair of elements is no input, or has an answer that is no element.
+        NoGroupError: a pair of elements is not an input, or its answer is not an element.
     """
     size = 1 + int(max(operands.max(), labels.max(), elements.max()))
     row_of_pair = torch.full((size, size), -1)
@@ -192,14 +192,14 @@ def function_frame(
     """The frame of a function of one group element.
 
     Args:
-        basis: of the functions on the group.
+        basis: basis of the functions on the group.
         classes: [order], the right class of each element.
-        n_classes: how many classes there are.
-        answer: the function, for people.
-        rows: [order], the input that is each element; default in their order.
+        n_classes: number of classes.
+        answer: the function, in readable form.
+        rows: [order], the input that represents each element; default in their order.
 
     Raises:
-        TaskError: no whole number for each element; a class that is not there.
+        TaskError: not one integer per element; a class that does not exist.
     """
     if isinstance(n_classes, bool) or not 2 <= n_classes <= MOST_CLASSES:
         raise TaskError(f"a function has 2 to {MOST_CLASSES} classes; got n_classes={shown(n_classes)}")
@@ -215,7 +215,7 @@ def function_frame(
 
 
 def _of_elements(what: str, given: Any, basis: Basis, below: int | None = None) -> Tensor:
-    """A whole number for each element, as an argument of `function_frame` is."""
+    """Check an argument of `function_frame`: one integer per element."""
     fits = isinstance(given, Tensor) and given.shape == (basis.order,) and given.dtype == torch.long
     if not fits or given.min() < 0 or (below is not None and given.max() >= below):
         most = "" if below is None else f" below {below}"

@@ -33,17 +33,17 @@ def group_task(
         group: a multiplication table, [order, order] integers; a `Group`; or a name such as "S5", "A5",
             "D59", "Z2xS3" (see `named_group`).
         op: "xy" is the product, "xyx^-1" the conjugate of y by x.
-        name: of the group, for labels and tables.
+        name: name of the group, for labels and tables.
         sequence: what the network reads; default a b =.
         specials: special symbols with fixed tokens, see `Task`.
 
     Returns:
         A task whose symbols and classes are the element numbers. Its frame has the basis of the group's
-        irreps; for a cyclic group, in whatever order the table has it, the Fourier basis.
+        irreps; for a cyclic group, whatever the order of its table, the Fourier basis.
 
     Raises:
-        TaskError: an unknown name or operation; a table that is not that of a group (the text names the
-            elements that break it); a group of more than 4096 elements, since a task holds all pairs of them.
+        TaskError: an unknown name or operation; a table that is not a group's (the message names the elements
+            that violate the axioms); a group of more than 4096 elements, since a task holds all pairs of them.
 
     >>> group_task([[0, 1, 2], [1, 2, 0], [2, 0, 1]], name="rotations")
     Task(rotations: a b = -> 3 classes, 9 inputs)
@@ -84,7 +84,7 @@ def sn_task(
 ) -> Operation:
     """An operation on permutations: the three on S5 of Power et al. 2022, and the same on any S_n up to S6.
 
-    Elements are the permutations in lexicographic order of their array form. In "xy" x is applied first, then
+    Elements are the permutations in lexicographic order of their array form. In "xy", x is applied first, then
     y: c[i] = y[x[i]].
 
     Args:
@@ -93,7 +93,7 @@ def sn_task(
         sequence: what the network reads; default a b =.
 
     Raises:
-        TaskError: a name of another form, or an unknown operation.
+        TaskError: a name of a different form, or an unknown operation.
 
     >>> sn_task("S5", op="xyx^-1")
     Task(S5 xyx^-1: a b = -> 120 classes, 14400 inputs)
@@ -119,7 +119,7 @@ _PRODUCTS: dict[GroupOperation, Callable[[Group], Tensor]] = {
     "xyx": _sandwiches,
 }
 _SUMS: dict[GroupOperation, str] = {"xy": "a+b", "xyx^-1": "b", "xyx": "2a+b"}
-"""The same in a cyclic group."""
+"""The same operations in a cyclic group."""
 assert set(_PRODUCTS) == set(_SUMS) == set(get_args(GroupOperation))
 
 

@@ -1,4 +1,4 @@
-"""Tasks whose data are unlimited or limited, as one likes: fresh inputs in every update, or a fixed number of them."""
+"""Tasks whose data can be unlimited or limited: fresh inputs in every update, or a fixed number of inputs."""
 
 from functools import cached_property
 
@@ -15,14 +15,14 @@ from mechgrok.tasks.splits import Split, SplitRule
 
 
 class LimitedTask(StreamTask):
-    """A task that draws its inputs: in every update anew, or once and for all.
+    """A task that draws its inputs, either anew for every update or once and for all.
 
-    With limited data the examples are the train inputs, in front, and held-out ones behind them. All of them differ,
-    so that nothing is tested that was trained on.
+    With limited data, the examples are the train inputs, followed by the held-out inputs. All of them are distinct, so
+    no test input was trained on.
 
     Attributes:
-        finite: number of train inputs; 0 for fresh ones in every update.
-        seed: of the inputs that are drawn once and for all.
+        finite: number of train inputs; 0 for fresh inputs in every update.
+        seed: determines the inputs that are drawn once and for all.
     """
 
     finite: OpenSize = 0
@@ -35,12 +35,12 @@ class LimitedTask(StreamTask):
 
     @property
     def of_how_many(self) -> str:
-        """The end of the task's name: how many inputs it is trained on, if that is limited."""
+        """The end of the task's name: the number of train inputs, if it is limited."""
         return f", {self.finite} train inputs" if self.finite else ""
 
     @cached_property
     def examples(self) -> Batch:
-        """The train inputs, if they are limited, and the held-out ones."""
+        """The train inputs, if they are limited, and the held-out inputs."""
         if not self.finite:
             return super().examples
         drawn = self._distinct(self.finite + self.n_held_out)
@@ -52,21 +52,21 @@ class LimitedTask(StreamTask):
         return Batch(drawn.inputs, drawn.targets, torch.arange(len(drawn)), drawn.positions)
 
     def data(self, split: Split, batch_size: int = 0, seed: int = 0) -> Data:
-        """Fresh batches; of limited data all train inputs at once, or mini-batches of them."""
+        """Fresh batches; for limited data, all train inputs at once, or mini-batches of them."""
         if self.finite:
             return Finite(self.examples, split.train, batch_size, seed)
         return super().data(split, batch_size, seed)
 
     def split(self, fraction: float, seed: int = 0, rule: SplitRule = "shuffle") -> Split:
-        """The task itself says what is trained on, whatever the fraction, the seed and the rule."""
+        """The task itself determines the train inputs, regardless of fraction, seed and rule."""
         train = torch.arange(self.n_inputs) < self.finite
         return Split(train, self.finite / self.n_inputs if self.finite else float(fraction), seed, rule)
 
     def sample_unseen(self, n: int, generator: torch.Generator) -> Batch:
-        """Fresh inputs that are no train inputs: as many as that leaves of n.
+        """Draw n fresh inputs, and keep those that are not train inputs.
 
         Raises:
-            TaskError: that leaves none.
+            TaskError: none are left.
         """
         batch = self.sample(n, generator)
         inputs = torch.cat([self.examples.inputs[: self.finite], batch.inputs])
@@ -77,7 +77,7 @@ class LimitedTask(StreamTask):
         return batch[unseen.nonzero().flatten()]
 
     def _distinct(self, n: int) -> Batch:
-        """So many different inputs, in the order in which they are drawn; fewer, where there are no more."""
+        """The first n distinct inputs, in the order in which they are drawn; fewer if there are no more."""
         generator = seeded("once and for all", self.kind, self.seed)
         found = self.sample(n, generator)
         found = found[first_of_each(found.inputs)]
@@ -91,7 +91,7 @@ class LimitedTask(StreamTask):
 
 
 def first_of_each(inputs: Tensor) -> Int[Tensor, " different"]:
-    """The rows that repeat none before them.
+    """Indices of the rows that do not repeat an earlier row.
 
     >>> first_of_each(torch.tensor([[3, 1], [0, 2], [3, 1], [0, 0]])).tolist()
     [0, 1, 3]

@@ -1,4 +1,4 @@
-"""Several operations learned by one network, told apart by an operation token."""
+"""Several operations learned by one network, distinguished by an operation token."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,12 +25,12 @@ DEFAULT_SEQUENCE = ("a", OPERATION, "b", "=")
 
 @dataclass(frozen=True, eq=False)
 class MixedTask(Operation):
-    """Several tasks on the same symbols as one: the inputs of the first part, then those of the second, and so on.
+    """Several tasks on the same symbols as one task: the inputs of the first part, then of the second, and so on.
 
-    Groups and key frequencies belong to one part each: analyse `cache_grid(model, task.parts[0])`.
+    Each part has its own group and key frequencies: analyse `cache_grid(model, task.parts[0])`.
 
     Attributes:
-        parts: the single tasks, written as the common network reads them.
+        parts: the individual tasks, written as the shared network reads them.
     """
 
     parts: tuple[Operation, ...] = ()
@@ -51,20 +51,20 @@ class MixedTask(Operation):
 
     @cached_property
     def signature(self) -> Signature:
-        """The tokens of all parts, which agree on them, and the answers of any."""
+        """The tokens, on which all parts agree, and the answers of any part."""
         return self.parts[0].signature.replace(outputs=Classes(n=self.n_answers))
 
     @cached_property
     def ranges(self) -> tuple[slice, ...]:
-        """Which inputs belong to each part."""
+        """The inputs that belong to each part."""
         ends = torch.tensor([part.n_inputs for part in self.parts]).cumsum(0).tolist()
         return tuple(slice(end - part.n_inputs, end) for end, part in zip(ends, self.parts, strict=True))
 
     def split(self, fraction: float, seed: int = 0, rule: SplitRule = "shuffle") -> Split:
-        """Divide the pairs of operands into train and test, alike for all parts.
+        """Split the pairs of operands into train and test, identically for all parts.
 
-        The rules are those of `make_split`, applied to the pairs that occur in any part. No pair that is
-        tested in one operation is trained on in another one, as in Furuta et al. 2024.
+        The rules of `make_split` are applied to the pairs that occur in any part. No pair that is tested in one
+        operation is trained on in another, as in Furuta et al. 2024.
         """
         pairs, pair_of = self.operands.unique(dim=0, return_inverse=True)
         chosen = make_split(pairs, fraction, seed, rule)
@@ -75,10 +75,10 @@ class MixedTask(Operation):
         return replace(split, train=split.train[self.ranges[part]])
 
     def with_sequence(self, *slots: str) -> "MixedTask":
-        """The same operations, written down differently; "op" stands for a token with the name of each part.
+        """The same operations, written differently; "op" stands for a token with the name of each part.
 
         Raises:
-            TaskError: there is no "op", so that nothing would tell the parts apart.
+            TaskError: there is no "op", so nothing would distinguish the parts.
         """
         spec = {**self.spec, "sequence": list(slots)}
         return _mixture([_write(part, slots) for part in self.parts], self.specials, spec, slots)
@@ -88,7 +88,7 @@ class MixedTask(Operation):
         return _mixture(self.parts, specials, {**self.spec, "specials": list(specials)}, self.sequence)
 
     def in_basis(self, basis: Basis, elements: Int[Tensor, " order"] | None = None) -> Operation:
-        """Not of a mixture, but of each part: `task.parts[0].in_basis(...)`."""
+        """Not available for a mixture, only for each part: `task.parts[0].in_basis(...)`."""
         raise TaskError(_PART_BY_PART.format(self.name))
 
     def __repr__(self) -> str:
@@ -103,21 +103,21 @@ _PART_BY_PART = (
 
 @door
 def mixed_task(parts: Sequence[Operation], *, sequence: Sequence[str] | None = None) -> MixedTask:
-    """Several tasks on the same symbols for one network to learn at once: co-grokking.
+    """Combine several tasks on the same symbols for one network to learn at once: co-grokking.
 
     The operand tokens are shared, and so are the classes: answer 3 is the logit 3 of every part. An
-    operation token tells the parts apart.
+    operation token distinguishes the parts.
 
     Args:
-        parts: the tasks. Where their sequence is left open they are written a op b =, and the operation token
-            bears the name of the part. Where it is decided it stays, as in
-            `modular_task("add", 97, sequence=("a", "+", "b"))`; then it must be in all of them.
-        sequence: what the network reads, with "op" for the operation, of parts that leave it open; None
+        parts: the tasks. If their sequence is left open, they are written a op b =, and the operation token
+            bears the name of the part. If it is given, it stays, as in
+            `modular_task("add", 97, sequence=("a", "+", "b"))`; then all parts must have one.
+        sequence: what the network reads, with "op" for the operation, for parts that leave it open; None
             leaves it open here as well, for a recipe to decide.
 
     Raises:
-        TaskError: fewer than two parts; different numbers of symbols; sequences that do not go together, or
-            that nothing tells apart.
+        TaskError: fewer than two parts; different numbers of symbols; sequences that are incompatible or
+            indistinguishable.
 
     Source: Furuta et al. 2024 (arXiv 2402.16726), section on co-grokking.
 
@@ -157,7 +157,7 @@ def _mixture(
     spec: dict[str, Any],
     sequence: Sequence[str] | None,
 ) -> MixedTask:
-    """The mixture of parts that are written down, after they have agreed on the special tokens."""
+    """The mixture of parts with known sequences, after they have agreed on the special tokens."""
     read = [symbol for part in parts for symbol in part.slots if symbol not in OPERANDS]
     parts = tuple(part.with_specials(*dict.fromkeys([*specials, *read])) for part in parts)
     _check(parts)
@@ -198,11 +198,11 @@ def _check(parts: tuple[Operation, ...]) -> None:
 
 
 def _write(part: Operation, slots: Sequence[str]) -> Operation:
-    """One part by the sequence of the mixture, with its name for the operation."""
+    """One part written in the sequence of the mixture, with its name for the operation."""
     return part.with_sequence(*(part.name if slot == OPERATION else slot for slot in slots))
 
 
 def _pattern(parts: Sequence[Operation]) -> list[str]:
-    """The sequence of parts that have their own: "op" where they differ."""
+    """The common sequence of parts that have their own: "op" at the slot in which they differ."""
     columns = zip(*(part.slots for part in parts), strict=False)
     return [column[0] if len(set(column)) == 1 else OPERATION for column in columns]

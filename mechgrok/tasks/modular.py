@@ -30,19 +30,19 @@ def modular_task(
 
     Args:
         operation: "add", "sub", "mul", "div", or an expression in a, b (or x, y) such as
-            "x^2+x*y+y^2" or "x/y if y odd else x-y"; `/` divides mod p, and inputs without an answer are left
-            out of the grid.
+            "x^2+x*y+y^2" or "x/y if y odd else x-y"; `/` divides mod p, and inputs without an answer are omitted
+            from the grid.
         p: the modulus, 2 to 4096; prime or not.
         sequence: what the network reads; default a b =. Operation tokens are named in it: ("a", "+", "b").
         specials: special symbols with fixed tokens, see `Task`.
 
     Returns:
         A task with p symbols and p classes. Its frame is Z_p with the additive Fourier basis; for products
-        and quotients of powers ("mul", "div", "x*y^2") the units mod p, in the order of the discrete
-        logarithm, or, where p has no primitive root, in the basis of the irreps of the group of units.
+        and quotients of powers ("mul", "div", "x*y^2") it is the units mod p, in the order of the discrete
+        logarithm or, if p has no primitive root, in the basis of the irreps of the group of units.
 
     Raises:
-        TaskError: another p, an operation that is no text or does not parse, no input with an answer.
+        TaskError: an invalid p; an operation that is not a string or does not parse; no input with an answer.
 
     >>> task = modular_task("add", p=113)
     >>> task.n_inputs, task.d_vocab, task.labels[112 * 113 + 2].item()
@@ -95,7 +95,7 @@ def modular_task(
 
 
 def close_names(operation: str) -> list[str]:
-    """The named operations that a word may have been meant for; none for a name, or for an expression.
+    """The named operations that a word may be a misspelling of; none for a name or an expression.
 
     >>> close_names("ad"), close_names("add"), close_names("ab")
     (['add'], [], [])
@@ -107,13 +107,13 @@ def close_names(operation: str) -> list[str]:
 
 
 def _multiplies_units(parsed: Polynomial | ByParity, p: int) -> bool:
-    """Whether an operation makes units of units by multiplying: its number is one itself."""
+    """Whether an operation maps units to units by multiplication: its constant factor is itself a unit."""
     number, exists = parsed.evaluate(torch.ones(1, dtype=torch.long), torch.ones(1, dtype=torch.long), p)
     return parsed.is_monomial and bool(exists) and gcd(int(number), p) == 1
 
 
 def _natural_basis(multiplicative: bool, p: int) -> tuple[Basis, Int[Tensor, " order"]]:
-    """The basis in which an operation is a product of group elements, and the residue of each element."""
+    """The basis in which an operation is a product of group elements, and the residue that each element represents."""
     if not multiplicative or p == 2:
         return fourier_basis(p), torch.arange(p)
     powers = powers_of_primitive_root(p)
@@ -125,12 +125,12 @@ def _natural_basis(multiplicative: bool, p: int) -> tuple[Basis, Int[Tensor, " o
 def powers_of_primitive_root(p: int) -> Int[Tensor, " units"] | None:
     """The units mod p as g^0, g^1, ...: position i holds the unit with discrete logarithm i.
 
-    g is the smallest primitive root. None where p has none, as 8 or 15, or only one unit.
+    g is the smallest primitive root. None if p has no primitive root, like 8 or 15, or only one unit.
 
     >>> powers_of_primitive_root(7).tolist()
     [1, 3, 2, 6, 4, 5]
     """
-    from sympy import primitive_root  # takes a fifth of a second to import, needed for products alone
+    from sympy import primitive_root  # takes a fifth of a second to import, needed only for products
 
     g = primitive_root(p) if p > 2 else None
     if g is None:

@@ -1,4 +1,4 @@
-"""Operations: tasks with a few operands, over all their values, and how these are written as tokens."""
+"""Operations: tasks with a few operands, over all their values, and the way they are written as tokens."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from mechgrok.tasks.task import Task
 
 @dataclass(frozen=True, eq=False)
 class Operation(Task):
-    """An operation on n_symbols symbols, mostly a binary one, with its full grid of inputs.
+    """An operation on n_symbols symbols, usually binary, with its full grid of inputs.
 
     Attributes:
         name: short name, for file names and tables.
@@ -30,15 +30,15 @@ class Operation(Task):
         n_answers: number of answers.
         operands: [n_inputs, arity], all inputs in lexicographic order; row a*p + b on a full grid.
         results: [n_inputs], the right answer of each input.
-        answer: how it follows from a and b, for people; "a+b".
+        answer: readable formula of the answer in terms of a and b, such as "a+b".
         sequence: what the network reads, in order: "a", "b", and special symbols such as "=", which
             get the tokens n_symbols, n_symbols + 1, ... in order of appearance. "b'" in place of "b" gives
-            the second operand a vocabulary of its own, the tokens n_symbols + b; special symbols come after
-            it; "c" and "d" are the third and fourth operand of tasks that have them. The answer is read at the last
-            position. None means that nobody has decided: `("a", "b", "=")`.
-        specials: special symbols that get the first of these tokens in this order, read or not, so that
+            the second operand a separate vocabulary, the tokens n_symbols + b; special symbols come after
+            it; "c" and "d" are the third and fourth operands of tasks that have them. The answer is read at the last
+            position. None means undecided: `("a", "b", "=")`.
+        specials: special symbols that get the first of these tokens in this order, whether read or not, so that
             several tasks of one network agree on them.
-        framed: makes the frame, the inputs and answers in the task's own group.
+        framed: builds the frame, which describes the inputs and answers in the task's group.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Operation(Task):
     specials: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _ = self.prompt  # raises where the sequence lacks an operand
+        _ = self.prompt  # raises if the sequence lacks an operand
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody has decided how the operands are written."""
+        """Whether it is undecided how the operands are written."""
         return self.sequence is None
 
     @property
@@ -67,12 +67,12 @@ class Operation(Task):
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """The sequence that the network reads, the default one if nobody has decided."""
+        """The sequence that the network reads, the default one if undecided."""
         return self.sequence or (*LETTERS[: self.arity], "=")
 
     @cached_property
     def prompt(self) -> Prompt:
-        """How the operands are written as tokens."""
+        """The format in which the operands are written as tokens."""
         return Prompt(self.slots, self.specials, self.n_symbols, self.arity)
 
     @property
@@ -82,12 +82,12 @@ class Operation(Task):
 
     @property
     def operand_positions(self) -> tuple[int, ...]:
-        """Where the sequence holds each operand, the first time."""
+        """The first position of each operand in the sequence."""
         return self.prompt.operand_positions
 
     @property
     def operand_offsets(self) -> tuple[int, ...]:
-        """What is added to a symbol for its token as the first operand, as the second, and so on."""
+        """The offsets from a symbol to its token as the first operand, as the second, and so on."""
         return self.prompt.operand_offsets
 
     @cached_property
@@ -116,7 +116,7 @@ class Operation(Task):
         return self.operands
 
     def with_sequence(self, *slots: str) -> "Operation":
-        """The same operation, written down differently: `task.with_sequence("a", "b")` drops the "="."""
+        """The same operation, written differently: `task.with_sequence("a", "b")` drops the "="."""
         return replace(self, sequence=slots, spec={**self.spec, "sequence": list(slots)})
 
     def with_specials(self, *specials: str) -> "Operation":
@@ -126,19 +126,19 @@ class Operation(Task):
     def in_basis(
         self, basis: Basis, elements: Int[Tensor, " order"] | Sequence[int] | None = None
     ) -> "Operation":
-        """The same task, analysed in another basis than its own; only analyses see the difference.
+        """The same task, analysed in a basis other than its own; only analyses see the difference.
 
-        A run on such a task keeps the basis. Multiplication in the basis of addition:
+        A run on such a task keeps the basis. For multiplication in the basis of addition:
         `task.in_basis(fourier_basis(task.n_symbols))`.
 
         Args:
-            elements: the token that stands for each element of the basis's group; default the tokens as they
-                are numbered.
+            elements: the token that stands for each element of the basis's group; default the tokens in
+                numerical order.
 
         Raises:
-            TaskError: `elements` does not name one token for each element of the basis, or is missing where
-                the orders differ; when the frame is first used, a pair of elements that is no input, or
-                has an answer outside.
+            TaskError: `elements` does not name one token for each element of the basis, or is missing although
+                the orders differ; when the frame is first used, a pair of elements that is not an input, or
+                whose answer is not an element.
         """
         if not isinstance(basis, Basis):
             raise TaskError(f"a basis is what fourier_basis and irrep_basis give; got {shown(basis)}")
@@ -180,7 +180,7 @@ def _as_tokens(elements: Any) -> Tensor:
 
 
 def as_operation(task: Task) -> Operation:
-    """The task, if it is an operation: for what is said of operands.
+    """Return the task if it is an operation, for code that needs operands.
 
     Raises:
         UndefinedMetricError: it has no operands.

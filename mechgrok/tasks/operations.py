@@ -1,4 +1,4 @@
-"""Operations mod p by their text: expressions, and pairs of these, one for odd and one for even operands."""
+"""Operations mod p given as text: expressions, and pairs of expressions, one for odd and one for even operands."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ POWER_2022 = (
     "x^3+x*y",
     "x^3+x*y^2+y",
 )
-"""The nine operations mod 97 of Power et al. 2022 (arXiv 2201.02177); the other three are those of `sn_task`."""
+"""The nine operations mod 97 of Power et al. 2022 (arXiv 2201.02177); the other three are in `sn_task`."""
 
 FURUTA_2024: dict[str, tuple[str, ...]] = {
     "elementary": ("a+b", "a-b", "a*b"),
@@ -47,7 +47,7 @@ _BY_PARITY = re.compile(r"(?P<yes>.+?)\bif\s+(?P<operand>\w+)\s+(?P<parity>\w+)\
 
 @dataclass(frozen=True)
 class ByParity:
-    """One expression where an operand, as a number 0..p-1, is odd, and another one where it is even."""
+    """One expression if an operand, as a number 0..p-1, is odd, and another if it is even."""
 
     operand: int
     odd: Polynomial
@@ -57,7 +57,7 @@ class ByParity:
     def evaluate(
         self, a: Int[Tensor, " n"], b: Int[Tensor, " n"], p: int
     ) -> tuple[Int[Tensor, " n"], Bool[Tensor, " n"]]:
-        """As `Polynomial.evaluate`."""
+        """Like `Polynomial.evaluate`."""
         is_odd = (a, b)[self.operand] % p % 2 == 1
         odd, even = self.odd.evaluate(a, b, p), self.even.evaluate(a, b, p)
         return torch.where(is_odd, odd[0], even[0]), torch.where(is_odd, odd[1], even[1])
@@ -67,7 +67,7 @@ def parse_operation(text: str) -> Polynomial | ByParity:
     """Parse "x^2+x*y" or "x/y if y odd else x-y".
 
     Raises:
-        TaskError: a condition of another form, or an expression that `parse_polynomial` refuses.
+        TaskError: a condition of a different form, or an expression that `parse_polynomial` refuses.
 
     >>> operation = parse_operation("x/y if y odd else x-y")
     >>> operation.evaluate(torch.tensor([5, 5]), torch.tensor([3, 2]), 7)[0].tolist()

@@ -1,4 +1,4 @@
-"""Sparse parity: whether the number of ones among a few of many bits is odd."""
+"""Sparse parity: whether a few relevant bits among many contain an odd number of ones."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,9 +16,9 @@ from mechgrok.tasks.data import seeded
 from mechgrok.tasks.frames import Frame, function_frame
 
 ALL_UP_TO = 12
-"""Most bits of which a task holds all inputs, unless a number of samples is given."""
+"""Maximum number of bits for which a task holds all inputs, unless a number of samples is given."""
 SAMPLES = 2000
-"""Inputs of a task with more bits."""
+"""Number of inputs of a task with more bits."""
 
 
 class ParityTask(FiniteTask, kind="parity"):
@@ -40,7 +40,7 @@ class ParityTask(FiniteTask, kind="parity"):
 
     @property
     def name(self) -> str:
-        """Such as "parity8 of 0 1"."""
+        """A name such as "parity8 of 0 1"."""
         return f"parity{self.n_bits} of {' '.join(map(str, sorted(self.relevant)))}"
 
     @property
@@ -49,12 +49,12 @@ class ParityTask(FiniteTask, kind="parity"):
         return f"({'+'.join(f'x{place}' for place in sorted(self.relevant))}) mod 2"
 
     def all_inputs(self) -> InputsAndTargets:
-        """All vectors of bits in the order of binary numbers, or a sample without repetition."""
+        """All vectors of bits in the order of binary numbers, or a sample without replacement."""
         bits = self._sample() if self._is_sampled else bits_of(torch.arange(2**self.n_bits), self.n_bits)
         return bits, bits[:, list(self.relevant)].sum(1) % 2
 
     def make_structure(self) -> Frame | None:
-        """All vectors of bits are Z_2^n, with the Walsh functions as its basis; a sample has none."""
+        """All vectors of bits form Z_2^n, with the Walsh functions as its basis; a sample has no structure."""
         if self._is_sampled:
             return None
         return function_frame(walsh_basis(self.n_bits), self.labels, 2, self.answer)
@@ -80,20 +80,20 @@ class ParityTask(FiniteTask, kind="parity"):
 def parity_task(
     n_bits: int = 30, relevant: Iterable[int] = (0, 1, 2), *, n_samples: int = 0, seed: int = 0
 ) -> ParityTask:
-    """Sparse parity, also known as "1s and 0s": the parity of a few of many bits, from all of them.
+    """Sparse parity, also known as "1s and 0s": the parity of a few relevant bits among many.
 
     Args:
-        n_bits: how many bits there are; each is a token 0 or 1 at a position of its own.
-        relevant: the places of those that matter.
-        n_samples: inputs to draw, all of which the task holds; 0 takes all inputs of up to 12 bits, else 2000.
-        seed: of the draw.
+        n_bits: number of bits; each is a token 0 or 1 at its own position.
+        relevant: the positions of the relevant bits.
+        n_samples: number of inputs to draw for the task; 0 means all inputs for up to 12 bits, else 2000.
+        seed: determines the draw.
 
     Returns:
-        A task with two classes. Where it holds all inputs it is analysed in the Walsh basis: its blocks are the subsets
-        of the bits, and the planted one is `tuple(sorted(relevant))`. A sample has no basis.
+        A task with two classes. If it holds all inputs, it is analysed in the Walsh basis: its blocks are the subsets
+        of the bits, and the planted block is `tuple(sorted(relevant))`. A sample has no basis.
 
     Raises:
-        TaskError: places that are not there; numbers out of range.
+        TaskError: positions that do not exist; numbers out of range.
 
     Source: Barak et al. 2022 (arXiv 2207.08799), section 2; Pearce et al. 2023 ("1s and 0s").
 
@@ -111,7 +111,7 @@ def parity_task(
 
 
 def bits_of(numbers: Int[Tensor, " inputs"], n_bits: int) -> Int[Tensor, "inputs bits"]:
-    """The binary forms of some numbers, the highest bit first.
+    """The binary representations of numbers, the highest bit first.
 
     >>> bits_of(torch.tensor([1, 6]), 3).tolist()
     [[0, 0, 1], [1, 1, 0]]

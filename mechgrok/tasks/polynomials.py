@@ -1,7 +1,7 @@
 """Expressions in two operands, evaluated exactly modulo p.
 
-`x^2+x*y+y^2`, `2a+3b`, `ab+b`, `(a-b)^3`, `a/b`. The text goes through Python's own grammar into a tree
-of which only sums, products, powers and quotients are admitted; nothing of it is ever executed.
+`x^2+x*y+y^2`, `2a+3b`, `ab+b`, `(a-b)^3`, `a/b`. Python's own parser turns the text into a tree
+in which only sums, products, powers and quotients are allowed; the text is never executed.
 """
 
 import ast
@@ -36,14 +36,14 @@ class Polynomial:
     def evaluate(
         self, a: Int[Tensor, " n"], b: Int[Tensor, " n"], p: int
     ) -> tuple[Int[Tensor, " n"], Bool[Tensor, " n"]]:
-        """Values in 0..p-1, and where they exist: false where a divisor has no inverse mod p."""
+        """Values in 0..p-1, and a mask of those that exist: false if a divisor has no inverse mod p."""
         return _Evaluation(a % p, b % p, p).of(self.tree)
 
     @property
     def is_monomial(self) -> bool:
-        """Whether it is a product or quotient of powers of the operands and of numbers, as a*b or 3a^2/b.
+        """Whether it is a product or quotient of powers of the operands and of numbers, such as a*b or 3a^2/b.
 
-        A multiple of one operand alone, as 3a, is a sum first of all.
+        A multiple of a single operand, such as 3a, counts as a sum.
         """
         return _degrees(self.tree) not in (None, (0, 0), (1, 0), (0, 1))
 
@@ -52,7 +52,7 @@ def parse_polynomial(text: str) -> Polynomial:
     """Parse an expression; `^` and `**` are powers, and `2a`, `ab`, `a(b+1)` are products.
 
     Raises:
-        TaskError: an unknown symbol, a construct that is no polynomial, unbalanced text.
+        TaskError: an unknown symbol, a construct that is not a polynomial, unbalanced text.
     """
     if len(text) > MAX_LENGTH:
         raise TaskError(f"an expression may have {MAX_LENGTH} characters, this one has {len(text)}")
@@ -66,7 +66,7 @@ def parse_polynomial(text: str) -> Polynomial:
 
 
 def _with_explicit_products(text: str) -> str:
-    """Python source of the same expression: powers as `**`, products written out."""
+    """Python source of the same expression: powers as `**`, products made explicit."""
     tokens = [piece for token in _tokens(text) for piece in _letters(token, text)]
     if not {"a", "b"}.isdisjoint(tokens) and not {"x", "y"}.isdisjoint(tokens):
         raise TaskError(f"{text!r}: a and x are one operand, b and y the other; use a, b or x, y, not both")
@@ -76,7 +76,7 @@ def _with_explicit_products(text: str) -> str:
         if out and starts_factor and (out[-1] == ")" or out[-1].isalnum()):
             out.append("*")
         out.append("**" if token == "^" else token)
-    # Blanks keep "/ /" and "* *" two operators, which no expression has side by side.
+    # Spaces keep "/ /" and "* *" as two adjacent operators, which no expression allows.
     return " ".join(out)
 
 
@@ -97,7 +97,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _letters(token: str, text: str) -> list[str]:
-    """A word is a product of operands: `ab` is a*b."""
+    """Split a word into a product of operands: `ab` is a*b."""
     if not token[0].isalpha() and token[0] != "_":
         return [token]
     unknown = [letter for letter in token if letter not in SYMBOLS]
@@ -110,7 +110,7 @@ def _letters(token: str, text: str) -> list[str]:
 
 
 def _degrees(node: ast.expr) -> tuple[int, int] | None:
-    """Exponents of both operands; None where there are terms to add up."""
+    """Exponents of both operands; None if there are terms to be added."""
     match node:
         case ast.Name(id=name):
             return (1, 0) if SYMBOLS[name] == 0 else (0, 1)

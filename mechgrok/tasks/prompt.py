@@ -1,4 +1,4 @@
-"""Prompt: how the operands of an operation are written as tokens."""
+"""Prompts: the format in which the operands of an operation are written as tokens."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,22 +10,22 @@ from torch import Tensor
 from mechgrok.errors import TaskError, shown
 
 LETTERS = ("a", "b", "c", "d")
-"""What operands are called in sequences."""
+"""Names of operands in sequences."""
 OPERANDS = {letter: number for number, letter in enumerate(LETTERS)} | {"b'": 1}
-"""Slots of a sequence that hold an operand; b' writes b with tokens of its own, n_symbols + b."""
+"""Slots of a sequence that hold an operand; b' writes b with separate tokens, n_symbols + b."""
 OWN_TOKENS = "b'"
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A sequence of slots, and the tokens that its symbols have.
+    """A sequence of slots, and the tokens of its symbols.
 
     Attributes:
         slots: what the network reads, in order: operands "a", "b", and special symbols such as "=".
-        specials: special symbols that get the first of the tokens after the operands, in this order, read or not; the
-            others follow in the order of their appearance.
-        n_symbols: number of values of an operand; they have the tokens 0..n_symbols-1.
-        arity: number of operands; "c" is a special symbol where there are two.
+        specials: special symbols that get the first of the tokens after the operands, in this order, whether read or
+            not; the others follow in order of appearance.
+        n_symbols: number of values of an operand; their tokens are 0..n_symbols-1.
+        arity: number of operands; "c" is a special symbol if there are only two.
 
     Raises:
         TaskError: an operand is missing.
@@ -51,7 +51,7 @@ class Prompt:
 
     @property
     def letters(self) -> dict[str, int]:
-        """The slots that hold an operand, and which one."""
+        """The slots that hold an operand, with the operand's number."""
         return {slot: operand for slot, operand in OPERANDS.items() if operand < self.arity}
 
     @cached_property
@@ -67,13 +67,13 @@ class Prompt:
 
     @property
     def operand_positions(self) -> tuple[int, ...]:
-        """Where the sequence holds each operand, the first time."""
+        """The first position of each operand in the sequence."""
         held = [self.letters.get(slot) for slot in self.slots]
         return tuple(held.index(operand) for operand in range(self.arity))
 
     @property
     def operand_offsets(self) -> tuple[int, ...]:
-        """What is added to a symbol for its token as the first operand, as the second, and so on."""
+        """The offsets from a symbol to its token as the first operand, as the second, and so on."""
         own = self.n_symbols if OWN_TOKENS in self.slots else 0
         return tuple(own if operand == 1 else 0 for operand in range(self.arity))
 
@@ -82,7 +82,7 @@ class Prompt:
         return self.n_symbols * (2 if OWN_TOKENS in self.slots else 1)
 
     def write(self, operands: Int[Tensor, "inputs arity"]) -> Int[Tensor, "inputs n_ctx"]:
-        """The tokens of some inputs."""
+        """The tokens for these inputs."""
         columns = [
             operands[:, OPERANDS[slot]] + self.operand_offsets[OPERANDS[slot]]
             if slot in self.letters

@@ -1,4 +1,4 @@
-"""Random tokens among which a subsequence comes back: what an induction head is good for."""
+"""Random tokens with a repeated subsequence: the task that induction heads solve."""
 
 from typing import Annotated, ClassVar
 
@@ -11,7 +11,7 @@ from mechgrok.tasks.configured import InputsAndTargets
 from mechgrok.tasks.limited import LimitedTask
 
 BOS = 0
-"""The token that every sequence begins with, and that occurs nowhere else."""
+"""The token that begins every sequence and occurs nowhere else."""
 Length = Annotated[int, Field(ge=2, le=4096)]
 
 
@@ -43,18 +43,18 @@ class RepeatedSequenceTask(LimitedTask, kind="repeated_sequence"):
 
     @property
     def name(self) -> str:
-        """Such as "subsequences of 16, 3 times in 85"."""
+        """A name such as "subsequences of 16, 3 times in 85"."""
         scored = ", every token" if self.every_token else ""
         return f"subsequences of {self.subsequence}, {self.repeats} times in {self.length}{scored}{self.of_how_many}"
 
     @property
     def answer(self) -> str:
-        """For people."""
+        """The rule, in readable form."""
         return "the token that followed the last time"
 
     @property
     def signature(self) -> Signature:
-        """Read within each repetition, which stands somewhere else in every sequence; or before every token."""
+        """Read within each repetition, whose position differs between sequences; or before every token."""
         return Signature(
             inputs=Tokens(d_vocab=self.n_tokens, n_ctx=self.length),
             outputs=Classes(n=self.n_tokens),
@@ -65,7 +65,7 @@ class RepeatedSequenceTask(LimitedTask, kind="repeated_sequence"):
 
     @property
     def position_labels(self) -> tuple[str, ...]:
-        """Which token of which repetition is predicted; the first occurrence, and each first token, cannot be."""
+        """The predicted token and its repetition; the first occurrence, and each first token, are unpredictable."""
         if self.every_token:
             return super().position_labels
         return tuple(
@@ -76,14 +76,14 @@ class RepeatedSequenceTask(LimitedTask, kind="repeated_sequence"):
 
     @classmethod
     def of_sizes(cls, d_vocab: int, n_ctx: int, n_outputs: int) -> "RepeatedSequenceTask | None":
-        """The published lengths, in as many tokens as there are: a head that finds one repetition finds others."""
+        """The published lengths, with this vocabulary: a head that finds one repetition finds others."""
         long_enough = 3 * 16 + 1 <= n_ctx <= 4096
         if d_vocab != n_outputs or not 3 <= d_vocab <= 2**20 or not long_enough:
             return None
         return cls(n_tokens=d_vocab, length=n_ctx)
 
     def draw(self, n: int, generator: torch.Generator) -> InputsAndTargets:
-        """Uniform tokens, with the first subsequence in place of those that stand in the other intervals."""
+        """Uniform tokens, with the first subsequence copied over the subsequences in the other intervals."""
         tokens = torch.randint(BOS + 1, self.n_tokens, (n, self.length), generator=generator)
         tokens[:, 0] = BOS
         starts = torch.randint(self._interval - self.subsequence + 1, (n, self.repeats), generator=generator)
@@ -109,22 +109,22 @@ def repeated_sequence_task(
     finite: int = 0,
     seed: int = 0,
 ) -> RepeatedSequenceTask:
-    """Random tokens with a subsequence that comes back: predict the next token wherever it has been seen before.
+    """Random tokens with a repeated subsequence: predict the next token wherever it has been seen before.
 
     Token 0 begins every sequence, the others are uniform in 1..n_tokens-1. The rest of the sequence is cut into as many
-    equal intervals as there are repeats; the subsequence stands somewhere in each. Scored are all tokens of the second
-    and later occurrences but the first: the network is read one position before them, elsewhere in every sequence.
-    Guessing gives ln(n_tokens - 1), 4.84 nats for 128 tokens.
+    equal intervals as there are repeats; the subsequence lies somewhere in each. All tokens of the second and later
+    occurrences except the first token are scored: the network is read one position before them, which differs between
+    sequences. Guessing gives ln(n_tokens - 1), 4.84 nats for 128 tokens.
 
     Args:
         n_tokens: number of tokens.
-        length: length of a sequence, that of token 0 included.
-        subsequence: length of what comes back.
-        repeats: how often it occurs, the first time included.
-        every_token: every next token is scored, as in the training of language models; most are then not to be known,
-            and the loss that is left is several nats.
-        finite: number of train sequences; 0 draws fresh ones in every update.
-        seed: of these sequences, and of those that are held out, all of which differ.
+        length: length of a sequence, including token 0.
+        subsequence: length of the repeated subsequence.
+        repeats: number of its occurrences, including the first.
+        every_token: whether every next token is scored, as in training language models; most are then unpredictable,
+            and the remaining loss is several nats.
+        finite: number of train sequences; 0 draws fresh ones for every update.
+        seed: determines these sequences and the held-out sequences, all of which are distinct.
 
     Raises:
         TaskError: the repeats do not fit into a sequence.

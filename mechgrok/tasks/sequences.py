@@ -16,12 +16,12 @@ class RunningSumTask(StreamTask, kind="running_sum"):
 
     @property
     def name(self) -> str:
-        """Such as "running sum of 4 mod 10"."""
+        """A name such as "running sum of 4 mod 10"."""
         return f"running sum of {self.n_terms} mod {self.p}"
 
     @property
     def signature(self) -> Signature:
-        """A number at every position, and an answer there too."""
+        """A number and an answer at every position."""
         return Signature(
             inputs=Tokens(d_vocab=self.p, n_ctx=self.n_terms),
             outputs=Classes(n=self.p),
@@ -29,14 +29,14 @@ class RunningSumTask(StreamTask, kind="running_sum"):
         )
 
     def draw(self, n: int, generator: torch.Generator) -> InputsAndTargets:
-        """Numbers that are equally likely, and their sums so far."""
+        """Uniformly distributed numbers, and their running sums."""
         terms = torch.randint(self.p, (n, self.n_terms), generator=generator)
         return terms, terms.cumsum(1) % self.p
 
 
 @door
 def running_sum_task(n_terms: int = 4, p: int = 10) -> RunningSumTask:
-    """At every position the sum mod p of all numbers so far, on fresh sequences in every update.
+    """The sum mod p of all numbers so far, at every position, on fresh sequences in every update.
 
     Args:
         n_terms: length of a sequence.

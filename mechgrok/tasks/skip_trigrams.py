@@ -1,4 +1,4 @@
-"""Skip trigrams: one token among many decides the answer, wherever it stands."""
+"""Skip trigrams: one token among many determines the answer, wherever it occurs."""
 
 from typing import Annotated
 
@@ -22,17 +22,17 @@ class SkipTrigramTask(LimitedTask, kind="skip_trigram"):
 
     @property
     def name(self) -> str:
-        """Such as "skip trigrams of 10 keys in 42"."""
+        """A name such as "skip trigrams of 10 keys in 42"."""
         return f"skip trigrams of {self.n_keys} keys in {self.length}{self.of_how_many}"
 
     @property
     def answer(self) -> str:
-        """For people."""
+        """The rule, in readable form."""
         return "which key token there is"
 
     @property
     def signature(self) -> Signature:
-        """Two tokens for the ends, as many for noise as there are keys, and the keys."""
+        """Two tokens for the ends, as many noise tokens as keys, and the keys."""
         return Signature(
             inputs=Tokens(d_vocab=2 * self.n_keys + 2, n_ctx=self.length), outputs=Classes(n=self.n_keys)
         )
@@ -44,7 +44,7 @@ class SkipTrigramTask(LimitedTask, kind="skip_trigram"):
         return cls(n_keys=n_outputs, length=n_ctx)
 
     def draw(self, n: int, generator: torch.Generator) -> InputsAndTargets:
-        """Uniform noise, with a uniform key at a uniform place."""
+        """Uniform noise, with a uniformly drawn key at a uniformly drawn position."""
         tokens = QUERY + 1 + torch.randint(self.n_keys, (n, self.length), generator=generator)
         tokens[:, 0], tokens[:, -1] = START, QUERY
         keys = torch.randint(self.n_keys, (n, 1), generator=generator)
@@ -56,19 +56,19 @@ class SkipTrigramTask(LimitedTask, kind="skip_trigram"):
 def skip_trigram_task(
     n_keys: int = 10, length: int = 42, *, finite: int = 0, seed: int = 0
 ) -> SkipTrigramTask:
-    """Skip trigrams A ... B -> C: a sequence of noise with one key token somewhere, and the question which key it is.
+    """Skip trigrams A ... B -> C: a sequence of noise with one key token somewhere, to be identified.
 
     The tokens are 0 at the beginning, 1 at the end, where the answer is read, 2..n_keys+1 for the noise between
     them, and n_keys+2..2*n_keys+1 for the keys. The answer is the number of the key, 0..n_keys-1.
 
     Args:
-        n_keys: number of keys, and of kinds of noise.
+        n_keys: number of keys, and of noise tokens.
         length: length of a sequence.
-        finite: number of train sequences; 0 draws fresh ones in every update.
-        seed: of these sequences, and of those that are held out, all of which differ.
+        finite: number of train sequences; 0 draws fresh ones for every update.
+        seed: determines these sequences and the held-out sequences, all of which are distinct.
 
     Raises:
-        TaskError: numbers out of range; so many train sequences that nothing is left to test on.
+        TaskError: numbers out of range; so many train sequences that none are left to test on.
 
     Source: Nanda et al. 2023 (arXiv 2301.05217), appendix on other tasks.
 

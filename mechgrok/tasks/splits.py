@@ -1,4 +1,4 @@
-"""Which inputs are trained on: boolean masks over the input grid, by the rules of the papers."""
+"""Train-test splits: boolean masks over the input grid, by the rules of the papers."""
 
 import random
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from mechgrok.readable import Readable
 from mechgrok.registries import SPLIT_RULES
 
 SplitRule = str
-"""The name of a rule in `mechgrok.SPLIT_RULES`."""
+"""Name of a rule in `mechgrok.SPLIT_RULES`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +45,12 @@ def make_split(operands: Int[Tensor, "inputs arity"], fraction: float, seed: int
 
     Args:
         fraction: share of the inputs to train on, in (0, 1].
-        rule: "shuffle", "randperm", "unordered", as the functions below say, or one that was added to `SPLIT_RULES`.
+        rule: "shuffle", "randperm", "unordered", implemented by the functions below, or a rule added to `SPLIT_RULES`.
 
     Raises:
         TaskError: the fraction leaves no training example or is above 1.
-        ConfigError: the rule is unknown, or does not give numbers of inputs; the fraction is not a number, the seed not
-            a whole number from 0 to 2^32 - 1.
+        ConfigError: the rule is unknown, or does not return indices of inputs; the fraction is not a number; the seed
+            is not an integer from 0 to 2^32 - 1.
     """
     draw = SPLIT_RULES[rule]
     if not isinstance(fraction, Real) or isinstance(fraction, bool):
@@ -67,7 +67,7 @@ def make_split(operands: Int[Tensor, "inputs arity"], fraction: float, seed: int
 
 
 def _checked(rows: Any, rule: SplitRule, n_inputs: int) -> Tensor:
-    """The numbers of inputs that a rule gave, which may be a user's own."""
+    """Check the indices of inputs returned by a rule, which may be user-defined."""
     if (
         not isinstance(rows, Tensor)
         or rows.dtype != torch.long
@@ -98,7 +98,7 @@ def randperm(operands: Tensor, fraction: float, seed: int) -> Tensor:
 
 @SPLIT_RULES.add("unordered")
 def unordered(operands: Tensor, fraction: float, seed: int) -> Tensor:
-    """As "shuffle", with (a, b) and (b, a) on the same side, and the fraction taken of the unordered pairs.
+    """Like "shuffle", with (a, b) and (b, a) on the same side, and the fraction applied to the unordered pairs.
 
     A commutative task is then not tested on pairs that were trained on in the other order (Pearce et al. 2023).
     """

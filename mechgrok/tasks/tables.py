@@ -1,4 +1,4 @@
-"""Tasks of one's own: any function of two or more operands, or the table of its answers."""
+"""User-defined tasks: any function of two or more operands, or the table of its answers."""
 
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -18,7 +18,7 @@ from mechgrok.tasks.prompt import LETTERS
 from mechgrok.tasks.task import STILL_THERE
 
 MOST_INPUTS = 4096**2
-"""A task holds all of its inputs."""
+"""Limits the size of a task, which holds all of its inputs."""
 
 
 @door
@@ -30,26 +30,26 @@ def task_from_function(
     name: str | None = None,
     sequence: Sequence[str] | None = None,
 ) -> Operation:
-    """Any function of operands 0..n-1, over all inputs.
+    """A task from any function of operands 0..n-1, over all inputs.
 
-    The answers are stored, not the function: runs of the task open without it.
+    The answers are stored, not the function: runs of the task can be opened without it.
 
     Args:
-        function: called as function(a, b), or with as many arguments as it takes, with whole numbers; gives a whole
-            number from 0 on, or a truth value. None leaves the input out.
+        function: called as function(a, b), or with as many arguments as it takes, all integers; returns a
+            non-negative integer or a boolean. None omits the input.
         n: number of values of every operand, or of each: (31, 12).
         n_classes: number of answers; default the number of operand values if that is enough for all answers, else one
-            more than the largest; 2 for truth values, and where 0 and 1 are the only answers.
-        name: for tables and files; default the function's own.
+            more than the largest; 2 for booleans, and if 0 and 1 are the only answers.
+        name: used in tables and files; default the function's own name.
         sequence: what the network reads; default a b =.
 
     Returns:
-        A task that is analysed in Z_n where both operands have n values and every answer is one of them, as polynomials
-        are. Others sit in no group: losses, accuracies, neurons' activations and attention are there, and what is
+        A task that is analysed in Z_n if both operands have n values and every answer is one of them, like polynomials.
+        Other tasks have no group: losses, accuracies, neurons' activations and attention are available, and anything
         measured in a basis, such as key frequencies, raises `NoGroupError`.
 
     Raises:
-        TaskError: no function of two or more operands; an answer that is no whole number from 0 on.
+        TaskError: not a function of two or more operands; an answer that is not a non-negative integer.
 
     >>> task = task_from_function(max, n=31, name="max")
     >>> task, task.labels[3 * 31 + 8].item()
@@ -76,15 +76,15 @@ def task_from_table(
     name: str | None = None,
     sequence: Sequence[str] | None = None,
 ) -> Operation:
-    """A task by the table of its answers: table[a][b] is the answer for a and b.
+    """A task from the table of its answers: table[a][b] is the answer for a and b.
 
     Args:
-        table: [n, n] whole numbers as a tensor, an array or nested lists; [n, m] where the operands have different
-            ranges, [n, n, n] for three of them. -1 leaves an input out.
+        table: [n, n] integers as a tensor, an array or nested lists; [n, m] if the operands have different
+            ranges, [n, n, n] for three of them. -1 omits an input.
         n_classes, name, sequence: as in `task_from_function`.
 
     Raises:
-        TaskError: no such table.
+        TaskError: not a valid table.
 
     >>> task_from_table([[0, 1], [1, 0]], name="xor").labels.tolist()
     [0, 1, 1, 0]
@@ -146,7 +146,7 @@ def _check_size(sizes: tuple[int, ...]) -> None:
 
 
 def _n_operands(function: Callable[..., Any]) -> int:
-    """How many arguments a function needs; 2 where it does not say, as `max` does not."""
+    """The number of arguments that a function needs; 2 if its signature is unknown, as for `max`."""
     from inspect import Parameter, signature
 
     try:
@@ -163,7 +163,7 @@ def _answer(function: Callable[..., Any], operands: tuple[int, ...]) -> int | bo
     given = ", ".join(f"{letter}={value}" for letter, value in zip(LETTERS, operands, strict=False))
     try:
         answer = function(*operands)
-    except Exception as error:  # of the user's own code, which may raise anything
+    except Exception as error:  # from the user's own code, which may raise anything
         raise TaskError(
             f"the function fails for {given}: {type(error).__name__}: {shown(str(error))}"
         ) from error

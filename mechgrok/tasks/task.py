@@ -1,4 +1,4 @@
-"""Task: what is learned, as everything else sees it."""
+"""The interface of tasks, used by everything else."""
 
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -17,27 +17,27 @@ from mechgrok.tasks.frames import Frame
 from mechgrok.tasks.splits import Split, SplitRule, make_split
 
 TASKS: Registry[Any] = Registry("kind of task")
-"""By kind, what builds a task from the other values of its `spec`: a function, or a class of configurations."""
+"""For each kind, a function or configuration class that builds a task from the other values of its `spec`."""
 
 LEARNED = 0.999
-"""Score, accuracy or r2, from which a task counts as learned, where it does not say otherwise."""
+"""Score (accuracy or r2) from which a task counts as learned, unless it specifies another."""
 
 
 class Task(Readable, ABC):
-    """What is learned: inputs with their answers, what a network must take and give, and the group behind it, if any.
+    """A learning task: inputs with their answers, the required inputs and outputs of a network, and its group, if any.
 
-    Made by functions such as `modular_task`, or by classes of configurations that derive from `FiniteTask` and
+    Created by functions such as `modular_task`, or by configuration classes derived from `FiniteTask` and
     `StreamTask`.
 
     Attributes:
         name: short name, for file names and tables.
-        answer: how the answer follows from the inputs, for people; "a+b".
+        answer: readable formula of the answer in terms of the inputs, such as "a+b".
         spec: plain JSON values that rebuild the task with `task_from_spec`; its "kind" is one of `TASKS`.
         is_finite: whether there is a fixed domain, which is split into train and test inputs. Otherwise every step
             has fresh inputs, and `examples` are held out.
     """
 
-    if TYPE_CHECKING:  # of a class of configurations, what is annotated here would become fields
+    if TYPE_CHECKING:  # in configuration classes, anything annotated here would become a field
         name: str
         answer: str
         spec: dict[str, Any]
@@ -49,23 +49,23 @@ class Task(Readable, ABC):
     @property
     @abstractmethod
     def signature(self) -> Signature:
-        """What a network must take and give."""
+        """The inputs that a network must accept and the outputs that it must return."""
 
     @property
     @abstractmethod
     def examples(self) -> Batch:
-        """All inputs of a finite domain, in its order; else the held-out ones."""
+        """All inputs of a finite domain, in its order; otherwise the held-out inputs."""
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody has decided how the operands are written, so that a network or recipe may."""
+        """Whether the format of the operands is undecided, so that a network or recipe may choose it."""
         return False
 
     def make_frame(self) -> Frame:
         """The inputs and answers in the task's own group.
 
         Raises:
-            NoGroupError: it sits in none.
+            NoGroupError: it has no group.
         """
         raise NoGroupError(
             f"{self.name} sits in no group, so that what is measured in a basis, such as key frequencies, has no "
@@ -73,26 +73,26 @@ class Task(Readable, ABC):
         )
 
     def written(self, *slots: str) -> "Task":
-        """The task with its operands written like this, if nobody has decided how; else the task as it is."""
+        """The task with its operands written like this, if their format is undecided; otherwise the task unchanged."""
         return self
 
     def data(self, split: Split, batch_size: int = 0, seed: int = 0) -> Data:
-        """What a training sees: its batches, and the examples that it is evaluated on.
+        """The data for a run: its batches, and the evaluation examples.
 
         Args:
-            split: which examples are trained on.
-            batch_size: inputs of a step; 0 for all of the train inputs.
-            seed: of the batches.
+            split: determines the train inputs.
+            batch_size: inputs per step; 0 for all train inputs.
+            seed: determines the batches.
         """
         return Finite(self.examples, split.train, batch_size, seed)
 
     def split(self, fraction: float, seed: int = 0, rule: SplitRule = "shuffle") -> Split:
-        """Divide the inputs into train and test; see `make_split` for the rules."""
+        """Split the inputs into train and test; see `make_split` for the rules."""
         return make_split(self._split_by, fraction, seed, rule)
 
     @property
     def _split_by(self) -> Tensor:
-        """Whole numbers that tell the inputs apart, for the rules of splits: tokens, or of features their places."""
+        """Integers that identify the inputs, for the split rules: their tokens, or their indices for features."""
         inputs = self.examples.inputs
         return torch.arange(len(inputs))[:, None] if inputs.is_floating_point() else inputs
 
@@ -101,7 +101,7 @@ class Task(Readable, ABC):
         """The inputs and answers in the task's own group.
 
         Raises:
-            NoGroupError: it sits in none.
+            NoGroupError: it has no group.
         """
         return self.make_frame()
 
@@ -112,15 +112,15 @@ class Task(Readable, ABC):
 
     @property
     def inputs(self) -> Tensor:
-        """What the network reads, for all examples: [n_inputs, n_ctx] tokens or [n_inputs, ...] features."""
+        """The network's input for all examples: [n_inputs, n_ctx] tokens or [n_inputs, ...] features."""
         return self.examples.inputs
 
     @property
     def tokens(self) -> Tensor:
-        """The same for tasks that give tokens.
+        """The network's input for tasks with tokens.
 
         Raises:
-            TaskError: this one gives features.
+            TaskError: this task has features.
         """
         _ = self._sizes
         return self.examples.inputs
@@ -132,7 +132,7 @@ class Task(Readable, ABC):
 
     @property
     def position_labels(self) -> tuple[str, ...]:
-        """What each scored position is called in tables and figures."""
+        """The name of each scored position in tables and figures."""
         scored = self.signature.scored
         if isinstance(scored, int):
             return tuple(f"answer {number + 1}" for number in range(scored))
@@ -144,7 +144,7 @@ class Task(Readable, ABC):
         """The number of answers; the logits beyond them are ignored by every analysis.
 
         Raises:
-            TaskError: answers are values.
+            TaskError: the answers are values.
         """
         outputs = self.signature.outputs
         if not isinstance(outputs, Classes):
@@ -178,7 +178,7 @@ class Task(Readable, ABC):
 
     @property
     def score(self) -> str:
-        """How right answers are counted: "accuracy" of classes, 0..1, or "r2" of values, up to 1."""
+        """The measure of right answers: "accuracy" for classes, 0..1, or "r2" for values, up to 1."""
         return "accuracy" if isinstance(self.signature.outputs, Classes) else "r2"
 
     @property

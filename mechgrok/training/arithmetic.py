@@ -1,4 +1,4 @@
-"""How a training computes, so that it goes on bit for bit in another process: its threads and its floats."""
+"""Threads and floating-point settings of a run, so that it continues bit for bit in another process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from mechgrok.training.subnormals import flushed_subnormals
 
 @contextmanager
 def steady_arithmetic(threads: int) -> Iterator[None]:
-    """Within the context results depend on the processor alone, and not on what the process did before.
+    """Within the context, results depend only on the processor, not on what the process did before.
 
-    Sums are divided among threads, and where they are divided decides how they are rounded: a training is computed in
-    as many threads as it was begun with. Setting the number also keeps MKL from taking fewer on its own account.
+    Sums are divided among threads, and the division determines how they are rounded: a run is computed in as many
+    threads as it was started with. Setting the number also keeps MKL from using fewer of its own accord.
     Products of float32 are computed in float32, whatever `torch.set_float32_matmul_precision` allows elsewhere in the
     process, and subnormals are flushed.
 

@@ -1,4 +1,4 @@
-"""What a training works with, put together in memory; whatever is wrong with it comes up here."""
+"""The parts of a run, assembled in memory; any errors in them surface here."""
 
 from functools import cached_property
 
@@ -19,15 +19,15 @@ from mechgrok.training.updates import Updater
 
 
 class Assembly:
-    """A network at its start, what updates it, and what gives its gradients.
+    """A network at its start, its updater, and the step that computes its gradients.
 
     Args:
-        plan: what the training follows from, on disk or not.
+        plan: everything that determines the run, on disk or not.
         device, compile: as in `train`.
 
     Raises:
-        ConfigError: an optimiser that cannot be built, a part that the network does not have, a device that is not
-            there.
+        ConfigError: an optimiser that cannot be built, a part that the network does not have, an unavailable
+            device.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Assembly:
 
     @cached_property
     def gradients(self) -> TrainingStep:
-        """Gives the gradients of the network, and logits.
+        """Computes the gradients of the network, and logits.
 
         Raises:
             TaskError: the task does not fit the network.
@@ -52,15 +52,15 @@ class Assembly:
 
     @cached_property
     def data(self) -> Data:
-        """What is trained on, and evaluated, on the device."""
+        """The training and evaluation data, on the device."""
         data = self._task.data(self.plan.split, self.config.batch_size, self.plan.config.seed)
         return data.to(self.device)
 
     @cached_property
     def _task(self) -> Task:
-        """What is learned, written as the network reads it."""
+        """The task, written as the network reads it."""
         return fit_task(self.model, self.plan.task)
 
     def state_at(self, step: int) -> dict[str, Tensor]:
-        """The form of the state at a step; see `mechgrok.training.stored_state.state_like`."""
+        """The format of the state at a step; see `mechgrok.training.stored_state.state_like`."""
         return state_like(self.model, self.config, step)

@@ -1,4 +1,4 @@
-"""Many trainings as one network with stacked weights: what keeps a processor busy with networks as small as these."""
+"""Many runs as one network with stacked weights, which keeps a processor busy despite the small networks."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -26,14 +26,14 @@ from mechgrok.training.trainer import Training
 from mechgrok.training.updates import takes_weights_whole
 
 Failures = dict[Path, Exception]
-"""What ended the training in a folder."""
+"""The error that ended the run in a folder."""
 
 
 def why_not_batched(config: TrainConfig) -> str | None:
-    """Why trainings of this configuration cannot be batched; None if they can.
+    """The reason why runs of this configuration cannot be batched; None if they can.
 
-    What acts on each number of a weight alone acts on stacked weights as it is. What takes the numbers together, as a
-    matrix or by their length, does not.
+    Operations that act on each entry of a weight separately apply unchanged to stacked weights. Operations that combine
+    the entries, as a matrix or by their norm, do not.
 
     >>> why_not_batched(TrainConfig(gradient="grokfast_ema")), why_not_batched(TrainConfig(optimizer="muon"))
     (None, "optimizer='muon' takes each weight as a whole")
@@ -51,11 +51,11 @@ def why_not_batched(config: TrainConfig) -> str | None:
 SHARED = (
     "sequence", "model", "objective", "loss_dtype", "naive_loss", "loss_scale", "batch_size", "eval_every",
 )  # fmt: skip
-"""Fields of a configuration in which trainings of one stack agree, besides their task."""
+"""Fields of a configuration in which the runs of a stack agree, besides their task."""
 
 
 def stack_key(config: TrainConfig) -> str:
-    """What trainings that can be stacked have in common, as text; how initial weights are drawn is not part of it."""
+    """The common settings of runs that can be stacked, as text; the draw of initial weights is not part of it."""
     shared = {field: value for field, value in config.to_json().items() if field in SHARED}
     shared["model"].pop("init", None)
     return repr(shared)
@@ -70,15 +70,15 @@ def train_batched(
 ) -> Failures:
     """Go on with runs of one architecture, which differ in seed, split, labels and updates, as one batched network.
 
-    Every run becomes what it would have become alone, but for rounding. Members that have come to different steps,
-    since the processes were killed while they were saved, keep their places in the batch, and wait there for
-    the others: each update is computed as it would have been without the interruption, bit for bit.
+    Every run turns out as it would have on its own, except for rounding. Members at different steps, because the
+    processes were killed while saving them, keep their places in the batch, and wait there for the others: each update
+    is computed as it would have been without the interruption, bit for bit.
 
     Returns:
-        The errors of those that failed; the others are kept.
+        The errors of the runs that failed; the others are kept.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; all are saved.
+        KeyboardInterrupt: Ctrl-C; all runs are saved.
     """
     failures: Failures = {}
     with ExitStack() as contexts:
@@ -98,10 +98,10 @@ def train_batched(
 
 
 class BatchMember(Training):
-    """A training that a batch takes the updates of, once it has joined one.
+    """A run whose updates are taken by a batch, once it has joined one.
 
     Attributes:
-        batch, number: where its optimiser's state and its logits are found.
+        batch, number: the place of its optimiser's state and its logits.
     """
 
     batch: "StackedTrainings | None" = None
@@ -118,11 +118,11 @@ class BatchMember(Training):
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where a run lies in the batch.
+    """The place of a run in the batch.
 
     Attributes:
-        member: the training; None for a run that is finished.
-        until: the step up to which the place is only kept: where the member goes on from, or the end of a finished run.
+        member: the run; None if it is finished.
+        until: the step up to which the place is only held: the member's step to resume from, or a finished run's end.
     """
 
     run: Run
@@ -131,11 +131,11 @@ class Place:
 
 
 class StackedTrainings(Loop):
-    """Trainings that take their updates together.
+    """Runs that take their updates together.
 
-    Each evaluates and keeps its own network, whose weights are views of the stacked ones. Members that have come
-    to their end, or have failed, leave. The last bits of a product of stacked matrices depend on how many there are and
-    on the place of each, though not on the others' values. So a run that is ahead has its place held, by a copy
+    Each evaluates and saves its own network, whose weights are views of the stacked ones. Members that have reached
+    their end, or have failed, leave. The last bits of a product of stacked matrices depend on the number of matrices
+    and on the place of each, though not on the others' values. So the place of a run that is ahead is held, by a copy
     of another network, for as long as it took part in these steps.
 
     Args:
@@ -144,7 +144,7 @@ class StackedTrainings(Loop):
     """
 
     def __init__(self, places: Sequence[Place], failures: Failures) -> None:
-        # Neighbours with the same settings are updated as one.
+        # Neighbours with the same settings are updated together.
         self.places = sorted(places, key=lambda place: update_settings(place.run.config.train))
         self.failures = failures
         members = [place.member for place in places if place.member is not None]
@@ -154,7 +154,7 @@ class StackedTrainings(Loop):
 
     @property
     def active(self) -> list[BatchMember]:
-        """The members that have come to this step."""
+        """The members that have reached this step."""
         return [p.member for p in self.places if p.member is not None and p.until <= self.step]
 
     def visit(self, report: Report) -> bool:
@@ -188,7 +188,7 @@ class StackedTrainings(Loop):
         return place.member is None and place.until <= self.step
 
     def _go_to_next(self) -> None:
-        """Go on from the first step at which a member waits."""
+        """Continue from the first step at which a member waits."""
         self.step = min(place.until for place in self.places if place.member is not None)
         self.places = [place for place in self.places if not self._is_over(place)]
         self._stack()
@@ -197,7 +197,7 @@ class StackedTrainings(Loop):
         try:
             return member.visit(report)
         except Exception as error:
-            # Raised, it would end all the others.
+            # Raising it would end all the others.
             self.failures[member.run.path] = error
             return True
 

@@ -1,4 +1,4 @@
-"""At which steps a training keeps its weights."""
+"""The steps at which a run saves its weights."""
 
 import math
 import time
@@ -10,9 +10,9 @@ from mechgrok.config import TrainConfig
 from mechgrok.runs import HistoryRow
 
 FACTOR = 1.5
-"""Change of the test loss since the last checkpoint that makes an adaptive schedule keep another one."""
+"""Change of the test loss since the last checkpoint at which an adaptive schedule saves another one."""
 CHANGES = 120
-"""As many such changes take a loss down by ten orders of magnitude, and up again."""
+"""Number of such changes that take a loss down by ten orders of magnitude, and up again."""
 
 SELDOM = 30.0
 """Seconds of training that a kill may cost where checkpoints are not asked for."""
@@ -52,11 +52,11 @@ class Spacing:
 def checkpoint_due(
     step: int, kept: Sequence[int], history: Sequence[HistoryRow], config: TrainConfig
 ) -> bool:
-    """Whether the weights at this step are to be kept.
+    """Whether the weights at this step are to be saved.
 
-    Depends on what is on disk alone (the checkpoints kept so far and the history), so that an interrupted training
-    keeps the same ones once it is resumed. One that had ended and is lengthened has kept its old end as well, and
-    an adaptive schedule measures on from there.
+    Depends only on what is on disk (the checkpoints so far and the history), so that an interrupted run saves the same
+    ones once it is resumed. A run that had ended and is lengthened has also saved its old end, and an adaptive
+    schedule measures on from there.
 
     >>> [s for s in range(60) if checkpoint_due(s, [], [], TrainConfig(checkpoints="logarithmic"))]
     [0, 1, 2, 5, 10, 20, 50]
@@ -69,7 +69,7 @@ def checkpoint_due(
 
 
 def most_checkpoints(config: TrainConfig, done: int = 0) -> int:
-    """How many checkpoints a training may still keep after a step; for an adaptive schedule as a rule.
+    """Maximum number of checkpoints that a run may still save after a step; approximate for an adaptive schedule.
 
     >>> most_checkpoints(TrainConfig(steps=1000, checkpoint_every=100))
     12

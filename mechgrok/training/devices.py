@@ -1,4 +1,4 @@
-"""Where a training runs. It is a property of the machine, not of the result, and not stored with a run."""
+"""The device of a run. It is a property of the machine, not of the result, and not stored with a run."""
 
 import torch
 
@@ -6,13 +6,13 @@ from mechgrok.errors import ConfigError, shown
 
 
 def find_device(device: str | torch.device | None = None) -> torch.device:
-    """The device of that name, after a try; None is the CPU.
+    """The device of this name, after a trial; None means the CPU.
 
-    A GPU is never chosen silently: it rounds differently, and a run begun on one and resumed on the other is
-    not bit for bit the uninterrupted one.
+    A GPU is never chosen silently: it rounds differently, and a run started on one device and resumed on the other is
+    not bit for bit the same as the uninterrupted one.
 
     Raises:
-        ConfigError: there is no such device here, or it lacks float64, in which losses are summed.
+        ConfigError: there is no such device, or it lacks float64, in which losses are summed.
 
     >>> find_device()
     device(type='cpu')
@@ -29,8 +29,8 @@ def find_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def _reason(error: Exception) -> str:
-    """In a sentence; where torch was built without a device, it lists all of its others."""
-    if "float64" in str(error):  # as Apple's GPUs, under the name "mps"
+    """The reason in one sentence; if torch was built without a device, its message lists all of its others."""
+    if "float64" in str(error):  # like Apple's GPUs, under the name "mps"
         return "it has no float64, in which losses are summed"
     if isinstance(error, NotImplementedError):
         return "torch was built without this device, or finds none here"

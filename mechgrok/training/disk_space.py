@@ -1,19 +1,19 @@
-"""How much a training may come to write."""
+"""The disk space that a run may use."""
 
 from mechgrok.config import TrainConfig
 from mechgrok.training.assembly import Assembly
 from mechgrok.training.checkpoint_times import most_checkpoints
 
 ROW = 320
-"""Bytes of a row of the history, at most."""
+"""Maximum number of bytes of a row of the history."""
 MARGIN = 16 * 2**20
-"""Bytes for headers and small files, and for others that write to the same disk."""
+"""Bytes for headers and small files, and for other processes that write to the same disk."""
 
 
 def bytes_needed(assembly: Assembly) -> int:
-    """An upper estimate for what is left of a training: one that settles early writes less.
+    """An upper estimate for the rest of a run: one that settles early writes less.
 
-    The state is there twice while a newer one is written.
+    The state exists twice while a newer one is written.
     """
     done = max(assembly.plan.steps, default=0)
     weights = sum(weight.nbytes for weight in assembly.model.parameters())

@@ -1,4 +1,4 @@
-"""What a row of the history says: loss and score of the train and of the test inputs."""
+"""The content of a row of the history: loss and score on the train and test inputs."""
 
 from collections.abc import Mapping
 
@@ -20,18 +20,18 @@ def evaluate(
     objective: Objective,
     name: str = CROSS_ENTROPY,
 ) -> HistoryRow:
-    """The objective's own loss of each part of the examples, and how many answers are right.
+    """The objective's loss on each part of the examples, and the score of its answers.
 
-    Every scored position of an input counts as an answer of its own.
+    Every scored position of an input counts as a separate answer.
 
     Args:
-        outputs: of all examples, [n, d_out] or [n, scored, d_out]; columns beyond the answers are left out.
-        parts: masks of the examples; what a part without any would have, is None.
-        name: of the objective. Losses other than cross-entropies are given under that name too, so that tables of
+        outputs: outputs for all examples, [n, d_out] or [n, scored, d_out]; columns beyond the answers are ignored.
+        parts: masks of the examples; the values of an empty part are None.
+        name: name of the objective. Losses other than cross-entropies are also given under this name, so that tables of
             several runs do not mix them.
 
     Returns:
-        `loss_PART`, then `accuracy_PART` of classes or `r2_PART` of values.
+        `loss_PART`, then `accuracy_PART` for classes or `r2_PART` for values.
     """
     outputs = outputs[..., : signature.d_out].flatten(0, -2)
     targets, scored = examples.flat_targets, examples.targets.shape[1]

@@ -1,4 +1,4 @@
-"""The folder of a training: found again with what it holds, or made."""
+"""The folder of a run: found again with its contents, or created."""
 
 import shutil
 import tempfile
@@ -23,13 +23,13 @@ from mechgrok.training.locks import only_here
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A run that is not on disk yet: what it follows from.
+    """A run that is not on disk yet: everything that determines it.
 
     Attributes:
-        config: as the run will store it.
+        config: the configuration as the run will store it.
         split: the inputs to train on.
         start: the weights of `config.start`.
-        network: makes the network where it is the user's own.
+        network: makes the network if it is user-defined.
     """
 
     config: RunConfig
@@ -39,7 +39,7 @@ class Plan:
 
     @cached_property
     def task(self) -> Task:
-        """What is to be learned, written down as the network will read it."""
+        """The task to be learned, written as the network will read it."""
         return written_for(task_from_spec(self.config.task), self.config.train)
 
     @property
@@ -49,7 +49,7 @@ class Plan:
 
 
 def find_run(path: str | Path | None, plan: Plan) -> Run | None:
-    """The run that a folder holds of a plan, with the steps of whichever is longer; None where it can be made.
+    """The run of a plan in a folder, with the number of steps of the longer of the two; None if it can be created.
 
     Nothing is written.
 
@@ -68,10 +68,10 @@ def find_run(path: str | Path | None, plan: Plan) -> Run | None:
 
 
 def as_folder(path: Any) -> Path | None:
-    """The path of a folder; None stands for a temporary one.
+    """The path of a folder; None means a temporary one.
 
     Raises:
-        ConfigError: it is no path, or an empty one.
+        ConfigError: it is not a path, or an empty one.
     """
     if path is None:
         return None
@@ -81,15 +81,15 @@ def as_folder(path: Any) -> Path | None:
 
 
 def create_run(path: str | Path | None, plan: Plan) -> Run:
-    """Make the run of a plan in a folder in which `find_run` has found none.
+    """Create the run of a plan in a folder in which `find_run` has found none.
 
-    Where another process has made the same run meanwhile, that one is taken.
+    If another process has created the same run in the meantime, that one is used.
 
     Args:
-        path: the folder; None takes a temporary one, which lives as long as the run object.
+        path: the folder; None means a temporary one, which lives as long as the run object.
 
     Raises:
-        ConfigError: another run, or something else, has come to the folder meanwhile.
+        ConfigError: another run, or something else, has appeared in the folder in the meantime.
         CheckpointError: the folder cannot be written, or another process trains there.
     """
     if path is None:
@@ -113,14 +113,14 @@ def _written(run: Run, plan: Plan) -> Run:
 
 
 def check_room(path: str | Path | None, needed: int) -> None:
-    """Whether a training finds room on the disk of its folder, which need not be there yet.
+    """Check that the disk of a run's folder, which need not exist yet, has enough space.
 
     Args:
-        path: the folder; None stands for a temporary one.
-        needed: bytes that the training may come to write; see `mechgrok.training.disk_space`.
+        path: the folder; None means a temporary one.
+        needed: bytes that the run may write; see `mechgrok.training.disk_space`.
 
     Raises:
-        CheckpointError: it does not.
+        CheckpointError: it has not.
     """
     path = Path(path or tempfile.gettempdir()).absolute()
     free = shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists())).free
@@ -132,15 +132,15 @@ def check_room(path: str | Path | None, needed: int) -> None:
 
 
 def _left_behind(file: Path) -> bool:
-    """Whether a file is one that a start which was cut off leaves: all of a run but its configuration."""
+    """Whether a file may be left by an interrupted start: anything of a run except its configuration."""
     partial = (f".{SPLIT}.", f".{START}.", f".{CONFIG}.", ".tmp")
     return file.name in (SPLIT, START, LOCK) or file.name.startswith(partial)
 
 
 def _same_run(run: Run, plan: Plan) -> Run:
-    """The run in its folder, which may be lengthened: more steps are no other configuration.
+    """The run in its folder, possibly to be lengthened: more steps do not make a different configuration.
 
-    Nor are other threads: it goes on in its own.
+    Nor does a different number of threads: the run continues with its own.
     """
     steps = max(run.config.train.steps, plan.config.train.steps)
     lengthened = run.config.replace(train=run.config.train.replace(steps=steps))

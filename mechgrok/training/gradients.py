@@ -1,4 +1,4 @@
-"""What happens to gradients before the optimizer sees them: filters by name, in `mechgrok.GRADIENTS`."""
+"""Filters applied to gradients before the optimizer sees them, by name, in `mechgrok.GRADIENTS`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from mechgrok.config import TrainConfig
 from mechgrok.registries import GRADIENTS
 
 STATE_SEPARATOR = "|"
-"""Stands between the parts of a name in a stored state."""
+"""Separates the parts of a name in a stored state."""
 
 
 class GradientFilter(ABC):
-    """Something done to the gradients in place, before the optimizer sees them.
+    """An in-place change of the gradients before the optimizer sees them.
 
-    Derive from it and register the class: `@GRADIENTS.add("mine")`. An object of it is made for each training and
-    called for each parameter that has a gradient, in every step.
+    Derive from it and register the class: `@GRADIENTS.add("mine")`. One object is created per run and called in every
+    step, for each parameter that has a gradient.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -25,19 +25,19 @@ class GradientFilter(ABC):
 
     @abstractmethod
     def __call__(self, name: str, weight: Tensor, gradient: Tensor) -> None:
-        """Change the gradient of the parameter of this name in place."""
+        """Change the gradient of the parameter with this name in place."""
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors that a resumed training needs, by name."""
+        """Tensors needed to resume a run, by name."""
         return {}
 
     def load(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027 - most filters have no state
-        """Take back what `state` gave."""
+        """Restore the tensors returned by `state`."""
 
 
 @GRADIENTS.add("plain", elementwise=True)
 def unfiltered(config: TrainConfig) -> None:
-    """Gradients as they are."""
+    """Gradients unchanged."""
 
 
 @GRADIENTS.add("grokfast_ema", elementwise=True)
@@ -63,7 +63,7 @@ class GrokfastEMA(GradientFilter):
 
 @GRADIENTS.add("grokfast_ma", elementwise=True)
 class GrokfastMA(GradientFilter):
-    """Adds lambda times the mean of the last `window` gradients, once there are as many (Lee et al. 2024)."""
+    """Adds lambda times the mean of the last `window` gradients, once there are that many (Lee et al. 2024)."""
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)

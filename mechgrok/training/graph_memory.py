@@ -1,4 +1,4 @@
-"""How much memory the graph of a step takes that goes through autograd."""
+"""The memory taken by the graph of an autograd step."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from mechgrok.signature import Signature, Tokens
 
 
 def graph_bytes(network: HookedNetwork, signature: Signature, rows: int) -> int:
-    """Bytes that autograd keeps of a pass over so many inputs, until their gradient is taken; weights are left out.
+    """Bytes that autograd keeps from a pass over so many rows until the gradient is taken, not counting weights.
 
     Args:
-        network: on the meta device, on which tensors have sizes and no numbers.
+        network: on the meta device, where tensors have sizes but no data.
 
     >>> from mechgrok import DenseConfig, HookedDense, parity_task
     >>> with torch.device("meta"):
@@ -28,7 +28,7 @@ def graph_bytes(network: HookedNetwork, signature: Signature, rows: int) -> int:
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage  # held, so that no other one gets its number
+        kept[storage._cdata] = storage  # held, so that no other storage gets its number
         return tensor
 
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Ctrl-C during a training waits for the end of the step, so that nothing is saved half-updated."""
+"""Ctrl-C during training waits for the end of the step, so that nothing is saved half-updated."""
 
 import signal
 import threading
@@ -9,9 +9,9 @@ from types import FrameType
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Within the context Ctrl-C is only noted; the given function tells whether it came.
+    """Within the context, Ctrl-C is only recorded; the yielded function tells whether it was pressed.
 
-    A second Ctrl-C interrupts at once. Outside the main thread nothing is changed.
+    A second Ctrl-C interrupts at once. Outside the main thread, nothing is changed.
     """
     came = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""A run is trained by one process at a time."""
+"""Locks that let only one process at a time train a run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,16 +25,16 @@ def waiting_for_others() -> Iterator[None]:
 
 @contextmanager
 def only_here(run: Run | Path) -> Iterator[None]:
-    """Within the context nobody else can begin or train a run; a process that dies leaves it free.
+    """Within the context, no other process can start or train the run; a process that dies releases it.
 
-    The lock lies on a file of its own, which is never replaced, so that two processes that begin the
-    same folder at once meet there.
+    The lock is held on a separate file that is never replaced, so that two processes that start in the same folder
+    at once meet there.
 
     Args:
-        run: the run, or the folder in which one is to be made.
+        run: the run, or the folder in which one is to be created.
 
     Raises:
-        CheckpointError: somebody trains it already, or the folder cannot be written.
+        CheckpointError: another process is training it, or the folder cannot be written.
     """
     folder = run.path if isinstance(run, Run) else run
     lock = FileLock(folder / LOCK, timeout=_PATIENCE.get())
@@ -55,11 +55,11 @@ def only_here(run: Run | Path) -> Iterator[None]:
 
 
 def tidy(run: Run) -> None:
-    """Remove what a killed process has left half-written in a run that nobody trains any more."""
+    """Remove files left half-written by a killed process in a run that is no longer being trained."""
     if not run.partial():
         return
     try:
         with only_here(run):
             run.remove_partial()
     except CheckpointError:
-        pass  # somebody trains it, or it may only be read
+        pass  # another process is training it, or it is read-only

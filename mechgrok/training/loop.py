@@ -1,4 +1,4 @@
-"""The loop of a training, the same for one network and for several side by side."""
+"""The training loop, shared by single networks and by several in parallel."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -11,12 +11,12 @@ from mechgrok.training.progress_bars import Report
 
 
 class Loop(ABC):
-    """What is trained step by step.
+    """Something that is trained step by step.
 
     Attributes:
         step: number of updates taken.
-        threads: CPU threads to compute in; None takes those that the process has.
-        path: folder from which the same call goes on; None for a temporary one.
+        threads: CPU threads to compute in; None uses the process's own number.
+        path: folder from which the same call resumes; None for a temporary one.
     """
 
     step: int
@@ -25,7 +25,7 @@ class Loop(ABC):
 
     @abstractmethod
     def visit(self, report: Report) -> bool:
-        """Evaluate and keep what is due at this step; whether the end is reached."""
+        """Evaluate and save whatever is due at this step; return whether the end is reached."""
 
     @abstractmethod
     def update(self) -> None:
@@ -33,13 +33,13 @@ class Loop(ABC):
 
     @abstractmethod
     def save_state(self) -> None:
-        """Write down all that is needed to go on from this step."""
+        """Write everything needed to resume from this step."""
 
     def go(self, report: Report) -> None:
         """Train to the end.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C; the state is saved, and the text says how to go on.
+            KeyboardInterrupt: Ctrl-C; the state is saved, and the message says how to resume.
         """
         threads = self.threads or torch.get_num_threads()
         with deferred_interrupt() as interrupted, steady_arithmetic(threads):
@@ -48,7 +48,7 @@ class Loop(ABC):
                     self.save_state()
                     raise KeyboardInterrupt(f"stopped at step {self.step}; {self._way_on()}")
                 self.update()
-            if interrupted():  # whoever trains one network after the other must hear of it
+            if interrupted():  # code that trains one network after the other must notice it
                 raise KeyboardInterrupt(f"stopped at step {self.step}, the last; {self._way_on()}")
 
     def _way_on(self) -> str:

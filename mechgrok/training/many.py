@@ -1,4 +1,4 @@
-"""Many trainings at once: seeds and configurations, in processes of one thread each or as one batched network."""
+"""Many runs at once: seeds and configurations, in single-threaded processes or as one batched network."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ from mechgrok.training.starting import begin
 
 @dataclass(frozen=True)
 class Member:
-    """One training of many.
+    """One run of many.
 
     Attributes:
         name: name of its folder.
-        run: the training; None if it failed.
-        error: why it failed; None if it did not.
+        run: the run; None if it failed.
+        error: the reason for failure; None if it did not fail.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Member:
     error: str | None
 
     def record(self) -> dict[str, Any]:
-        """Recipe, seed and last evaluation; empty but for the error where it failed."""
+        """Recipe, seed and last evaluation; empty except for the error if it failed."""
         if self.run is None:
             return {"name": self.name, "error": self.error}
         config = self.run.config
@@ -61,34 +61,35 @@ def train_many(
     progress: bool = True,
     **changes: Unpack[AllTrainChanges],
 ) -> Records[Member]:
-    """Train every recipe with every seed, in parallel processes of one thread each or as one batched network.
+    """Train every recipe with every seed, in parallel single-threaded processes or as one batched network.
 
-    Small networks gain little from a second thread: two processes of one thread do more than one of two. They
-    leave most of a GPU idle: there the seeds of a recipe are stacked, and trained as one network. Either way
-    every member becomes what it would have become alone, bit for bit in a process, but for rounding in a batch.
-    A member fails alone, also where its process is killed. Members that are already finished in the folder are
-    opened, interrupted ones go on; Ctrl-C saves those under way. Under a `joblib.parallel_config` of the caller the
-    same call runs on Dask or Ray.
+    Small networks gain little from a second thread: two processes with one thread each get more done than one process
+    with two. They leave most of a GPU idle: there, the seeds of a recipe are stacked and trained as one network.
+    Either way, every member turns out as it would have on its own, bit for bit in a process, and except for rounding
+    in a batch. A member's failure affects no other member, even if its process is killed. Members that are already
+    finished in the folder are opened, interrupted ones are resumed; Ctrl-C saves those in progress. Under the
+    caller's `joblib.parallel_config` the same call runs on Dask or Ray.
 
     Args:
         recipes: one or several names or configurations.
         seeds: seeds of the initial weights and of the splits.
-        out: folder; each member has the folder RECIPE-seedN in it.
-        workers: processes; None takes one for each processor.
-        batched: train the seeds of each recipe as one network; None does so on a GPU, where the recipe allows it and
-            there are several seeds. On a CPU processes keep every processor busy, and can take steps written by hand.
-        network: makes a network of the user's own, as in `train`; its members are trained in processes.
+        out: folder; each member gets a subfolder RECIPE-seedN.
+        workers: number of processes; None means one per processor.
+        batched: whether to train the seeds of each recipe as one network; None does so on a GPU if the recipe allows
+            it and there are several seeds. On a CPU, processes keep every processor busy, and can use hand-written
+            steps.
+        network: makes a user-defined network, as in `train`; its members are trained in processes.
         device: where to train, as in `train`.
-        progress: show a progress bar on standard error: over the members, of a batch over its steps.
+        progress: show a progress bar on standard error: over the members, or over the steps of a batch.
         changes: fields of `TrainConfig` to replace in every recipe.
 
     Returns:
-        A list of the members in the order of recipes and seeds; those that failed carry their error. Its
-        `.frame()` has the recipe, the seed and the last evaluation of each.
+        A list of the members in the order of recipes and seeds; failed members carry their error. Its
+        `.frame()` has the recipe, seed and last evaluation of each.
 
     Raises:
-        ConfigError: no task, two recipes of one name, no seed or one twice, a wrong option, a device that is not
-            there; with `batched`, a recipe that cannot be batched, and why.
+        ConfigError: no task, two recipes of one name, no seed or a repeated one, an invalid option, an unavailable
+            device; with `batched`, a recipe that cannot be batched, and why.
         KeyboardInterrupt: Ctrl-C.
     """
     if isinstance(recipes, str | TrainConfig):
@@ -113,7 +114,7 @@ def train_many(
     seeds, device, folder = _as_seeds(seeds), find_device(device), as_folder(out)
     if folder is None:
         raise ConfigError("train_many needs a folder for its members, out=...; got None")
-    folder = folder.absolute()  # a process that is used again may have been started in another folder
+    folder = folder.absolute()  # a reused process may have been started in another folder
     if not (configs and seeds):
         raise ConfigError("nothing to train: give at least one recipe and one seed")
     configs = [suited(config, task) for config in configs]
@@ -166,7 +167,7 @@ def _must_be_batched(config: TrainConfig) -> bool:
 
 
 def _as_one(jobs: Sequence[Job], device: torch.device, progress: bool) -> dict[Path, str]:
-    """Train seeds of one configuration as one network; gives the errors of those that failed."""
+    """Train seeds of one configuration as one network; return the errors of those that failed."""
     runs: list[Run] = []
     failures: Failures = {}
     for job in jobs:

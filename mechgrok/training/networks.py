@@ -19,10 +19,10 @@ def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 
 
     Args:
         config: the architecture; default the transformer of Nanda et al. 2023.
-        seed: of the initial weights.
+        seed: determines the initial weights.
 
     Raises:
-        ConfigError: a network that does not read what the task gives: an MLP for other than two tokens, a transformer
+        ConfigError: a network that cannot read the task's inputs: an MLP if there are not two tokens, a transformer
             for features.
 
     >>> from mechgrok import modular_task
@@ -37,10 +37,10 @@ def build_model(task: Task, config: NetworkConfig | None = None, *, seed: int = 
 
 
 def sized(config: NetworkConfig, task: Task) -> NetworkConfig:
-    """The architecture with the sizes of a task, as far as they were left open.
+    """The architecture with open sizes filled in from a task.
 
     Raises:
-        ConfigError: the network does not read what the task gives.
+        ConfigError: the network cannot read the task's inputs.
     """
     signature = read_by(task, config).signature
     inputs, n_outputs = signature.inputs, signature.d_out
@@ -59,13 +59,13 @@ def sized(config: NetworkConfig, task: Task) -> NetworkConfig:
 
 
 def suited(config: TrainConfig, task: Task) -> TrainConfig:
-    """The configuration with what a recipe for tokens and classes cannot mean where the task gives something else.
+    """The configuration, adapted if a recipe for tokens and classes cannot apply because the task gives something else.
 
-    Features are read by a feed-forward network in place of a transformer or an MLP on two operands, and values are
-    learned by their squared error in place of a cross-entropy.
+    Features are read by a feed-forward network instead of a transformer or an MLP on two operands, and values are
+    learned by their squared error instead of a cross-entropy.
 
     Raises:
-        ConfigError: another objective that compares with classes alone.
+        ConfigError: a different objective that can only compare with classes.
 
     >>> from mechgrok import modular_task
     >>> suited(TrainConfig(), modular_task("add", 7)) == TrainConfig()
@@ -92,10 +92,10 @@ def with_own_network(
     network: Factory,
     model: NetworkConfig | CustomConfig | None = None,
 ) -> TrainConfig:
-    """The configuration with what a run notes about a network of the user's own.
+    """The configuration with the facts that a run records about a user-defined network.
 
     Raises:
-        ConfigError: a `model` is given as well, or no network comes out.
+        ConfigError: a `model` is given as well, or the function returns no network.
     """
     if model is not None:
         raise ConfigError(
@@ -109,10 +109,10 @@ def with_own_network(
 def fresh_network(
     task: Task, config: TrainConfig, seed: int, make: Factory | None
 ) -> HookedNetwork | WrappedNetwork:
-    """The network of a training at its start: of its architecture, or of the user's own.
+    """The network at the start of a run: of its architecture, or user-defined.
 
     Raises:
-        ConfigError: the network is the user's own, and nothing makes it.
+        ConfigError: the network is user-defined, and no function to make it was given.
     """
     if isinstance(config.model, CustomConfig):
         return own_network(make, task, seed, config.model)

@@ -1,4 +1,4 @@
-"""What a training minimises: loss and gradient with respect to the logits, in one pass and without a graph."""
+"""Training objectives: loss and gradient with respect to the logits, in one pass and without a graph."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -24,11 +24,11 @@ PRECISIONS: dict[LossPrecision, torch.dtype] = {
 
 
 class CrossEntropy:
-    """Cross-entropy of the softmax, in nats, that keeps its relative precision however small it gets.
+    """Cross-entropy of the softmax, in nats, that keeps its relative precision however small it becomes.
 
     The loss is log1p(sum_{c != y} exp(l_c - l_y)): the wrong classes are summed, and the probability of the right
-    one is never subtracted from 1. A loss of 1e-9 is as good in float32 as one of 1. Logits are taken relative to
-    the right one, or to the largest where that overflows.
+    one is never subtracted from 1. A loss of 1e-9 is as precise in float32 as a loss of 1. Logits are taken relative to
+    the right one, or to the largest if that overflows.
 
     Args:
         dtype: precision in which the logits are exponentiated; the logarithm is in float64.
@@ -44,7 +44,7 @@ class CrossEntropy:
         self.dtype, self.scale = dtype, scale
 
     def losses(self, outputs: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """The loss of each input in float64, without the factor and the rounding of the training."""
+        """The loss of each input in float64, without the factor and the rounding used in training."""
         return cross_entropy(outputs, targets)
 
     @torch.no_grad()
@@ -63,7 +63,7 @@ class CrossEntropy:
         excess = wrong.double() if lead is None else wrong.double() + torch.expm1(lead)
         losses = torch.log1p(excess) if lead is None else torch.log1p(excess) - lead
         factor = self.scale / (total or len(labels))
-        # Not in float16, in which the share of one of many inputs is subnormal, or 0.
+        # Not in float16, in which one input's share of many is subnormal, or 0.
         per_class = (factor / (1 + excess)).to(torch.promote_types(odds.dtype, torch.float32))
         torch.mul(odds, per_class, out=logits)
         return factor * losses.sum(), logits.scatter_(1, y, (-wrong * per_class).to(logits.dtype))
@@ -72,13 +72,13 @@ class CrossEntropy:
 def _wrong_odds(logits: Tensor, y: Tensor, reference: Tensor) -> Tensor:
     """exp of the logits relative to the reference, 0 at the right class.
 
-    In new, dense memory: exp is twenty times slower on logits that are some columns of a wider tensor.
+    Uses new, dense memory: exp is twenty times slower on logits that are a slice of columns of a wider tensor.
     """
     return torch.sub(logits, reference).scatter_(1, y, -torch.inf).exp_()
 
 
 class NaiveCrossEntropy:
-    """Cross-entropy as log_softmax gives it in a precision, rounding included.
+    """Cross-entropy as computed by log_softmax in a given precision, including its rounding.
 
     Once the probability of the right class rounds to 1, loss and gradient are exactly 0: the softmax collapse of
     Prieto et al. 2025 (arXiv 2501.04697, section 3), reached at a loss of about 1e-16, 1e-7 and 1e-3 in
@@ -94,13 +94,13 @@ class NaiveCrossEntropy:
         self.dtype, self.scale = dtype, scale
 
     def losses(self, outputs: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """The cross-entropy of each input as it is, in float64: what the training sees of it is rounded."""
+        """The true cross-entropy of each input, in float64: in training it is rounded."""
         return cross_entropy(outputs, targets)
 
     def loss_and_gradient(
         self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], total: int | None = None
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "n classes"]]:
-        # By autograd, since the rounding of the usual training loop is the very subject.
+        # By autograd, since the rounding of the usual training loop is exactly what is studied.
         leaf = logits.detach().to(self.dtype, copy=True).requires_grad_()
         with torch.enable_grad():
             log_p = functional.log_softmax(leaf, dim=1).gather(1, labels[:, None])
@@ -138,7 +138,7 @@ class MeanSquaredError:
 
 
 def _errors(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Outputs less the values, or less the one-hot answers, in the memory of the outputs."""
+    """Outputs minus the values, or minus the one-hot answers, in the memory of the outputs."""
     if targets.is_floating_point():
         return outputs.sub_(targets.to(outputs.dtype))
     y = targets[:, None]
@@ -146,9 +146,9 @@ def _errors(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 class StableMax:
-    """Cross-entropy with s(x) = x + 1 for x >= 0, 1 / (1 - x) below, in the place of exp(x); in float64.
+    """Cross-entropy with s(x) = x + 1 for x >= 0, 1 / (1 - x) below, instead of exp(x); in float64.
 
-    Cannot collapse, since s grows no faster than its argument.
+    It cannot collapse, since s grows no faster than its argument.
 
     Source: Prieto et al. 2025 (arXiv 2501.04697), section 4.
 
@@ -185,12 +185,12 @@ class StableMax:
 
 
 class LossFunction:
-    """A loss of one's own, with its gradient by automatic differentiation.
+    """A user-defined loss, with its gradient by automatic differentiation.
 
     Args:
-        function: called as function(outputs, targets) with [n, d_out] outputs and the targets of as many examples,
-            class numbers [n] or values [n, d_out]; gives the loss of each, [n].
-        takes_values: whether the targets may be values, and need not be classes.
+        function: called as function(outputs, targets) with [n, d_out] outputs and the targets of the n examples,
+            class numbers [n] or values [n, d_out]; returns the loss of each, [n].
+        takes_values: whether the targets may also be values, not only classes.
         scale: factor on loss and gradient.
 
     >>> import mechgrok as mg
@@ -214,7 +214,7 @@ class LossFunction:
         """The loss of each example in float64, without the factor.
 
         Raises:
-            ConfigError: the function gives something else.
+            ConfigError: the function returns something else.
         """
         losses = self.function(outputs.double(), targets)
         if not isinstance(losses, Tensor) or losses.shape != (len(outputs),):
@@ -248,12 +248,12 @@ def _mse(config: Any) -> Objective:
 
 @OBJECTIVES.add("stablemax", title="cross-entropy of stablemax", unit=NATS)
 def _stablemax(config: Any) -> Objective:
-    """Cross-entropy of stablemax in place of the softmax (Prieto et al. 2025)."""
+    """Cross-entropy with stablemax instead of the softmax (Prieto et al. 2025)."""
     return StableMax(config.loss_scale)
 
 
 def make_objective(config: TrainConfig) -> Objective:
-    """The objective of a configuration.
+    """Build the objective of a configuration.
 
     Raises:
         ConfigError: a naive loss other than cross-entropy.
@@ -269,5 +269,5 @@ def make_objective(config: TrainConfig) -> Objective:
 
 
 def takes_values(objective: Objective) -> bool:
-    """Whether an objective compares with values, and not with classes alone."""
+    """Whether an objective compares with values, and not only with classes."""
     return getattr(objective, "takes_values", False)

@@ -1,4 +1,4 @@
-"""What turns gradients into updates, and weight decay: by name, in `mechgrok.OPTIMIZERS` and `mechgrok.DECAYS`."""
+"""Optimisers and weight decay, by name, in `mechgrok.OPTIMIZERS` and `mechgrok.DECAYS`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,34 +38,34 @@ def _of_adam(config: TrainConfig) -> dict[str, Any]:
 
 
 def is_hidden_matrix(name: str) -> bool:
-    """Whether it is a matrix between hidden dimensions; the biases of several heads lie in rows, and are none."""
+    """Whether a weight is a matrix between hidden dimensions; stacked biases of several heads are not."""
     weight = name.rpartition(".")[2]
     return weight.startswith("W_") and weight not in NOT_FOR_MUON
 
 
 @OPTIMIZERS.add("muon", takes=is_hidden_matrix)
 def muon(weights: Weights, config: TrainConfig, weight_decay: float) -> "MatrixMuon":
-    """Muon for the matrices, beside AdamW for embeddings, unembedding and biases."""
+    """Muon for the matrices, with AdamW for embeddings, unembedding and biases."""
     return MatrixMuon(weights, lr=config.lr, weight_decay=weight_decay)
 
 
 @DECAYS.add("zero", by_optimizer=True, elementwise=True)
 def towards_zero(weight: Tensor, start: Tensor, rate: float) -> None:
-    """Take a share of the weight away."""
+    """Remove a share of the weight."""
     weight.mul_(1 - rate)
 
 
 @DECAYS.add("init", elementwise=True)
 def towards_start(weight: Tensor, start: Tensor, rate: float) -> None:
-    """Take a share of the distance to the initial weight away."""
+    """Remove a share of the distance to the initial weight."""
     weight.lerp_(start, rate)
 
 
 class MatrixMuon:
-    """torch's Muon, taking the heads of an attention weight together as one matrix.
+    """torch's Muon, with the heads of an attention weight combined into one matrix.
 
-    torch refuses anything but matrices. [head, d_model, d_head] becomes [d_model, head * d_head], and W_O
-    [head, d_head, d_model] becomes [head * d_head, d_model]. The update is scaled to the size of AdamW's, so
+    torch accepts only matrices. [head, d_model, d_head] becomes [d_model, head * d_head], and W_O
+    [head, d_head, d_model] becomes [head * d_head, d_model]. The update is scaled to the size of AdamW's update, so
     that one learning rate serves both (Tveit et al. 2025 compare the two on grokking).
     """
 
@@ -80,12 +80,12 @@ class MatrixMuon:
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """The settings that torch's optimisers keep under this name."""
+        """The settings, under the name used by torch's optimisers."""
         return self.muon.param_groups
 
     @property
     def state(self) -> dict[Tensor, dict[str, Any]]:
-        """State of each weight of the network."""
+        """The optimiser state of each weight of the network."""
         return {weight: self.muon.state[self.matrices[name]] for name, weight in self.weights.items()}
 
     def step(self) -> None:

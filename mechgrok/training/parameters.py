@@ -1,4 +1,4 @@
-"""Parts of a network by the names of its parameters: what a training starts from, and what it leaves alone."""
+"""Parts of a network by the names of its parameters: those that a run starts from, and those that it freezes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,10 +16,10 @@ Weights = HookedModel | Mapping[str, Tensor]
 
 
 def parameters_of(model: nn.Module, parts: Sequence[str]) -> dict[str, nn.Parameter]:
-    """The parameters that some parts consist of, by name.
+    """The parameters of some parts, by name.
 
     Args:
-        parts: names of parameters or of what holds them, whole up to a dot: "embed" stands for `embed.W_E`,
+        parts: names of parameters or of their parent modules, up to a dot: "embed" stands for `embed.W_E`,
             "blocks.0.mlp" for the hidden layer, "blocks" for everything between the embedding and the
             unembedding.
 
@@ -41,16 +41,16 @@ def parameters_of(model: nn.Module, parts: Sequence[str]) -> dict[str, nn.Parame
 def starting_weights(
     model: nn.Module, start: Weights, parts: Sequence[str] | None = None
 ) -> dict[str, Tensor]:
-    """The weights that a network takes over from another one, by name.
+    """The weights that a network copies from another one, by name.
 
     Args:
-        model: the network that takes them over.
-        start: where they come from.
-        parts: which ones, as in `parameters_of`; None takes all that `start` has.
+        model: the network that receives them.
+        start: the network or weights to copy from.
+        parts: the parts to copy, as in `parameters_of`; None copies everything in `start`.
 
     Raises:
-        ConfigError: neither a network nor weights; no part at all, or one that one of the two does not have, a
-            shape that differs, or a weight that is not finite.
+        ConfigError: neither a network nor weights; no part at all, or a part that one of the two lacks; a
+            different shape, or a non-finite weight.
     """
     if isinstance(parts, str) or not isinstance(parts, Sequence | None):
         raise ConfigError(f"parts is a sequence of names, as in parts=['embed']; got {shown(parts)}")
@@ -86,7 +86,7 @@ def starting_weights(
 
 
 def start_config(start: Weights, weights: Mapping[str, Tensor]) -> StartConfig:
-    """What a run notes about the weights that it took over."""
+    """The facts that a run records about the weights that it copied."""
     task = getattr(getattr(start, "task", None), "name", "")
     return StartConfig(task=task, parameters=tuple(weights), sha256=digest(weights))
 

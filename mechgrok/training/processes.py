@@ -1,6 +1,6 @@
-"""Trainings in processes of one thread each, and what happens when one is killed or Ctrl-C is pressed.
+"""Runs in processes of one thread each, and their handling when one is killed or Ctrl-C is pressed.
 
-What a process is given is a group of trainings: one, or several that are trained as one stacked network.
+A process receives a group of runs: one, or several that are trained as one stacked network.
 """
 
 import os
@@ -39,10 +39,10 @@ KILLED = (
 
 @dataclass(frozen=True)
 class Job:
-    """What one training is to be.
+    """The specification of one run.
 
     Attributes:
-        network: makes its network where that is the user's own.
+        network: makes its network if it is user-defined.
         then: called with the run once it is trained, in the process that trained it.
         tracker: name of what is told its evaluations.
         checkpoints: whether those before the last are of use but for going on from them.
@@ -67,7 +67,7 @@ class Job:
         object.__setattr__(self, "registered", tuple(entries))
 
     def register(self) -> None:
-        """Register it in this process."""
+        """Register these entries in this process."""
         for (registry, name), entry in zip(registered_names(self.config), self.registered, strict=True):
             if entry is not None:
                 registry.register(name, entry)
@@ -75,7 +75,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Ending:
-    """How the training in a folder ended: as it should, with an error, or interrupted, with its state saved."""
+    """The ending of the run in a folder: normal, with an error, or interrupted, with its state saved."""
 
     path: Path
     error: str | None = None
@@ -90,10 +90,10 @@ def train_in_processes(
     progress: bool,
     engine: Engine | None = None,
 ) -> dict[Path, str]:
-    """Train each group in a process of its own.
+    """Train each group in a separate process.
 
-    A process that is killed takes the others of its pool along. What is unfinished then goes on in a second pool,
-    and should this one fall too, each training alone, so that only those fail whose own process is killed.
+    A process that is killed takes the others of its pool down with it. Unfinished runs then continue in a second pool,
+    and if this one fails too, each run continues alone, so that only those fail whose own process is killed.
 
     Args:
         groups: trainings; those of a group of several are stacked.
@@ -101,10 +101,10 @@ def train_in_processes(
         engine: a cluster whose workers take the place of processes on this machine.
 
     Returns:
-        The errors of those that failed.
+        The errors of the runs that failed.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; those under way are saved. A second Ctrl-C does not wait for them.
+        KeyboardInterrupt: Ctrl-C; runs in progress are saved. A second Ctrl-C does not wait for them.
     """
     ended: dict[Path, str | None] = {}
     jobs = [job for group in groups for job in group]
@@ -117,7 +117,7 @@ def train_in_processes(
         def stopped() -> bool:
             return pressed() or bool(interrupted)
 
-        # A pool of one would be this process, which must not be the one that is killed.
+        # A pool of one would be this process, which must not be killed.
         for at_least, some in chain([(1, groups), (2, groups)], ((2, [[job]]) for job in jobs)):
             left = [kept for group in some if (kept := [job for job in group if job.path not in ended])]
             if not left:
@@ -142,14 +142,14 @@ def train_in_processes(
 
 
 def check_sent(network: Factory) -> None:
-    """Whether the function that makes a network can be handed to another process, with all that it speaks of.
+    """Check that the function that makes a network can be sent to another process, with everything it refers to.
 
     Raises:
-        ConfigError: it cannot, and why.
+        ConfigError: it cannot, with the reason.
     """
     try:
         dumps(network)
-    except Exception as error:  # whatever the things that it speaks of raise
+    except Exception as error:  # whatever the things that it refers to raise
         raise ConfigError(
             f"the function network={shown(network)} cannot be sent to the processes that train, since it speaks of "
             f"something that lives in this one alone: {str(error)[:300]}. Make that inside of the function, or train "
@@ -158,13 +158,13 @@ def check_sent(network: Factory) -> None:
 
 
 def in_words(error: Exception) -> str:
-    """An error as text, in which it leaves the process."""
+    """An error as text, the form in which it leaves the process."""
     return f"{type(error).__name__}: {error}"
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within the context torch computes in one thread, as each of several processes should."""
+    """Within the context, torch computes in one thread, as each of several processes should."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -180,13 +180,13 @@ def _through_a_pool(
     stopped: Callable[[], bool],
     at_least: int,
 ) -> Iterator[list[Ending]]:
-    """The outcomes as they come; once it is stopped, of those alone that are under way.
+    """The outcomes as they arrive; once stopped, only those of runs in progress.
 
     Raises:
         BrokenExecutor: a process was killed.
     """
     calls = (delayed(_train_group)(group, str(device), os.getpid()) for group in groups if not stopped())
-    # No more are handed out than are trained, so that those that have not begun can be held back.
+    # No more groups are handed out than are trained, so that groups not yet started can be held back.
     options: Any = {"return_as": "generator_unordered", "pre_dispatch": "n_jobs", "batch_size": 1}
     outcomes: Any = Parallel(max(at_least, min(workers or cpu_count(), len(groups))), **options)(calls)
     yield from outcomes
@@ -238,7 +238,7 @@ def _trained(job: Job, device: str) -> Run:
 
 @contextmanager
 def _failing(job: Job, failures: dict[Path, str]) -> Iterator[None]:
-    """Within the context an error is noted as the failure of a training."""
+    """Within the context, an error is recorded as the failure of a run."""
     try:
         yield
     except Exception as error:
@@ -246,6 +246,6 @@ def _failing(job: Job, failures: dict[Path, str]) -> Iterator[None]:
 
 
 def _ignore_ctrl_c_between_trainings() -> None:
-    """A process that waits for work would die of it, and take along those that still save."""
-    with suppress(ValueError):  # not the main thread, as on Dask
+    """An idle process would otherwise die of it, and take down those that are still saving."""
+    with suppress(ValueError):  # not in the main thread, as on Dask
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Progress: a bar in a terminal or a notebook, and lines now and then in a log file."""
+"""Progress bars in a terminal or a notebook, and occasional lines in a log file."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,13 +24,13 @@ COLUMNS = (
     TextColumn("{task.fields[state]}"),
     TimeRemainingColumn(),
 )
-"""Together 80 characters wide. The time is that to the last step; a network may settle long before."""
+"""Together 80 characters wide. The time shown runs to the last step; a network may settle long before."""
 
 
 EVERY_SHARE, EVERY_SECONDS = 0.1, 30.0
-"""In a log file, how much of the way or of the time lies between two lines."""
+"""In a log file, the share of steps or the time between two lines."""
 NOTEBOOK_SECONDS = 0.2
-"""In a notebook, the time between two states of the line."""
+"""In a notebook, the time between two updates of the line."""
 
 
 @contextmanager
@@ -39,8 +39,8 @@ def bar(
 ) -> Iterator[Tell]:
     """A progress bar on standard error.
 
-    In a file, or anywhere that is not a terminal, there is a line now and then instead, and one for what was told last.
-    In a notebook there is one line of text, which is renewed; a widget would stay in the file as an empty output.
+    In a file, or any other non-terminal, occasional lines are printed instead, including one for the last report.
+    In a notebook there is one line of text, which is updated; a widget would stay in the file as an empty output.
 
     Args:
         unit: what is counted, for the lines: "step".
@@ -63,7 +63,7 @@ def bar(
 
 @contextmanager
 def progress_bar(name: str, steps: int, *, start: int = 0, enabled: bool = True) -> Iterator[Report]:
-    """The bar of a training, which is told the rows of its history."""
+    """The progress bar of a run, which receives the rows of its history."""
     with bar(name, steps, "step", start=start, enabled=enabled) as tell:
         yield lambda row: tell(int(row["step"] or 0), described(row))
 
@@ -72,13 +72,13 @@ Write = Callable[[str], None]
 
 
 def _in_file(console: Console) -> tuple[Write, float, float]:
-    """How a line is written, and what lies between two: the share of the way, or the seconds."""
+    """The function that writes a line, and the interval between lines: a share of the steps, or seconds."""
     write = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     return write, EVERY_SHARE, EVERY_SECONDS
 
 
 def _in_notebook() -> tuple[Write, float, float]:
-    """As in a file, but that each line takes the place of the one before."""
+    """As in a file, except that each line replaces the previous one."""
     display = import_module("IPython.display").DisplayHandle()
     shown = False
 
@@ -91,7 +91,7 @@ def _in_notebook() -> tuple[Write, float, float]:
 
 
 class _Lines:
-    """Lines of text: the first, then one for a share of the way or some seconds, and the last."""
+    """Lines of text: the first, then one per share of the steps or time interval, and the last."""
 
     def __init__(self, name: str, total: int, unit: str, write: Write, share: float, seconds: float) -> None:
         self.name, self.total, self.unit = name, total, unit
@@ -119,7 +119,7 @@ class _Lines:
 
 
 def described(row: HistoryRow) -> str:
-    """Losses and scores of a history row in one short line: accuracies in percent, or r2.
+    """The losses and scores of a history row in one short line: accuracies in percent, or r2.
 
     >>> described({"loss_train": 0.0123, "loss_test": None, "accuracy_train": 1.0, "accuracy_test": None})
     'train 0.012 100.0%'

@@ -1,4 +1,4 @@
-"""Named training configurations: the papers' set-ups to the last detail, and our own fast one."""
+"""Named training configurations: the papers' set-ups in full detail, and our own fast one."""
 
 from mechgrok.config import DenseConfig, MLPConfig, ModelConfig, TrainConfig
 from mechgrok.errors import ConfigError
@@ -14,7 +14,7 @@ FAST = TrainConfig(
     steps=2000,
     checkpoint_every=50,
 )
-"""Ours: the network of Nanda et al. with ten times the learning rate; groks in about 500 steps."""
+"""Our own: the network of Nanda et al. with ten times the learning rate; groks in about 500 steps."""
 
 NANDA = TrainConfig(
     recipe="nanda",
@@ -27,7 +27,7 @@ NANDA = TrainConfig(
     steps=40_000,
     loss_dtype="float64",
 )
-"""Nanda et al. 2023, main experiment: the loss runs over the logit of "=" too."""
+"""Nanda et al. 2023, main experiment: the loss includes the logit of "="."""
 
 DIGITS = TrainConfig(
     recipe="nanda-digits",
@@ -41,7 +41,7 @@ DIGITS = TrainConfig(
     stop_when_settled=False,
     loss_dtype="float64",
 )
-"""Nanda et al. 2023, addition of numbers with five digits, `digit_addition_task`; batch_size=0 for limited data."""
+"""Nanda et al. 2023, addition of five-digit numbers, `digit_addition_task`; batch_size=0 for limited data."""
 
 SKIP_TRIGRAM = TrainConfig(
     recipe="nanda-skip-trigram",
@@ -55,7 +55,7 @@ SKIP_TRIGRAM = TrainConfig(
     stop_when_settled=False,
     loss_dtype="float64",
 )
-"""Nanda et al. 2023, `skip_trigram_task`: one layer of attention, with one head; batch_size=0 for limited data."""
+"""Nanda et al. 2023, `skip_trigram_task`: one attention layer with one head; batch_size=0 for limited data."""
 
 INDUCTION = TrainConfig(
     recipe="nanda-induction",
@@ -69,9 +69,9 @@ INDUCTION = TrainConfig(
     stop_when_settled=False,
     loss_dtype="float64",
 )
-"""Nanda et al. 2023, `repeated_sequence_task`: two layers of attention.
+"""Nanda et al. 2023, `repeated_sequence_task`: two attention layers.
 
-Their blocks double the residual stream, x -> 2x + attention(x), ours add to it."""
+Their blocks double the residual stream, x -> 2x + attention(x); ours add to it."""
 
 PIZZA = TrainConfig(
     recipe="pizza",
@@ -87,17 +87,17 @@ PIZZA = TrainConfig(
 )
 """Zhong et al. 2023, Model A: attention rate 0, two tokens, p = 59, no "=".
 
-It goes on when it has settled: with full attention, loss and norm have hardly changed any more from step 2000 on,
-but it takes until step 8000 for the circles of a pizza to have become those of a clock."""
+The run continues after settling: with full attention, loss and norm hardly change any more from step 2000 on,
+but it takes until step 8000 for the circles of a pizza to become those of a clock."""
 
 CLOCK = PIZZA.replace(recipe="clock", model=PIZZA.model.replace(attention_rate=1.0))
 """Zhong et al. 2023, Model B: the same with full attention."""
 
 ALPHA = PIZZA.replace(recipe="alpha", model=MLPConfig(), betas=(0.9, 0.999), warmup=0)
-"""Zhong et al. 2023, the linear models, p = 59 as well: relu(L1(E_a + E_b)), and the logits from there."""
+"""Zhong et al. 2023, the linear models, also p = 59: relu(L1(E_a + E_b)), followed by the logits."""
 
 ALPHA_PRIME = ALPHA.replace(recipe="alpha-prime", model=MLPConfig(embeddings="separate"))
-"""The same with an embedding for each operand."""
+"""The same with a separate embedding for each operand."""
 
 BETA = ALPHA.replace(recipe="beta", model=MLPConfig(n_layers=2))
 """A second hidden layer: relu(L2 relu(L1(E_a + E_b)))."""
@@ -106,7 +106,7 @@ GAMMA = ALPHA.replace(recipe="gamma", model=MLPConfig(n_layers=2, bias_per_opera
 """The same with the first layer applied to each operand, so that its bias counts twice."""
 
 DELTA = ALPHA.replace(recipe="delta", model=MLPConfig(combine="concat", d_embed=128))
-"""The embeddings side by side: relu(L1[E_a; E_b])."""
+"""The embeddings concatenated: relu(L1[E_a; E_b])."""
 
 FURUTA = TrainConfig(
     recipe="furuta",
@@ -118,9 +118,9 @@ FURUTA = TrainConfig(
     steps=100_000,
     loss_dtype="float64",
 )
-"""Furuta et al. 2024: the operator between the operands, no positions, no biases, no warm-up; p = 97.
+"""Furuta et al. 2024: the operator between the operands; no positions, biases or warm-up; p = 97.
 
-The vocabulary, over which the loss runs, has the p numbers and the operator; theirs has all five symbols."""
+The vocabulary, over which the loss is taken, has the p numbers and the operator; theirs has all five symbols."""
 
 POWER = TrainConfig(
     recipe="power",
@@ -134,9 +134,9 @@ POWER = TrainConfig(
 )
 """Power et al. 2022: two layers without biases, batches of 512; only the answer is predicted.
 
-Ours has LayerNorm before attention and MLP, learned positions and the initial weights of TransformerLens, where theirs
-has LayerNorm after each of them, sinusoids and the initial weights of torch's layers. Where fewer than 1024 inputs are
-trained on, theirs takes batches of one half of them."""
+Ours has LayerNorm before attention and MLP, learned positions and TransformerLens's initial weights; theirs has
+LayerNorm after each of them, sinusoids and the initial weights of torch's layers. With fewer than 1024 train inputs,
+theirs uses batches of half of them."""
 
 CHUGHTAI = TrainConfig(
     recipe="chughtai",
@@ -150,7 +150,7 @@ CHUGHTAI = TrainConfig(
     steps=50_000,
     loss_dtype="float64",
 )
-"""Chughtai et al. 2023, the transformer for S5: TransformerLens's own network, biases included."""
+"""Chughtai et al. 2023, the transformer for S5: TransformerLens's own network, including biases."""
 
 
 PAIR = TrainConfig(
@@ -171,13 +171,13 @@ PAIR = TrainConfig(
 """Pearce et al. 2023, the MLP for addition mod 67: 24 neurons without biases, between an embedding in 500 dimensions
 and its transpose.
 
-The loss is the mean over inputs and classes, that is, divided by 67; with AdamW that matters only where gradients come
-near `eps`. Theirs counts each pair once; ours has (a, b) and (b, a), and so pairs (a, a) with half the weight."""
+The loss is the mean over inputs and classes, that is, divided by 67; with AdamW this matters only if gradients come
+close to `eps`. Theirs counts each pair once; ours has (a, b) and (b, a), and so pairs (a, a) with half the weight."""
 
 PAIR_UNFACTORED = PAIR.replace(
     recipe="pair-unfactored", model=PAIR.model.replace(inputs="one_hot", readout="direct", d_embed=0)
 )
-"""The same with W_input [67, 24] and W_output [24, 67] trained as they are, which does not generalise."""
+"""The same with W_input [67, 24] and W_output [24, 67] trained directly, which does not generalise."""
 
 PAIR_CIRCLE = PAIR.replace(
     recipe="pair-circle",
@@ -189,7 +189,7 @@ PAIR_CIRCLE = PAIR.replace(
     frozen=("embed",),
     eval_every=30,
 )
-"""Pearce et al. 2023, five neurons on a circle that stays as it is."""
+"""Pearce et al. 2023, five neurons on a fixed circle."""
 
 PAIR_PARITY = TrainConfig(
     recipe="pair-parity",
@@ -204,11 +204,11 @@ PAIR_PARITY = TrainConfig(
     eval_every=100,
     checkpoint_every=500,
 )
-"""Pearce et al. 2023, the "1s and 0s" task in their sweep: AdamW and one hidden layer on the bits as numbers.
+"""Pearce et al. 2023, the "1s and 0s" task of their sweep: AdamW and one hidden layer on the bits as numbers.
 
-The fraction is that of 1250 among 6250 samples, `parity_task(n_samples=6250)`; weight decay and width are two of those
-that they swept over. Where there is a bias and how the network starts is not published; ours has biases, and starts as
-their other networks."""
+The fraction is 1250 of 6250 samples, `parity_task(n_samples=6250)`; weight decay and width are one pair of the values
+in their sweep. The use of biases and the initial weights are not published; ours has biases, and the same initial
+weights as their other networks."""
 
 SCIENCEETONNANTE = TrainConfig(
     recipe="scienceetonnante",
@@ -225,9 +225,9 @@ SCIENCEETONNANTE = TrainConfig(
     eval_every=220,
     checkpoint_every=1100,
 )
-"""scienceetonnante 2023, for addition mod 53: the embeddings side by side, one hidden layer, and batches of 64.
+"""scienceetonnante 2023, for addition mod 53: concatenated embeddings, one hidden layer, and batches of 64.
 
-An epoch of its 1404 train inputs has 22 steps: 20,000 epochs, an evaluation every 10 and a checkpoint every 50."""
+An epoch over its 1404 train inputs has 22 steps: 20,000 epochs, an evaluation every 10 and a checkpoint every 50."""
 
 GROMOV = TrainConfig(
     recipe="gromov",
@@ -250,8 +250,8 @@ GROMOV = TrainConfig(
 without weight decay.
 
 His network is W_2 (W_1 x)^2 / (2 p d_mlp) with weights of variance 1; ours has the factor in its initial weights, which
-makes the same function and divides the learning rate by (2 p d_mlp)^(2/3). The paper states neither learning rate nor
-width of this training; at 50, about 1e5 in his terms, a network of 500 neurons takes as many steps as in his figure."""
+gives the same function and divides the learning rate by (2 p d_mlp)^(2/3). The paper states neither learning rate nor
+width of this run; at 50, about 1e5 in his terms, a network of 500 neurons takes as many steps as in his figure."""
 
 
 OURS = (
@@ -263,10 +263,10 @@ OURS = (
 
 
 class Recipes(Registry[TrainConfig]):
-    """Configurations by name, each of which has its name as its `recipe`."""
+    """Configurations by name; each has its name as its `recipe`."""
 
     def register(self, name: str, thing: TrainConfig) -> TrainConfig:
-        """Add a configuration under a name; what is added, and given back, has that name."""
+        """Add a configuration under a name; the configuration added, and returned, has that name."""
         named = thing.replace(recipe=name) if isinstance(thing, TrainConfig) else thing
         return super().register(name, named)
 
@@ -277,14 +277,14 @@ RECIPES = Recipes(
     of=TrainConfig,
     written_in=lambda config: __name__ if config in OURS else "",
 )
-"""All recipes by name: those of mechgrok, then the user's."""
+"""All recipes by name: mechgrok's, then the user's."""
 
 for _config in OURS:
     RECIPES.register(_config.recipe, _config)
 
 
 def find_recipe(recipe: str | TrainConfig) -> TrainConfig:
-    """The configuration of a name; a configuration is given back as it is.
+    """The configuration with a name; a configuration is returned unchanged.
 
     Raises:
         ConfigError: no recipe has this name.

@@ -1,4 +1,4 @@
-"""A training up to its first step: first everything is checked, then the folder is written."""
+"""The start of a run, up to its first step: everything is checked before the folder is written."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from mechgrok.training.stopping import finished
 
 
 def begin(task: Task, config: TrainConfig, *, seed: int, out: str | Path | None) -> Run:
-    """The run of a training, for `resume`: a new one without a step yet, or what the folder holds of it."""
+    """The run to pass to `resume`: a new one without steps, or the one in the folder."""
     return prepare(make_plan(task, config, seed), out)[0]
 
 
@@ -34,7 +34,7 @@ def make_plan(
     parts: Sequence[str] | None = None,
     network: Factory | None = None,
 ) -> Plan:
-    """What a training follows from; arguments and errors as in `train`."""
+    """Everything that determines a run; arguments and errors as in `train`."""
     seed = check_seed(seed)
     _check_precision()
     if not (split is None or isinstance(split, Split)):
@@ -60,7 +60,7 @@ def prepare(
     device: str | torch.device | None = None,
     compile: bool = False,
 ) -> tuple[Run, Assembly | None]:
-    """The run of a plan in a folder, made if need be, and what it is trained with: None for a finished one."""
+    """The run of a plan in a folder, created if necessary, and its assembly: None for a finished run."""
     out = as_folder(out)
     run = find_run(out, plan)
     if run is not None and finished(run):
@@ -73,7 +73,7 @@ def prepare(
 def assemble(
     plan: Plan | Run, path: str | Path | None, device: str | torch.device | None, compile: bool
 ) -> Assembly:
-    """What a training works with, once nothing is wrong with it, and memory and disk have room."""
+    """The parts of a run, after checking that they are valid and that memory and disk have room."""
     _check_precision()
     check_training_memory(plan.task, plan.config.train, device)
     assembly = Assembly(plan, device=device, compile=compile)
@@ -83,7 +83,7 @@ def assemble(
 
 
 def _check_precision() -> None:
-    """A run says nothing of torch's default precision, so it must not follow from it."""
+    """A run does not record torch's default precision, so it must not depend on it."""
     if torch.get_default_dtype() != torch.float32:
         raise ConfigError(
             f"networks are trained in float32, and torch's default is {torch.get_default_dtype()}, in which another "

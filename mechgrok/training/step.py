@@ -1,4 +1,4 @@
-"""One training step: the loss of a batch and its gradient, by hand where possible, else by autograd."""
+"""One training step: the loss of a batch and its gradient, hand-written if possible, otherwise by autograd."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -18,7 +18,7 @@ from mechgrok.tasks import Batch, Data, Finite, Task
 from mechgrok.training.objectives import Objective
 
 EVALUATION_ROWS = 4096
-"""Inputs per forward pass when outputs are asked for."""
+"""Inputs per forward pass when outputs are requested."""
 
 
 @runtime_checkable
@@ -32,13 +32,13 @@ class TrainingStep(Protocol):
         ...
 
     def logits(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "_ *scored d_out"]:
-        """Outputs for some of the data's examples, or all, without a graph; [n, scored, d_out] of several positions."""
+        """Outputs for some or all of the data's examples, without a graph; [n, scored, d_out] for several positions."""
         ...
 
 
 @runtime_checkable
 class HandWrittenStep(TrainingStep, Protocol):
-    """A step for all train inputs of a finite task at once, of networks that it is written for."""
+    """A step for all train inputs of a finite task at once, for the networks that it supports."""
 
     def __init__(
         self, model: Any, task: Task, train_mask: Bool[Tensor, " inputs"], objective: Objective
@@ -49,19 +49,19 @@ class HandWrittenStep(TrainingStep, Protocol):
 
 
 HAND_WRITTEN: tuple[type[HandWrittenStep], ...] = (FastStep, FastMLPStep)
-"""Tried in this order by `make_step`."""
+"""Steps, in the order in which `make_step` tries them."""
 
 
 class AutogradStep:
-    """The step of any network on any data, by automatic differentiation of the outputs at the scored positions.
+    """A step for any network on any data, by automatic differentiation of the outputs at the scored positions.
 
     Args:
-        signature: where the network is read.
-        compile: compile the network for its gradients with `torch.compile`; takes up to a minute, at once. That is for
-            batches of one size; where another size comes torch compiles once more.
+        signature: gives the positions at which the network is read.
+        compile: compile the network for its gradients with `torch.compile`; takes up to a minute, immediately. Meant
+            for batches of one size; at a different size torch compiles once more.
 
     Raises:
-        ConfigError: there is nothing to compile with, or the network cannot be compiled.
+        ConfigError: no compiler is available, or the network cannot be compiled.
     """
 
     kind: ClassVar[Literal["fast", "autograd"]] = "autograd"
@@ -104,16 +104,16 @@ class AutogradStep:
         return outputs_of(self.model, inputs, scored)
 
     def _loss_and_gradient(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Every scored position counts as an example of its own."""
-        # The objective may work in place, on a copy: the graph may need the outputs themselves.
+        """Every scored position counts as a separate example."""
+        # The objective may work in place, so it gets a copy: the graph may need the outputs themselves.
         flat = outputs.detach().flatten(0, 1).clone()
         loss, gradient = self.objective.loss_and_gradient(flat, batch.flat_targets)
         return loss, gradient.view_as(outputs)
 
     def _compile(self) -> None:
-        """Compile forward and backward by running them; torch would leave that, and its errors, to the first step.
+        """Compile forward and backward by running them; torch would defer this, and its errors, to the first step.
 
-        What is compiled serves for inputs of one number; for a second number torch compiles again, for any.
+        The compiled code serves one number of inputs; for a second number torch compiles again, for any number.
         """
         try:
             self.compiled = torch.compile(self._run)
@@ -128,17 +128,17 @@ class AutogradStep:
 def make_step(
     model: HookedModel, task: Task, data: Data, objective: Objective, *, compile: bool = False
 ) -> TrainingStep:
-    """The fastest step for a network and data: written by hand where there is one, else autograd's.
+    """The fastest step for a network and data: hand-written if there is one, otherwise autograd's.
 
     Move the network to its device and precision first; the step keeps buffers there.
 
     Args:
-        data: what is trained on, as `task.data` gives it.
-        compile: compile a network that goes through autograd.
+        data: the training data, as returned by `task.data`.
+        compile: whether to compile a network that uses autograd.
 
     Raises:
         TaskError: the task does not fit the network.
-        ConfigError: the network is to be compiled, and cannot be, or has a step written by hand, in which there is
+        ConfigError: the network is to be compiled, and cannot be, or has a hand-written step, in which there is
             nothing to compile.
 
     >>> from mechgrok import ModelConfig, build_model, modular_task
@@ -163,9 +163,9 @@ def make_step(
 
 
 def step_written_for(model: object, signature: Signature) -> Callable[..., HandWrittenStep] | None:
-    """The step that is written by hand for a network on tokens and for classes that are read at the last position.
+    """The hand-written step for a network on tokens with classes read at the last position.
 
-    It takes all train inputs at once. None where there is none, and gradients go through autograd.
+    It takes all train inputs at once. None if there is none, so that gradients use autograd.
     """
     plain = isinstance(signature.inputs, Tokens) and isinstance(signature.outputs, Classes)
     if not (plain and signature.reads_last):

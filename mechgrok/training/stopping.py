@@ -1,4 +1,4 @@
-"""When a training may end: the network has grokked, and nothing changes any more."""
+"""Criteria for ending a run early: the network has grokked and no longer changes."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,16 @@ from mechgrok.tasks import Task
 from mechgrok.tasks.task import LEARNED
 
 SCORES = ("accuracy_test", "r2_test")
-"""Where a row of the history has its score on the test inputs."""
+"""Keys of the score on the test inputs in a row of the history."""
 NORM_CHANGE = 0.03
-"""Relative change of the sum of squared weights over the window that counts as none."""
+"""Relative change of the sum of squared weights over the window below which it counts as constant."""
 SHORTEST, LONGEST = 50, 2000
 
 
 def window(config: TrainConfig) -> int:
-    """Steps over which nothing may change: the time constant of weight decay, 1 / (lr * decay).
+    """Number of steps over which nothing may change: the time constant of weight decay, 1 / (lr * decay).
 
-    It is the time in which the decay would take away what the gradient no longer maintains, bounded to
+    This is the time in which the decay would remove whatever the gradient no longer maintains, bounded to
     50..2000 steps.
     """
     decay = config.lr * config.weight_decay
@@ -25,10 +25,10 @@ def window(config: TrainConfig) -> int:
 
 
 def settled(history: Sequence[HistoryRow], config: TrainConfig, learned_from: float = LEARNED) -> bool:
-    """Whether the network has grokked and come to rest.
+    """Whether the network has grokked and settled.
 
-    True if over the last window the score on the test inputs, accuracy or r2, was at least that from which the task
-    counts as learned at every evaluation, and the sum of squared weights has changed by less than 3%. Never true for
+    True if, over the last window, the score on the test inputs (accuracy or r2) reached the threshold from which the
+    task counts as learned at every evaluation, and the sum of squared weights changed by less than 3%. Never true for
     a run without test inputs.
 
     >>> rows = [dict(step=s, accuracy_test=1.0, sum_squared_weights=5.0) for s in range(0, 400, 100)]
@@ -54,7 +54,7 @@ def test_score(row: HistoryRow) -> int | float | None:
 
 
 def over(step: int, history: Sequence[HistoryRow], config: TrainConfig, task: Task) -> bool:
-    """Whether a training that has come to this step, and was evaluated there, is at its end."""
+    """Whether a run that has reached this step, and was evaluated there, is at its end."""
     if step >= config.steps:
         return True
     if not history or history[-1]["step"] != step:
@@ -66,10 +66,10 @@ def over(step: int, history: Sequence[HistoryRow], config: TrainConfig, task: Ta
 
 
 def finished(run: Run, history: Sequence[HistoryRow] | None = None) -> bool:
-    """Whether the newest checkpoint is the end, so that nothing is left to do.
+    """Whether the newest checkpoint is the end of the run.
 
     Args:
-        history: the run's, where it has been read already.
+        history: the run's history, if it has already been read.
     """
     history, steps = run.history if history is None else history, run.steps
     return (

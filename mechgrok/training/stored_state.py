@@ -1,4 +1,4 @@
-"""What a training goes on from: its weights and all that the next update depends on besides, as named tensors."""
+"""The state from which a run resumes: its weights and everything else that the next update depends on, by name."""
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -17,26 +17,26 @@ from mechgrok.training.updates import Updater
 
 WEIGHT = f"weight{STATE_SEPARATOR}"
 SHOWN = 3
-"""Names in an error."""
+"""Maximum number of names listed in an error."""
 
 State = dict[str, Tensor]
 
 
 def joined_state(model: nn.Module, optimizer: Mapping[str, Tensor]) -> State:
-    """Weights and the state of an `Updater` under names that tell them apart."""
+    """Weights and the state of an `Updater` under distinguishable names."""
     return {f"{WEIGHT}{name}": weight for name, weight in model.state_dict().items()} | dict(optimizer)
 
 
 def parted_state(state: Mapping[str, Tensor]) -> tuple[State, State]:
-    """What `joined_state` joined."""
+    """Separate the parts joined by `joined_state`."""
     weights = {name.removeprefix(WEIGHT): t for name, t in state.items() if name.startswith(WEIGHT)}
     return weights, {name: t for name, t in state.items() if not name.startswith(WEIGHT)}
 
 
 def state_like(model: HookedNetwork | WrappedNetwork, config: TrainConfig, step: int) -> State:
-    """The names, shapes and precisions of the state at a step; the values mean nothing.
+    """The names, shapes and precisions of the state at a step; the values are meaningless.
 
-    Optimisers make their tensors at the first update: it is taken on another network, without a gradient.
+    Optimisers create their tensors at the first update, which is taken here on another network, without a gradient.
     """
     weight = next(model.parameters())
     if isinstance(model, WrappedNetwork):
@@ -52,10 +52,10 @@ def state_like(model: HookedNetwork | WrappedNetwork, config: TrainConfig, step:
 
 
 def check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], file: Path) -> None:
-    """Compare a state that was read with what the training expects.
+    """Compare a state read from disk with the expected one.
 
     Raises:
-        CheckpointError: it lacks something, has something else, or in other shapes.
+        CheckpointError: it has missing or unexpected tensors, or different shapes.
     """
     lacking = [name for name in expected if name not in state]
     foreign = [name for name in state if name not in expected]

@@ -1,4 +1,4 @@
-"""Subnormal floats are flushed to zero while a network is trained, in every thread that computes."""
+"""Flush subnormal floats to zero while a network is trained, in every thread that computes."""
 
 import ctypes
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ _Work = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 @contextmanager
 def flushed_subnormals() -> Iterator[None]:
-    """Within the context subnormal floats count as zero; afterwards as they did before.
+    """Within the context, subnormal floats count as zero; afterwards the previous setting is restored.
 
     Once a network has memorised, most of its probabilities are subnormal, and arithmetic on them is several times
-    slower. Each thread of a process has a setting of its own, which threads that it starts inherit. Those of torch
-    start with the first parallel operation, mostly long before a training, and are told one by one.
+    slower. Each thread of a process has its own setting, inherited by the threads that it starts. torch's threads
+    start with the first parallel operation, usually long before training, so each one must be set.
 
-    That needs an OpenMP library with GNU's entry point, which torch has on Linux; elsewhere the calling thread alone is
-    set, with the threads started later. Processors without the setting are left as they are.
+    This needs an OpenMP library with GNU's entry point, which torch has on Linux; elsewhere only the calling thread is
+    set, with the threads started later. Processors without the setting are left unchanged.
 
     >>> with flushed_subnormals():
     ...     (torch.full((4,), 1e-38) * 1e-2).count_nonzero().item()

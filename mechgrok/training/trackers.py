@@ -1,7 +1,7 @@
-"""Trackers: the evaluations of a training as they come, sent to the tools that people watch trainings with.
+"""Trackers: send the evaluations of a run, as they arrive, to experiment-tracking tools.
 
-A tracker is anything with one method, `log(step, values)`. Three have names; their libraries are imported when they are
-asked for.
+A tracker is anything with one method, `log(step, values)`. Three have names; their libraries are imported when
+requested.
 """
 
 import os
@@ -17,7 +17,7 @@ from mechgrok.spelling import unknown
 
 @runtime_checkable
 class Tracker(Protocol):
-    """What is told every evaluation of a training.
+    """An object that receives every evaluation of a run.
 
     >>> class Printing:
     ...     def log(self, step, values):
@@ -29,20 +29,20 @@ class Tracker(Protocol):
     """
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Take note of the values at a step.
+        """Record the values at a step.
 
         Args:
             step: number of updates taken.
-            values: the row of the history by name, without what was not measured.
+            values: the row of the history by name, without unmeasured values.
         """
         ...
 
 
 def check_tracker(tracker: Any) -> None:
-    """Whether something is a tracker, or the name of one whose library is there.
+    """Check that something is a tracker, or the name of one whose library is installed.
 
     Raises:
-        ConfigError: it is not, with what is allowed.
+        ConfigError: it is not; the message lists what is allowed.
     """
     if tracker is None or isinstance(tracker, Tracker):
         return
@@ -57,7 +57,7 @@ def check_tracker(tracker: Any) -> None:
 
 @contextmanager
 def tracking(tracker: "str | Tracker | None", run: Run) -> Iterator[Tracker | None]:
-    """The tracker of a run, which is closed at the end of the context if it was opened for it.
+    """The tracker of a run, closed at the end of the context if it was opened for it.
 
     Raises:
         ConfigError: as `check_tracker`.
@@ -95,7 +95,7 @@ class _Log:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """What a run follows from, on one level, as these tools show it."""
+    """Everything that determines a run, flattened for display in these tools."""
     train = run.config.train.to_json()
     model = {f"model.{name}": value for name, value in train.pop("model").items()}
     return {"task": run.task.name, "seed": run.config.seed, **train, **model}
@@ -121,7 +121,7 @@ def _tensorboard(library: Any, run: Run) -> Iterator[Tracker]:
 def _wandb(library: Any, run: Run) -> Iterator[Tracker]:
     """A run of Weights & Biases in the project `mechgrok`, offline unless WANDB_MODE says otherwise.
 
-    It lies in the folder `wandb` of the run, and `wandb sync` sends it.
+    It is stored in the folder `wandb` of the run, and `wandb sync` uploads it.
     """
     mode = os.environ.get("WANDB_MODE", "offline")
     theirs = library.init(
@@ -136,9 +136,9 @@ def _wandb(library: Any, run: Run) -> Iterator[Tracker]:
 
 @contextmanager
 def _mlflow(library: Any, run: Run) -> Iterator[Tracker]:
-    """A run of MLflow in the experiment `mechgrok`, where MLflow keeps its runs.
+    """A run of MLflow in the experiment `mechgrok`, in MLflow's usual place.
 
-    By default that is a store in the present folder; MLFLOW_TRACKING_URI names another.
+    By default this is a store in the current folder; MLFLOW_TRACKING_URI selects another.
     """
     client = library.MlflowClient()
     experiment = client.get_experiment_by_name("mechgrok")
@@ -164,10 +164,10 @@ TRACKERS: dict[str, Callable[[Any, Run], Any]] = {
     "wandb": _wandb,
     "mlflow": _mlflow,
 }
-"""By name, what opens a tracker for a run."""
+"""Functions that open a tracker for a run, by name."""
 LIBRARIES = {
     "tensorboard": ("torch.utils.tensorboard", "tensorboard"),
     "wandb": ("wandb", "wandb"),
     "mlflow": ("mlflow", "mlflow"),
 }
-"""By name, the module that is imported and the package that has it."""
+"""The module to import and the package that provides it, by name."""

@@ -1,4 +1,4 @@
-"""Training a network on a task, step by step, onto the disk."""
+"""Train a network on a task, step by step, and write the run to disk."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -36,7 +36,7 @@ from mechgrok.training.stored_state import check_state, joined_state, parted_sta
 from mechgrok.training.trackers import Tracker, check_tracker, tracking
 
 Callback = Callable[[int, HookedNetwork | WrappedNetwork], None]
-"""Told the step and the network; see `train`."""
+"""Called with the step and the network; see `train`."""
 
 
 @door
@@ -61,46 +61,46 @@ def train(
 ) -> Run:
     """Train a network until it has grokked and settled, or for a number of steps.
 
-    A folder that already holds the same run is gone on with: a finished one is opened, an interrupted one
-    continues bit for bit from its newest state, and one that ended after fewer steps is lengthened. What is
-    lengthened has the weights of a training that was as long from the beginning; its old end stays a checkpoint and
-    an evaluation, from which an adaptive schedule measures on. Ctrl-C finishes the step, saves, and raises
+    If a folder already holds the same run, it is continued: a finished run is opened, an interrupted run
+    resumes bit for bit from its newest state, and a run that ended after fewer steps is lengthened. A lengthened run
+    has the weights of a run that was as long from the beginning; its old end remains a checkpoint and an evaluation,
+    from which an adaptive schedule measures on. Ctrl-C finishes the step, saves, and raises
     `KeyboardInterrupt`.
 
     Args:
-        task: what to learn.
+        task: the task to learn.
         recipe: name of a recipe, or a configuration.
-        model: another architecture than the recipe's.
-        seed: of the initial weights and of the split.
-        steps: another number of steps than the recipe's.
-        out: folder to write to; None takes a temporary one that lives as long as the returned object.
+        model: an architecture to replace the recipe's.
+        seed: determines the initial weights and the split.
+        steps: a number of steps to replace the recipe's.
+        out: folder to write to; None means a temporary one that lives as long as the returned object.
         split: train inputs; None draws them by the recipe's rule, fraction and the seed.
-        start: a network, or weights by name, from which the new network takes over those of `parts`; None draws
-            all weights. `frozen=("embed",)` among the changes keeps a part as it began.
-        parts: what is taken over, such as ("embed",) or ("blocks",); None takes all of `start`.
-        network: makes a network of the user's own, in place of `model`: `lambda task: mg.wrap(MyMLP(), task, ...)`. It
-            is trained by automatic differentiation. The folder holds its weights and not its code: the same
-            function goes on with it, and opens it again by `load_run(path, network=...)`. What draws random numbers in
-            its pass, as dropout does, is not resumed bit for bit.
-        callback: called as callback(step, model) with every checkpoint, once it is on the disk; it may read the
-            network and must not change it.
-        device: where to train; None is the CPU.
-        compile: compile networks that are trained by automatic differentiation, with `torch.compile`. Like the
-            device it is chosen for a machine and not stored with the run: it changes results by rounding alone.
-        tracker: what is told every evaluation as it comes: "tensorboard", "wandb" (offline) or "mlflow", each of which
+        start: a network, or weights by name, from which the new network copies the weights of `parts`; None draws
+            all weights. `frozen=("embed",)` among the changes keeps a part at its starting weights.
+        parts: the parts to copy, such as ("embed",) or ("blocks",); None copies everything in `start`.
+        network: makes a user-defined network, instead of `model`: `lambda task: mg.wrap(MyMLP(), task, ...)`. It is
+            trained by automatic differentiation. The folder holds its weights but not its code: the same function
+            is needed to resume the run, and to open it with `load_run(path, network=...)`. Modules that draw random
+            numbers in the forward pass, such as dropout, are not resumed bit for bit.
+        callback: called as callback(step, model) with every checkpoint, once it is on disk; it may read the
+            network but must not change it.
+        device: device to train on; None means the CPU.
+        compile: whether to compile networks that are trained by automatic differentiation, with `torch.compile`. Like
+            the device, it is chosen for a machine and not stored with the run: it changes results only by rounding.
+        tracker: receives every evaluation as it arrives: "tensorboard", "wandb" (offline) or "mlflow", each of which
             needs the package of that name, or an object with a method `log(step, values)`.
-        progress: show a progress bar on standard error.
+        progress: whether to show a progress bar on standard error.
         changes: other fields of `TrainConfig` to replace, as in `lr=3e-3`.
 
     Raises:
-        ConfigError: an unknown recipe, option or part, weights of other shapes to start from, a split of another
-            task, a folder that holds something else, a training that diverges, a device or compiler that is not there,
-            or too little memory.
+        ConfigError: an unknown recipe, option or part, starting weights of different shapes, a split of another task,
+            a folder that holds something else, a run that diverges, an unavailable device or compiler, or too little
+            memory.
         TaskError: the task does not fit the network.
         CheckpointError: the folder cannot be written, its disk is too full, the run in it is damaged, or another
-            process trains it.
+            process is training it.
 
-    Nothing is written before all of this is known, but for a training that diverges.
+    Nothing is written before all of this is checked, except divergence.
 
     >>> from mechgrok import ModelConfig, modular_task
     >>> run = train(modular_task("add", 5), steps=20, model=ModelConfig(d_model=16), progress=False)
@@ -132,10 +132,10 @@ def resume(
     tracker: str | Tracker | None = None,
     progress: bool = True,
 ) -> Run:
-    """Go on with an interrupted run from its newest state; a finished one stays as it is.
+    """Resume an interrupted run from its newest state; a finished one is left unchanged.
 
-    `callback` is called with the checkpoints that are new, `tracker` told the evaluations that are new; `device` and
-    `compile` are those of `train`.
+    `callback` is called with new checkpoints, and `tracker` receives new evaluations; `device` and `compile` are as in
+    `train`.
 
     >>> from mechgrok import ModelConfig, modular_task
     >>> run = train(modular_task("add", 5), steps=3, model=ModelConfig(d_model=16), progress=False)
@@ -161,7 +161,7 @@ def _go(
 
 
 class Training(Loop):
-    """A training between two steps: the weights, the optimiser and the number of updates taken."""
+    """A run between two steps: the weights, the optimiser and the number of updates taken."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class Training(Loop):
 
     @cached_property
     def gradients(self) -> TrainingStep:
-        """Gives the gradients of an update, and outputs."""
+        """Computes the gradients of an update, and outputs."""
         return self.assembly.gradients
 
     def visit(self, report: Report) -> bool:
@@ -203,11 +203,11 @@ class Training(Loop):
         self.run.write_state(self.step, joined_state(self.model, self.optimizer_state()))
 
     def logits(self) -> Float[Tensor, "inputs *scored d_out"]:
-        """Of the present weights, for all inputs of the task."""
+        """The logits under the current weights, for all inputs of the task."""
         return self.gradients.logits(None)
 
     def optimizer_state(self) -> dict[str, Tensor]:
-        """All that the next update depends on besides the weights."""
+        """Everything that the next update depends on besides the weights."""
         return self.updater.state()
 
     def _evaluate(self, report: Report) -> None:
@@ -253,7 +253,7 @@ class Training(Loop):
 
     def _restore(self) -> None:
         stored, steps = self.run.read_state(), self.run.steps
-        if stored is None and any(steps):  # step 0 alone can be made again
+        if stored is None and any(steps):  # only step 0 can be recomputed
             raise CheckpointError(
                 f"{self.run.path} has checkpoints up to step {steps[-1]}, but not the optimiser's state to "
                 "go on from; train again in another folder"
@@ -265,8 +265,8 @@ class Training(Loop):
                     f"{self.run.path} has a state at step {self.step}, but its history is gone; train again in another "
                     "folder"
                 )
-        _ = self.run.parameter_groups  # written anew below: those of another run are refused, not replaced
-        self.run.write_config()  # with more steps, where the run is lengthened
+        _ = self.run.parameter_groups  # rewritten below: another run's are refused, not replaced
+        self.run.write_config()  # with more steps, if the run is lengthened
         self.run.remove_partial()
         self.run.forget_after(self.step if stored else -1)
         self.run.write_parameter_groups(self.updater.groups)

@@ -13,19 +13,19 @@ from mechgrok.training.gradients import STATE_SEPARATOR
 from mechgrok.training.parameters import parameters_of
 
 OF_THE_OTHERS = "adamw"
-"""What updates the parameters that an optimizer does not take."""
+"""The optimiser for parameters that an optimizer does not accept."""
 
 
 class Updater:
     """One update of the weights of a network from the gradients that its parameters hold.
 
-    Weight decay is decoupled, w <- w - lr * decay * (w - target), whatever the optimiser, where the target are the
-    initial weights. Towards zero it is the optimiser's own: the same for AdamW and Muon, while Adam and SGD add
-    decay * w to the gradient (L2). Every parameter decays, biases and embeddings included, as in the papers' code,
-    except those that the configuration freezes.
+    Weight decay towards the initial weights is decoupled, w <- w - lr * decay * (w - target), whatever the optimiser.
+    Decay towards zero is the optimiser's own: the same for AdamW and Muon, while Adam and SGD add decay * w to the
+    gradient (L2). Every parameter decays, including biases and embeddings, as in the papers' code, except those that
+    the configuration freezes.
 
     Attributes:
-        parameters: those that are trained.
+        parameters: the trained parameters.
         groups: for each optimiser its `settings` and the names of the `parameters` that it updates.
     """
 
@@ -69,7 +69,7 @@ class Updater:
             optimizer.step()
 
     def state(self) -> dict[str, Tensor]:
-        """All that a resumed training needs besides the weights, as tensors by name."""
+        """Everything needed to resume a run besides the weights, as tensors by name."""
         filtered = self.filter.state() if self.filter else {}
         tensors = {f"filter{STATE_SEPARATOR}{key}": tensor for key, tensor in filtered.items()}
         tensors |= {f"initial{STATE_SEPARATOR}{name}": tensor for name, tensor in self.initial.items()}
@@ -82,7 +82,7 @@ class Updater:
         return tensors
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Restore the tensors returned by `state`."""
         filter_state = {}
         for path, tensor in state.items():
             match path.split(STATE_SEPARATOR, 1):
@@ -103,7 +103,7 @@ def warmup_factor(step: int, warmup: int) -> float:
 
 
 def takes_weights_whole(config: TrainConfig) -> str:
-    """Which setting does not act on every number of a weight by itself, and so not on stacked weights; ""."""
+    """The setting that does not act on each entry of a weight separately, and so not on stacked weights; "" if none."""
     registries = {"optimizer": OPTIMIZERS, "gradient": GRADIENTS, "decay_towards": DECAYS}
     for field, registry in registries.items():
         name = getattr(config, field)
@@ -113,7 +113,7 @@ def takes_weights_whole(config: TrainConfig) -> str:
 
 
 def _by_optimizer(parameters: Mapping[str, nn.Parameter], config: TrainConfig) -> dict[str, list[str]]:
-    """Names of the parameters that each optimizer updates; an optimizer without any is left out."""
+    """Names of the parameters that each optimizer updates; optimizers without any are omitted."""
     takes = OPTIMIZERS[config.optimizer].takes
     own = [name for name in parameters if takes(name)]
     others = [name for name in parameters if not takes(name)]
@@ -121,9 +121,9 @@ def _by_optimizer(parameters: Mapping[str, nn.Parameter], config: TrainConfig) -
 
 
 def _settings(optimizer: Any, config: TrainConfig) -> dict[str, Any]:
-    """What the optimiser was given, without what torch chose by itself; the learning rate before any warm-up.
+    """The optimiser's given settings, without torch's own choices; the learning rate is the one before any warm-up.
 
-    The weight decay is the configuration's, with its target: towards the initial weights no optimiser sees it.
+    The weight decay is the configuration's, with its target: no optimiser sees decay towards the initial weights.
     """
     group = optimizer.param_groups[0]
     given = {

@@ -1,4 +1,4 @@
-"""Networks that read four tokens, `a op b =`, known from their file alone."""
+"""Networks that read four tokens, `a op b =`, known only from their file."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Analyses in a row share one run of a network, and never one of another network."""
+"""Consecutive analyses share one run of a network, and never use a run of another network."""
 
 import gc
 import threading

@@ -1,4 +1,4 @@
-"""Real irreps of all kinds of groups, some known by their table alone."""
+"""Real irreps of all kinds of groups, some known only by their table."""
 
 from itertools import permutations
 

@@ -1,4 +1,4 @@
-"""What is left of planted networks when no product reaches their neurons."""
+"""The remaining performance of planted networks when no product reaches their neurons."""
 
 from math import pi
 

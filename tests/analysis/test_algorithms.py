@@ -1,4 +1,4 @@
-"""The verdict: planted algorithms get theirs, everything that should not be judged is not."""
+"""The verdict: planted algorithms are recognised, and everything that should not be judged is left undetermined."""
 
 from math import pi
 

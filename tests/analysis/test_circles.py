@@ -1,4 +1,4 @@
-"""One circle alone: planted clocks and pizzas are named by the right formula."""
+"""Isolated circles: planted clocks and pizzas match the right formula."""
 
 from math import pi
 

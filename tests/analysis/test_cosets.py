@@ -1,4 +1,4 @@
-"""Neurons that see the cosets of a subgroup."""
+"""Neurons that detect the cosets of a subgroup."""
 
 import pytest
 import torch

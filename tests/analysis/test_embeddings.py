@@ -1,4 +1,4 @@
-"""Principal components of embeddings: planted circles are found, mixed ones are seen to be mixed."""
+"""Principal components of embeddings: planted circles are found, mixed circles are recognised as mixed."""
 
 import pytest
 import torch

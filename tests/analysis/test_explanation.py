@@ -1,4 +1,4 @@
-"""Planted networks come out with their formula, and nothing else does."""
+"""Planted networks are explained by their formula, and by nothing else."""
 
 from math import cos, pi
 

@@ -1,4 +1,4 @@
-"""Formulas of planted logits come out with their coefficients."""
+"""Formulas of planted logits are recovered with their coefficients."""
 
 from math import cos, pi
 

@@ -1,4 +1,4 @@
-"""Key frequencies: what the network uses is found, and nothing else, by a rule that is told."""
+"""Key frequencies: the frequencies used by the network are found, and no others, by a stated rule."""
 
 import inspect
 import math

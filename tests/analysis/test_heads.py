@@ -1,4 +1,4 @@
-"""Scores of heads: on circuits built by hand, on even attention, and against TransformerLens's own detector."""
+"""Scores of heads: on hand-built circuits, on uniform attention, and against TransformerLens's own detector."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The in-context score, of a circuit that repeats what was there and of a network that has learned nothing."""
+"""The in-context score, for a circuit that repeats earlier tokens and for an untrained network."""
 
 from math import log
 

@@ -1,4 +1,4 @@
-"""Which inputs a feed-forward network listens to."""
+"""The inputs that a feed-forward network depends on."""
 
 import pytest
 import torch

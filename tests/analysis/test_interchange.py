@@ -1,4 +1,4 @@
-"""Exchanging keys between inputs of planted networks, and what the formula says about it."""
+"""Exchanging keys between inputs of planted networks, and the formula's prediction of the effect."""
 
 import pytest
 import torch

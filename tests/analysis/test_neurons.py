@@ -1,4 +1,4 @@
-"""Neuron frequencies against closed forms and against the definition, written out densely."""
+"""Neuron frequencies against closed forms and against the definition, computed with dense matrices."""
 
 from math import pi, sqrt
 

@@ -1,4 +1,4 @@
-"""Phase changes: sigmoids of known place and width are found there; lines, decays and noise have none."""
+"""Phase changes: sigmoids of known place and width are found there; lines, decays and noise give none."""
 
 from math import acosh, sqrt
 

@@ -1,4 +1,4 @@
-"""Phases of planted and of published curves."""
+"""Phases of planted and published curves."""
 
 import numpy as np
 import pytest

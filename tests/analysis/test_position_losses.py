@@ -1,4 +1,4 @@
-"""Losses of scored positions, of networks whose losses are known."""
+"""Losses at scored positions, for networks with known losses."""
 
 import math
 

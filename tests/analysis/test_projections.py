@@ -1,4 +1,4 @@
-"""Projections against dense matrices of directions written down one by one."""
+"""Projections against dense matrices of directions, constructed one by one."""
 
 from math import pi, sqrt
 

@@ -1,4 +1,4 @@
-"""Scrubbing planted neurons: those that follow the answer keep it, a memory does not."""
+"""Scrubbing planted neurons: neurons that depend on the answer keep it, memorising ones do not."""
 
 import pytest
 import torch

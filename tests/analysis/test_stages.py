@@ -1,4 +1,4 @@
-"""Planted networks survive every ideal stage; what the ideal lacks, they lose."""
+"""Planted networks survive every ideal stage; parts missing from the ideal are lost."""
 
 from math import log
 

@@ -1,4 +1,4 @@
-"""Gradient symmetricity: against gradients written out by hand, and on networks whose value is known."""
+"""Gradient symmetricity: against manually computed gradients, and on networks with known values."""
 
 import random
 

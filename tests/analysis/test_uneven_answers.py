@@ -1,4 +1,4 @@
-"""Tasks whose answers are not equally frequent: shares stay shares, and a bias of the classes is no frequency."""
+"""Tasks with unequally frequent answers: shares remain shares, and a bias of the classes is not a frequency."""
 
 import pytest
 import torch

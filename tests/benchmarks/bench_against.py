@@ -1,9 +1,9 @@
-"""Time of a training step in this checkout against another one, in turns.
+"""Time of a training step in this checkout compared with another one, in alternation.
 
     python tests/benchmarks/bench_against.py OTHER_CHECKOUT [--rounds 8] [--threads 2] [--at-most 1.03] [--json FILE]
 
-Each round runs either checkout in a process of its own (A B A B), so that whatever else the machine does falls on
-both. With `--at-most` the script exits with 1 where ours takes more than so many times as long.
+Each round runs each checkout in a separate process (A B A B), so that other load on the machine affects
+both. With `--at-most` the script exits with 1 if ours takes longer by more than this factor.
 """
 
 import argparse

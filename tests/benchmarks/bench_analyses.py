@@ -1,11 +1,11 @@
-"""CPU time and memory of analyses of one grokked network, beside those of another checkout, in turns.
+"""CPU time and memory of analyses of one grokked network, compared with another checkout, in alternation.
 
     python tests/benchmarks/bench_analyses.py OTHER_CHECKOUT [--rounds 5] [--threads 1] [--json FILE] [--check]
 
-The network is that of the run `add113` (p = 113, one layer, 512 neurons). Each round measures either checkout in a
-process of its own (A B A B), so that whatever else the machine does falls on both: user and system time of each
-analysis, and the highest memory that the process reached with each. With `--check` the script exits with 1 where an
-analysis does not gain what it should, or takes more memory.
+The network is from the run `add113` (p = 113, one layer, 512 neurons). Each round measures each checkout in a
+separate process (A B A B), so that other load on the machine affects both: user and system time of each
+analysis, and the peak memory of the process in each. With `--check` the script exits with 1 if an analysis
+does not gain what it should, or takes more memory.
 """
 
 import argparse

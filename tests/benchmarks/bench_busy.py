@@ -1,9 +1,9 @@
-"""A training step on a machine that is idle, and on one where another process computes all the time.
+"""A training step on an idle machine, and on one where another process computes all the time.
 
     python tests/benchmarks/bench_busy.py [--p 113] [--seconds 6] [--json FILE]
 
-On two threads, which wait for one another as long as OpenMP has it (GOMP_SPINCOUNT) and as long as mechgrok sets it,
-and on one. Each in a process of its own, since the setting is read once.
+With two threads, which wait for each other for OpenMP's default time (GOMP_SPINCOUNT) and for mechgrok's,
+and with one. Each in a separate process, since the setting is read once.
 """
 
 import argparse

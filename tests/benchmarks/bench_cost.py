@@ -1,9 +1,9 @@
-"""Cost of a training step against the modulus, the width and the fraction of the data, beside the usual loop.
+"""Cost of a training step by modulus, width and fraction of the data, compared with the usual loop.
 
     python tests/benchmarks/bench_cost.py [--rounds 5] [--json FILE]
 
-Addition with the network of Nanda et al. 2023 at p = 113, d_model = 128 and 30% of the pairs, one of the three varied
-at a time. Both steps in one process, in turns, as in bench_step.py.
+Addition with the network of Nanda et al. 2023 at p = 113, d_model = 128 and 30% of the pairs, varying one of the three
+at a time. Both steps run in one process, in alternation, as in bench_step.py.
 """
 
 import argparse

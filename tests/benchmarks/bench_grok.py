@@ -1,9 +1,9 @@
-"""Time from nothing to a network that has grokked: interpreter start, imports, task, training.
+"""Time from nothing to a grokked network: interpreter start, imports, task, training.
 
     python tests/benchmarks/bench_grok.py [--recipes fast nanda] [--seed 0] [--p 113] [--json FILE]
 
-Each recipe runs in a process of its own until its test loss is below 0.02; by then the test accuracy is above 99%, and
-the step at which it was is printed too.
+Each recipe runs in a separate process until its test loss is below 0.02; by then the test accuracy is above 99%, and
+the step at which this happened is also printed.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Cost of the default progress measures per checkpoint and per measure, against dense Fourier matrices.
 
-"dense" computes the same numbers as the published notebook of Nanda et al. does: every measure runs the network
-on all inputs by itself, transforms with p x p matrices, projects on directions of length p^2 and multiplies with
+"dense" computes the same numbers as the published notebook of Nanda et al. does: every measure separately runs the
+network on all inputs, transforms with p x p matrices, projects on directions of length p^2 and multiplies with
 cubes of p^3 cosines. "dense_one_pass" is the same with a single run of the network, shared by all measures. Both are
-timed in turns with ours in one process, from the file of a checkpoint to its numbers, which are compared.
+timed in alternation with ours in one process, from the file of a checkpoint to its numbers, which are compared.
 
     python tests/benchmarks/bench_progress.py [--p 113] [--rounds 5] [--threads N] [--json FILE]
 """

@@ -1,10 +1,10 @@
-"""The course of a recipe over seeds: when it memorises and groks, and what it ends as.
+"""The course of a recipe over seeds: when it memorises and groks, and its final network.
 
     python tests/benchmarks/bench_recipe.py [--recipe fast] [--seeds 20] [--p 113] [--out FOLDER] [--json FILE]
 
-Prints a row for each seed and the totals that docs/performance.md quotes. "W_L in keys" is the share of the squared
-norm of the neuron-logit map, without its constant, that lies in the key frequencies. Exits with 1 where the recipe
-does not do what it is for: 19 seeds of 20 with 99% test accuracy within 1000 steps, all of them clean Fourier networks.
+Prints a row for each seed and the totals quoted in docs/performance.md. "W_L in keys" is the share of the squared
+norm of the neuron-logit map, without its constant, that lies in the key frequencies. Exits with 1 if the recipe
+does not serve its purpose: 19 seeds of 20 with 99% test accuracy within 1000 steps, all of them clean Fourier networks.
 """
 
 import argparse

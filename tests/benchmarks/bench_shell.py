@@ -1,8 +1,8 @@
-"""CPU time of the command line, beside that of another checkout, in turns.
+"""CPU time of the command line, compared with another checkout, in alternation.
 
     python tests/benchmarks/bench_shell.py PATH_OF_THE_OTHER_CHECKOUT [RUNS]
 
-Prints for each command the medians of user and system time of the processes, ours and the other's, and the ratio.
+Prints, for each command, the median user and system times of the processes, ours and the other's, and the ratio.
 """
 
 import os

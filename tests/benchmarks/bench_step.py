@@ -3,10 +3,10 @@
     python tests/benchmarks/bench_step.py [--p 113] [--fraction 0.3] [--rounds 20] [--threads 2] [--at-least 6]
                                           [--json FILE]
 
-Both train the same network on the same inputs in one process, in turns (A B A B), so that whatever else the machine
-does falls on both. The usual loop: forward at all positions, log_softmax in float64 at the last, backward, AdamW.
-Peak memory is that of a process of its own for each, above what it had before the first step. With `--at-least` the
-script exits with 1 where ours is not so many times faster.
+Both train the same network on the same inputs in one process, in alternation (A B A B), so that other load on the
+machine affects both. The usual loop: forward at all positions, log_softmax in float64 at the last, backward, AdamW.
+Peak memory is measured in a separate process for each, above its use before the first step. With `--at-least` the
+script exits with 1 if ours is not faster by this factor.
 """
 
 import argparse

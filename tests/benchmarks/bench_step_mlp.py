@@ -1,10 +1,10 @@
-"""Time of a training step of feed-forward networks: by hand, by autograd, and in an ordinary torch loop.
+"""Time of a training step of feed-forward networks: hand-written, by autograd, and in an ordinary torch loop.
 
     python tests/benchmarks/bench_step_mlp.py [--p 113] [--fraction 0.3] [--rounds 20] [--threads 2] [--json FILE]
 
-The architectures are those of Zhong et al. 2023. All three train the same network on the same inputs in one
-process, in turns, so that whatever else the machine does falls on each. The ordinary loop: forward, log_softmax in
-float64, backward, AdamW. "products" are the matrix products of the step by hand, and nothing else.
+The architectures are from Zhong et al. 2023. All three train the same network on the same inputs in one
+process, in alternation, so that other load on the machine affects each. The ordinary loop: forward, log_softmax in
+float64, backward, AdamW. "products" are only the matrix products of the hand-written step.
 """
 
 import argparse

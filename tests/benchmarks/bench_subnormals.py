@@ -1,8 +1,8 @@
-"""What subnormal floats cost a training step once the network has memorised.
+"""The cost of subnormal floats in a training step once the network has memorised.
 
     python tests/benchmarks/bench_subnormals.py [--run add113] [--rounds 10] [--json FILE]
 
-The loss and gradient at several checkpoints of a run, with subnormals and with them flushed to zero, in turns.
+The loss and gradient at several checkpoints of a run, with and without flushing subnormals to zero, in alternation.
 """
 
 import argparse

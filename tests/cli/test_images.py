@@ -1,4 +1,4 @@
-"""Figures as images: drawn by kaleido in a browser, where there are both."""
+"""Figures as images: drawn by kaleido in a browser, if both are available."""
 
 import re
 import struct

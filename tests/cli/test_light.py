@@ -1,4 +1,4 @@
-"""Help, lists and mistakes load no torch; an analysis loads no library for language models."""
+"""Help, lists and mistakes do not load torch; an analysis does not load any language-model library."""
 
 import subprocess
 import sys

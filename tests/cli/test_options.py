@@ -1,4 +1,4 @@
-"""Options are the fields of the configurations; files of fields are closed."""
+"""Options are the fields of the configurations; files of fields accept no others."""
 
 import json
 import re

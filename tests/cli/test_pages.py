@@ -1,4 +1,4 @@
-"""The page of the command line is what the commands are, its examples run, and so do lists and exports."""
+"""The command-line page matches the commands, and its examples run, as do lists and exports."""
 
 import json
 import re

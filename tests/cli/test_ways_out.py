@@ -1,4 +1,4 @@
-"""Errors in the shell name what can be typed there."""
+"""Errors in the shell name options that can be typed there."""
 
 import re
 from importlib import import_module

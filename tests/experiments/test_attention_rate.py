@@ -1,4 +1,4 @@
-"""The sweep over the attention rate: what it trains, what it counts, and what it draws."""
+"""The sweep over the attention rate: its runs, its counts and its figure."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The study of sparsity over training, and the trainings behind the protocols at a tiny size."""
+"""The study of sparsity over training, and the runs behind the protocols at a tiny size."""
 
 import pytest
 

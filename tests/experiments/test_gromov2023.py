@@ -1,4 +1,4 @@
-"""The protocol of Gromov 2023 on constructed networks in place of trained ones."""
+"""The protocol of Gromov 2023 on constructed networks instead of trained ones."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""What the protocols on sequences and on the regimes of data make of curves that are there."""
+"""The rows that the protocols on sequences and on data regimes derive from given curves."""
 
 from math import log
 from types import SimpleNamespace

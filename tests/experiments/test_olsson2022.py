@@ -1,4 +1,4 @@
-"""What the protocol makes of networks in which induction heads appear at once, and of others."""
+"""The protocol's rows for networks in which induction heads form abruptly, and for others."""
 
 import pytest
 import torch

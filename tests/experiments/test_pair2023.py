@@ -1,4 +1,4 @@
-"""What the protocols of Pearce et al. 2023 make of networks that are there."""
+"""The rows that the protocols of Pearce et al. 2023 derive from given networks."""
 
 from math import pi
 

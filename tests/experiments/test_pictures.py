@@ -1,4 +1,4 @@
-"""The figure of a reproduction is drawn from the curves that were recorded with its rows."""
+"""The figure of a reproduction is drawn from the curves recorded with its rows."""
 
 import json
 

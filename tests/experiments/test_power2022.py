@@ -1,4 +1,4 @@
-"""What the protocols of Power et al. 2022 make of networks that learn as planned; the training itself is run apart."""
+"""The rows of the Power et al. 2022 protocols for networks that learn as planned; training is run separately."""
 
 import pytest
 

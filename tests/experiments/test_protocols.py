@@ -1,4 +1,4 @@
-"""What the protocols make of networks that are there: the judgement without the training."""
+"""The rows that the protocols derive from given networks: the judgement without the training."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The registry of reproductions and its rows; the protocols themselves are run apart."""
+"""The registry of reproductions and its rows; the protocols themselves are run separately."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The protocol of scienceetonnante 2023 on trainings that are there."""
+"""The protocol of scienceetonnante 2023 on existing runs."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The protocols of Zhong et al. 2023 on planted networks in place of trained ones."""
+"""The protocols of Zhong et al. 2023 on planted networks instead of trained ones."""
 
 from contextlib import contextmanager
 from types import SimpleNamespace

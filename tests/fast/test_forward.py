@@ -1,4 +1,4 @@
-"""The hand-written forward pass gives what the network gives, and keeps off what it does not know."""
+"""The hand-written forward pass gives the network's results, and is not used for networks that it does not know."""
 
 import pytest
 import torch

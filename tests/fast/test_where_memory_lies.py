@@ -1,6 +1,6 @@
-"""Gradients are the same to the bit wherever in memory their operands lie.
+"""Gradients are identical to the bit, regardless of where in memory their operands are.
 
-Where torch's memory lies as usual this says that nothing else decides either; the run that moves memory off its
+With torch's usual memory this shows that nothing else affects them either; the run that moves memory off its
 alignment is one of the code paths.
 """
 

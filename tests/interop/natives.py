@@ -1,4 +1,4 @@
-"""Networks in the classes of the installed TransformerLens, for the tests of this folder."""
+"""Networks in the classes of the installed TransformerLens, for the tests in this folder."""
 
 import warnings
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Clock or pizza gives the same verdict and numbers for our network and for TransformerLens's."""
+"""Clock or pizza: our network and TransformerLens's give the same verdict and numbers."""
 
 import pytest
 from natives import KEYS, KINDS, as_native, planted_network, random_network

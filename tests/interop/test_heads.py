@@ -1,4 +1,4 @@
-"""Heads of TransformerLens's own networks have the scores of the same weights in ours."""
+"""Heads of TransformerLens's own networks have the same scores as heads of ours with the same weights."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Networks that users of TransformerLens bring: built by hand, hooked, in any mode, or saved to a file."""
+"""Networks brought by users of TransformerLens: hand-built, hooked, in any mode, or saved to a file."""
 
 import pytest
 import torch

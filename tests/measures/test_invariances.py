@@ -1,4 +1,4 @@
-"""Every measure keeps its value under the changes that it declares to ignore, and has another one under the others."""
+"""Every measure keeps its value under the changes that it declares to ignore, and changes under the others."""
 
 from functools import cache
 

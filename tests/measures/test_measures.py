@@ -1,4 +1,4 @@
-"""Measures: planted answers, and equality with the functions that compute one thing at a time."""
+"""Measures: planted answers, and equality with the functions that compute a single quantity."""
 
 import runpy
 from math import cos, log, pi

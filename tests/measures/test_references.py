@@ -1,4 +1,4 @@
-"""A measure has its value of reference in the case that the reference names."""
+"""A measure has its reference value in the case named by the reference."""
 
 from functools import cache
 

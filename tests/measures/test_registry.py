@@ -1,4 +1,4 @@
-"""The registry: names, and whose they are."""
+"""The registry: names, and their owners."""
 
 import pytest
 

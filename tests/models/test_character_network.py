@@ -1,4 +1,4 @@
-"""The network that composes group elements by hand, and what the analyses make of it."""
+"""The hand-built network that composes group elements, and the analyses' results for it."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The feed-forward network on all of its inputs."""
+"""The feed-forward network that reads all inputs at once."""
 
 import pytest
 import torch

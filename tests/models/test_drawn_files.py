@@ -1,4 +1,4 @@
-"""500 files drawn at random: each opens as exactly the network that was saved, or is refused with a way out."""
+"""500 randomly drawn files: each opens as exactly the saved network, or is refused with a remedy."""
 
 import re
 

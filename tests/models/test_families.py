@@ -1,4 +1,4 @@
-"""Files of Hugging Face's architectures: OPT exactly, its kin refused by name, whatever else a caller says."""
+"""Files of Hugging Face's architectures: OPT exactly, its kin refused by name, whatever else the caller specifies."""
 
 import json
 from pathlib import Path

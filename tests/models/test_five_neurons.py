@@ -1,4 +1,4 @@
-"""The network with five neurons that nobody trained."""
+"""The untrained network with five neurons."""
 
 from math import pi
 

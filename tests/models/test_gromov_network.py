@@ -1,4 +1,4 @@
-"""Gromov's solution: the formula, its accuracy by width, and what analyses find of it."""
+"""Gromov's solution: the formula, its accuracy by width, and the analyses' results for it."""
 
 import math
 

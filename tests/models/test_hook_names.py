@@ -1,4 +1,4 @@
-"""Names of hooks: the documented list is what the networks have, and short names lead to the full ones."""
+"""Names of hooks: the documented list matches the networks, and short names resolve to the full ones."""
 
 from pathlib import Path
 

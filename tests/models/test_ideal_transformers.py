@@ -1,4 +1,4 @@
-"""The clock and the pizza built as transformers: their logits, and what analyses find of what was planted."""
+"""The clock and the pizza as transformers: their logits, and the analyses' results for the planted parts."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The induction circuit built by hand continues what it has seen before."""
+"""The hand-built induction circuit continues sequences that it has seen before."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Other people's tensors: recognised, converted without a change to the function, or refused by name."""
+"""Other people's tensors: recognised, converted without changing the function, or refused by name."""
 
 import json
 import math

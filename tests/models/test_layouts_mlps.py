@@ -1,4 +1,4 @@
-"""Feed-forward networks of other people, against their own forward pass."""
+"""Other people's feed-forward networks, against their own forward pass."""
 
 from itertools import pairwise
 

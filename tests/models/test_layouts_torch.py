@@ -1,4 +1,4 @@
-"""Transformers of torch modules, against torch's own forward pass, and what has to be said about them."""
+"""Transformers of torch modules, against torch's own forward pass, and the facts that must be specified for them."""
 
 import json
 

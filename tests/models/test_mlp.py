@@ -1,4 +1,4 @@
-"""HookedMLP: every architecture computes what its formula says, and every analysis accepts it."""
+"""HookedMLP: every architecture computes its formula, and every analysis accepts it."""
 
 import pytest
 import torch

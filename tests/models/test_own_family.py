@@ -1,4 +1,4 @@
-"""A network family that a user's script registers: everywhere where ours are."""
+"""A network family registered by a user's script: available everywhere that ours are."""
 
 import pickle
 import subprocess

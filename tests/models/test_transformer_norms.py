@@ -1,4 +1,4 @@
-"""Norms of every kind and place, gated MLPs and every activation function, against plain torch functions."""
+"""Norms of every kind and position, gated MLPs and every activation function, against plain torch functions."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""What tells a clock from a pizza."""
+"""The evidence that distinguishes a clock from a pizza."""
 
 import pytest
 

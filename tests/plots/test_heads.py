@@ -1,4 +1,4 @@
-"""Figures of heads: what is drawn is what was computed."""
+"""Figures of heads: the drawn values are the computed ones."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Figures of phase changes: the windows are shaded where they are."""
+"""Figures of phase changes: the windows are shaded at the right places."""
 
 import numpy as np
 import plotly.graph_objects as go

@@ -1,4 +1,4 @@
-"""progress_measures on runs, on files of others, and interrupted."""
+"""progress_measures on runs, on other people's files, and after interruptions."""
 
 import shutil
 

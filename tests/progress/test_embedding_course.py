@@ -1,4 +1,4 @@
-"""The embedding at the checkpoints of a training, along its final components."""
+"""The embedding at the checkpoints of a run, along its final components."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Films: what is stored is what the figures had, axes fit all frames, and checkpoints are chosen well."""
+"""Films: the stored values are the figures' values, axes fit all frames, and checkpoints are well chosen."""
 
 import numpy as np
 import plotly.graph_objects as go

@@ -1,4 +1,4 @@
-"""Pages in a real browser: drawn without an error, in their room, at two widths; the slider moves all it should."""
+"""Pages in a real browser: drawn without errors, within their space, at two widths; the slider moves everything."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The report on one network: what it says, and that it needs nothing else."""
+"""The report on one network: its content, and that it is self-contained."""
 
 from pathlib import Path
 from typing import Any

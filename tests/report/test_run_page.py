@@ -1,4 +1,4 @@
-"""The report on a run: the slider, the films, the measures, and what does not apply."""
+"""The report on a run: the slider, the films, the measures, and parts that do not apply."""
 
 from pathlib import Path
 

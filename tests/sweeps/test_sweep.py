@@ -1,4 +1,4 @@
-"""Sweeps: what varies, what is trained again and what is not, and the table."""
+"""Sweeps: the settings that vary, the runs that are or are not repeated, and the table."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Tasks beyond operations: functions of bits, sequences with several answers, arrays, and a user's own."""
+"""Tasks beyond operations: functions of bits, sequences with several answers, arrays, and user-defined tasks."""
 
 import math
 import pickle

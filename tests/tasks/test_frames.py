@@ -1,4 +1,4 @@
-"""Frames: every operation, seen in the group where it is the group product."""
+"""Frames: every operation, viewed in the group whose product it is."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Sequences with unlimited and with limited data: tokens, answers, and that nothing is tested that was trained on."""
+"""Sequences with unlimited and limited data: tokens, answers, and that no train input is a test input."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Modular tasks: grids, labels, sequences, tokens, and the way through their spec."""
+"""Modular tasks: grids, labels, sequences, tokens, and round trips through their spec."""
 
 import inspect
 from math import gcd

@@ -1,4 +1,4 @@
-"""Operations of which the parity of an operand selects one of two expressions."""
+"""Operations in which the parity of an operand selects one of two expressions."""
 
 import pytest
 import torch

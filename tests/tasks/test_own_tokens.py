@@ -1,4 +1,4 @@
-"""A second operand with tokens of its own, as some networks of Zhong et al. 2023 have it."""
+"""A second operand with separate tokens, as in some networks of Zhong et al. 2023."""
 
 import pytest
 import torch

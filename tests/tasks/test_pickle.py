@@ -1,4 +1,4 @@
-"""Tasks, networks and grids go from one process to another."""
+"""Tasks, networks and grids can be passed between processes."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""Tasks of a user's own: from a function, or from the table of its answers."""
+"""User-defined tasks: from a function, or from the table of its answers."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""What tests of trainings share."""
+"""Shared code for tests of training."""
 
 import signal
 from collections.abc import Callable

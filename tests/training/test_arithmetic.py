@@ -1,4 +1,4 @@
-"""What a training computes in: threads, subnormals, the precision of products."""
+"""Arithmetic of training: threads, subnormals, the precision of products."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Many seeds as one batched network: the runs are those of each seed alone, and failures stay alone."""
+"""Many seeds as one batched network: the runs equal those of each seed alone, and failures stay isolated."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Which steps keep a checkpoint."""
+"""The steps at which checkpoints are saved."""
 
 import shutil
 from itertools import count

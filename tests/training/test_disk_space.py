@@ -1,4 +1,4 @@
-"""The estimate of what a training writes is above what it does write, and not far."""
+"""The estimate of the disk space for a run is above the actual use, but not far above."""
 
 import pytest
 

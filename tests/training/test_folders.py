@@ -1,4 +1,4 @@
-"""The folder of a training: made, found again, refused."""
+"""The folder of a run: created, found again, refused."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""kill -9 at moments that nobody has chosen: the run goes on, bit for bit, and no half-written file stays."""
+"""kill -9 at arbitrary moments: the run resumes, bit for bit, and no half-written file remains."""
 
 import multiprocessing
 import random

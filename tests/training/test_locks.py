@@ -1,4 +1,4 @@
-"""A run that somebody trains already."""
+"""A run that another process is already training."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Many trainings at once: the same runs as one by one, and failures that stay alone."""
+"""Many runs at once: the same runs as one by one, and isolated failures."""
 
 import inspect
 import threading

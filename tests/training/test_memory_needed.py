@@ -1,4 +1,4 @@
-"""Estimates of memory, beside what a process takes, and the refusal of what does not fit."""
+"""Estimates of memory against the actual use of a process, and the refusal of work that does not fit."""
 
 import subprocess
 import sys

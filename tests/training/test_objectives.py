@@ -1,4 +1,4 @@
-"""Losses and their gradients against autograd in float64, small losses included."""
+"""Losses and their gradients against autograd in float64, including small losses."""
 
 import math
 

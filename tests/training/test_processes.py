@@ -1,4 +1,4 @@
-"""Trainings in processes: one that is killed fails alone, and Ctrl-C saves what is under way."""
+"""Runs in processes: a killed one fails alone, and Ctrl-C saves those in progress."""
 
 import os
 import signal

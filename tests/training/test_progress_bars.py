@@ -1,4 +1,4 @@
-"""What a training shows in a log file, a notebook and a terminal."""
+"""Progress display in a log file, a notebook and a terminal."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Stacked networks: gradients, logits and updates of each are those that it would have alone."""
+"""Stacked networks: the gradients, logits and updates of each are as in a separate run."""
 
 import pytest
 import torch

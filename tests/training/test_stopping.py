@@ -1,4 +1,4 @@
-"""The stop rule on made-up histories."""
+"""The stopping rule on made-up histories."""
 
 import pytest
 

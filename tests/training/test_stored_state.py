@@ -1,4 +1,4 @@
-"""A state is compared with what the training expects, before anything of it is used."""
+"""A state is compared with the run's expectations before any of it is used."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Subnormal floats during a training, in threads that ran before it."""
+"""Subnormal floats during training, in threads that ran before it."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Trackers hear every evaluation, once, and those with names say what is missing."""
+"""Trackers receive every evaluation, once, and named trackers report missing packages."""
 
 import builtins
 

@@ -1,4 +1,4 @@
-"""Training: what it writes, how it resumes, how it stops. Small networks, real runs."""
+"""Training: output, resuming and stopping. Small networks, real runs."""
 
 import shutil
 import signal

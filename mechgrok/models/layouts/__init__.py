@@ -1,7 +1,7 @@
-"""Other people's weight files: which layout they are in, and exactly the same network as ours, or a refusal.
+"""Other people's weight files: detect their layout, and convert them into exactly the same network as ours, or refuse.
 
-A layout is detected from the names and shapes of the tensors. What they do not tell is resolved in `facts`. What our
-networks cannot represent is refused.
+A layout is detected from the names and shapes of the tensors. Facts that these do not determine are resolved in
+`facts`. Anything that our networks cannot represent is refused.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import Tensor
 from mechgrok.config import NetworkConfig
 from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.hooked import HookedNetwork
-from mechgrok.models.layouts import bridge, mlps, torch_transformer  # noqa: F401 - each enters its own in LAYOUTS
+from mechgrok.models.layouts import bridge, mlps, torch_transformer  # noqa: F401 - each registers its own in LAYOUTS
 from mechgrok.models.layouts.aliases import without_aliases
 from mechgrok.models.layouts.buffers import is_buffer, read_buffers
 from mechgrok.models.layouts.families import family_of, in_our_rows
@@ -54,28 +54,28 @@ def model_from_tensors(
     config: NetworkConfig | None = None,
     rename: Mapping[str, str] | None = None,
 ) -> HookedNetwork:
-    """The network in a set of named tensors, whoever wrote them.
+    """Build the network from a set of named tensors of any origin.
 
-    Every tensor is used, or is a known buffer, or repeats another one; otherwise the file is refused. What no tensor
-    tells is taken from `config`, from the author's configuration, from masks among the tensors, or from the
-    published code that wrote them; otherwise the file is refused, with the option that says it.
+    Every tensor must be used, be a known buffer, or repeat another one; otherwise the file is refused. Facts that the
+    tensors do not determine are taken from `config`, from the author's configuration, from masks among the tensors, or
+    from the published code that wrote them; otherwise the file is refused, with the option that supplies them.
 
     Args:
         header: text metadata of the file; under "config" the author's own configuration as JSON.
         layout: name of the layout; None detects it.
-        config: the fields that were set in it override what the tensors suggest, for what they cannot tell
-            (activation function, attention direction and rate, number of heads, place of the norms).
-        rename: other names for tensors of the file, by their names there. A name of TransformerLens
-            ("blocks.0.mlp.W_in") says what a tensor is, with its axes as there; one that ends in ".weight" has the
-            axes of a torch module.
+        config: its explicitly set fields override what the tensors suggest, for facts that they cannot determine
+            (activation function, attention direction and rate, number of heads, position of the norms).
+        rename: new names for tensors of the file, by their names in the file. A TransformerLens name
+            ("blocks.0.mlp.W_in") identifies the tensor, including its order of axes; a name ending in ".weight" has
+            the axes of a torch module.
 
     Returns:
-        The network; `model.layout` says what the tensors were taken for, with everything that they do not tell.
+        The network; `model.layout` records their interpretation, with every fact that they do not determine.
 
     Raises:
-        CheckpointError: no layout fits, the tensors are not those of the layout, something that no tensor tells is
-            not known, or our networks cannot represent what is stored.
-        ConfigError: the layout is unknown; `rename` speaks of a tensor that is not there.
+        CheckpointError: no layout fits, the tensors do not match the layout, a fact that the tensors do not determine
+            is unknown, or our networks cannot represent what is stored.
+        ConfigError: the layout is unknown; `rename` names a tensor that does not exist.
     """
     known = {} if config is None else {name: getattr(config, name) for name in config.model_fields_set}
     tensors = _renamed(tensors, rename or {})
@@ -143,7 +143,7 @@ def _convert(layout: Layout, source: Source) -> Converted:
 def _with_known(
     inferred: NetworkConfig, config: NetworkConfig | None, known: Mapping[str, object], layout: Layout
 ) -> NetworkConfig:
-    """The inferred architecture, overridden where the caller knows better."""
+    """The inferred architecture, overridden by the caller's explicit settings."""
     if config is None:
         return inferred
     if type(config) is not type(inferred):
@@ -156,9 +156,9 @@ def _with_known(
 
 
 def _check_exactly(config: NetworkConfig, state: Tensors, layout: Layout) -> None:
-    """Every parameter from the file, every tensor of the file used, all of them floats and of the right shapes.
+    """Check that every parameter is in the file, every tensor is used, and all are floats of the right shapes.
 
-    Nothing is allocated for the comparison, whatever sizes the configuration speaks of.
+    The comparison allocates nothing, whatever sizes the configuration gives.
     """
     try:
         with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Tensors that are in a file twice."""
+"""Tensors that a file contains twice."""
 
 from collections.abc import Mapping
 
@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 KNOWN = {"x_embed": "embed.W_E", "y_embed": "embed.W_E"}
-"""Names under which published code saves another tensor once more."""
+"""Names under which published code saves another tensor a second time."""
 
 
 def without_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The tensors without those that repeat another one under a known name, and a line for each of these.
+    """The tensors without those that repeat another one under a known name, and a line for each one removed.
 
-    One that is called so and differs stays, to be refused as a tensor that is not used.
+    A tensor with such a name but different content stays, to be refused as unused.
 
     >>> ones = torch.arange(4.0).reshape(2, 2)
     >>> without_aliases({"embed.W_E": ones, "x_embed": ones})[1]

@@ -1,4 +1,4 @@
-"""The architecture of a transformer from its weights under TransformerLens's names and the facts they do not tell."""
+"""The architecture of a transformer, from its weights under TransformerLens's names and further facts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,24 +17,24 @@ PLAIN = (
     "scores are divided by the root of d_head",
     "the MLP reads what attention has written",
 )
-"""What hardly any code does otherwise, and no tensor tells."""
+"""Defaults that nearly all code shares and no tensor shows."""
 READ_AT_THE_END = "a single answer is read at the last position"
 
 
 def as_transformer(
     state: State, facts: Facts, *, lens: bool, by_layout: Mapping[str, Any] | None = None
 ) -> Converted:
-    """A network of ours in waiting, once everything about it is known.
+    """The conversion into our network, once everything about it is known.
 
     Args:
         state: every weight of the file, by TransformerLens's names and with its shapes.
-        facts: of this file; what was found so far may be in it.
-        lens: whether TransformerLens's conventions hold: pre-norm, RMSNorm where a norm has no bias, eps 1e-5.
-        by_layout: what the layout fixes by definition.
+        facts: facts about this file, possibly including some already found.
+        lens: whether TransformerLens's conventions hold: pre-norm, RMSNorm if a norm has no bias, eps 1e-5.
+        by_layout: facts that the layout fixes by definition.
 
     Raises:
         RefusedError: a fact is missing or contradicted.
-        KeyError: a weight is missing that gives a size.
+        KeyError: a weight that determines a size is missing.
     """
     fixed = dict(by_layout or {})
     n_layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
@@ -76,7 +76,7 @@ def _find(facts: Facts, field: str, fixed: Mapping[str, Any]) -> Any:
 
 
 def _direction(facts: Facts, fixed: Mapping[str, Any], *, lens: bool) -> Any:
-    """TransformerLens saves a causal mask with every network, whatever its direction; elsewhere a mask is applied."""
+    """TransformerLens saves a causal mask with every network, whatever its direction; other code applies its masks."""
     mask = facts.source.buffers
     if "attention_dir" in fixed or mask.direction is None or lens:
         return _find(facts, "attention_dir", fixed)
@@ -102,7 +102,7 @@ def _positions(facts: Facts, *, learned: bool) -> Any:
 
 
 def _norms(state: State, facts: Facts, fixed: Mapping[str, Any], *, lens: bool) -> dict[str, Any]:
-    """Kind, place and eps of the norms."""
+    """Kind, position and eps of the norms."""
     weights = {name.rsplit(".", 1)[0] for name in state if name.endswith((".ln1.w", ".ln2.w", "ln_final.w"))}
     biased = any(name.endswith((".ln1.b", ".ln2.b", "ln_final.b")) for name in state)
     kind = _kind(facts, fixed, weighted=bool(weights), biased=biased, lens=lens)
@@ -115,7 +115,7 @@ def _norms(state: State, facts: Facts, fixed: Mapping[str, Any], *, lens: bool) 
     if lens:
         found["norm_position"] = facts.find("norm_position", granted="pre", why="as TransformerLens has it")
     elif "normalization" in facts.source.known:
-        # Our configuration means pre-norm by it, unless it says otherwise.
+        # In our configuration it implies pre-norm, unless stated otherwise.
         found["norm_position"] = facts.find("norm_position", granted="pre", why="said with normalization=")
     else:
         found["norm_position"] = facts.find("norm_position")
@@ -165,8 +165,8 @@ def _kind(facts: Facts, fixed: Mapping[str, Any], *, weighted: bool, biased: boo
 def _speaks_of_norms(facts: Facts, *, lens: bool) -> bool:
     """Whether there may be norms without weights, which leave no trace in the tensors.
 
-    TransformerLens makes them by itself, when it folds the weights of norms into others; there, only a configuration
-    that describes the network and is silent about them is taken to mean none.
+    TransformerLens creates such norms itself when it folds the weights of norms into others; for its files, only a
+    configuration that describes the network without mentioning norms is taken to mean that there are none.
     """
     known, settings = facts.source.known, facts.source.settings
     told = [
@@ -176,13 +176,13 @@ def _speaks_of_norms(facts: Facts, *, lens: bool) -> bool:
 
 
 def _fill_norm_biases(state: State, weights: set[str], kind: str) -> None:
-    """A LayerNorm built without a bias has one of 0."""
+    """Give LayerNorms built without a bias a bias of 0."""
     for name in weights if kind == "LN" else ():
         state.setdefault(f"{name}.b", state[f"{name}.w"].new_zeros(state[f"{name}.w"].shape))
 
 
 def _fill_biases(state: State, n_layers: int) -> None:
-    """Where some parts of attention, or one side of the MLP, have biases, those of the others are 0."""
+    """If some parts of attention, or one side of the MLP, have biases, give the others biases of 0."""
     for group, part in ((("b_Q", "b_K", "b_V", "b_O"), "attn"), (("b_in", "b_out"), "mlp")):
         names = [f"blocks.{i}.{part}.{bias}" for i in range(n_layers) for bias in group]
         if not any(name in state for name in names):

@@ -1,4 +1,4 @@
-"""The attention of one block of torch modules: queries, keys and values in one or apart, and so their heads."""
+"""The attention of one block of torch modules: queries, keys and values, and their heads, fused or separate."""
 
 from collections.abc import Sequence
 
@@ -11,20 +11,20 @@ from mechgrok.models.layouts.sides import Sides, State
 
 
 class AttentionPart:
-    """The modules of attention.
+    """The attention modules of a block.
 
     Args:
-        granted: receives what was taken for granted.
+        granted: receives the assumptions made.
     """
 
     def __init__(self, modules: Sequence[Module], sides: Sides, granted: set[str]) -> None:
         self.modules, self.sides, self.granted = modules, sides, granted
 
     def state(self) -> State:
-        """Its weights, heads apart.
+        """Its weights, with separate heads.
 
         Raises:
-            RefusedError: something fits in no way, or in two.
+            RefusedError: something fits in no way, or in two ways.
         """
         fused = [m for m in self.modules if fused_order(m)]
         if len(fused) > 1:
@@ -88,7 +88,7 @@ class AttentionPart:
         return self._heads(self.sides.matrix(module, self.sides.d_model, width)), bias
 
     def _one_head_each(self, found: list[Module]) -> tuple[Tensor, Tensor | None]:
-        """A module for each head, in a list."""
+        """One module per head, in a list."""
         ordered = list(in_order(found, "the heads"))
         per_head = [
             self.sides.matrix(m, self.sides.d_model, m.weight.numel() // self.sides.d_model) for m in ordered
@@ -97,7 +97,7 @@ class AttentionPart:
         return torch.stack(per_head), torch.stack(biases) if biases else None
 
     def _three_axes(self, module: Module) -> Tensor:
-        """Heads apart: [head, d_model, d_head], or [head, d_head, d_model]."""
+        """Separate heads: [head, d_model, d_head], or [head, d_head, d_model]."""
         heads, first, second = module.weight.shape
         if module.exact or (first == self.sides.d_model and second != self.sides.d_model):
             return module.weight

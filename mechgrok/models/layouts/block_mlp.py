@@ -1,4 +1,4 @@
-"""The MLP of one block of torch modules, plain or gated: which of its linear layers is which."""
+"""The MLP of one block of torch modules, plain or gated: identify its linear layers."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ class MLPPart:
         """Its weights.
 
         Raises:
-            RefusedError: which layer is which is not told; there are several hidden layers.
+            RefusedError: the layers cannot be identified; there are several hidden layers.
         """
         gate, up, down = self._parts()
         d_mlp = down.weight.numel() // self.sides.d_model
@@ -52,7 +52,7 @@ class MLPPart:
         by_part = {m.part: m for m in self.modules}
         gates = [m for m in self.modules if m.part in GATE]
         if {"w1", "w2", "w3"} == by_part.keys():
-            # As LLaMA calls them; where the third is the way back, the gate may be either of the others.
+            # LLaMA's names; if the third leads back to the stream, the gate may be either of the others.
             gates = (
                 [by_part["w1"]]
                 if self.sides.leads_back(by_part["w2"]) and not self.sides.leads_back(by_part["w3"])

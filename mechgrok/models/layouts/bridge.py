@@ -1,4 +1,4 @@
-"""The networks that TransformerLens 4 builds by itself, named as in the state dict of a `TransformerBridge`."""
+"""TransformerLens 4's native networks, named as in the state dict of a `TransformerBridge`."""
 
 from torch import Tensor
 
@@ -10,7 +10,7 @@ from mechgrok.models.layouts.source import LAYOUTS, Converted, Source, has_shape
 OUTER = {"embed": "E", "pos_embed": "pos", "unembed": "U"}
 INNER = {"q": "Q", "k": "K", "v": "V", "o": "O", "in": "in", "out": "out", "gate": "gate"}
 LOOKED_UP = ("embed", "pos_embed")
-"""Parts whose rows are looked up; the matrices of all others are those of linear layers, [outputs, inputs]."""
+"""Parts whose rows are looked up; all others are matrices of linear layers, [outputs, inputs]."""
 
 
 def _is_bridge(source: Source) -> bool:
@@ -20,7 +20,7 @@ def _is_bridge(source: Source) -> bool:
 @LAYOUTS.add("transformer_bridge", title="a TransformerLens TransformerBridge (4)", detect=_is_bridge)
 def _from_bridge(source: Source) -> Converted:
     facts = Facts(source)
-    n_heads = facts.find("n_heads") or 1  # where it is missing, that is refused with all else that is
+    n_heads = facts.find("n_heads") or 1  # if missing, refused together with everything else missing
     width = source.tensors["blocks.0.attn.q.weight"].shape[0]
     if width % int(n_heads):
         raise RefusedError(f"{n_heads} heads do not divide a width of {width}")
@@ -35,7 +35,7 @@ def _renamed(name: str, tensor: Tensor, n_heads: int) -> tuple[str, Tensor]:
     if part.startswith("ln"):
         return f"{module}.{kind[0]}", tensor
     if part not in OUTER | INNER:
-        # Left over, and named by the caller as a tensor that is not used.
+        # Left over, and reported by the caller as an unused tensor.
         return name, tensor
     if part in "qkv":
         tensor = tensor.unflatten(0, (n_heads, -1))

@@ -1,4 +1,4 @@
-"""Tensors in a file that are no weights: masks, which tell the direction of attention, and constants."""
+"""Tensors in a file that are not weights: masks, which show the direction of attention, and constants."""
 
 import re
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ CONSTANT = re.compile(r"^(ignore|masked_bias)$")
 POSITION_IDS = re.compile(r"^(pos(ition)?_ids|positions?_index)$")
 ROTARY = re.compile(r"^(inv_freq|freqs?(_cis)?|rotary_(sin|cos)|(sin|cos)_cached|(sin|cos)_cache)$")
 FORBIDDEN = -1e4
-"""An additive mask is at most this where it forbids to look."""
+"""An additive mask is at most this at positions that it hides."""
 
 
 @dataclass(frozen=True)
 class Buffers:
-    """What the buffers of a file say.
+    """The information in the buffers of a file.
 
     Attributes:
-        direction: of attention, where there is a mask; None where there is none.
-        mask: name of the mask that says so.
+        direction: direction of attention, if there is a mask; None if not.
+        mask: name of the mask that shows it.
     """
 
     direction: Direction | None = None
@@ -41,11 +41,11 @@ def is_buffer(name: str, tensor: Tensor) -> bool:
 
 
 def read_buffers(buffers: Mapping[str, Tensor]) -> Buffers:
-    """What they say about attention.
+    """Read what the buffers imply about attention.
 
     Raises:
-        RefusedError: rotary positions; a mask that is neither causal nor lets everything be seen; two masks that
-            contradict each other; positions in another order.
+        RefusedError: rotary positions; a mask that is neither causal nor fully visible; two contradictory
+            masks; positions in a different order.
     """
     found: dict[Direction, str] = {}
     for name, tensor in buffers.items():
@@ -74,7 +74,7 @@ def _check_ids(name: str, tensor: Tensor) -> None:
 
 
 def _direction(name: str, mask: Tensor) -> Direction:
-    """Causal where nothing later is seen; everything seen is bidirectional; nothing else can be represented."""
+    """Causal if nothing later is visible; bidirectional if everything is; nothing else can be represented."""
     square = mask.reshape(-1, *mask.shape[-2:])[0] if mask.ndim >= 2 else mask
     if square.ndim != 2 or square.shape[0] != square.shape[1] or square.numel() != mask.numel():
         raise RefusedError(f"{name} {tuple(mask.shape)} is not one square mask; {_WAY_OUT}")
@@ -83,7 +83,7 @@ def _direction(name: str, mask: Tensor) -> Direction:
     marked = (square.double() <= FORBIDDEN) if additive else square.bool()
     if additive and not bool((marked | (square == 0)).all()):
         raise RefusedError(f"{name} holds other values than 0 and minus infinity; {_WAY_OUT}")
-    # Either the allowed pairs are marked, as in `tril`, or the forbidden ones, as in `triu(1)`.
+    # The mask marks either the allowed pairs, as in `tril`, or the forbidden pairs, as in `triu(1)`.
     if torch.equal(marked, ~past) or (torch.equal(marked, past) and not additive):
         return "causal"
     if not bool(marked.any()) or (bool(marked.all()) and not additive):

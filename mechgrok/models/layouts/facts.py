@@ -1,4 +1,4 @@
-"""What no weight tells, resolved in one place: by the caller, the author's settings, buffers, or published code."""
+"""Facts not shown by weights, resolved in one place: from caller, author's settings, buffers or published code."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,10 +33,10 @@ _NOTHING = object()
 
 
 class Facts:
-    """The facts about one file, each with its origin; what stays unknown is collected and asked for at once.
+    """The facts about one file, each with its origin; unknown facts are collected and requested together.
 
-    Sources in their order: the caller, the author's configuration, what is seen in the file, the published code
-    that wrote it, what the layout takes for granted. A configuration that contradicts what is seen is refused.
+    Sources, in order: the caller, the author's configuration, what is seen in the file, the published code that
+    wrote it, the layout's assumptions. A configuration that contradicts what is seen is refused.
     """
 
     def __init__(self, source: Source, kind: str = "ModelConfig") -> None:
@@ -56,15 +56,15 @@ class Facts:
         granted: Any = _NOTHING,
         why: str = "",
     ) -> Any:
-        """A fact, or None if nothing tells it, which `refuse_if_missing` then says.
+        """A fact, or None if no source gives it, which `refuse_if_missing` then reports.
 
         Args:
-            seen: what the file itself shows, and `where`.
-            by_layout: what the layout fixes by definition, whatever a configuration says.
-            granted: what is taken where nothing says otherwise, and `why` it may be.
+            seen: value shown by the file itself, with its place in `where`.
+            by_layout: value that the layout fixes by definition, whatever a configuration says.
+            granted: value assumed if no source says otherwise, with the justification in `why`.
 
         Raises:
-            RefusedError: two sources contradict each other; the configuration says what we do not have.
+            RefusedError: two sources contradict each other; the configuration needs something unsupported.
         """
         if field in self.values or field in self.missing:
             return self.values.get(field)
@@ -98,7 +98,7 @@ class Facts:
         return value
 
     def refuse_if_missing(self) -> None:
-        """Ask for everything that is not known, in one message.
+        """Request everything that is unknown, in one message.
 
         Raises:
             RefusedError: something is missing.
@@ -116,10 +116,10 @@ class Facts:
 
 
 def compare_sizes(settings: Mapping[str, Any], known: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
-    """Whether a configuration is about this file at all.
+    """Check that a configuration describes this file at all.
 
     Raises:
-        RefusedError: it speaks of another width or number of layers than the tensors have.
+        RefusedError: its width or number of layers differs from the tensors'.
     """
     for field, size in sizes.items():
         told = said(settings, field)

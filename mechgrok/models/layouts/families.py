@@ -1,8 +1,8 @@
-"""Hugging Face's architectures: those that are ours too are read exactly, all others refused by name.
+"""Hugging Face's architectures: those equivalent to ours are read exactly, all others are refused by name.
 
-Their code does much that leaves no trace in the tensors: positions that begin at row 2, scaled embeddings, scores
-without a scale, ALiBi, rotations, sublayers side by side. Whose code it was is told by `model_type` in the
-configuration, or by names that only they use.
+Their code does much that leaves no trace in the tensors: positions that begin at row 2, scaled embeddings, unscaled
+scores, ALiBi, rotations, parallel sublayers. The code's origin is identified by `model_type` in the configuration, or
+by names that only that code uses.
 """
 
 import re
@@ -18,18 +18,18 @@ from mechgrok.models.layouts.source import Source
 
 PRE_NORM = {"attention_dir": "causal", "norm_position": "pre", "normalization": "LN", "tied": True}
 WITHOUT_TABLE = r"(^|\.)(wpe|pe|(\w+_)?pos(?!t)\w*)(\.|$)"
-"""A table of positions, by its name."""
+"""Name of a table of positions."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """An architecture that ours has too.
+    """An architecture that ours can represent.
 
     Attributes:
-        signs: patterns, each of which fits the name of a tensor.
-        fixed: what the code fixes, by field of our configuration; "tied": the embedding is the read-out too, unless
-            a configuration says otherwise.
-        first_row: of the table of positions, the row of the first token.
+        signs: patterns, each of which matches the name of a tensor.
+        fixed: facts fixed by the code, by field of our configuration; "tied": whether the embedding is also the
+            read-out, unless a configuration says otherwise.
+        first_row: row of the first token in the table of positions.
     """
 
     signs: tuple[str, ...]
@@ -41,19 +41,19 @@ READ = {
     "gpt2": Family((r"(^|\.)wte\.", r"(^|\.)wpe\.", r"\bh\.0\.attn\.c_attn\.")),
     "opt": Family((r"decoder\.embed_positions\.", r"decoder\.layers\.0\.self_attn\.q_proj\."), first_row=2),
 }
-"""What is read, by Hugging Face's `model_type`."""
+"""The supported architectures, by Hugging Face's `model_type`."""
 
 
 @dataclass(frozen=True)
 class Kin:
-    """Names that are shared by architectures of which none, or not all, can be represented.
+    """Names shared by architectures, none or not all of which can be represented.
 
     Attributes:
         who: the architectures.
-        signs: patterns, each of which fits the name of a tensor.
-        hidden: what the tensors do not show.
-        plain: where the network is another one after all, what `rename` has to change in names, and into what.
-        without: a pattern that fits no name.
+        signs: patterns, each of which matches the name of a tensor.
+        hidden: facts that the tensors do not show.
+        plain: replacements for `rename` to make in names, if the network is a different one after all.
+        without: a pattern that matches no name.
     """
 
     who: str
@@ -121,14 +121,14 @@ OTHERS = frozenset({
     "pegasus", "persimmon", "phi", "phi3", "qwen2", "qwen3", "roberta", "stablelm", "starcoder2", "t5",
     "transfo-xl", "xglm", "xlnet",
 })  # fmt: skip
-"""Values of `model_type` that are Hugging Face's even where no version of their library stands beside them."""
+"""Values of `model_type` that are Hugging Face's even without a version of their library next to them."""
 
 
 def family_of(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[str, Family] | None:
-    """The architecture of Hugging Face's in a file, with its `model_type`; None for all other files.
+    """The Hugging Face architecture of a file, with its `model_type`; None for all other files.
 
     Raises:
-        RefusedError: it is one that cannot be represented, or the names are those of several that differ.
+        RefusedError: it cannot be represented, or several different architectures share the names.
     """
     said = settings.get("model_type")
     said = said if isinstance(said, str) else ""
@@ -154,12 +154,12 @@ def family_of(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tup
 
 
 def check_order_of_fused(source: Source) -> None:
-    """Refuse fused matrices [outputs, inputs] of several heads where two architectures of the same names differ.
+    """Refuse fused multi-head matrices [outputs, inputs] if two architectures with the same names differ.
 
-    nanoGPT's configuration, or the mask that it stored in its first years, tells that they are its own.
+    nanoGPT's configuration, or the mask stored by its early versions, shows that they are nanoGPT's.
 
     Raises:
-        RefusedError: they may hold queries, keys and values of all heads one after the other, or of each head in turn.
+        RefusedError: they may hold all queries, then all keys, then all values, or the three of each head in turn.
     """
     told = source.author or source.buffers.direction or mentions(source.settings, "block_size")
     if told or not _has(source.tensors, BIGCODE):
@@ -174,7 +174,7 @@ def check_order_of_fused(source: Source) -> None:
 
 
 def in_our_rows(family: Family, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The tensors with positions that begin at the first row, and a line for each that was cut."""
+    """The tensors with positions that begin at the first row, and a line for each table that was cut."""
     first = family.first_row
     cut = {name: t[first:] for name, t in tensors.items() if first and re.search(r"embed_positions\.", name)}
     return {**tensors, **cut}, tuple(f"the first token is at row {first} of {name}" for name in cut)

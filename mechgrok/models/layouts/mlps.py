@@ -1,4 +1,4 @@
-"""Feed-forward networks on two operands: those of three papers, and plain torch modules."""
+"""Feed-forward networks on two operands: the networks of three papers, and plain torch modules."""
 
 import re
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def _is_linearformer(source: Source) -> bool:
     "linearformer", title="a use_linear network of Zhong et al. 2023's released code", detect=_is_linearformer
 )
 def _from_linearformer(source: Source) -> Converted:
-    """The option use_linear of Zhong et al. 2023: embeddings side by side, then square hidden layers."""
+    """The option use_linear of Zhong et al. 2023: concatenated embeddings, then square hidden layers."""
     tensors = source.tensors
     d_embed, d_vocab = tensors["embed.W_E"].shape
     d_mlp = tensors["blocks.0.W_in"].shape[0]
@@ -62,7 +62,7 @@ def _from_linearformer(source: Source) -> Converted:
     layers = sorted(int(name.split(".")[1]) for name in tensors if name.endswith(".W_in"))
     for i in layers:
         matrix = tensors[f"blocks.{i}.W_in"].mT
-        # An odd width leaves one input, which their code fills with zero.
+        # An odd width leaves one input over, which their code fills with zero.
         state[f"blocks.{i}.mlp.W_in"] = matrix if i else matrix[: 2 * d_embed]
         state[f"blocks.{i}.mlp.b_in"] = tensors[f"blocks.{i}.b_in"]
     facts = Facts(source, "MLPConfig")
@@ -123,7 +123,7 @@ def _is_torch(source: Source) -> bool:
 
 @LAYOUTS.add("torch_mlp", title="a feed-forward network of torch modules", detect=_is_torch, fallback=True)
 def _from_torch(source: Source) -> Converted:
-    """Embeddings and linear layers of torch, whatever they are called; one-hot inputs without embeddings."""
+    """torch embeddings and linear layers, under any names; one-hot inputs without embeddings."""
     facts = Facts(source, "MLPConfig")
     act_fn = facts.find("act_fn")
     facts.refuse_if_missing()
@@ -160,11 +160,11 @@ def _from_torch(source: Source) -> Converted:
 def _ordered(linear: list[Module], embeddings: list[Module]) -> list[Module]:
     """Linear layers from the input to the output.
 
-    Those that differ in a number come in its order; what speaks of the output comes last; then shapes have to fit.
-    Where several orders fit, that of the file holds, unless its names are sorted, which safetensors does by itself.
+    Layers that differ in a number are ordered by it; names that suggest the output come last; then shapes have to fit.
+    If several orders fit, the file's order is used, unless its names are sorted, which safetensors does by itself.
 
     Raises:
-        RefusedError: no order fits, or nothing tells which does.
+        RefusedError: no order fits, or several do and nothing decides.
     """
     groups: dict[str, list[Module]] = {}
     for module in sorted(linear, key=lambda m: [int(n) for n in re.findall(r"\d+", m.name)]):
@@ -177,7 +177,7 @@ def _ordered(linear: list[Module], embeddings: list[Module]) -> list[Module]:
     if len(orders) == 1:
         return orders[0]
     if not orders:
-        return linear  # what does not fit is said where it is used
+        return linear  # a misfit is reported where the layer is used
     if linear in orders and [m.name for m in linear] != sorted(m.name for m in linear):
         return linear
     readings = " or ".join(", ".join(m.name for m in order) for order in orders[:2])
@@ -213,7 +213,7 @@ def _entrance(embeddings: list[Module], linear: list[Module]) -> tuple[MLPConfig
 
 
 def _operands(embeddings: list[Module]) -> Iterator[Module]:
-    """The embedding of the first operand, then that of the second."""
+    """The embedding of the first operand, then of the second."""
     ends = [
         re.split(r"[._]", name.removesuffix(".weight").lower())[-1] for name in (m.name for m in embeddings)
     ]
@@ -227,13 +227,13 @@ def _operands(embeddings: list[Module]) -> Iterator[Module]:
 
 
 def _suffixed(embeddings: list[Module]) -> list[tuple[str, str, str]]:
-    """The pair of names, the shorter one first, with what marks the second operand: embedding and embedding_b."""
+    """The pair of names, the shorter first, with the marker of the second operand: embedding and embedding_b."""
     shorter, longer = sorted((m.name.removesuffix(".weight") for m in embeddings), key=len)
     return [(shorter, longer, end) for end in ("_b", "2", "_2", "_y", "_second")]
 
 
 def _one_hot_entrance(first: Tensor, n_classes: int) -> tuple[MLPConfig, dict[str, Tensor]]:
-    """The first layer on one-hot vectors is an embedding; side by side it is one for each operand."""
+    """The first layer on one-hot vectors is an embedding; on concatenated ones it is one embedding per operand."""
     if first.shape[1] == 2 * n_classes:
         config = MLPConfig(d_vocab=n_classes, inputs="one_hot", embeddings="separate")
         return config, {"embed.W_E": first.mT[:n_classes], "embed_b.W_E": first.mT[n_classes:]}

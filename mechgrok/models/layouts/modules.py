@@ -1,4 +1,4 @@
-"""Tensors of a torch network grouped by module: where each module stands, and what its name says that it is."""
+"""Tensors of a torch network grouped by module: the place of each module, and what its name says about it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,14 +11,14 @@ from mechgrok.models.layouts.refusals import RefusedError
 WEIGHT = {"weight", "w", "gamma", "g", "scale", "kernel"}
 BIAS = {"bias", "b", "beta", "offset"}
 EMPTY = re.compile(r"^(dense|net|linear|lin|fn|module|layers?|func|proj_layer|self|0|\d+)$")
-"""Names that say nothing about the part."""
+"""Names that carry no information about the part."""
 ATTENTION = re.compile(r"attn|attention|^mh?s?a$|^attns?$")
 NORM = re.compile(r"(^|_)(ln|norm|layernorm|rmsnorm|lnorm)|norm(_|\d|$)|layer_?norm|^ln")
 NUMBERED = re.compile(r"^(blocks?|layers?|blk|block_?list|transformer_?blocks?|encoder_?layers?|h)_?(\d+)$")
 EXACT = re.compile(
     r"^(embed\.W_E|pos_embed\.W_pos|unembed\.W_U|blocks\.\d+\.(attn\.W_[QKVO]|mlp\.W_(in|out|gate)))$"
 )
-"""TransformerLens's names are a promise about the axes too."""
+"""TransformerLens's names also determine the axes."""
 
 
 @dataclass
@@ -26,12 +26,12 @@ class Module:
     """A weight with its bias.
 
     Attributes:
-        block: number of its block; None outside of the blocks.
-        path: the rest of its name, in parts and small letters.
-        name: of its weight in the file.
-        kind: "linear" where torch's name says that its matrix is [outputs, inputs], "kernel" for [inputs, outputs],
-            "raw" for a parameter of which the name says nothing.
-        exact: whether the name is TransformerLens's, and with it the order of the axes.
+        block: number of its block; None outside the blocks.
+        path: the rest of its name, in lower-case parts.
+        name: name of its weight in the file.
+        kind: "linear" if torch's name implies that its matrix is [outputs, inputs], "kernel" for [inputs, outputs],
+            "raw" for a parameter whose name says nothing about it.
+        exact: whether the name is TransformerLens's, which also fixes the order of the axes.
     """
 
     block: int | None
@@ -45,7 +45,7 @@ class Module:
 
     @property
     def part(self) -> str:
-        """The last name in the path that says something."""
+        """The last informative name in the path."""
         telling = [part for part in self.path if not EMPTY.match(part)]
         return telling[-1] if telling else self.path[-1] if self.path else ""
 
@@ -59,7 +59,7 @@ class Module:
 
 
 def modules_of(tensors: Mapping[str, Tensor]) -> tuple[list[Module], dict[str, Tensor]]:
-    """All modules in the order of the file, and the tensors that belong to none."""
+    """All modules in the order of the file, and the tensors that belong to no module."""
     weights: dict[tuple[str, ...], Module] = {}
     biases: dict[tuple[str, ...], tuple[str, Tensor]] = {}
     blocks = _block_places(tensors)
@@ -85,7 +85,7 @@ def modules_of(tensors: Mapping[str, Tensor]) -> tuple[list[Module], dict[str, T
 
 
 def _parse(name: str, tensor: Tensor) -> tuple[tuple[str, ...], str]:
-    """The path of the module, in small letters, and what the tensor is to it."""
+    """The path of the module, in lower case, and the role of the tensor in it."""
     *parts, last = name.split(".")
     low = last.lower()
     if low in BIAS:
@@ -107,7 +107,7 @@ def _lower(parts: list[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Blocks:
-    """Where blocks are numbered: stems of names, and whether the stem itself says what stands there."""
+    """The places at which blocks are numbered: stems of names, and whether the stem itself identifies the part."""
 
     stems: frozenset[tuple[str, ...]]
     parallel: bool
@@ -117,7 +117,7 @@ def _block_places(tensors: Mapping[str, Tensor]) -> _Blocks:
     paths = [_parse(name, tensor)[0] for name, tensor in tensors.items()]
     stems = {split[0] for path in paths if (split := _split(path)) and _looks_like_attention(split)}
     in_lists = [split for path in paths if (split := _split(path)) and split[0] in stems]
-    # Attention modules in a list of their own: the other parts are in lists beside it, with the same numbers.
+    # Attention modules in a separate list: the other parts are in parallel lists, with the same numbers.
     parallel = bool(in_lists) and all(
         ATTENTION.search(stem[-1]) and not _other(rest) for stem, _, rest in in_lists
     )
@@ -131,7 +131,7 @@ def _block_places(tensors: Mapping[str, Tensor]) -> _Blocks:
 
 
 def _other(rest: tuple[str, ...]) -> bool:
-    """Whether a path within a block speaks of another part than attention."""
+    """Whether a path within a block denotes a part other than attention."""
     return any(re.search(r"mlp|ff|fc|ln|norm|linear|dense", part) for part in rest)
 
 
@@ -145,7 +145,7 @@ def _looks_like_attention(split: tuple[tuple[str, ...], int, tuple[str, ...]]) -
 
 
 def _split(path: tuple[str, ...]) -> tuple[tuple[str, ...], int, tuple[str, ...]] | None:
-    """Everything before the first number in a path, the number, and what comes after."""
+    """Everything before the first number in a path, the number, and everything after it."""
     for i, part in enumerate(path):
         if part.isdigit():
             return path[:i], int(part), path[i + 1 :]
@@ -159,7 +159,7 @@ def _place(path: tuple[str, ...], blocks: _Blocks) -> tuple[int | None, tuple[st
     if split is None:
         return None, path
     stem, number, rest = split
-    if stem == ("blocks",):  # what rename={...} says, whatever the others are called
+    if stem == ("blocks",):  # given by rename={...}, whatever the other names are
         return number, rest
     if stem in blocks.stems:
         return number, (*stem, *rest) if blocks.parallel else rest
@@ -186,14 +186,14 @@ OUTPUT = {"o", "out", "output"}
 
 
 def bare(part: str) -> str:
-    """A name without what says nothing: 'q_proj', 'to_q', 'Wq' and 'w_q' are all 'q'."""
+    """A name without uninformative affixes: 'q_proj', 'to_q', 'Wq' and 'w_q' are all 'q'."""
     part = re.sub(r"^(to|w|fc|lin|linear)_", "", part)
     part = re.sub(r"_(proj|projection|lin|linear|layer|net|matrix|mat|weight)$", "", part)
     return part[1:] if re.fullmatch(r"w(q|k|v|o|qkv|query|key|value)", part) else part
 
 
 def letter_of(module: Module) -> str | None:
-    """Q, K or V for a module that is one of them alone; O for one that is called after its output."""
+    """Q, K or V for a module that is just one of them; O for a module named after its output."""
     name = bare(module.part)
     if name in LETTERS:
         return LETTERS[name]
@@ -211,17 +211,17 @@ def _fused_order(part: str) -> str | None:
 
 
 def fused_order(module: Module) -> str | None:
-    """The order in which queries, keys and values lie in one matrix; None for other modules."""
+    """The order of queries, keys and values in a fused matrix; None for other modules."""
     return _fused_order(module.part)
 
 
 def in_order(modules: list[Module], what: str) -> Iterator[Module]:
-    """Modules whose names do not say which comes first, by their numbers, or else by their order in the file.
+    """Order modules whose names do not say which comes first, by their numbers, or else by their order in the file.
 
-    A file in which names are sorted tells no order: safetensors sorts them, whatever the network did.
+    A file with sorted names gives no order: safetensors sorts them, whatever the order in the network.
 
     Raises:
-        RefusedError: nothing tells; both readings are named.
+        RefusedError: nothing decides; the message names both readings.
     """
     names = [module.name for module in modules]
     numbers = [[int(n) for n in re.findall(r"\d+", name)] for name in names]

@@ -1,4 +1,4 @@
-"""What the names of modules in a block usually say about their part in it."""
+"""Usual meanings of the names of modules in a block."""
 
 import re
 
@@ -8,12 +8,12 @@ FIRST_NORM = re.compile(
     r"(ln|norm|layernorm|layer_norm|rmsnorm)_?(1|a|attn|attention|sa|one)$|^(input|pre|self)?_?(self_)?(attn|attention|sa|mha|msa|input)_?"
     r"(layer_?norm|rms_?norm|ln|norm)|^(input|pre_attn|pre_attention)_(layer_?norm|norm|ln)|^(norm|ln)_(attn|attention|sa|mha)$"
 )
-"""The norm of attention."""
+"""Names of the norm of attention."""
 SECOND_NORM = re.compile(
     r"(ln|norm|layernorm|layer_norm|rmsnorm)_?(2|b|mlp|ffn?|two)$|^(pre_)?(mlp|ffn?|feed_?forward|final|post_attention)_?"
     r"(layer_?norm|rms_?norm|ln|norm)|^(norm|ln)_(mlp|ffn?)$"
 )
-"""The norm of the MLP."""
+"""Names of the norm of the MLP."""
 GATE = frozenset(("gate", "w_gate", "gate_proj", "wg", "fc_gate", "linear_gate", "gate_fc"))
 UP = frozenset({
     "up", "up_proj", "w_up", "fc_up", "in", "w_in", "fc_in", "c_fc", "fc", "fc1", "fc_1", "w1", "w_1", "l1",
@@ -27,11 +27,11 @@ DOWN = frozenset({
     "out_proj", "contract", "output", "layer2", "layer_2", "proj2", "proj_2", "lin_out", "linear_out",
     "conv2", "mlp_out", "mlp2", "ff2", "ffn2", "ff_2", "project_out", "from_hidden", "fc_contract", "proj",
 })  # fmt: skip
-"""The three linear layers of an MLP: the one whose output goes through the activation function, into it, out of it."""
+"""The three linear layers of an MLP: the one with the activation function (the gate), into the MLP, out of it."""
 
 
 def is_attention(module: Module) -> bool:
-    """Whether a module belongs to attention, by the names in its path or by its own."""
+    """Whether a module belongs to attention, by the names in its path or its own name."""
     if fused_order(module) and module.part != "in_proj":
         return True
     telling = [part for part in module.path if not part.isdigit()]

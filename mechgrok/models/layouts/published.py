@@ -1,4 +1,4 @@
-"""Code that its authors published, recognised by all the names in its files: it fixes what no tensor tells."""
+"""Published code, recognised by the full set of names in its files: it fixes facts that no tensor shows."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,9 +13,9 @@ class Published:
     """A published network.
 
     Attributes:
-        author: whose it is.
-        names: of all its tensors and buffers, with N for the number of a layer.
-        fixed: what the code fixes, by field of the configuration.
+        author: the author of the code.
+        names: names of all its tensors and buffers, with N for the number of a layer.
+        fixed: facts fixed by the code, by field of the configuration.
     """
 
     author: str
@@ -62,7 +62,7 @@ CHUGHTAI_FIXED = {"act_fn": "relu", "attention_dir": "causal", "normalization": 
 
 
 def published_code(names: Iterable[str], settings: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Whose code wrote a file with these names, and what that code fixes; empty where it is not known.
+    """The author of the code that wrote a file with these names, and the facts that it fixes; empty if unknown.
 
     >>> published_code(["embed.W_E"], {})
     ('', {})

@@ -1,5 +1,5 @@
-"""The one reason for which a layout gives up."""
+"""The error with which a layout gives up."""
 
 
 class RefusedError(ValueError):
-    """The layout is clear, but the network in it cannot be represented or known; the text is the reason."""
+    """The layout is clear, but its network cannot be represented or determined; the text gives the reason."""

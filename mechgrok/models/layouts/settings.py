@@ -1,4 +1,4 @@
-"""What an author's configuration says about the architecture, in all the spellings that the field uses."""
+"""An author's configuration of the architecture, in all the spellings used in the field."""
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ _SPELLED = {
     "d_model": ("d_model n_embd hidden_size"),
 }
 SPELLINGS: dict[str, Sequence[str]] = {field: text.split() for field, text in _SPELLED.items()}
-"""Per field of our configuration the names under which others keep it."""
+"""For each field of our configuration, the names that others use for it."""
 
 ACTIVATIONS = {
     "relu": "relu", "gelu": "gelu", "gelunew": "gelu_new", "gelutanh": "gelu_new", "gelupytorchtanh": "gelu_new",
@@ -108,16 +108,16 @@ REFUSED: dict[str, Callable[[Any], bool]] = {
     "pooling": lambda v: str(v).lower() not in ("last", "none"),
     "pool": lambda v: str(v).lower() not in ("last", "none"),
 }
-"""Settings that change the function beyond what our networks have, and when they do."""
+"""Settings that change the function beyond what our networks support, and the values that do so."""
 TRAINING = {"lr", "betas", "weight_decay", "optimizer", "learning_rate"}
 _SKIP = object()
 
 
 def said(settings: Mapping[str, Any], field: str) -> tuple[Any, str] | None:
-    """What the author's configuration says about a field of ours, and its name there; None where it is silent.
+    """The value of one of our fields in the author's configuration, and its name there; None if absent.
 
     Raises:
-        RefusedError: it says something that we do not have, or two different things.
+        RefusedError: the value is not supported, or there are two different values.
 
     >>> said({"model": {"hidden_act": "GELU"}}, "act_fn")
     ('gelu', 'hidden_act')
@@ -144,10 +144,10 @@ def mentions(settings: Mapping[str, Any], key: str) -> bool:
 
 
 def check_representable(settings: Mapping[str, Any]) -> None:
-    """Refuse what our networks do not have, whatever the tensors are.
+    """Refuse settings that our networks do not support, whatever the tensors are.
 
     Raises:
-        RefusedError: with the setting.
+        RefusedError: names the setting.
     """
     for key, value in _entries(settings, tuple(REFUSED)):
         if REFUSED[key.lower()](value):
@@ -178,7 +178,7 @@ def check_scale(settings: Mapping[str, Any], d_head: int) -> None:
     """Refuse attention whose scores are divided by anything but the root of d_head; -1 stands for that root.
 
     Raises:
-        RefusedError: with the setting.
+        RefusedError: names the setting.
     """
     for key, value in _entries(settings, ("attn_scale",)):
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -193,7 +193,7 @@ def _entries(settings: Mapping[str, Any], keys: Collection[str]) -> Iterator[tup
     for key, value in settings.items():
         if isinstance(value, Mapping):
             yield from _entries(value, keys)
-        # An optimiser has an eps too.
+        # Optimisers also have an eps.
         elif str(key).lower() in keys and not (key == "eps" and trains):
             yield str(key), value
 
@@ -221,7 +221,7 @@ def _direction(key: str, value: Any) -> Any:
     if isinstance(value, str) and value.lower() not in ("true", "false"):
         return _look_up(key, value, DIRECTIONS, "attention_dir")
     if value not in (True, False) and not isinstance(value, str):
-        return _SKIP  # a share of masked tokens, say
+        return _SKIP  # e.g. a share of masked tokens
     yes = str(value).lower() in ("true", "1")
     if key.lower() in ("bidirectional", "is_bidirectional"):
         return "bidirectional" if yes else "causal"

@@ -1,4 +1,4 @@
-"""Which side of a stored matrix takes inputs: told by names and by shapes, or refused."""
+"""The input side of a stored matrix: determined from names and shapes, or refused."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Sides:
-    """What matrices are read with.
+    """The context for reading matrices.
 
     Attributes:
         d_model: width of the residual stream.
@@ -26,7 +26,7 @@ class Sides:
     conv: bool
 
     def matrix(self, module: Module, d_in: int, d_out: int) -> Tensor:
-        """A matrix as ours, [inputs, outputs]."""
+        """A matrix in our orientation, [inputs, outputs]."""
         w, shape = module.weight, tuple(module.weight.shape)
         if module.exact or module.kind == "kernel" or (self.conv and module.kind == "linear"):
             fits, turned = shape == (d_in, d_out), False
@@ -48,6 +48,6 @@ class Sides:
         return w.mT if turned else w
 
     def leads_back(self, module: Module) -> bool:
-        """Whether a matrix takes something else than the residual stream."""
+        """Whether a matrix reads something other than the residual stream."""
         inputs = module.weight.shape[0] if self.conv or module.kind == "kernel" else module.weight.shape[1]
         return inputs != self.d_model

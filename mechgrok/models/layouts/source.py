@@ -1,4 +1,4 @@
-"""What a layout is made of: the tensors that it reads, and what it makes of them."""
+"""Building blocks of a layout: the tensors that it reads, and the result of the conversion."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ Tensors = Mapping[str, Tensor]
 Header = Mapping[str, str]
 
 SETTINGS_KEY = "config"
-"""Where a header holds the author's own configuration, as JSON."""
+"""Key under which a header holds the author's own configuration, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Source:
     """A file as a layout sees it.
 
     Attributes:
-        tensors: by name, without buffers.
+        tensors: the tensors by name, without buffers.
         header: text metadata of the file.
-        settings: the author's own configuration; empty where there is none.
-        known: what the caller says about the architecture, by field of the configuration.
-        buffers: what the buffers of the file say.
-        fixed: what the published code that the file comes from fixes, by field of the configuration.
-        author: whose code that is.
+        settings: the author's own configuration; empty if there is none.
+        known: facts about the architecture given by the caller, by field of the configuration.
+        buffers: the information in the buffers of the file.
+        fixed: facts fixed by the published code that wrote the file, by field of the configuration.
+        author: the author of that code.
     """
 
     tensors: Tensors
@@ -44,7 +44,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Converted:
-    """A network of ours in waiting: its architecture, its weights, its task, and what was taken from where."""
+    """A converted network before it is built: its architecture, weights and task, and the origin of each fact."""
 
     config: NetworkConfig
     state: dict[str, Tensor]
@@ -57,11 +57,11 @@ class Layout:
     """A way to store a network: how to recognise it, and how to turn it into ours.
 
     Attributes:
-        function: makes a network of ours of what is stored; raises `RefusedError`, with the reason, if ours cannot be
-            the same network.
-        title: what it is, for messages: "a network of Nanda et al. 2023's released code".
+        function: converts the stored network into ours; raises `RefusedError`, with the reason, if ours cannot
+            represent exactly the same network.
+        title: description for messages: "a network of Nanda et al. 2023's released code".
         detect: whether a file is in this layout.
-        fallback: it takes whatever looks roughly like it, and is tried when no other layout fits.
+        fallback: whether it accepts anything that looks roughly like it, and is tried only if no other layout fits.
     """
 
     function: Callable[[Source], Converted]
@@ -79,11 +79,11 @@ LAYOUTS: Registry[Layout] = Registry(
     "mechgrok.models.layouts",
     of=Layout,
 )
-"""All layouts by name, in the order in which they are tried, those last that are fallbacks."""
+"""All layouts by name, in the order in which they are tried, with fallbacks last."""
 
 
 class LayoutNote(str):
-    """What a file was taken for, as text; `notes` lists what its tensors do not tell, and where that is from.
+    """The interpretation of a file, as text; `notes` lists facts that its tensors do not show, with their origin.
 
     >>> note = LayoutNote("a network of torch modules", ("act_fn='relu' (config=)",))
     >>> print(note)
@@ -102,7 +102,7 @@ class LayoutNote(str):
 
 
 def settings_of(header: Header) -> dict[str, Any]:
-    """The author's configuration in a header; empty where it is absent or is no JSON object.
+    """The author's configuration in a header; empty if it is absent or not a JSON object.
 
     >>> settings_of({"config": '{"attn_coeff": 0.5}'})
     {'attn_coeff': 0.5}

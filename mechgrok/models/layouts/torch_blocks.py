@@ -1,4 +1,4 @@
-"""One block of a transformer of torch modules, with its weights under TransformerLens's names and in its shapes."""
+"""One block of a transformer of torch modules, with weights under TransformerLens's names and in its shapes."""
 
 import re
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ def block_state(modules: Sequence[Module], sides: Sides, granted: set[str]) -> S
     """All weights of a block.
 
     Args:
-        granted: receives what was taken for granted.
+        granted: receives the assumptions made.
 
     Raises:
-        RefusedError: something fits in no way, or in two.
+        RefusedError: something fits in no way, or in two ways.
     """
     norms = [m for m in modules if m.is_norm]
     attention = [m for m in modules if not m.is_norm and is_attention(m)]
@@ -44,7 +44,7 @@ def _norms(norms: list[Module], wanted: int) -> State:
 
 
 def _by_sublayer(norms: list[Module]) -> list[Module]:
-    """The norm of attention, then that of the MLP."""
+    """The norm of attention, then the norm of the MLP."""
     first = [m for m in norms if _is_first(m)]
     second = [m for m in norms if m not in first and _is_second(m)]
     if len(first) == 1 and len(second) == len(norms) - 1:

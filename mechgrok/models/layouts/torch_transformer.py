@@ -35,7 +35,7 @@ OFTEN_OUTSIDE = {
     "fc", "out", "output", "fc_out", "proj", "input", "in", "hidden", "proj_out", "out_proj", "linear_out", "lin_out",
     "intermediate",
 }  # fmt: skip
-"""Names of layers of an MLP that are as often those of a read-out."""
+"""Names that are equally common for MLP layers and for a read-out."""
 
 
 def _is_torch(source: Source) -> bool:
@@ -49,7 +49,7 @@ def _is_torch(source: Source) -> bool:
 
 @LAYOUTS.add("torch_attention", title="a transformer of torch modules", detect=_is_torch, fallback=True)
 def _from_torch(source: Source) -> Converted:
-    """Blocks of attention and an MLP; which tensor is what follows from names, shapes and the order in the file."""
+    """Blocks of attention and an MLP; tensors are identified by names, shapes and the order in the file."""
     modules, left = modules_of(source.tensors)
     _refuse_unused(left)
     blocks, outside = _split(modules)
@@ -82,7 +82,7 @@ def _refuse_unused(left: dict[str, Tensor]) -> None:
 
 
 def _split(modules: list[Module]) -> tuple[list[list[Module]], list[Module]]:
-    """The modules of each block, and those outside."""
+    """The modules of each block, and the modules outside blocks."""
     learned = [m.name for m in modules if re.search(r"(^|\.)bias_[kv]$", m.name)]
     if learned:
         raise RefusedError(
@@ -99,7 +99,7 @@ def _split(modules: list[Module]) -> tuple[list[list[Module]], list[Module]]:
 
 
 def _within_block(module: Module) -> bool:
-    """Whether a module of a network whose only block has no number belongs to that block."""
+    """Whether a module belongs to the block, in a network whose only block has no number."""
     if module.block is not None or is_attention(module):
         return True
     if any(re.match(r"mlp|ffn?$|ff$|feed_?forward|block", part) for part in module.path):
@@ -138,19 +138,19 @@ def _heads(facts: Facts, block: list[Module], d_model: int) -> int:
     if queries and "heads" in queries[0].path:
         return facts.find("n_heads", seen=len(queries))
     del d_model
-    # Where it is missing, that is refused with everything else that is.
+    # If missing, it is refused together with everything else that is missing.
     return int(facts.find("n_heads") or 1)
 
 
 def _is_conv(blocks: list[list[Module]], d_model: int) -> bool:
-    """Whether matrices are stored [inputs, outputs], as GPT-2's: its fused one tells, which is not square."""
+    """Whether matrices are stored [inputs, outputs], as in GPT-2: its fused matrix, which is not square, shows it."""
     fused = [m.weight for block in blocks for m in block if fused_order(m) and m.kind == "linear"]
     turned = {tuple(w.shape) == (d_model, 3 * d_model) for w in fused if w.ndim == 2}
     return turned == {True}
 
 
 def _outer_state(outside: list[Module], d_model: int, source: Source, granted: set[str]) -> dict[str, Tensor]:
-    """Embedding, positions, final norm and read-out, told apart by their names."""
+    """Embedding, positions, final norm and read-out, distinguished by their names."""
     found: dict[str, Module] = {}
     for module in outside:
         role = _role(module)
@@ -196,10 +196,10 @@ def _outer_state(outside: list[Module], d_model: int, source: Source, granted: s
 
 
 def _tie(found: dict[str, Module], source: Source, granted: set[str]) -> None:
-    """The embedding is the read-out too where that is said, or fixed by the code that wrote the file.
+    """Use the embedding as the read-out if that is stated, or fixed by the code that wrote the file.
 
     Raises:
-        RefusedError: it is said to be, and the file has another read-out.
+        RefusedError: weights are declared tied, but the file has a different read-out.
     """
     told = [source.settings[key] for key in TIED if isinstance(source.settings.get(key), bool)]
     embedding, readout = found.get("embedding"), found.get("read-out")
@@ -239,7 +239,7 @@ def _rows(module: Module, d_model: int) -> Tensor:
 
 
 def _columns(module: Module, d_model: int) -> Tensor:
-    """The read-out as ours, [d_model, d_vocab_out]: torch's linear layers hold it the other way round."""
+    """The read-out as ours, [d_model, d_vocab_out]: torch's linear layers store it transposed."""
     if module.exact or module.kind == "kernel":
         return _oriented(module, d_model, last=False)
     if module.kind == "linear":

@@ -14,7 +14,7 @@ from mechgrok.models.layouts.source import LAYOUTS, Converted, Source, has_shape
 from mechgrok.models.layouts.zhong import task_of
 
 CONFIG_KEY = "mechgrok_config"
-"""Where our own files keep the configuration of the network in their header."""
+"""Key under which our own files hold the configuration of the network in their header."""
 
 
 def _is_own(source: Source) -> bool:
@@ -35,7 +35,7 @@ def _is_transformer_lens(source: Source) -> bool:
     "transformer_lens", title="a TransformerLens HookedTransformer (0.2 to 3.9)", detect=_is_transformer_lens
 )
 def _from_transformer_lens(source: Source) -> Converted:
-    """State dict of a `HookedTransformer` of TransformerLens 0.2 to 3.9, or tensors named as in one."""
+    """State dict of a `HookedTransformer` of TransformerLens 0.2 to 3.9, or tensors with the same names."""
     return as_transformer(dict(source.tensors), Facts(source), lens=True)
 
 
@@ -44,7 +44,7 @@ def _is_nanda(source: Source) -> bool:
 
 
 NANDA: dict[str, Any] = {"act_fn": "relu", "attention_dir": "causal", "normalization": None}
-"""What the code fixes, unless a configuration says otherwise."""
+"""Facts fixed by the code, unless a configuration says otherwise."""
 
 
 @LAYOUTS.add("nanda", title="a network of Nanda et al. 2023's released code", detect=_is_nanda)
@@ -58,7 +58,7 @@ def _by_nanda(source: Source) -> Source:
 
 
 def _turned(source: Source) -> dict[str, Tensor]:
-    """Their weights as ours: matrices act from the left, and heads are the rows of W_O's columns."""
+    """Their weights in our form: their matrices act from the left, and heads are the rows of W_O's columns."""
     n_heads, d_head, d_model = source.tensors["blocks.0.attn.W_Q"].shape
     state: dict[str, Tensor] = {}
     for name, tensor in source.tensors.items():
@@ -89,10 +89,10 @@ def _is_attention_only(source: Source) -> bool:
 def _from_attention_only(source: Source) -> Converted:
     """The attention-only networks of the same authors' other tasks, whose blocks map x to 2x + attention(x).
 
-    Ours map x to x + attention(x). With a residual stream that is half of theirs after each block, the same
-    function comes out exactly: before block i it is smaller by 2^i, which its queries, keys and values make up
-    for; block i writes half as much of that; and the unembedding makes up for the rest. Multiplying by powers of
-    two loses nothing.
+    Ours map x to x + attention(x). With a residual stream that is half of theirs after each block, the function is
+    exactly the same: before block i the stream is smaller by 2^i, which its queries, keys and values compensate;
+    block i writes half of that; and the unembedding compensates for the rest. Multiplying by powers of two loses no
+    precision.
     """
     renamed = {name.replace(ATTENTION_ONLY, "blocks."): t for name, t in source.tensors.items()}
     state = _turned(replace(source, tensors=renamed))

@@ -1,4 +1,4 @@
-"""What the configurations in the released code of Zhong et al. 2023 say about the task."""
+"""The task as described by configurations in the released code of Zhong et al. 2023."""
 
 import re
 
@@ -8,17 +8,17 @@ from mechgrok.models.layouts.source import Source
 from mechgrok.tasks import Task, modular_task
 
 ADDITION = "lambda x: (x[0]+x[1])%1"
-"""As their linear models learn it, whose configurations do not name the operation."""
+"""The operation of their linear models, whose configurations do not name it."""
 
 
 def task_of(source: Source, d_vocab: int) -> Task | None:
-    """The task, with the tokens as their data set numbers them; None where it is not told or not ours.
+    """The task, with the tokens numbered as in their data set; None if it is not given or not one of ours.
 
     Args:
-        d_vocab: number of tokens that the embedding knows.
+        d_vocab: number of tokens in the embedding.
 
     Raises:
-        RefusedError: the task has another number of tokens.
+        RefusedError: the task has a different number of tokens.
     """
     settings = source.settings
     if "C" not in settings:
