@@ -53,7 +53,7 @@ def _table(title: str, measures: list[mg.Measure]) -> Iterator[str]:
 
 def _row(measure: mg.Measure) -> str:
     name = f"**{measure.title}**, `{measure.name}`. {_inline(measure.summary)}"
-    source = f" Source: {measure.source}." if measure.source else ""
+    source = f" Source: {measure.citation}." if measure.citation else ""
     reference = "" if measure.reference is None else str(measure.reference)
     changed = [name for name in INVARIANCES if name not in (measure.invariances or ())]
     unit = f"{measure.unit}{ARROWS[measure.direction]}"

@@ -33,7 +33,7 @@ def page() -> str:
 
 
 def _section(found: Reproduction) -> Iterator[str]:
-    yield from (f"## {found.name}", "", found.claim, "", f"- Source: {found.source}")
+    yield from (f"## {found.name}", "", found.claim, "", f"- Source: {found.citation}")
     yield f"- Cost of the quick size: {found.cost} on two cores"
     yield from (f"- Deviation: {deviation}" for deviation in found.deviations)
     yield ""

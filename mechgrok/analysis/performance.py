@@ -18,25 +18,25 @@ class Performance(Readable):
     """Answers under one intervention.
 
     Attributes:
-        what: what was done, in a few words.
+        name: what was done, in a few words.
         loss: mean cross-entropy in nats.
         accuracy: share of right answers, 0..1; classes that are equal up to rounding share an answer.
     """
 
-    what: str
+    name: str
     loss: float
     accuracy: float
 
 
 def performance(
-    what: str,
+    name: str,
     logits: Float[Tensor, "rows classes"],
     labels: Int[Tensor, " rows"],
     before: Float[Tensor, "inputs classes"],
 ) -> Performance:
     """How well edited logits answer; the rounding of those `before` tells apart what the edit has made equal."""
     loss = cross_entropy(logits, labels).mean().item()
-    return Performance(what, loss, right_after_edit(logits, labels, before).mean().item())
+    return Performance(name, loss, right_after_edit(logits, labels, before).mean().item())
 
 
 Rows = Int[Tensor, " some"] | None

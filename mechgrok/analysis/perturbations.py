@@ -91,7 +91,7 @@ class NeuronPerturbations(Drawable):
         return [
             {
                 "perturbation": name, "accuracy": row.accuracy, "loss": row.loss,
-                "control": row.control and row.control.what,
+                "control": row.control and row.control.name,
                 "control_accuracy": row.control and row.control.accuracy,
                 "control_loss": row.control and row.control.loss,
                 "predicted": row.predicted, "came_true": row.came_true,
@@ -218,7 +218,7 @@ def _one_sign(network: _Network, both: Performance) -> dict[str, Perturbation]:
         else:
             wrong = after.accuracy <= network.guess + SLACK and after.loss > log(network.grid.task.n_classes)
             says, true = "answers are wrong, with a loss above that of guessing", wrong
-        rows[after.what] = Perturbation(says, after, both, true)
+        rows[after.name] = Perturbation(says, after, both, true)
     return rows
 
 
@@ -268,9 +268,9 @@ def _noisy(network: _Network, unit: float, dice: Generator) -> dict[str, Perturb
     up, down = noisy("noise of 1, shifted up", 1.0, 1.0), noisy("noise of 1, shifted down", 1.0, -1.0)
     most = f"{MOST:.0%} of the right answers stay right"
     return {
-        little.what: Perturbation("answers stay right", little, None, network.stays_right(little)),
-        much.what: Perturbation(most, much, None, much.accuracy >= MOST * network.before.accuracy),
-        up.what: Perturbation("more harm than shifted down", up, down, up.loss > down.loss),
+        little.name: Perturbation("answers stay right", little, None, network.stays_right(little)),
+        much.name: Perturbation(most, much, None, much.accuracy >= MOST * network.before.accuracy),
+        up.name: Perturbation("more harm than shifted down", up, down, up.loss > down.loss),
     }
 
 
@@ -295,4 +295,4 @@ def _varying(x: Float[Tensor, "inputs classes"]) -> Float[Tensor, "inputs classe
 
 
 def _said(found: Performance) -> str:
-    return f"{found.what}: accuracy {found.accuracy:z.2%}, loss {found.loss:z.3g}"
+    return f"{found.name}: accuracy {found.accuracy:z.2%}, loss {found.loss:z.3g}"

@@ -48,7 +48,7 @@ def reproduce(
         name: name of the reproduction; --list shows all.
         full: use the paper's size instead of one that suits two cores.
         out: folder to keep the runs in.
-        show: show all reproductions with their source, cost and last recorded outcome.
+        show: show all reproductions with their citation, cost and last recorded outcome.
         as_json: write the outcome to this file; with --list, print the list as JSON.
     """
     if show:
@@ -60,7 +60,7 @@ def reproduce(
         from mechgrok.storage import check_writable
 
         check_writable(Path(as_json))
-    say(f"{found.claim}\n{found.source}; {found.cost} at the quick size.")
+    say(f"{found.claim}\n{found.citation}; {found.cost} at the quick size.")
     outcome = _run_in_folder(found, full, out)
     Console().print(_outcome_table(outcome))
     if as_json is not None:
@@ -105,7 +105,7 @@ def _list_reproductions(as_json: bool) -> int:
         listed = [
             {
                 "name": r.name,
-                "source": r.source,
+                "citation": r.citation,
                 "claim": r.claim,
                 "cost": r.cost,
                 "holds": (records[r.name] or {}).get("holds"),
@@ -115,10 +115,10 @@ def _list_reproductions(as_json: bool) -> int:
         ]
         print(json.dumps(listed, indent=2))
         return 0
-    columns = (Column("name", no_wrap=True), "source", Column("cost", no_wrap=True), "last recorded")
+    columns = (Column("name", no_wrap=True), "citation", Column("cost", no_wrap=True), "last recorded")
     table = Table(*columns, title="Reproductions", title_justify="left")
     for r in reproductions().values():
-        table.add_row(*map(escape, (r.name, r.source, r.cost, _recorded(records[r.name]))))
+        table.add_row(*map(escape, (r.name, r.citation, r.cost, _recorded(records[r.name]))))
     console = Console()
     console.print(table)
     console.print(

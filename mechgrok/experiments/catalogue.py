@@ -41,7 +41,7 @@ PAIR = (
 CATALOGUE = (
     Reproduction(
         "chughtai2023-s5",
-        source="Chughtai et al. 2023, sections 5 and 6 and the authors' released networks",
+        citation="Chughtai et al. 2023, sections 5 and 6 and the authors' released networks",
         claim=(
             "A network that composes permutations of five does it by the characters of a few irreps, of which the seed "
             "decides the rest but the sign is nearly always one."
@@ -58,7 +58,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "data-regimes",
-        source="Nanda et al. 2023, section on limited data and appendix, and the authors' published curves",
+        citation="Nanda et al. 2023, section on limited data and appendix, and the authors' published curves",
         claim=(
             "Too much data, and a network generalises at once; too little, and it learns them by heart; between, it "
             "groks: regularisation, a phase change and limited data together."
@@ -74,7 +74,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "furuta2024-cogrokking",
-        source="Furuta et al. 2024, section on co-grokking",
+        citation="Furuta et al. 2024, section on co-grokking",
         claim="One network groks a+b, a-b and a*b together, but needs more of the data than for each alone.",
         cost="12 minutes",
         deviations=(
@@ -87,7 +87,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "furuta2024-operations",
-        source="Furuta et al. 2024, sections 4 and 5 and the tables of test accuracies",
+        citation="Furuta et al. 2024, sections 4 and 5 and the tables of test accuracies",
         claim=(
             "At 30% of the pairs sums of powers and what factorises grok, polynomials with a cross term do not; the "
             "embedding of a sum is sparse and balanced, that of a product dense in the basis of addition."
@@ -107,7 +107,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "furuta2024-transfer",
-        source="Furuta et al. 2024, section on pre-grokked models and the table of smallest fractions",
+        citation="Furuta et al. 2024, section on pre-grokked models and the table of smallest fractions",
         claim=(
             "A frozen embedding, or a frozen body, from a network that grokked lets an operation grok on less data "
             "than from scratch where the two belong together, and keeps it from grokking where they do not."
@@ -127,7 +127,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "grokfast2024",
-        source="Lee et al. 2024, section 4 (algorithmic data) and the released code",
+        citation="Lee et al. 2024, section 4 (algorithmic data) and the released code",
         claim="Amplifying the slow part of the gradients brings generalisation forward more than tenfold.",
         cost="10 minutes",
         deviations=(
@@ -140,7 +140,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "gromov2023",
-        source="Gromov 2023, section 3 (the analytic solution) and figures 0 and 3",
+        citation="Gromov 2023, section 3 (the analytic solution) and figures 0 and 3",
         claim=(
             "A network of squares with random phases adds without having been trained, and gradient descent without "
             "weight decay finds such a network: one frequency for each neuron, all frequencies among them, and an "
@@ -161,7 +161,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "logit-scale2026",
-        source="Truong 2026, sections 3 and 4, and the set-up of Truong et al. 2026 (arXiv 2606.13753)",
+        citation="Truong 2026, sections 3 and 4, and the set-up of Truong et al. 2026 (arXiv 2606.13753)",
         claim=(
             "With the norm of the weights held fixed, a temperature that divides the logits in the loss slides the "
             "delay of grokking over the whole range that a higher norm spans: the norm acts through the scale of the "
@@ -182,7 +182,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "moisescu2025-phase-alignment",
-        source="Moisescu-Pareja, McCracken et al. 2025, abstract and theorem 4.1; numbers as we measured them",
+        citation="Moisescu-Pareja, McCracken et al. 2025, abstract and theorem 4.1; numbers as we measured them",
         claim=(
             "Networks with uniform and with trained attention see the operands on the same manifold, a disc of two "
             "dimensions on which they are added as vectors; only where embeddings stand side by side is it a torus of "
@@ -202,7 +202,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "nanda2023-five-digit",
-        source="Nanda et al. 2023, appendix on 5-digit addition, and the authors' published curves",
+        citation="Nanda et al. 2023, appendix on 5-digit addition, and the authors' published curves",
         claim=(
             "With fresh sums in every update each digit of the answer is learned at once, one after the other; with "
             "a few hundred sums the network learns them by heart, and the same drop comes later."
@@ -223,7 +223,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "nanda2023-fractions",
-        source="Nanda et al. 2023, appendix on the amount of data, and the authors' published runs",
+        citation="Nanda et al. 2023, appendix on the amount of data, and the authors' published runs",
         claim="The more data, the earlier the network generalises; at 80% there is no delay left.",
         cost="10 minutes",
         deviations=("One seed for each fraction at the quick size, three at full size.",),
@@ -231,7 +231,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "nanda2023-induction",
-        source="Nanda et al. 2023, appendix on induction heads, and the authors' published curves",
+        citation="Nanda et al. 2023, appendix on induction heads, and the authors' published curves",
         claim=(
             "A two-layer attention-only network learns slowly which tokens there are, and then at once to continue "
             "what it has seen before."
@@ -247,7 +247,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "nanda2023-mainline",
-        source="Nanda et al. 2023, section 5 and the authors' published runs",
+        citation="Nanda et al. 2023, section 5 and the authors' published runs",
         claim=(
             "Addition mod 113 on 30% of the pairs is memorised early, grokked late, and then done by a few frequencies."
         ),
@@ -260,7 +260,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "nanda2023-skip-trigram",
-        source="Nanda et al. 2023, appendix on skip trigrams, and the authors' published curves",
+        citation="Nanda et al. 2023, appendix on skip trigrams, and the authors' published curves",
         claim=(
             "With fresh sequences in every update the loss stays at guessing and falls at once; with limited data the "
             "test loss falls later than the train loss."
@@ -277,7 +277,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "nguyen2026-discrete-log",
-        source="Nguyen 2026, abstract; further numbers as replications report them",
+        citation="Nguyen 2026, abstract; further numbers as replications report them",
         claim=(
             "A network that multiplies mod 113 is dense in the basis of addition and sparse in that of the "
             "multiplicative characters: a clock on discrete logarithms."
@@ -295,7 +295,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "olsson2022-phase-change",
-        source="Olsson et al. 2022, arguments 1 and 2: phase change and architectures",
+        citation="Olsson et al. 2022, arguments 1 and 2: phase change and architectures",
         claim=(
             "Attention-only networks of two layers form induction heads abruptly, and learn from the context at that "
             "moment; those of one layer do neither."
@@ -313,7 +313,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "pair2023-five-neurons",
-        source='Pearce et al. 2023, "Modular Addition With Five Neurons", Appendix A, and their notebook',
+        citation='Pearce et al. 2023, "Modular Addition With Five Neurons", Appendix A, and their notebook',
         claim=(
             "Five neurons on one circle add mod 67: output weights turn twice as fast as input weights. Trained on a "
             "circle that is given, they spread evenly and do the same."
@@ -330,7 +330,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "pair2023-mod67",
-        source='Pearce et al. 2023, "It\'s Full of Stars", and the output of the notebook for modular addition',
+        citation='Pearce et al. 2023, "It\'s Full of Stars", and the output of the notebook for modular addition',
         claim=(
             "An MLP with 24 neurons for addition mod 67 memorises, and groks much later; its neurons then fall into a "
             "few frequencies, each with the star of the constructed solution."
@@ -348,7 +348,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "pair2023-parity",
-        source='Pearce et al. 2023, "Generalizing With 1s and 0s", "When Does Grokking Happen?", and its table',
+        citation='Pearce et al. 2023, "Generalizing With 1s and 0s", "When Does Grokking Happen?", and its table',
         claim=(
             "The weights of the 27 distracting bits go to zero as the test accuracy jumps. With more and more weight "
             "decay networks memorise, grok, learn both at once, and learn nothing."
@@ -370,7 +370,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "pair2023-unfactored",
-        source='Pearce et al. 2023, "Which Model Constraints Work Best?"',
+        citation='Pearce et al. 2023, "Which Model Constraints Work Best?"',
         claim=(
             "Trained directly, the matrices W_input and W_output do not generalise, even with weight decay; at least "
             "one of them has to be factored."
@@ -388,7 +388,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "power2022-data-fraction",
-        source="Power et al. 2022, figure of the time to generalise over the fraction of data",
+        citation="Power et al. 2022, figure of the time to generalise over the fraction of data",
         claim=(
             "The less data, the later a network generalises on S5, by a factor for each hundredth that is taken away."
         ),
@@ -402,7 +402,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "power2022-operations",
-        source="Power et al. 2022, section on the binary operations and the figure over fractions",
+        citation="Power et al. 2022, section on the binary operations and the figure over fractions",
         claim=(
             "Networks generalise on most of twelve binary operations, on less data where the order of the operands "
             "does not matter, and only memorise x^3+xy^2+y."
@@ -418,7 +418,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "prieto2025",
-        source="Prieto et al. 2025, sections 3 to 5",
+        citation="Prieto et al. 2025, sections 3 to 5",
         claim=(
             "Without weight decay, float32 cross-entropy stops by softmax collapse before it generalises; a stable "
             "softmax, or gradients orthogonal to the weights, grok."
@@ -434,7 +434,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "scienceetonnante2023",
-        source="scienceetonnante 2023, notebook of the repository scienceetonnante/grokking",
+        citation="scienceetonnante 2023, notebook of the repository scienceetonnante/grokking",
         claim=(
             "An embedding and a feed-forward layer are enough to grok: addition mod 53 is memorised by epoch 240 and "
             "generalised by epoch 1100, and the principal components of the embedding turn into circles."
@@ -451,7 +451,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "stander2023-interventions",
-        source="Stander et al. 2023, sections 6.1 to 6.3 and the table of causal interventions",
+        citation="Stander et al. 2023, sections 6.1 to 6.3 and the table of causal interventions",
         claim=(
             "A network that composes permutations of five reads in which cosets its operands lie, and uses where what "
             "it reads of both cancels: with both signs flipped it is right, with one of them wrong, and |x| in place "
@@ -474,7 +474,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "swaroop2026-training-free",
-        source="Swaroop 2026, sections 3 and 4 and both tables",
+        citation="Swaroop 2026, sections 3 and 4 and both tables",
         claim=(
             "ReLUs that read square waves of random phases, and write cosines at the sum of the phases, add mod 97 "
             "without having been trained; and the dominant waves of a network that has only memorised add already."
@@ -491,7 +491,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "zhong2023-attention-rate",
-        source="Zhong et al. 2023, section 4.2 and the authors' published table of results",
+        citation="Zhong et al. 2023, section 4.2 and the authors' published table of results",
         claim="The share of pizzas falls from attention rate 0 to 1, with the change between 0.5 and 1 at width 128.",
         cost="10 minutes",
         deviations=(
@@ -507,7 +507,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "zhong2023-clock-pizza",
-        source="Zhong et al. 2023, sections 3 to 5, and the networks that the authors published",
+        citation="Zhong et al. 2023, sections 3 to 5, and the networks that the authors published",
         claim=(
             "Without attention the network adds by the pizza algorithm, with attention on the clock; of the linear "
             "models, beta is a pizza and delta is none."

@@ -104,7 +104,7 @@ class Outcome:
     """
 
     name: str
-    source: str
+    citation: str
     full: bool
     seconds: float
     rows: tuple[Row, ...]
@@ -130,14 +130,14 @@ class Reproduction:
     """A published result and its protocol.
 
     Attributes:
-        source: paper and section.
+        citation: paper and section.
         claim: the result in one sentence.
         cost: duration of the quick size on two cores.
         deviations: differences between the protocol and the paper's, and mistakes found in the source.
     """
 
     name: str
-    source: str
+    citation: str
     claim: str
     cost: str
     deviations: tuple[str, ...]
@@ -154,7 +154,7 @@ REPRODUCTIONS: Registry[Reproduction] = Registry(
 
 
 def reproduction(
-    name: str, *, source: str, claim: str, cost: str, deviations: Iterable[str] = ()
+    name: str, *, citation: str, claim: str, cost: str, deviations: Iterable[str] = ()
 ) -> Callable[[Protocol], Protocol]:
     """Register your own protocol under a name; used as a decorator.
 
@@ -163,7 +163,7 @@ def reproduction(
     """
 
     def register(protocol: Protocol) -> Protocol:
-        REPRODUCTIONS[name] = Reproduction(name, source, claim, cost, tuple(deviations), protocol)
+        REPRODUCTIONS[name] = Reproduction(name, citation, claim, cost, tuple(deviations), protocol)
         return protocol
 
     return register
@@ -201,7 +201,7 @@ def run_reproduction(found: Reproduction, *, full: bool = False, out: str | Path
     seconds = round(time.monotonic() - started, 1)
     rows = tuple(one for one in given if isinstance(one, Row))
     curves = tuple(one for one in given if isinstance(one, Curve))
-    return Outcome(found.name, found.source, full, seconds, rows, curves)
+    return Outcome(found.name, found.citation, full, seconds, rows, curves)
 
 
 def recorded_outcome(name: str) -> dict[str, Any] | None:

@@ -69,7 +69,7 @@ def _answers(broken: NeuronPerturbations) -> dict[str, Performance]:
     """The rows of the published table, in which noise that is shifted down is one of its own."""
     down = broken.rows["noise of 1, shifted up"].control
     assert down is not None
-    return {"the network": broken.before, down.what: down, **{n: row.after for n, row in broken.rows.items()}}
+    return {"the network": broken.before, down.name: down, **{n: row.after for n, row in broken.rows.items()}}
 
 
 def _comparisons(broken: NeuronPerturbations, seed: int) -> Iterator[Row]:

@@ -19,7 +19,7 @@ PUBLISHED_TRIPLES = 100
     "nats",
     direction="down",
     needs=["keys"],
-    source=NANDA,
+    citation=NANDA,
     reference=GUESSING,
     invariances=CONFIDENCE,
 )
@@ -28,7 +28,7 @@ def restricted_loss(snapshot: Snapshot) -> float:
     return snapshot.once(restricted).loss
 
 
-@measure("fraction", direction="up", needs=["keys"], source=NANDA, reference=ALL, invariances=all_but())
+@measure("fraction", direction="up", needs=["keys"], citation=NANDA, reference=ALL, invariances=all_but())
 def restricted_accuracy(snapshot: Snapshot) -> float:
     """Share of right answers from the key blocks alone, over all inputs."""
     return snapshot.once(restricted).accuracy
@@ -38,7 +38,7 @@ def restricted_accuracy(snapshot: Snapshot) -> float:
     "nats",
     direction="down",
     needs=["keys"],
-    source=NANDA,
+    citation=NANDA,
     title="Restricted loss, one key alone",
     reference=GUESSING,
     invariances=CONFIDENCE,
@@ -52,7 +52,7 @@ def restricted_loss_per_key(snapshot: Snapshot) -> dict[Label, float]:
     "fraction",
     direction="up",
     needs=["keys"],
-    source=NANDA,
+    citation=NANDA,
     title="Restricted accuracy, one key alone",
     invariances=all_but(),
 )
@@ -65,7 +65,7 @@ def restricted_accuracy_per_key(snapshot: Snapshot) -> dict[Label, float]:
     "nats",
     direction="up",
     needs=["keys", "split"],
-    source=NANDA,
+    citation=NANDA,
     reference=GUESSING,
     invariances=CONFIDENCE,
 )
@@ -74,7 +74,7 @@ def excluded_loss(snapshot: Snapshot) -> float:
     return snapshot.once(excluded).loss
 
 
-@measure("fraction", direction="down", needs=["keys", "split"], source=NANDA, invariances=all_but())
+@measure("fraction", direction="down", needs=["keys", "split"], citation=NANDA, invariances=all_but())
 def excluded_accuracy(snapshot: Snapshot) -> float:
     """Share of right answers without the key blocks, over the train inputs."""
     return snapshot.once(excluded).accuracy
@@ -84,7 +84,7 @@ def excluded_accuracy(snapshot: Snapshot) -> float:
     "nats",
     direction="up",
     needs=["keys", "split"],
-    source=NANDA,
+    citation=NANDA,
     title="Excluded loss, one key removed",
     reference=GUESSING,
     invariances=CONFIDENCE,
@@ -98,7 +98,7 @@ def excluded_loss_per_key(snapshot: Snapshot) -> dict[Label, float]:
     "fraction",
     direction="down",
     needs=["keys", "split"],
-    source=NANDA,
+    citation=NANDA,
     title="Excluded accuracy, one key removed",
     invariances=all_but(),
 )
@@ -111,7 +111,7 @@ def excluded_accuracy_per_key(snapshot: Snapshot) -> dict[Label, float]:
     "fraction",
     direction="up",
     needs=["keys"],
-    source=NANDA,
+    citation=NANDA,
     title="Logits explained",
     reference=ALL,
     invariances=all_but(),
@@ -125,7 +125,7 @@ def logit_fve(snapshot: Snapshot) -> float:
     "fraction",
     direction="up",
     needs=["keys"],
-    source=NANDA,
+    citation=NANDA,
     title="Logits explained by each key",
     invariances=all_but(),
 )
@@ -134,7 +134,7 @@ def logit_fve_per_key(snapshot: Snapshot) -> dict[Label, float]:
     return snapshot.once(explained).per_key
 
 
-@measure("fraction", source=ZHONG, reference=ALL, invariances=all_but("shift of logits"))
+@measure("fraction", citation=ZHONG, reference=ALL, invariances=all_but("shift of logits"))
 def distance_irrelevance(snapshot: Snapshot) -> float:
     """How little the right logit depends on the distance a-b: low in a pizza, high in a clock."""
     return irrelevance_of(snapshot.grid)
@@ -142,7 +142,7 @@ def distance_irrelevance(snapshot: Snapshot) -> float:
 
 @measure(
     "cosine",
-    source=ZHONG,
+    citation=ZHONG,
     default=False,
     reference=SYMMETRIC,
     invariances=all_but("shift of logits", "relabelled frequencies", "shifted operands"),

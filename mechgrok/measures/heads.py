@@ -12,19 +12,19 @@ PARTS = 4
 """The positions that the in-context score compares are the first and the last of so many parts."""
 
 
-@measure("fraction", direction="up", needs=["heads"], source=OLSSON, invariances=all_but())
+@measure("fraction", direction="up", needs=["heads"], citation=OLSSON, invariances=all_but())
 def induction_score(snapshot: Snapshot) -> float:
     """Attention to what followed earlier occurrences of the present token, of the head with most (prefix matching)."""
     return _strongest(snapshot, "induction")
 
 
-@measure("fraction", direction="up", needs=["heads"], source=OLSSON, invariances=all_but())
+@measure("fraction", direction="up", needs=["heads"], citation=OLSSON, invariances=all_but())
 def previous_token_score(snapshot: Snapshot) -> float:
     """Attention to the previous token, of the head with most."""
     return _strongest(snapshot, "previous_token")
 
 
-@measure("fraction", needs=["heads"], source=OLSSON, invariances=all_but())
+@measure("fraction", needs=["heads"], citation=OLSSON, invariances=all_but())
 def duplicate_token_score(snapshot: Snapshot) -> float:
     """Attention to earlier occurrences of the present token, of the head with most."""
     return _strongest(snapshot, "duplicate_token")
@@ -34,7 +34,7 @@ def duplicate_token_score(snapshot: Snapshot) -> float:
     "fraction",
     direction="up",
     needs=["heads"],
-    source=OLSSON,
+    citation=OLSSON,
     invariances=all_but("shift of logits", "shifted operands"),
 )
 def copying_score(snapshot: Snapshot) -> float:
@@ -46,7 +46,7 @@ def copying_score(snapshot: Snapshot) -> float:
     "fraction",
     direction="up",
     needs=["heads"],
-    source=OLSSON,
+    citation=OLSSON,
     title="Induction score of each head",
     invariances=all_but("order of neurons"),
 )
@@ -59,7 +59,7 @@ def induction_score_per_head(snapshot: Snapshot) -> dict[str, float]:
     "fraction",
     direction="up",
     needs=["heads"],
-    source=OLSSON,
+    citation=OLSSON,
     title="Previous-token score of each head",
     invariances=all_but("order of neurons"),
 )
@@ -72,7 +72,7 @@ def previous_token_score_per_head(snapshot: Snapshot) -> dict[str, float]:
     "nats",
     direction="down",
     needs=["split", "positions"],
-    source=OLSSON,
+    citation=OLSSON,
     title="In-context score",
     invariances=CONFIDENCE,
     default=False,

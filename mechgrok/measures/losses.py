@@ -78,7 +78,7 @@ def r2_test(snapshot: Snapshot) -> float:
     "nats",
     direction="down",
     needs=["split", "positions"],
-    source="Nanda et al. 2023 (arXiv 2301.05217)",
+    citation="Nanda et al. 2023 (arXiv 2301.05217)",
     title="Test loss of each position",
     reference=GUESSING,
     invariances=CONFIDENCE,
@@ -106,7 +106,7 @@ def exact_match(snapshot: Snapshot) -> float:
     "logits",
     direction="up",
     needs=["split"],
-    source="Morwani et al. 2023 (arXiv 2311.07568)",
+    citation="Morwani et al. 2023 (arXiv 2311.07568)",
     title="Smallest margin",
     reference=NO_MARGIN,
     invariances=CONFIDENCE,
@@ -132,7 +132,7 @@ def margin_median(snapshot: Snapshot) -> float:
 @measure(
     "fraction",
     needs=["split"],
-    source=PRIETO,
+    citation=PRIETO,
     title="Train answers without loss",
     invariances=CONFIDENCE,
 )
@@ -144,7 +144,7 @@ def zero_loss(snapshot: Snapshot) -> dict[str, float]:
 @measure(
     "fraction",
     needs=["split"],
-    source=PRIETO,
+    citation=PRIETO,
     title="Train answers without gradient",
     invariances=CONFIDENCE,
 )

@@ -24,7 +24,7 @@ OF_DRAWS = all_but("relabelled frequencies", "shifted operands")
     "fraction",
     direction="up",
     needs=["keys"],
-    source="after Wu et al. 2024 (arXiv 2410.07476)",
+    citation="after Wu et al. 2024 (arXiv 2410.07476)",
     reference=ALL,
     invariances=all_but(),
 )
@@ -37,7 +37,7 @@ def explained_share(snapshot: Snapshot) -> float:
     "fraction",
     direction="up",
     needs=["neurons", "split"],
-    source=SCRUBBING,
+    citation=SCRUBBING,
     title="Scrubbed train accuracy",
     reference=ALL,
     invariances=OF_DRAWS,
@@ -52,7 +52,7 @@ def scrubbed_accuracy_train(snapshot: Snapshot) -> float:
     "fraction",
     direction="up",
     needs=["neurons"],
-    source=SCRUBBING,
+    citation=SCRUBBING,
     title="Scrubbed accuracy",
     reference=ALL,
     invariances=OF_DRAWS,
@@ -66,7 +66,7 @@ def scrubbed_accuracy(snapshot: Snapshot) -> float:
     "fraction",
     direction="up",
     needs=["neurons"],
-    source="after Swaroop 2026 (arXiv 2603.23784)",
+    citation="after Swaroop 2026 (arXiv 2603.23784)",
     title="Accuracy of the ideal network",
     reference=ALL,
     invariances=all_but(),
@@ -79,7 +79,7 @@ def ideal_accuracy(snapshot: Snapshot) -> float:
 @measure(
     "resultant length",
     needs=["neurons"],
-    source="Moisescu-Pareja et al. 2025 (arXiv 2512.25060)",
+    citation="Moisescu-Pareja et al. 2025 (arXiv 2512.25060)",
     invariances=OF_DRAWS,
 )
 def phase_alignment(snapshot: Snapshot) -> float:

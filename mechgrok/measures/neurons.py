@@ -23,7 +23,7 @@ TIED = 1e-6
     "fraction",
     direction="up",
     needs=["neurons"],
-    source=NANDA,
+    citation=NANDA,
     title="Median FVE of neurons",
     invariances=all_but(),
 )
@@ -36,7 +36,12 @@ def neuron_fve(snapshot: Snapshot) -> float:
 
 
 @measure(
-    "fraction", direction="up", needs=["neurons"], source=NANDA, title="Tuned neurons", invariances=all_but()
+    "fraction",
+    direction="up",
+    needs=["neurons"],
+    citation=NANDA,
+    title="Tuned neurons",
+    invariances=all_but(),
 )
 def neurons_decided(snapshot: Snapshot) -> float:
     """Share of all neurons that one frequency explains to 85% or more."""
@@ -47,7 +52,7 @@ def neurons_decided(snapshot: Snapshot) -> float:
     "neurons",
     direction="up",
     needs=["neurons", "keys"],
-    source=NANDA,
+    citation=NANDA,
     title="Neurons per key",
     invariances=all_but(),
 )
@@ -61,7 +66,7 @@ def neuron_clusters(snapshot: Snapshot) -> dict[Label, int]:
     "fraction",
     direction="up",
     needs=["neurons", "keys"],
-    source="Sivasankar 2026 (arXiv 2606.12966)",
+    citation="Sivasankar 2026 (arXiv 2606.12966)",
     reference=ALL,
     invariances=all_but(),
 )
@@ -99,7 +104,7 @@ def frequency_synchronisation(snapshot: Snapshot) -> float:
     "ratio",
     direction="up",
     needs=["neurons", "split"],
-    source="arXiv 2604.20923 (ILDR)",
+    citation="arXiv 2604.20923 (ILDR)",
     title="Class-distance ratio",
     invariances=all_but("scale of neurons"),
 )

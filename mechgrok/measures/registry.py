@@ -45,7 +45,7 @@ class Measure:
         needs: what must be there beside the weights and the logits, else it is undefined: "keys", the key
             frequencies; "split", the train inputs; "neurons"; "values" in place of classes; several "positions" with
             answers; or names of hooks, which are then cached.
-        source: the publication that defines it.
+        citation: the publication that defines it.
         default: whether it is computed if no measures are named; costly ones are not.
         title: title in figures and tables, such as "Test loss".
         reference: the value in a reference case, such as guessing; None if there is none.
@@ -58,7 +58,7 @@ class Measure:
     unit: str
     direction: Direction | None = None
     needs: tuple[str, ...] = ()
-    source: str = ""
+    citation: str = ""
     default: bool = True
     title: str = ""
     reference: Reference | None = None
@@ -108,7 +108,7 @@ def measure(
     name: str | None = None,
     direction: Direction | None = None,
     needs: Sequence[str] = (),
-    source: str = "",
+    citation: str = "",
     default: bool = True,
     title: str = "",
     reference: Reference | None = None,
@@ -123,7 +123,7 @@ def measure(
     Args:
         unit: unit of the values, for tables and axes.
         name: name of the column; by default, the name of the function.
-        direction, needs, source, default, title, reference, invariances: see `Measure`. Your own measure belongs
+        direction, needs, citation, default, title, reference, invariances: see `Measure`. Your own measure belongs
             to the default set unless `default=False`. By default its title is derived from its name.
 
     Raises:
@@ -152,7 +152,7 @@ def measure(
         own = name or getattr(function, "__name__", "measure")
         ignored = None if invariances is None else tuple(invariances)
         made = Measure(
-            own, function, unit, direction, tuple(needs), source, default, title, reference, ignored
+            own, function, unit, direction, tuple(needs), citation, default, title, reference, ignored
         )
         return MEASURES.register(own, made)
 

@@ -26,7 +26,7 @@ SIZE = all_but("shift of logits", "scale of logits", "scale of neurons")
 
 
 @measure(
-    "fraction", direction="up", source=NANDA, title="Gini of W_E", reference=UNEVEN, invariances=all_but()
+    "fraction", direction="up", citation=NANDA, title="Gini of W_E", reference=UNEVEN, invariances=all_but()
 )
 def gini_W_E(snapshot: Snapshot) -> float:
     """Gini coefficient of the norms of the token embedding, one per block of the basis."""
@@ -37,7 +37,7 @@ def gini_W_E(snapshot: Snapshot) -> float:
     "fraction",
     direction="up",
     needs=["neurons"],
-    source=NANDA,
+    citation=NANDA,
     title="Gini of W_L",
     reference=UNEVEN,
     invariances=all_but("scale of neurons"),
@@ -50,7 +50,7 @@ def gini_W_L(snapshot: Snapshot) -> float:
 @measure(
     "fraction",
     direction="down",
-    source=FURUTA,
+    citation=FURUTA,
     title="FFD of W_E",
     reference=EVEN,
     invariances=all_but("shifted operands"),
@@ -64,7 +64,7 @@ def fourier_frequency_density_W_E(snapshot: Snapshot) -> float:
     "fraction",
     direction="down",
     needs=["neurons"],
-    source=FURUTA,
+    citation=FURUTA,
     title="FFD of W_L",
     reference=EVEN,
     invariances=all_but("scale of neurons", "shifted operands"),
@@ -75,7 +75,7 @@ def fourier_frequency_density_W_L(snapshot: Snapshot) -> float:
 
 
 @measure(
-    "fraction", source=FURUTA, title="FCR of W_E", reference=EVEN, invariances=all_but("shifted operands")
+    "fraction", citation=FURUTA, title="FCR of W_E", reference=EVEN, invariances=all_but("shifted operands")
 )
 def fourier_coefficient_ratio_W_E(snapshot: Snapshot) -> float:
     """FCR of the token embedding: how evenly cosine and sine share each frequency."""
@@ -85,7 +85,7 @@ def fourier_coefficient_ratio_W_E(snapshot: Snapshot) -> float:
 @measure(
     "fraction",
     needs=["neurons"],
-    source=FURUTA,
+    citation=FURUTA,
     title="FCR of W_L",
     reference=EVEN,
     invariances=all_but("scale of neurons", "shifted operands"),
@@ -95,7 +95,7 @@ def fourier_coefficient_ratio_W_L(snapshot: Snapshot) -> float:
     return fourier_coefficient_ratio(snapshot.once(logit_map), basis=snapshot.frame.basis)
 
 
-@measure("squared weight", direction="down", source=NANDA, title="Sum of squared weights", invariances=SIZE)
+@measure("squared weight", direction="down", citation=NANDA, title="Sum of squared weights", invariances=SIZE)
 def sum_squared_weights(snapshot: Snapshot) -> float:
     """Sum of the squares of all parameters, including biases and special tokens."""
     return sum_of(snapshot.model)
@@ -104,7 +104,7 @@ def sum_squared_weights(snapshot: Snapshot) -> float:
 @measure(
     "squared weight",
     direction="down",
-    source=NANDA,
+    citation=NANDA,
     title="Sum of squared weights by tensor",
     invariances=SIZE,
 )
@@ -116,7 +116,7 @@ def sum_squared_weights_per_tensor(snapshot: Snapshot) -> dict[str, float]:
 @measure(
     "dimensions",
     direction="down",
-    source="participation ratio of the covariance spectrum",
+    citation="participation ratio of the covariance spectrum",
     invariances=all_but(),
 )
 def effective_dimension(snapshot: Snapshot) -> float:
@@ -133,7 +133,7 @@ def effective_dimension(snapshot: Snapshot) -> float:
     return (gram.trace().square() / gram.square().sum()).item()
 
 
-@measure("fraction", direction="up", source=ZHONG, default=False, reference=ROUND, invariances=all_but())
+@measure("fraction", direction="up", citation=ZHONG, default=False, reference=ROUND, invariances=all_but())
 def circularity(snapshot: Snapshot) -> float:
     """How purely each of the first four principal components of the embedding is a wave of one frequency."""
     return circularity_of(snapshot.grid)

@@ -17,7 +17,7 @@ from mechgrok.errors import CheckpointError, ConfigError
 from mechgrok.models.formats import SUFFIXES, find_format
 from mechgrok.models.hooked import HookedNetwork
 from mechgrok.models.layouts import CONFIG_KEY, SETTINGS_KEY, model_from_tensors
-from mechgrok.models.layouts.source import LayoutNote
+from mechgrok.models.layouts.stored_network import LayoutNote
 from mechgrok.models.nested_weights import Found, find_weights, joined_settings, without_prefixes
 from mechgrok.models.networks import make_network
 from mechgrok.models.pickles import as_plain, read_pickle

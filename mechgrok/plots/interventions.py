@@ -66,7 +66,7 @@ def predictions_figure(result: Interchange) -> go.Figure:
 def _bars(performances: Sequence[Performance], title: str, values: list[float], shown: str) -> go.Figure:
     bars = go.Bar(
         x=values,
-        y=[item.what for item in performances],
+        y=[item.name for item in performances],
         orientation="h",
         marker={"color": [GREY, *[BLUE] * (len(performances) - 1)]},
         hovertemplate=f"%{{y}}: {shown}<extra></extra>",
@@ -79,7 +79,7 @@ def _bars(performances: Sequence[Performance], title: str, values: list[float], 
 def _dots(performances: Sequence[Performance], losses: list[float]) -> go.Figure:
     dots = go.Scatter(
         x=losses,
-        y=[item.what for item in performances],
+        y=[item.name for item in performances],
         mode="markers",
         marker={
             "color": [GREY, *[BLUE] * (len(performances) - 1)],

@@ -41,7 +41,7 @@ def _marks(result: NeuronPerturbations, what: str, stems: Sequence[float] | None
         x=[None if row.control is None else max(getattr(row.control, what), LEAST) for row in rows],
         y=names, mode="markers", name="control", legendgroup="control", showlegend=stems is not None,
         marker={"color": GREY, "size": 12, "symbol": "diamond", "line": {"color": SOFT, "width": 1}},
-        customdata=["" if row.control is None else row.control.what for row in rows],
+        customdata=["" if row.control is None else row.control.name for row in rows],
         hovertemplate="%{y}<br>control, %{customdata}: %{x:.4g}<extra></extra>",
     )  # fmt: skip
     values = go.Scatter(

@@ -15,7 +15,7 @@ def drawn_one(tmp_path, monkeypatch):
     """A reproduction with two rows and three curves."""
     monkeypatch.setattr(module, "RECORDS", tmp_path)
 
-    @reproduction("invented", source="Nobody 2000", claim="Two panels.", cost="nothing")
+    @reproduction("invented", citation="Nobody 2000", claim="Two panels.", cost="nothing")
     def protocol(full):
         yield Row("five", 5, 5.0, 4, 6)
         yield Curve("A & B", "train", (0, 1, 2), (4.0, 2.0, 1.0))

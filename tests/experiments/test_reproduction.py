@@ -33,7 +33,7 @@ def invented():
     """A registered reproduction with one row of a given measured value."""
     measured = {"value": 5.0}
 
-    @reproduction("invented", source="Nobody 2000", claim="Five.", cost="nothing")
+    @reproduction("invented", citation="Nobody 2000", claim="Five.", cost="nothing")
     def protocol(full):
         yield Row("five", 5, measured["value"], 4, 6)
         yield Row("size", None, 2.0 if full else 1.0, 1)
@@ -57,7 +57,7 @@ def test_a_row_holds_within_its_bounds(measured, low, high, holds):
 
 def test_a_row_without_bounds_is_a_number_and_no_verdict(capsys):
 
-    @reproduction("numbers", source="Nobody 2000", claim="Some [/bold] numbers.", cost="nothing")
+    @reproduction("numbers", citation="Nobody 2000", claim="Some [/bold] numbers.", cost="nothing")
     def protocol(full):
         yield Row("with", 4, 5.0, 4, 6)
         yield Row("without [/bold]", 4, 5.0)
@@ -82,7 +82,7 @@ def test_stopped_it_goes_on_and_nothing_finished_is_lost(monkeypatch, tmp_path, 
 
     monkeypatch.setattr(trainings, "train", note)
 
-    @reproduction("two", source="Nobody 2000", claim="Two.", cost="nothing")
+    @reproduction("two", citation="Nobody 2000", claim="Two.", cost="nothing")
     def protocol(full):
         first = trainings.train_kept(mg.modular_task("add", 5), small, progress=False)
         if stop[0]:
@@ -115,14 +115,14 @@ def test_an_outcome_holds_if_all_rows_do(invented):
 
 def test_names_are_unique_and_known(invented):
     with pytest.raises(mg.ConfigError, match="mechgrok has a reproduction 'chughtai2023-s5'"):
-        reproduction("chughtai2023-s5", source="", claim="", cost="")(lambda full: [])
+        reproduction("chughtai2023-s5", citation="", claim="", cost="")(lambda full: [])
     with pytest.raises(mg.ConfigError, match=r"unknown reproduction .x.; allowed: .*invented"):
         find_reproduction("x")
 
 
 def test_every_protocol_has_a_source_a_claim_and_a_cost():
     for found in reproductions().values():
-        assert found.source
+        assert found.citation
         assert found.claim.endswith(".")
         assert found.cost
 
@@ -154,7 +154,7 @@ def test_the_list_as_json(invented, capsys, monkeypatch, tmp_path):
     (tmp_path / "invented.json").write_text(json.dumps({"holds": True}))
     assert cli.main(["reproduce", "--list", "--json"]) == 0
     listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
-    assert listed["invented"]["source"] == "Nobody 2000"
+    assert listed["invented"]["citation"] == "Nobody 2000"
     assert listed["invented"]["holds"] is True
     assert listed["nanda2023-mainline"]["holds"] is None
     assert cli.main(["reproduce", "--list"]) == 0

@@ -20,14 +20,14 @@ def test_an_own_measure_joins_the_default_set_unless_it_is_costly():
         """Cheap."""
         return 1.0
 
-    @mg.measure("nats", name="dear", default=False, direction="up", source="us")
+    @mg.measure("nats", name="dear", default=False, direction="up", citation="us")
     def anything(snapshot):
         return 2.0
 
     default = find_measures(None)
     assert cheap in default
     assert mg.MEASURES["dear"] not in default
-    assert (anything.direction, anything.source, anything.summary) == ("up", "us", "")
+    assert (anything.direction, anything.citation, anything.summary) == ("up", "us", "")
     assert repr(cheap) == "Measure(cheap, nats: Cheap.)"
     assert find_measures(["dear", cheap]) == (anything, cheap)
 

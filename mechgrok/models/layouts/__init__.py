@@ -18,14 +18,14 @@ from mechgrok.models.layouts.buffers import is_buffer, read_buffers
 from mechgrok.models.layouts.families import family_of, in_our_rows
 from mechgrok.models.layouts.published import published_code
 from mechgrok.models.layouts.refusals import RefusedError
-from mechgrok.models.layouts.source import (
+from mechgrok.models.layouts.stored_network import (
     LAYOUTS,
     SETTINGS_KEY,
     Converted,
     Header,
     Layout,
     LayoutNote,
-    Source,
+    StoredNetwork,
     Tensors,
     settings_of,
 )
@@ -41,7 +41,7 @@ __all__ = [
     "Layout",
     "LayoutNote",
     "RefusedError",
-    "Source",
+    "StoredNetwork",
     "model_from_tensors",
 ]
 
@@ -90,9 +90,9 @@ def model_from_tensors(
     except RefusedError as reason:
         raise CheckpointError(f"the network cannot be represented: {reason}") from None
     kept, repeats = without_aliases({name: t for name, t in tensors.items() if not is_buffer(name, t)})
-    source = Source(kept, header or {}, settings, known, buffers, fixed, author)
-    found = _choose(source, layout)
-    converted = _convert(found, source)
+    stored = StoredNetwork(kept, header or {}, settings, known, buffers, fixed, author)
+    found = _choose(stored, layout)
+    converted = _convert(found, stored)
     known_config = _with_known(converted.config, config, known, found)
     _check_exactly(known_config, converted.state, found)
     model = make_network(known_config)
@@ -115,12 +115,12 @@ def _renamed(tensors: Tensors, rename: Mapping[str, str]) -> dict[str, Tensor]:
     return dict(zip(new, tensors.values(), strict=True))
 
 
-def _choose(source: Source, layout: str | None) -> Layout:
+def _choose(stored: StoredNetwork, layout: str | None) -> Layout:
     names = [layout] if layout else sorted(LAYOUTS, key=lambda name: LAYOUTS[name].fallback)
     for candidate in map(LAYOUTS.__getitem__, names):
-        if candidate.detect(source):
+        if candidate.detect(stored):
             return candidate
-    found = ", ".join(f"{name} {tuple(t.shape)}" for name, t in list(source.tensors.items())[:6])
+    found = ", ".join(f"{name} {tuple(t.shape)}" for name, t in list(stored.tensors.items())[:6])
     raise CheckpointError(
         f"the tensors are in no layout that is known ({', '.join(names)}); they are "
         f"{found}, ... "
@@ -128,9 +128,9 @@ def _choose(source: Source, layout: str | None) -> Layout:
     )
 
 
-def _convert(layout: Layout, source: Source) -> Converted:
+def _convert(layout: Layout, stored: StoredNetwork) -> Converted:
     try:
-        return layout.function(source)
+        return layout.function(stored)
     except RefusedError as reason:
         problem = str(reason)
     except KeyError as error:

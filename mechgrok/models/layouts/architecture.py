@@ -9,7 +9,7 @@ from mechgrok.config import ModelConfig
 from mechgrok.models.layouts.facts import Facts, compare_sizes
 from mechgrok.models.layouts.refusals import RefusedError
 from mechgrok.models.layouts.settings import check_scale, said
-from mechgrok.models.layouts.source import Converted
+from mechgrok.models.layouts.stored_network import Converted
 
 State = dict[str, Tensor]
 PLAIN = (
@@ -39,8 +39,8 @@ def as_transformer(
     fixed = dict(by_layout or {})
     n_layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
     n_heads, d_model, d_head = state["blocks.0.attn.W_Q"].shape
-    compare_sizes(facts.source.settings, facts.source.known, {"n_layers": n_layers, "d_model": d_model})
-    check_scale(facts.source.settings, d_head)
+    compare_sizes(facts.stored.settings, facts.stored.known, {"n_layers": n_layers, "d_model": d_model})
+    check_scale(facts.stored.settings, d_head)
     mlp = state.get("blocks.0.mlp.W_in")
     learned = "pos_embed.W_pos" in state
     values: dict[str, Any] = {"n_heads": facts.find("n_heads", seen=n_heads)}
@@ -77,7 +77,7 @@ def _find(facts: Facts, field: str, fixed: Mapping[str, Any]) -> Any:
 
 def _direction(facts: Facts, fixed: Mapping[str, Any], *, lens: bool) -> Any:
     """TransformerLens saves a causal mask with every network, whatever its direction; other code applies its masks."""
-    mask = facts.source.buffers
+    mask = facts.stored.buffers
     if "attention_dir" in fixed or mask.direction is None or lens:
         return _find(facts, "attention_dir", fixed)
     return facts.find("attention_dir", seen=mask.direction, where=f"the mask {mask.mask}")
@@ -92,7 +92,7 @@ def _positions(facts: Facts, *, learned: bool) -> Any:
                 "to the state dict as pos_embed.W_pos; if there are none, say config=ModelConfig(positions='none')"
             )
         return value
-    told = "positions" in facts.source.known or said(facts.source.settings, "positions") is not None
+    told = "positions" in facts.stored.known or said(facts.stored.settings, "positions") is not None
     value = facts.find("positions") if told else "learned"
     if value == "none":
         raise RefusedError(
@@ -114,7 +114,7 @@ def _norms(state: State, facts: Facts, fixed: Mapping[str, Any], *, lens: bool) 
     _fill_norm_biases(state, weights, kind)
     if lens:
         found["norm_position"] = facts.find("norm_position", granted="pre", why="as TransformerLens has it")
-    elif "normalization" in facts.source.known:
+    elif "normalization" in facts.stored.known:
         # In our configuration it implies pre-norm, unless stated otherwise.
         found["norm_position"] = facts.find("norm_position", granted="pre", why="said with normalization=")
     else:
@@ -168,11 +168,11 @@ def _speaks_of_norms(facts: Facts, *, lens: bool) -> bool:
     TransformerLens creates such norms itself when it folds the weights of norms into others; for its files, only a
     configuration that describes the network without mentioning norms is taken to mean that there are none.
     """
-    known, settings = facts.source.known, facts.source.settings
+    known, settings = facts.stored.known, facts.stored.settings
     told = [
         name for name in ("norm_position", "final_norm", "norm_eps") if name in known or said(settings, name)
     ]
-    return bool(told) or (lens and not facts.source.fixed and said(settings, "act_fn") is None)
+    return bool(told) or (lens and not facts.stored.fixed and said(settings, "act_fn") is None)
 
 
 def _fill_norm_biases(state: State, weights: set[str], kind: str) -> None:

@@ -5,7 +5,7 @@ from torch import Tensor
 from mechgrok.models.layouts.architecture import as_transformer
 from mechgrok.models.layouts.facts import Facts
 from mechgrok.models.layouts.refusals import RefusedError
-from mechgrok.models.layouts.source import LAYOUTS, Converted, Source, has_shape
+from mechgrok.models.layouts.stored_network import LAYOUTS, Converted, StoredNetwork, has_shape
 
 OUTER = {"embed": "E", "pos_embed": "pos", "unembed": "U"}
 INNER = {"q": "Q", "k": "K", "v": "V", "o": "O", "in": "in", "out": "out", "gate": "gate"}
@@ -13,18 +13,18 @@ LOOKED_UP = ("embed", "pos_embed")
 """Parts whose rows are looked up; all others are matrices of linear layers, [outputs, inputs]."""
 
 
-def _is_bridge(source: Source) -> bool:
-    return has_shape(source, "blocks.0.attn.q.weight", 2) and has_shape(source, "embed.weight", 2)
+def _is_bridge(stored: StoredNetwork) -> bool:
+    return has_shape(stored, "blocks.0.attn.q.weight", 2) and has_shape(stored, "embed.weight", 2)
 
 
 @LAYOUTS.add("transformer_bridge", title="a TransformerLens TransformerBridge (4)", detect=_is_bridge)
-def _from_bridge(source: Source) -> Converted:
-    facts = Facts(source)
+def _from_bridge(stored: StoredNetwork) -> Converted:
+    facts = Facts(stored)
     n_heads = facts.find("n_heads") or 1  # if missing, refused together with everything else missing
-    width = source.tensors["blocks.0.attn.q.weight"].shape[0]
+    width = stored.tensors["blocks.0.attn.q.weight"].shape[0]
     if width % int(n_heads):
         raise RefusedError(f"{n_heads} heads do not divide a width of {width}")
-    state = dict(_renamed(name, tensor, int(n_heads)) for name, tensor in source.tensors.items())
+    state = dict(_renamed(name, tensor, int(n_heads)) for name, tensor in stored.tensors.items())
     return as_transformer(state, facts, lens=True)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from mechgrok.models.layouts.refusals import RefusedError
 from mechgrok.models.layouts.settings import check_representable, said
-from mechgrok.models.layouts.source import Source
+from mechgrok.models.layouts.stored_network import StoredNetwork
 
 ASK: dict[str, str] = {
     "n_heads": "the number of attention heads",
@@ -39,12 +39,12 @@ class Facts:
     wrote it, the layout's assumptions. A configuration that contradicts what is seen is refused.
     """
 
-    def __init__(self, source: Source, kind: str = "ModelConfig") -> None:
-        self.source, self.kind = source, kind
+    def __init__(self, stored: StoredNetwork, kind: str = "ModelConfig") -> None:
+        self.stored, self.kind = stored, kind
         self.values: dict[str, Any] = {}
         self.notes: list[str] = []
         self.missing: list[str] = []
-        check_representable(source.settings)
+        check_representable(stored.settings)
 
     def find(
         self,
@@ -68,12 +68,12 @@ class Facts:
         """
         if field in self.values or field in self.missing:
             return self.values.get(field)
-        known, fixed = self.source.known, self.source.fixed
+        known, fixed = self.stored.known, self.stored.fixed
         if field in known:
             return self._note(field, known[field], "config=")
         if by_layout is not _NOTHING:
             return self._note(field, by_layout, "fixed by this layout")
-        told = said(self.source.settings, field)
+        told = said(self.stored.settings, field)
         if told is not None:
             value, key = told
             if seen is not _NOTHING and value != seen:
@@ -85,7 +85,7 @@ class Facts:
         if seen is not _NOTHING:
             return self._note(field, seen, where)
         if field in fixed:
-            return self._note(field, fixed[field], self.source.author)
+            return self._note(field, fixed[field], self.stored.author)
         if granted is not _NOTHING:
             return self._note(field, granted, f"taken for granted: {why}" if why else "taken for granted")
         self.missing.append(field)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mechgrok.models.layouts.refusals import RefusedError
 from mechgrok.models.layouts.settings import mentions
-from mechgrok.models.layouts.source import Source
+from mechgrok.models.layouts.stored_network import StoredNetwork
 
 PRE_NORM = {"attention_dir": "causal", "norm_position": "pre", "normalization": "LN", "tied": True}
 WITHOUT_TABLE = r"(^|\.)(wpe|pe|(\w+_)?pos(?!t)\w*)(\.|$)"
@@ -153,7 +153,7 @@ def family_of(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tup
     return None
 
 
-def check_order_of_fused(source: Source) -> None:
+def check_order_of_fused(stored: StoredNetwork) -> None:
     """Refuse fused multi-head matrices [outputs, inputs] if two architectures with the same names differ.
 
     nanoGPT's configuration, or the mask stored by its early versions, shows that they are nanoGPT's.
@@ -161,10 +161,10 @@ def check_order_of_fused(source: Source) -> None:
     Raises:
         RefusedError: they may hold all queries, then all keys, then all values, or the three of each head in turn.
     """
-    told = source.author or source.buffers.direction or mentions(source.settings, "block_size")
-    if told or not _has(source.tensors, BIGCODE):
+    told = stored.author or stored.buffers.direction or mentions(stored.settings, "block_size")
+    if told or not _has(stored.tensors, BIGCODE):
         return
-    fused = [name for name in source.tensors if ".c_attn." in name]
+    fused = [name for name in stored.tensors if ".c_attn." in name]
     raise RefusedError(
         f"its names are those of nanoGPT, whose {fused[0]} holds all queries, then all keys, then all values, and of "
         "Hugging Face's GPT-BigCode, where these three lie in turn for each head. If it is nanoGPT's, put its "

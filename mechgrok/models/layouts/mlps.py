@@ -11,23 +11,23 @@ from mechgrok.config import MLPConfig
 from mechgrok.models.layouts.facts import Facts
 from mechgrok.models.layouts.modules import Module, in_order, modules_of
 from mechgrok.models.layouts.refusals import RefusedError
-from mechgrok.models.layouts.source import LAYOUTS, Converted, Source, has_shape
+from mechgrok.models.layouts.stored_network import LAYOUTS, Converted, StoredNetwork, has_shape
 from mechgrok.models.layouts.zhong import task_of
 
 
-def _is_chughtai(source: Source) -> bool:
-    return {"W_x", "W_y", "W_U"} <= source.tensors.keys()
+def _is_chughtai(stored: StoredNetwork) -> bool:
+    return {"W_x", "W_y", "W_U"} <= stored.tensors.keys()
 
 
 @LAYOUTS.add("chughtai", title="an MLP of Chughtai et al. 2023's released code", detect=_is_chughtai)
-def _from_chughtai(source: Source) -> Converted:
+def _from_chughtai(stored: StoredNetwork) -> Converted:
     """Released code of Chughtai et al. 2023: relu([W_x[x], W_y[y]] @ W) @ W_U, no biases."""
-    tensors = dict(source.tensors)
+    tensors = dict(stored.tensors)
     if "W" not in tensors:
         raise RefusedError(
             "it is their bilinear network, which multiplies the embeddings; that cannot be represented"
         )
-    facts = Facts(source, "MLPConfig")
+    facts = Facts(stored, "MLPConfig")
     config = MLPConfig(
         d_vocab=tensors["W_x"].shape[0],
         d_vocab_out=tensors["W_U"].shape[1],
@@ -44,16 +44,16 @@ def _from_chughtai(source: Source) -> Converted:
     return Converted(config, state, notes=(*facts.notes, SIDE_BY_SIDE))
 
 
-def _is_linearformer(source: Source) -> bool:
-    return has_shape(source, "blocks.0.W_in", 2) and has_shape(source, "embed.W_E", 2)
+def _is_linearformer(stored: StoredNetwork) -> bool:
+    return has_shape(stored, "blocks.0.W_in", 2) and has_shape(stored, "embed.W_E", 2)
 
 
 @LAYOUTS.add(
     "linearformer", title="a use_linear network of Zhong et al. 2023's released code", detect=_is_linearformer
 )
-def _from_linearformer(source: Source) -> Converted:
+def _from_linearformer(stored: StoredNetwork) -> Converted:
     """The option use_linear of Zhong et al. 2023: concatenated embeddings, then square hidden layers."""
-    tensors = source.tensors
+    tensors = stored.tensors
     d_embed, d_vocab = tensors["embed.W_E"].shape
     d_mlp = tensors["blocks.0.W_in"].shape[0]
     if d_mlp // 2 != d_embed:
@@ -65,7 +65,7 @@ def _from_linearformer(source: Source) -> Converted:
         # An odd width leaves one input over, which their code fills with zero.
         state[f"blocks.{i}.mlp.W_in"] = matrix if i else matrix[: 2 * d_embed]
         state[f"blocks.{i}.mlp.b_in"] = tensors[f"blocks.{i}.b_in"]
-    facts = Facts(source, "MLPConfig")
+    facts = Facts(stored, "MLPConfig")
     config = MLPConfig(
         d_vocab=d_vocab,
         d_vocab_out=tensors["unembed.W_U"].shape[1],
@@ -75,7 +75,7 @@ def _from_linearformer(source: Source) -> Converted:
         n_layers=len(layers),
         act_fn=facts.find("act_fn", granted="relu", why="the released code's default"),
     )
-    return Converted(config, state, task_of(source, d_vocab), notes=(*facts.notes, SIDE_BY_SIDE))
+    return Converted(config, state, task_of(stored, d_vocab), notes=(*facts.notes, SIDE_BY_SIDE))
 
 
 PIZZA_LINEAR = re.compile(r"(embed[12]?|unembed)\.weight|l[12]\.(weight|bias)")
@@ -83,38 +83,38 @@ SIDE_BY_SIDE = "the operands stand side by side"
 SUMMED_ONCE, SUMMED_TWICE = "B", "C"
 
 
-def _is_pizza_linear(source: Source) -> bool:
-    needed = "l1.weight" in source.tensors and "unembed.weight" in source.tensors
-    return needed and all(PIZZA_LINEAR.fullmatch(name) for name in source.tensors)
+def _is_pizza_linear(stored: StoredNetwork) -> bool:
+    needed = "l1.weight" in stored.tensors and "unembed.weight" in stored.tensors
+    return needed and all(PIZZA_LINEAR.fullmatch(name) for name in stored.tensors)
 
 
 @LAYOUTS.add(
     "pizza_linear", title="a linear model of Zhong et al. 2023's released code", detect=_is_pizza_linear
 )
-def _from_pizza_linear(source: Source) -> Converted:
+def _from_pizza_linear(stored: StoredNetwork) -> Converted:
     """The linear models A (alpha), B (beta), C (gamma), D (delta), X (alpha') of Zhong et al. 2023."""
-    letter = source.settings.get("model_type")
-    undecided = "l2.weight" in source.tensors and "bias_per_operand" not in source.known
+    letter = stored.settings.get("model_type")
+    undecided = "l2.weight" in stored.tensors and "bias_per_operand" not in stored.known
     if undecided and letter not in (SUMMED_ONCE, SUMMED_TWICE):
         raise RefusedError(
             "the tensors of the models B (beta) and C (gamma) are alike, though C adds the first bias twice: "
             "put the author's config_<id>.json beside the file, or say "
             "config=MLPConfig(bias_per_operand=...), False for B and True for C"
         )
-    fixed = {**source.fixed, "act_fn": "relu"}
-    converted = _from_torch(replace(source, fixed=fixed, author="the released code"))
+    fixed = {**stored.fixed, "act_fn": "relu"}
+    converted = _from_torch(replace(stored, fixed=fixed, author="the released code"))
     config = converted.config.replace(bias_per_operand=letter == SUMMED_TWICE)
     notes = converted.notes
-    if "l2.weight" in source.tensors:
-        twice = source.known.get("bias_per_operand", letter == SUMMED_TWICE)
-        origin = "config=" if "bias_per_operand" in source.known else "the author's model_type"
+    if "l2.weight" in stored.tensors:
+        twice = stored.known.get("bias_per_operand", letter == SUMMED_TWICE)
+        origin = "config=" if "bias_per_operand" in stored.known else "the author's model_type"
         notes = (*notes, f"bias_per_operand={twice!r} ({origin})")
-    return replace(converted, config=config, task=task_of(source, config.d_vocab), notes=notes)
+    return replace(converted, config=config, task=task_of(stored, config.d_vocab), notes=notes)
 
 
-def _is_torch(source: Source) -> bool:
+def _is_torch(stored: StoredNetwork) -> bool:
     try:
-        modules, left = modules_of(source.tensors)
+        modules, left = modules_of(stored.tensors)
     except RefusedError:
         return False
     linear = [m for m in modules if not _is_embedding(m)]
@@ -122,12 +122,12 @@ def _is_torch(source: Source) -> bool:
 
 
 @LAYOUTS.add("torch_mlp", title="a feed-forward network of torch modules", detect=_is_torch, fallback=True)
-def _from_torch(source: Source) -> Converted:
+def _from_torch(stored: StoredNetwork) -> Converted:
     """torch embeddings and linear layers, under any names; one-hot inputs without embeddings."""
-    facts = Facts(source, "MLPConfig")
+    facts = Facts(stored, "MLPConfig")
     act_fn = facts.find("act_fn")
     facts.refuse_if_missing()
-    modules, _ = modules_of(source.tensors)
+    modules, _ = modules_of(stored.tensors)
     embeddings = [m for m in modules if _is_embedding(m)]
     linear = _ordered([m for m in modules if not _is_embedding(m)], embeddings)
     if len(embeddings) > 2:

@@ -13,7 +13,7 @@ from mechgrok.models.layouts.modules import Module, fused_order, letter_of, modu
 from mechgrok.models.layouts.part_names import DOWN, FIRST_NORM, SECOND_NORM, UP, is_attention
 from mechgrok.models.layouts.refusals import RefusedError
 from mechgrok.models.layouts.sides import Sides
-from mechgrok.models.layouts.source import LAYOUTS, Converted, Source
+from mechgrok.models.layouts.stored_network import LAYOUTS, Converted, StoredNetwork
 from mechgrok.models.layouts.torch_blocks import block_state
 
 POSITIONS = re.compile(r"pos|wpe|^pe$")
@@ -38,9 +38,9 @@ OFTEN_OUTSIDE = {
 """Names that are equally common for MLP layers and for a read-out."""
 
 
-def _is_torch(source: Source) -> bool:
+def _is_torch(stored: StoredNetwork) -> bool:
     try:
-        modules, _ = modules_of(source.tensors)
+        modules, _ = modules_of(stored.tensors)
     except RefusedError:
         return False
     attention = [m for m in modules if is_attention(m)]
@@ -48,19 +48,19 @@ def _is_torch(source: Source) -> bool:
 
 
 @LAYOUTS.add("torch_attention", title="a transformer of torch modules", detect=_is_torch, fallback=True)
-def _from_torch(source: Source) -> Converted:
+def _from_torch(stored: StoredNetwork) -> Converted:
     """Blocks of attention and an MLP; tensors are identified by names, shapes and the order in the file."""
-    modules, left = modules_of(source.tensors)
+    modules, left = modules_of(stored.tensors)
     _refuse_unused(left)
     blocks, outside = _split(modules)
     d_model = _width(blocks, outside)
-    facts = Facts(source)
+    facts = Facts(stored)
     n_heads = _heads(facts, blocks[0], d_model)
     sides = Sides(d_model, n_heads, _is_conv(blocks, d_model))
     if n_heads > 1 and not sides.conv:
-        check_order_of_fused(source)
+        check_order_of_fused(stored)
     granted: set[str] = set()
-    state = _outer_state(outside, d_model, source, granted)
+    state = _outer_state(outside, d_model, stored, granted)
     for i, block in enumerate(blocks):
         parts = block_state(block, sides, granted)
         state |= {f"blocks.{i}.{name}": tensor.contiguous() for name, tensor in parts.items()}
@@ -149,7 +149,9 @@ def _is_conv(blocks: list[list[Module]], d_model: int) -> bool:
     return turned == {True}
 
 
-def _outer_state(outside: list[Module], d_model: int, source: Source, granted: set[str]) -> dict[str, Tensor]:
+def _outer_state(
+    outside: list[Module], d_model: int, stored: StoredNetwork, granted: set[str]
+) -> dict[str, Tensor]:
     """Embedding, positions, final norm and read-out, distinguished by their names."""
     found: dict[str, Module] = {}
     for module in outside:
@@ -166,7 +168,7 @@ def _outer_state(outside: list[Module], d_model: int, source: Source, granted: s
                 f"{found['other'].name} has no known part in it; say what it is with rename={{...}}"
             )
         found[open_roles.pop()] = found.pop("other")
-    _tie(found, source, granted)
+    _tie(found, stored, granted)
     missing = {"embedding", "read-out"} - found.keys()
     if missing:
         raise RefusedError(
@@ -195,15 +197,15 @@ def _outer_state(outside: list[Module], d_model: int, source: Source, granted: s
     return {name: tensor.contiguous() for name, tensor in state.items()}
 
 
-def _tie(found: dict[str, Module], source: Source, granted: set[str]) -> None:
+def _tie(found: dict[str, Module], stored: StoredNetwork, granted: set[str]) -> None:
     """Use the embedding as the read-out if that is stated, or fixed by the code that wrote the file.
 
     Raises:
         RefusedError: weights are declared tied, but the file has a different read-out.
     """
-    told = [source.settings[key] for key in TIED if isinstance(source.settings.get(key), bool)]
+    told = [stored.settings[key] for key in TIED if isinstance(stored.settings.get(key), bool)]
     embedding, readout = found.get("embedding"), found.get("read-out")
-    if embedding is None or not (any(told) or (not told and source.fixed.get("tied"))):
+    if embedding is None or not (any(told) or (not told and stored.fixed.get("tied"))):
         return
     if readout is None:
         found["read-out"] = replace(embedding, path=("unembed",), bias=None, exact=False)

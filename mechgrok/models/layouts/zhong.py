@@ -4,14 +4,14 @@ import re
 
 from mechgrok.errors import TaskError
 from mechgrok.models.layouts.refusals import RefusedError
-from mechgrok.models.layouts.source import Source
+from mechgrok.models.layouts.stored_network import StoredNetwork
 from mechgrok.tasks import Task, modular_task
 
 ADDITION = "lambda x: (x[0]+x[1])%1"
 """The operation of their linear models, whose configurations do not name it."""
 
 
-def task_of(source: Source, d_vocab: int) -> Task | None:
+def task_of(stored: StoredNetwork, d_vocab: int) -> Task | None:
     """The task, with the tokens numbered as in their data set; None if it is not given or not one of ours.
 
     Args:
@@ -20,7 +20,7 @@ def task_of(source: Source, d_vocab: int) -> Task | None:
     Raises:
         RefusedError: the task has a different number of tokens.
     """
-    settings = source.settings
+    settings = stored.settings
     if "C" not in settings:
         return None
     p, separate, equals = settings["C"], settings.get("diff_vocab"), settings.get("eqn_sign")

@@ -20,7 +20,7 @@ SETTINGS_KEY = "config"
 
 
 @dataclass(frozen=True)
-class Source:
+class StoredNetwork:
     """A file as a layout sees it.
 
     Attributes:
@@ -64,9 +64,9 @@ class Layout:
         fallback: whether it accepts anything that looks roughly like it, and is tried only if no other layout fits.
     """
 
-    function: Callable[[Source], Converted]
+    function: Callable[[StoredNetwork], Converted]
     title: str
-    detect: Callable[[Source], bool]
+    detect: Callable[[StoredNetwork], bool]
     fallback: bool = False
 
 
@@ -114,6 +114,6 @@ def settings_of(header: Header) -> dict[str, Any]:
     return settings if isinstance(settings, dict) else {}
 
 
-def has_shape(source: Source, name: str, ndim: int) -> bool:
+def has_shape(stored: StoredNetwork, name: str, ndim: int) -> bool:
     """Whether there is a tensor of this name with this number of axes."""
-    return name in source.tensors and source.tensors[name].ndim == ndim
+    return name in stored.tensors and stored.tensors[name].ndim == ndim
