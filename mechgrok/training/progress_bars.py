@@ -100,7 +100,7 @@ class _Lines:
         self.printed: int | None = None
         self.told: tuple[int, str] | None = None
 
-    def tell(self, done: int, state: str) -> None:
+    def tell(self, done: int | float, state: str) -> None:
         self.told = done, state
         now = time.monotonic()
         far = self.printed is None or done - self.printed >= self.share * self.total
