@@ -98,7 +98,7 @@ class _Lines:
         self.write, self.share, self.seconds = write, share, seconds
         self.began = self.printed_at = time.monotonic()
         self.printed: int | None = None
-        self.told: tuple[int, str] | None = None
+        self.told: tuple[int | float, str] | None = None
 
     def tell(self, done: int | float, state: str) -> None:
         self.told = done, state
