@@ -258,6 +258,7 @@ from mechgrok.registries import (
 )
 from mechgrok.report import (
     write_comparison as write_comparison,
+    write_explanation as write_explanation,
     write_report as write_report,
     write_sweep_page as write_sweep_page,
 )
