@@ -66,7 +66,9 @@ def _print(explanation: "Explanation") -> None:
     task = explanation.grid.task
     said = explanation.formula or f"There is no formula: {explanation.reason}."
     console.print(f"{escape(task.name)}: {escape(said)}\n", highlight=False)
-    tables = [("How much of the network the formula accounts for", (("", ""), *_numbers(explanation)))]
+    tables: list[tuple[str, tuple[tuple[str, ...], ...]]] = [
+        ("How much of the network the formula accounts for", (("", ""), *_numbers(explanation)))
+    ]
     if explanation.formula:
         tables.append(("Its terms", formula_rows(explanation.fitted.terms, explanation.keys.what)))
     if explanation.stages:
