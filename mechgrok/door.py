@@ -6,6 +6,7 @@ nothing: there the function checks for itself, as `as_grid` does.
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -61,6 +62,8 @@ class Between:
 
 Share = Annotated[float, Between(0, 1)]
 """A number from 0 to 1."""
+NotNegative = Annotated[float, Between(0, math.inf)]
+"""A number that is 0 or larger."""
 
 
 def door(function: Callable[P, R]) -> Callable[P, R]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mechgrok.analysis.curves import History, LearningCurve, as_rows, curve
-from mechgrok.door import Share, door
+from mechgrok.door import NotNegative, Share, door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError, shown
 from mechgrok.readable import Readable
@@ -108,7 +108,7 @@ class PhaseChanges(Drawable):
 
 @door
 def find_phase_changes(
-    history: History, name: str = "loss_test", *, smoothing: Share = SMOOTHING
+    history: History, name: str = "loss_test", *, smoothing: Share = SMOOTHING, least: NotNegative = 0.0
 ) -> PhaseChanges:
     """Where a loss or a score changes abruptly, after it has changed slowly.
 
@@ -125,6 +125,7 @@ def find_phase_changes(
         history: rows with a `step` and the quantity; or a run, its name or its folder.
         name: of the quantity; its values may have either sign.
         smoothing: standard deviation of the Gaussian, as a fraction of the steps between the first and the last row.
+        least: a curve whose range is smaller, in its own unit, is flat and has no phase change.
 
     Raises:
         UndefinedMetricError: fewer than 5 rows have the quantity.
@@ -150,7 +151,8 @@ def find_phase_changes(
     values, slopes = _smooth(np.interp(steps, line.steps, line.values), smoothing * POINTS)
     span = float(steps[-1] - steps[0])
     noise = _noise(line) * _left_of_noise(len(line), smoothing)
-    found = _windows(steps, values, slopes * POINTS / span, smoothing * span, noise)
+    flat = np.ptp(values) < least
+    found = [] if flat else _windows(steps, values, slopes * POINTS / span, smoothing * span, noise)
     changes = tuple(sorted(found, key=lambda change: change.start))
     return PhaseChanges(line, changes, smoothing * span)
 

@@ -76,8 +76,7 @@ class Tables:
     Attributes:
         terms: [pairs * n_heads + n_last, d_mlp + width], the rows T, with the rows of the heads first, pair by
             pair: an input needs all heads of a pair, which thus share the cache. The first d_mlp columns enter
-                the MLP; the others bypass it: to the logits if the read-out is folded, to the residual stream
-                otherwise.
+            the MLP; the others bypass it: to the logits if the read-out is folded, to the residual stream otherwise.
         scores: [n_last * pairs, n_heads] attention scores, row last * pairs + pair; None without attention.
         out: [d_mlp, width], from the neurons to those columns; None without MLP.
         sought: [n_heads, n_last, d_model], the direction of the residual stream that a head's scores measure.

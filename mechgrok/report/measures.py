@@ -59,9 +59,7 @@ class MeasuresOfRun:
         changes = () if self.changes is None else (phase_change_section(self.changes),)
         return (
             *changes,
-            Section(
-                "phases", "Phases of the training", _phases_lead(self.table.phases), table=_phases(self.table)
-            ),
+            *self._phases_section(),
             Section(
                 "measures",
                 "Progress measures",
@@ -70,6 +68,13 @@ class MeasuresOfRun:
                 missing=tuple(_undefined(self.table)),
             ),
         )
+
+    def _phases_section(self) -> tuple[Section, ...]:
+        """The phases of a training; with unlimited data there are none, but phase changes."""
+        phases = self.table.phases
+        if self.changes and not _are_there(phases):
+            return ()
+        return (Section("phases", "Phases of the training", _phases_lead(phases), table=_phases(self.table)),)
 
     def on(self, curves: Mapping[str, go.Figure]) -> dict[str, go.Figure]:
         """Figures over the steps with the phases and the line that the slider moves."""

@@ -63,13 +63,17 @@ def _panel(place: str, films: Mapping[str, Film], shape: Shape, name: str = "") 
 def _curves(films: Mapping[str, Film], curves: Mapping[str, go.Figure], portrait: Portrait) -> FigureGroup:
     panels = [Panel(place, figure, "curve") for place, figure in curves.items()]
     captions = []
-    if curves:
+    if _has_train_loss(curves):
         captions.append("Where the test curve falls long after the train curve, the network first memorised.")
     if "spectrum" in films:
         panels.append(_panel("spectrum", films, "curve"))
         keys = " Keys in full colour." if portrait.keys else ""
         captions.append(f"Tall bars of the spectrum are what the embedding is made of.{keys}")
     return FigureGroup(tuple(panels), " ".join(captions), "curves")
+
+
+def _has_train_loss(curves: Mapping[str, go.Figure]) -> bool:
+    return "loss" in curves and any(curves["loss"].select_traces({"name": "train"}))
 
 
 def _circles(grid: ActivationGrid, portrait: Portrait, films: Mapping[str, Film]) -> FigureGroup:

@@ -98,10 +98,15 @@ def _page_of_run(run: Run, summary: Summary | None, title: str | None) -> Page:
     facts = (
         f"recipe {config.recipe}",
         f"seed {run.config.seed}",
-        f"trained on {run.split.train.double().mean().item():z.0%} for {in_words(steps[-1], 'step')}",
+        f"trained on {_trained_on(run)} for {in_words(steps[-1], 'step')}",
     )
     shown = measures.checkpoints if measures else None
     return _page(grid, summary, title, facts, moving, shown, warnings)
+
+
+def _trained_on(run: Run) -> str:
+    share = run.split.train.double().mean().item()
+    return f"{share:z.0%}" if share else "fresh inputs"
 
 
 def _page_of_network(

@@ -12,8 +12,9 @@ from mechgrok.report.parts import FigureGroup, Panel, Section, Table
 from mechgrok.runs import Run
 from mechgrok.wording import in_words, number, percent
 
-FOLLOWED = ("loss_per_position", "induction_score", "previous_token_score")
-"""Measures whose changes are listed beside that of the test loss."""
+FOLLOWED = {"loss_per_position": 0.0, "induction_score": 0.05, "previous_token_score": 0.05}
+"""Measures whose changes are listed beside that of the test loss, and the range below which one counts as flat: scores
+of heads that do nothing of the kind ripple too."""
 MOST_ROWS, MOST_NAMED = 40, 6
 
 
@@ -24,7 +25,7 @@ def phase_changes_of(run: Run, table: ProgressTable) -> tuple[PhaseChanges, ...]
     found = []
     for name, rows in followed:
         try:
-            found.append(find_phase_changes(rows, name))
+            found.append(find_phase_changes(rows, name, least=FOLLOWED.get(measure_of(name), 0.0)))
         except UndefinedMetricError:  # too few rows: nothing can be said
             continue
     return tuple(found)

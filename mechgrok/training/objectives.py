@@ -194,14 +194,14 @@ class LossFunction:
         scale: factor on loss and gradient.
 
     >>> import mechgrok as mg
-    >>> @mg.OBJECTIVES.add("hinge")
-    ... def hinge(config):
+    >>> @mg.OBJECTIVES.add("margin")
+    ... def margin(config):
     ...     def losses(outputs, targets):
     ...         margins = outputs.gather(1, targets[:, None]) - outputs
     ...         return (1 - margins).clamp(min=0).sum(1) - 1
     ...     return mg.LossFunction(losses, scale=config.loss_scale)
-    >>> run = mg.train(mg.modular_task("add", 5), objective="hinge", steps=2, progress=False)
-    >>> "hinge_test" in run.history[-1]
+    >>> run = mg.train(mg.modular_task("add", 5), objective="margin", steps=2, progress=False)
+    >>> "margin_test" in run.history[-1]
     True
     """
 

@@ -113,3 +113,12 @@ def test_what_cannot_be_looked_at_is_refused():
             mg.find_phase_changes(rows(sigmoid(1500, 100)), smoothing=smoothing)
     with pytest.raises(mg.UndefinedMetricError, match="no phase change: the curve moves"):
         _ = mg.find_phase_changes(rows(np.zeros(len(STEPS)))).largest
+
+
+def test_a_curve_that_moves_less_than_was_asked_is_flat():
+    ripple = rows(0.1 + 0.001 * sigmoid(2000, 100))
+    assert len(mg.find_phase_changes(ripple)) == 1
+    assert len(mg.find_phase_changes(ripple, least=0.05)) == 0
+    assert len(mg.find_phase_changes(rows(sigmoid(2000, 100)), least=0.05)) == 1
+    with pytest.raises(mg.ConfigError, match="least"):
+        mg.find_phase_changes(ripple, least=-1.0)

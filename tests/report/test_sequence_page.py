@@ -35,6 +35,12 @@ def test_the_sections_are_those_of_what_is_there(page):
     assert "There is no copying score: the network reads 12 tokens and has 10 logits" in page.text
 
 
+def test_unlimited_data_has_no_train_loss_and_no_phases_of_grokking(page):
+    assert "trained on fresh inputs for 120 steps" in page.text
+    assert "the network first memorised" not in page.text
+    assert "Phases of the training" not in page.text
+
+
 def test_the_numbers_are_those_of_the_analyses(run, page):
     scores = mg.head_scores(run.grid())
     for name in scores.defined:
