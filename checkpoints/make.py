@@ -45,7 +45,7 @@ SHIPPED = {
     "add113-fast": Shipped("addition mod 113, grokked in a few hundred steps", "add", 113, "fast", 8),
     # Longer than until it has settled: the neurons become pure only then.
     "mul113": Shipped(
-        "multiplication mod 113: a clock on the discrete logarithms", "mul", 113, "fast", 8,
+        "multiplication mod 113: addition of the discrete logarithms", "mul", 113, "fast", 8,
         changes={"steps": 2000, "stop_when_settled": False},
     ),
     "clock59": Shipped("addition mod 59 with full attention, as Model B of Zhong et al. 2023", "add", 59, "clock", 5,

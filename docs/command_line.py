@@ -32,7 +32,7 @@ once. [Performance](performance.md#the-command-line) has the timings.
 Every field of `TrainConfig`, and of the network's `ModelConfig` or `MLPConfig`, is an option of `train`, named
 after the field with dashes: `--lr 3e-3`, `--d-model 64`, `--stop-when-settled` and `--no-stop-when-settled`.
 Several values follow one another: `--betas 0.9 0.99`. `--kind mlp` takes the other kind of network. What is not
-given is as in the recipe. `analyze`, `report`, `compare`, `measures` and `figures` have the fields of the
+given is as in the recipe. `analyze`, `explain`, `report`, `compare`, `measures` and `figures` have the fields of the
 network, for what the tensors of a file cannot tell.
 
 `--config FILE` reads the same fields from JSON, YAML or TOML; those of the network are below `model`. An option on
@@ -57,6 +57,13 @@ mechgrok train add 13 --config small.toml --steps 60 --out runs/add13 --quiet
 mechgrok analyze runs/add13
 mechgrok analyze runs/add13 --step 50 --json
 mechgrok report runs/add13 --out add13.html
+```
+
+State what a network computes as a formula, with the share of the inputs that it settles, a control, and
+interventions whose outcome was predicted:
+
+```bash
+mechgrok explain add113 --out add113.html
 ```
 
 Several seeds, each in its own process, in the folders `runs/seeds/fast-seed0` and so on:

@@ -20,7 +20,7 @@ FEW = {"steps": 2, "progress": False}
 SWITCHES = {"progress", "compile", "keep", "batched", "keep_mean", "default"}
 """Whether something is done: that they are True or False is looked at once."""
 HEAVY = {"train", "train_many", "resume", "attention_rate_sweep", "data_fraction_sweep", "progress_measures"}
-HEAVY |= {"write_report", "write_comparison", "parity_sweep", "sweep"}
+HEAVY |= {"write_report", "write_comparison", "write_explanation", "parity_sweep", "sweep"}
 """Functions that would do a lot with what they do accept; that is for their own tests."""
 WRONG = {
     "an int": -5,
@@ -64,7 +64,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     return {
         "ablate": {**analysed, "keys": [2], "component": "both", "site": "logits", "keep": False, "mask": None},
         "accuracy": {**analysed, "mask": None},
-        "additive_only": {**analysed, "mask": None},
+        "additive_only": {**analysed, "mask": None, "layer": None},
         "attention_rate_sweep": {
             "rates": [0.5], "seeds": [0], "task": TASK, "recipe": "pizza", "triples": 9,
             "out": out / "a", **workers,
@@ -195,6 +195,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         },
         "write_comparison": {"path": out / "c.html", "sources": {"A": net}, "comparison": None, "title": None},
         "write_sweep_page": {"path": out / "s.html", "sweep": swept, "title": None},
+        "write_explanation": {"path": out / "e.html", "source": net, "title": None},
         "write_report": {"path": out / "r.html", "source": net, "summary": None, "history": None, "title": None},
     }  # fmt: skip
 

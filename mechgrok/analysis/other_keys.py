@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
+from mechgrok.algebra.bases import Label
 from mechgrok.analysis.formula import Formula
+from mechgrok.analysis.formula_text import Term
 
 
 def at_other_keys(formula: Formula) -> Formula | None:
@@ -22,7 +24,7 @@ def at_other_keys(formula: Formula) -> Formula | None:
     own = {term.label: term for term in formula.terms}
     places = {label: i for i, label in enumerate(labels)}
 
-    def moved(step: int) -> dict:
+    def moved(step: int) -> dict[Label, Term]:
         return {labels[(places[label] + step) % len(labels)]: term for label, term in own.items()}
 
     others = [moved(step) for step in range(1, len(labels))]
@@ -34,7 +36,7 @@ def at_other_keys(formula: Formula) -> Formula | None:
     return Formula(terms, formula.mean, formula.task)
 
 
-def _same(other: dict, own: dict) -> bool:
+def _same(other: dict[Label, Term], own: dict[Label, Term]) -> bool:
     """Whether every key has the coefficients that it had, up to rounding."""
     return other.keys() == own.keys() and all(
         abs(other[label].amplitude - own[label].amplitude) + abs(other[label].fading - own[label].fading)

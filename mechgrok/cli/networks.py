@@ -32,6 +32,9 @@ MEASURES_OF_A_COMPARISON = """\
 distance irrelevance: 0..1, how little the right logit depends on the distance a-b; a pizza's is low
 gradient symmetricity: -1..1, cosine of the logits' gradients to both operands; a pizza's is near 1
 triples: inputs with an answer over which it was averaged
+by scores: what the published scores say alone; algorithm asks in addition what is left without products
+accuracy, loss without products: with what the neurons read replaced by a sum of functions of a and of b; a clock loses
+phase alignment: 0..1, whether neurons read both operands at one phase, as those of clocks and pizzas alike do
 circle fading: how far the logits of one circle fade with the distance, as a pizza's do
 circularity: 0..1, how round the embedding's circles are
 strongest circle: the frequency k whose circle moves the logits most

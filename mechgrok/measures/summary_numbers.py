@@ -35,13 +35,10 @@ VARIANTS = {
     "excluded_loss_all_character_space": "excluded_loss",
     "logit_fve_class_centred": "logit_fve",
     "logit_fve_double_centred": "logit_fve",
-    "logit_fve_other_keys": "logit_fve",
     "accuracy_per_position": "accuracy_all",
 }
 """Numbers of a summary whose names say over which inputs, or in which form, a measure was taken; and the measure."""
-COUNTS = {"n_classes": "answers", "neurons": "neurons", "neurons_decided": "neurons"} | dict.fromkeys(
-    ("predictions", "predictions_came_true"), "predictions"
-)
+COUNTS = {"n_classes": "answers", "neurons": "neurons", "neurons_decided": "neurons"}
 """Numbers of a summary that count something, with what they count."""
 OF_EXPLANATION = {
     "explained_share": "fraction",
@@ -93,18 +90,11 @@ def of_keys(
         "logit_fve_class_centred": fve.fraction,
         "logit_fve_double_centred": logit_fve(grid, keys, centre="double").fraction,
         "logit_fve_per_key": fve.per_key,
-        "logit_fve_other_keys": _other_keys(grid, keys),
     }
 
 
-def _other_keys(grid: ActivationGrid, keys: tuple[Label, ...]) -> float:
-    """What all blocks but the keys explain of the logits."""
-    others = [label for label in grid.task.frame.basis.labels if label not in keys]
-    return logit_fve(grid, others).fraction if others else 0.0
-
-
 def of_explanation(explanation: Explanation | None) -> dict[str, float]:
-    """How much of the network the formula accounts for, with the control, and how many predictions came true."""
+    """How much of the network the formula accounts for, with the control."""
     if explanation is None or explanation.reason:
         return {}
     measured = {
@@ -114,8 +104,6 @@ def of_explanation(explanation: Explanation | None) -> dict[str, float]:
         "formula_agreement": explanation.agreement,
         "formula_kl": explanation.kl,
         "phase_alignment": explanation.phase_alignment,
-        "predictions": len(explanation.interventions),
-        "predictions_came_true": sum(item.came_true for item in explanation.interventions),
     }
     return {name: value for name, value in measured.items() if value is not None}
 

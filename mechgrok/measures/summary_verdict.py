@@ -109,9 +109,10 @@ def _untested(summary: "Summary") -> str:
 
 def _what(summary: "Summary") -> str:
     keys, values = ", ".join(map(str, _used(summary))), summary.values
+    others = sum(summary.keys.share(label) for label in summary.keys.labels if label not in _used(summary))
     return (
         f"It does so by the {_key_word(summary)} {keys}, which {_plural(summary, 'explain', 'explains')} "
-        f"{values['logit_fve_class_centred']:z.1%} of its logits (the others: {values['logit_fve_other_keys']:z.1%})."
+        f"{values['logit_fve_class_centred']:z.1%} of its logits (the others: {others:z.1%})."
     )
 
 

@@ -26,7 +26,7 @@ def test_planted_weights(p: int):
     assert (clock.algorithm, pizza.algorithm) == ("clock", "pizza")
     assert [item.vote for item in clock.evidence[:4]] == ["clock", "clock", "clock", "silent"]
     assert [item.vote for item in pizza.evidence] == ["pizza", "silent", "pizza", "no clock", "silent"]
-    assert clock.value("accuracy without products") == pytest.approx(1 / p, abs=0.02)  # a guess
+    assert clock.value("accuracy without products") < 2 / p  # a guess
     assert pizza.value("accuracy without products") == 1
     assert pizza.value("phase alignment") == pytest.approx(1)
     assert clock.value("circle fading") == pytest.approx(0, abs=1e-5)

@@ -13,7 +13,7 @@ from mechgrok.cli.commands import COMMANDS
 from mechgrok.cli.usage import options
 from mechgrok.cli.ways_out import ARGUMENTS
 
-LOOKING = ("analyze", "report", "compare", "figures", "measures")
+LOOKING = ("analyze", "explain", "report", "compare", "figures", "measures")
 """Commands that look at networks."""
 
 
@@ -27,7 +27,13 @@ def plain(tmp_path):
 
 
 def out(command: str, folder: Path) -> list[str]:
-    name = {"report": "r.html", "compare": "c.html", "measures": "m.csv", "figures": "figures"}.get(command)
+    name = {
+        "explain": "e.html",
+        "report": "r.html",
+        "compare": "c.html",
+        "measures": "m.csv",
+        "figures": "figures",
+    }.get(command)
     return ["--out", str(folder / name)] if name else []
 
 

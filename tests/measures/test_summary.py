@@ -1,5 +1,6 @@
 """The summary and its verdict."""
 
+import json
 from math import pi
 
 import pytest
@@ -15,13 +16,44 @@ def test_a_planted_network_gets_its_verdict():
     summary = mg.summarize(mg.cosine_network(13, {2: 20.0, 6: 20.0}))
     assert summary.generalised
     assert (
-        "computes a+b with 100.00% accuracy, by the key frequencies 2, 6, which explain 100.0%"
+        "computes a+b with 100.00% accuracy: its logits are about 20·cos(w_2(a+b-c)) + 20·cos(w_6(a+b-c)) + mean(c), "
+        "which settles the answer to 100.0% of the inputs; the same coefficients at other keys settle 0.0%."
+        in summary.verdict
+    )
+    assert "5 of 5 predictions of what interventions do came true" in summary.verdict
+    assert (
+        "It does so by the key frequencies 2, 6, which explain 100.0% of its logits (the others: 0.0%)"
         in summary.verdict
     )
     assert "kills the network: accuracy goes from 100.00% to" in summary.verdict
     assert {(a.site, a.keep) for a in summary.ablations} == {
         (site, keep) for site in ("embed", "neurons", "logits") for keep in (False, True)
     }
+
+
+def test_what_a_formula_explains_is_said_with_its_control():
+    """Formula and causal evidence come first, and what explains anything has a control beside it."""
+    summary = mg.summarize(mg.cosine_network(13, {2: 20.0, 6: 20.0}))
+    found = summary.explanation
+    assert (found.explained_share, found.control_share) == (1, 0)
+    values = summary.values
+    assert (values["explained_share"], values["explained_share_control"]) == (1, 0)
+    order = [
+        summary.verdict.index(text)
+        for text in ("cos(w_2", "settles", "cluster of neurons", "key frequencies")
+    ]
+    assert order == sorted(order)
+    stated = json.loads(summary.to_json())
+    assert stated["formula"] == found.formula
+    assert [row["control"] for row in stated["predictions"]] == [item.control for item in found.interventions]
+
+
+def test_a_lookup_table_has_no_formula_to_say():
+    task = mg.modular_task("add", 13)
+    table = torch.zeros(169, 13).scatter_(1, task.labels[:, None], 9.0)
+    summary = mg.summarize(mg.grid_from_tensors(task, table))
+    assert "and no formula says how: every frequency is there with the same coefficient" in summary.verdict
+    assert "explained_share" not in summary.values
 
 
 def test_a_fresh_network_is_undetermined():
@@ -89,7 +121,7 @@ def test_given_keys_are_used():
 
 def test_the_verdict_is_about_the_given_keys():
     verdict = mg.summarize(mg.cosine_network(13, {2: 9.0, 3: 9.0}), keys=[3]).verdict
-    assert "by the key frequency 3, which explains 50.0%" in verdict
+    assert "by the key frequency 3, which explains 50.0% of its logits (the others: 50.0%)" in verdict
     assert "undetermined" in mg.summarize(mg.cosine_network(13, {2: 9.0}), keys=[]).verdict
 
 
@@ -103,7 +135,7 @@ def test_a_network_that_multiplies_is_a_clock_in_discrete_log_space(operation, p
     task = mg.modular_task(operation, p)
     summary = mg.summarize(mg.grid_from_tensors(task, cosine_logits(task, {1: 30.0, p // 2 - 1: 30.0})))
     assert summary.logarithmic
-    assert "It is a clock in discrete-log space" in summary.verdict
+    assert "It is like a clock in discrete-log space" in summary.verdict
     forced = mg.grid_from_tensors(task.in_basis(mg.fourier_basis(p)), torch.eye(p)[task.labels])
     if operation == "mul":
         assert "discrete-log" not in mg.summarize(forced).verdict, "not in the basis of addition"

@@ -22,10 +22,11 @@ def test_a_report_tells_the_story(tmp_path: Path, network):
     page = report(tmp_path, network, history=HISTORY)
     assert mg.summarize(network).verdict in page.text
     assert page.places == [
+        "spare-margins", "outcomes",
         "loss", "accuracy", "spectrum", "circle-0", "circle-1", "neuron-0", "neuron-1", "fourier",
         "evidence", "clusters", "ablation",
     ]  # fmt: skip
-    assert page.tags.count("details") == page.tags.count("section") == 4, "definitions in every section"
+    assert page.tags.count("details") == page.tags.count("section") == 6, "definitions in every section"
     assert "clock" in page.text
     assert "How a network computes a+b" in page.text
     for row in ("remove, logits", "keep only, embedding", "share of logits"):
