@@ -32,8 +32,8 @@ def ideal_network(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -
     What a neuron reads is replaced by its mean and one wave of each operand, at the frequency, or irrep, that explains
     most of its pre-activation; what it writes, its row of W_L = W_out @ W_U, by its part of the same frequency. The
     activation function stays, and the logits are what these neurons write: products of the operands before the neurons,
-    and all that passes them by, are left out. Constant neurons say nothing. Classes that are no element of the group are
-    no answers of the ideal network.
+    and all that passes them by, are left out. Constant neurons say nothing. Classes that are no element of the group
+    are no answers of the ideal network.
 
     During a training this accuracy is ahead of the network's own, since the frequencies of the neurons and their phases
     are there before all else is gone. So it is a measure of progress, and no evidence that the network answers as the

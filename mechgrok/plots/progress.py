@@ -71,6 +71,12 @@ PANELS = (
         | {"restricted": "restricted_accuracy", "excluded": "excluded_accuracy"},
         percent=True,
     ),
+    MeasurePanel(
+        "Mechanism",
+        {"ideal network": "ideal_accuracy", "scrubbed": "scrubbed_accuracy"}
+        | {"scrubbed, train": "scrubbed_accuracy_train", "explained share": "explained_share"},
+        percent=True,
+    ),
     MeasurePanel(title_of("loss_per_position"), parts="loss_per_position"),
     MeasurePanel(
         "Attention heads",
@@ -105,6 +111,8 @@ PANELS = (
     ),
     MeasurePanel(title_of("neuron_clusters"), parts="neuron_clusters"),
     MeasurePanel("Margin", {"smallest": "margin_min", "median": "margin_median"}),
+    MeasurePanel(title_of("zero_loss"), parts="zero_loss", percent=True),
+    MeasurePanel(title_of("zero_gradient"), parts="zero_gradient", percent=True),
 )
 """In this order; measures of a table that are in none of them have a panel each, after these."""
 NOT_DRAWN = ("restricted_loss_per_key", "restricted_accuracy_per_key", "excluded_accuracy_per_key")
