@@ -55,15 +55,19 @@ class ComponentAblations(Drawable):
 
     def records(self) -> list[dict[str, Any]]:
         """One row per component."""
+        rises = self.loss_increase
         return [
-            {"component": name, "loss": item.loss, "loss increase": item.loss - self.before.loss, "accuracy": item.accuracy}
+            {"component": name, "loss": item.loss, "loss increase": rises[name], "accuracy": item.accuracy}
             for name, item in self.after.items()
-        ]  # fmt: skip
+        ]
 
     def __repr__(self) -> str:
         worst = sorted(self.loss_increase.items(), key=lambda item: -item[1])[:4]
         said = ", ".join(f"{name} {rise:+z.3g}" for name, rise in worst)
-        return f"ComponentAblations(by {self.by}; loss {self.before.loss:z.3g}: {said} nats, of {len(self.after)} components)"
+        return (
+            f"ComponentAblations(by {self.by}; loss {self.before.loss:z.3g}: {said} nats, of {len(self.after)} "
+            "components)"
+        )
 
 
 @door

@@ -41,16 +41,16 @@ class LogitLens(Drawable):
 
     def records(self) -> list[dict[str, Any]]:
         """One row per stage and position."""
+        values = {"loss": self.loss.tolist(), "accuracy": self.accuracy.tolist()}
         return [
-            {"stage": stage, "position": position, "loss": self.loss[i, j].item(), "accuracy": self.accuracy[i, j].item()}
+            {"stage": stage, "position": position} | {name: table[i][j] for name, table in values.items()}
             for i, stage in enumerate(self.stages)
             for j, position in enumerate(self.positions)
-        ]  # fmt: skip
+        ]
 
     def __repr__(self) -> str:
-        course = ", ".join(
-            f"{stage} {x:z.1%}" for stage, x in zip(self.stages, self.accuracy[:, -1].tolist(), strict=True)
-        )
+        last = zip(self.stages, self.accuracy[:, -1].tolist(), strict=True)
+        course = ", ".join(f"{stage} {accuracy:z.1%}" for stage, accuracy in last)
         return f"LogitLens(accuracy at {self.positions[-1]}: {course})"
 
 
@@ -110,12 +110,10 @@ def _stages(model: HookedModel) -> dict[str, str]:
 
 
 def _positions(grid: ActivationGrid) -> tuple[str, ...]:
-    signature = grid.task.signature
-    if signature.n_scored > 1:
-        return tuple(map(str, grid.task.position_labels)) if hasattr(grid.task, "position_labels") else tuple(
-            f"answer {i}" for i in range(signature.n_scored)
-        )  # fmt: skip
-    return tuple(f"position {i}" for i in range(grid.task.examples.inputs.shape[1]))
+    task = grid.task
+    if task.signature.n_scored > 1:
+        return tuple(f"answer {i}" for i in range(task.signature.n_scored))
+    return tuple(f"position {i}" for i in range(task.examples.inputs.shape[1]))
 
 
 def _read_out(grid: ActivationGrid, rows: Tensor, names: list[str]) -> Iterator[tuple[Tensor, Tensor]]:

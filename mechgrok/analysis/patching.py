@@ -59,7 +59,8 @@ class ActivationPatching(Drawable):
     def __repr__(self) -> str:
         most = sorted(self.records(), key=lambda row: -row["recovered"])[:4]
         said = ", ".join(f"{row['site']} {row['layer']} {row['at']} {row['recovered']:z.2f}" for row in most)
-        return f"ActivationPatching(logit difference {self.corrupted:z.3g} -> {self.clean:z.3g}; most recovered: {said})"
+        values = f"logit difference {self.corrupted:z.3g} -> {self.clean:z.3g}"
+        return f"ActivationPatching({values}; most recovered: {said})"
 
 
 @door
@@ -74,9 +75,9 @@ def patch_activations(
         source: a network, or a grid with its network.
         clean, corrupted: the two inputs, as tokens, or as their row numbers among the inputs of the task. They have as
             many tokens and other answers: the network's own at the last position.
-        sites: activations, by TransformerLens's short names: resid_pre, resid_mid, resid_post, attn_out, mlp_out, pre and
-            post are patched at one position at a time, q, k, v, z and pattern one head at a time. Those that the network
-            does not have are left out of the four by default.
+        sites: activations, by TransformerLens's short names: resid_pre, resid_mid, resid_post, attn_out, mlp_out, pre
+            and post are patched at one position at a time, q, k, v, z and pattern one head at a time. Those that the
+            network does not have are left out of the four by default.
 
     Raises:
         ConfigError: inputs that are none; an unknown site.
@@ -143,8 +144,8 @@ class PathPatching(Drawable):
     """How much of the clean input's answer comes back along single paths from a sender to a receiver.
 
     Attributes:
-        recovered: [senders, receivers], the share of the logit difference as in `ActivationPatching`; NaN is not used:
-            where a receiver does not come after a sender there is no path, and the share is 0.
+        recovered: [senders, receivers], the share of the logit difference as in `ActivationPatching`; 0 where the
+            receiver does not come after the sender, so that there is no path.
         senders: heads "L0H0" and MLPs "L0 mlp".
         receivers: "logits", and the queries, keys and values of heads, "L1H0 q".
         clean, corrupted, answers: as in `ActivationPatching`.

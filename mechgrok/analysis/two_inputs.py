@@ -100,17 +100,12 @@ def _tokens(model: Any, source: Any, name: str, given: Any) -> Int[Tensor, "1 po
         tokens = torch.as_tensor(given)
     except (TypeError, ValueError, RuntimeError):
         tokens = torch.empty(0)
-    d_vocab = getattr(model.cfg, "d_vocab", 0)
-    whole = tokens.ndim == 1 and len(tokens) > 0 and tokens.dtype == torch.long
-    if (
-        not whole
-        or int(tokens.min()) < 0
-        or int(tokens.max()) >= d_vocab
-        or len(tokens) > getattr(model.cfg, "n_ctx", 0)
-    ):
+    d_vocab, n_ctx = getattr(model.cfg, "d_vocab", 0), getattr(model.cfg, "n_ctx", 0)
+    whole = tokens.ndim == 1 and 0 < len(tokens) <= n_ctx and tokens.dtype == torch.long
+    if not whole or int(tokens.min()) < 0 or int(tokens.max()) >= d_vocab:
         raise ConfigError(
-            f"{name} is an input: the number of a row of the task, or its tokens, up to {getattr(model.cfg, 'n_ctx', 0)} "
-            f"whole numbers from 0 to {d_vocab - 1}; got {shown(given)}"
+            f"{name} is an input: the number of a row of the task, or its tokens, up to {n_ctx} whole numbers from 0 "
+            f"to {d_vocab - 1}; got {shown(given)}"
         )
     return tokens[None]
 

@@ -22,8 +22,8 @@ def attribution_bars(attribution: LogitAttribution) -> go.Figure:
 
     >>> import mechgrok as mg
     >>> drawn = mg.direct_logit_attribution(mg.clock_transformer(7, {2: 9.0})).figure()
-    >>> drawn.data[0].y[-1], round(drawn.data[0].x[-1], 3)
-    ('neurons 2', 9.0)
+    >>> round(dict(zip(drawn.data[0].y, drawn.data[0].x))["neurons 2"], 3)
+    9.0
     """
     rows = attribution.records()
     bars = go.Bar(
@@ -80,7 +80,7 @@ def lens_map(lens: LogitLens) -> go.Figure:
 
     >>> import mechgrok as mg
     >>> drawn = mg.logit_lens(mg.clock_transformer(7, {2: 9.0})).figure()
-    >>> drawn.data[0].z[-1][-1]
+    >>> float(drawn.data[0].z[-1][-1])
     1.0
     """
     heat = go.Heatmap(
