@@ -86,7 +86,7 @@ def test_clusters_of_planted_circuits_write_their_cosines(make, p):
 
 
 def test_the_induction_head_writes_the_answer():
-    task = mg.repeated_sequence_task(d_vocab=12, length=5, finite=50)
+    task = mg.repeated_sequence_task(30, 12, subsequence=4, repeats=2, finite=50)
     model = mg.induction_network(d_vocab=task.signature.inputs.d_vocab, n_ctx=task.signature.inputs.n_ctx)
     model.task = task
     found = mg.direct_logit_attribution(model)

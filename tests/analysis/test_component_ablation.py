@@ -62,11 +62,11 @@ def test_clusters_of_a_planted_circuit(p):
 
 
 def test_the_circuit_of_an_induction_network():
-    task = mg.repeated_sequence_task(d_vocab=12, length=5, finite=50)
+    task = mg.repeated_sequence_task(30, 12, subsequence=4, repeats=2, finite=50)
     model = mg.induction_network(d_vocab=task.signature.inputs.d_vocab, n_ctx=task.signature.inputs.n_ctx)
     model.task = task
     found = mg.ablate_components(model)
-    assert found.before.accuracy == 1
+    assert found.before.accuracy > 0.8
     assert {name for name, rise in found.loss_increase.items() if rise > 0.5} == {"L0H0", "L1H1"}
 
 
