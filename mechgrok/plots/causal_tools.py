@@ -104,7 +104,7 @@ def lens_map(lens: LogitLens) -> go.Figure:
 def _map(
     table: Float[Tensor, "rows columns"], rows: Sequence[int | str], columns: Sequence[int | str], title: str
 ) -> go.Figure:
-    """A heat map of shares, blue where the clean answer comes back."""
+    """A heat map of shares, orange where the clean answer comes back."""
     heat = go.Heatmap(
         z=numbers(table),
         x=list(columns),
