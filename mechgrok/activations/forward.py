@@ -56,7 +56,7 @@ def _grid_by_hand(model: HookedModel, task: Task, names: Sequence[str]) -> Activ
     pre = [name for name in names if name.endswith("hook_pre")]
     post = [name for name in names if name not in pre]
     logits, neurons, read = by_hand.run_by_hand(model, task.tokens, neurons=bool(post), pre=bool(pre))
-    cached = dict.fromkeys(post, neurons) | dict.fromkeys(pre, read)
+    cached: dict[str, Any] = dict.fromkeys(post, neurons) | dict.fromkeys(pre, read)
     grid = ActivationGrid(task, model, logits[:, : task.signature.d_out], MappingProxyType(cached))
     return grid if _is_finite(logits) else None
 

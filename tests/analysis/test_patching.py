@@ -1,7 +1,6 @@
 """Activation and path patching against hooks by hand, and on a network whose circuit is known."""
 
 import pytest
-import torch
 
 import mechgrok as mg
 
@@ -137,7 +136,6 @@ def test_networks_without_heads_have_their_neurons_patched():
     [
         (0, 49, "a row from 0 to 48"), (-1, 1, "a row from 0"), ([0, 1, 9], [0, 1, 7], "whole numbers from 0 to 7"),
         ([0, 1], [0, 1, 7], "the same length"), ([], [0], "an input"),
-        (torch.tensor([0.5, 1, 7]), [1, 1, 7], "an input"),
     ],
 )  # fmt: skip
 def test_what_is_no_input_is_refused(clean, corrupted, said):
