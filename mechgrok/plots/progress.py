@@ -159,6 +159,9 @@ def progress_figure(
         horizontal_spacing=0.09 if columns > 1 else 0,
         vertical_spacing=GAP / (height - TOP - BOTTOM),
         subplot_titles=[panel.title for panel, _ in shown],
+        specs=[
+            [{} if row * columns + i < len(shown) else None for i in range(columns)] for row in range(rows)
+        ],
     )
     found = table.phases if phases else None
     for i, (panel, lines) in enumerate(shown):
