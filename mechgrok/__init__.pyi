@@ -37,12 +37,20 @@ from mechgrok.analysis.attention import (
     MeanAttention as MeanAttention,
     mean_attention as mean_attention,
 )
+from mechgrok.analysis.attribution import (
+    LogitAttribution as LogitAttribution,
+    direct_logit_attribution as direct_logit_attribution,
+)
 from mechgrok.analysis.circles import (
     IsolatedCircle as IsolatedCircle,
     isolate_circle as isolate_circle,
 )
 from mechgrok.analysis.class_distances import (
     class_distance_ratio as class_distance_ratio,
+)
+from mechgrok.analysis.component_ablation import (
+    ComponentAblations as ComponentAblations,
+    ablate_components as ablate_components,
 )
 from mechgrok.analysis.cosets import (
     coset_neurons as coset_neurons,
@@ -93,6 +101,10 @@ from mechgrok.analysis.key_losses import (
     excluded_loss as excluded_loss,
     restricted_loss as restricted_loss,
 )
+from mechgrok.analysis.logit_lens import (
+    LogitLens as LogitLens,
+    logit_lens as logit_lens,
+)
 from mechgrok.analysis.logit_surface import (
     LogitSurface as LogitSurface,
     distance_irrelevance as distance_irrelevance,
@@ -115,6 +127,12 @@ from mechgrok.analysis.neuron_phases import (
 from mechgrok.analysis.neurons import (
     NeuronFrequencies as NeuronFrequencies,
     neuron_frequencies as neuron_frequencies,
+)
+from mechgrok.analysis.patching import (
+    ActivationPatching as ActivationPatching,
+    PathPatching as PathPatching,
+    patch_activations as patch_activations,
+    patch_paths as patch_paths,
 )
 from mechgrok.analysis.perturbations import (
     NeuronPerturbations as NeuronPerturbations,
@@ -237,8 +255,8 @@ from mechgrok.models.induction_network import (
     induction_network as induction_network,
 )
 from mechgrok.models.layouts import (
-    LAYOUTS as LAYOUTS,
     Converted as Converted,
+    LAYOUTS as LAYOUTS,
     Layout as Layout,
 )
 from mechgrok.models.mlp import (
@@ -307,7 +325,6 @@ from mechgrok.sweeps.sweep import (
     sweep as sweep,
 )
 from mechgrok.tasks import (
-    TASKS as TASKS,
     Batch as Batch,
     FiniteTask as FiniteTask,
     Frame as Frame,
@@ -316,6 +333,7 @@ from mechgrok.tasks import (
     Operation as Operation,
     Split as Split,
     StreamTask as StreamTask,
+    TASKS as TASKS,
     Task as Task,
     array_task as array_task,
     digit_addition_task as digit_addition_task,

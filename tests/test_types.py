@@ -103,7 +103,7 @@ def test_changes_of_a_training_are_the_fields_of_its_configuration():
     assert get_type_hints(TrainChanges).keys() == fields.keys() - {"recipe", "model", "steps"}
 
 
-MEASURES = ("losses", "circuit", "neurons", "weights", "heads")
+MEASURES = ("losses", "circuit", "neurons", "mechanism", "weights", "heads")
 """Modules of measures, which are called after the quantity that they follow."""
 
 

@@ -4,6 +4,7 @@ from mechgrok.activations.caching import as_grid, cache_grid, cached_with
 from mechgrok.activations.fitting import fit_task, infer_task, likely_modulus
 from mechgrok.activations.forward import (
     logits_under,
+    logits_under_each,
     run_from_site,
     run_from_sites,
     run_with_embedding,
@@ -23,6 +24,7 @@ __all__ = [
     "infer_task",
     "likely_modulus",
     "logits_under",
+    "logits_under_each",
     "run_from_site",
     "run_from_sites",
     "run_with_embedding",

@@ -203,7 +203,7 @@ def run_from_sites(
 
         return site, replace
 
-    return _logits_under(grid, lambda rows: [*(replaced(rows, site) for site in activations), *hooks])
+    return logits_under_each(grid, lambda rows: [*(replaced(rows, site) for site in activations), *hooks])
 
 
 def run_with_neurons(grid: ActivationGrid, edit: Callable[[Tensor], Tensor]) -> Tensor | None:
@@ -240,10 +240,13 @@ def run_with_embedding(grid: ActivationGrid, embedding: Float[Tensor, "tokens d_
 
 def logits_under(grid: ActivationGrid, hooks: Sequence[Hook]) -> Float[Tensor, "inputs *scored classes"]:
     """Logits of the grid's network on all inputs under the given hooks."""
-    return _logits_under(grid, lambda rows: hooks)
+    return logits_under_each(grid, lambda rows: hooks)
 
 
-def _logits_under(grid: ActivationGrid, hooks: Callable[[slice], Sequence[Hook]]) -> Tensor:
+def logits_under_each(
+    grid: ActivationGrid, hooks: Callable[[slice], Sequence[Hook]]
+) -> Float[Tensor, "inputs *scored classes"]:
+    """The same under hooks that depend on which inputs, of a slice of all of them, are run."""
     model, task = grid.model, grid.task
     return torch.cat(
         [_answers(model, task, rows, hooks(rows)).cpu() for rows in _chunks(model, task.n_inputs)]

@@ -10,7 +10,9 @@ from mechgrok.analysis.ablation import Ablation
 from mechgrok.analysis.additive import AdditiveOnly
 from mechgrok.analysis.algorithms import AlgorithmVerdict
 from mechgrok.analysis.attention import MeanAttention
+from mechgrok.analysis.attribution import LogitAttribution
 from mechgrok.analysis.circles import IsolatedCircle
+from mechgrok.analysis.component_ablation import ComponentAblations
 from mechgrok.analysis.cosets import CosetNeurons
 from mechgrok.analysis.embeddings import EmbeddingComponents
 from mechgrok.analysis.explained import LogitFVE
@@ -19,10 +21,12 @@ from mechgrok.analysis.frequencies import KeyFrequencies
 from mechgrok.analysis.heads import HeadScores
 from mechgrok.analysis.in_context import InContextScore
 from mechgrok.analysis.interchange import Interchange
+from mechgrok.analysis.logit_lens import LogitLens
 from mechgrok.analysis.logit_surface import LogitSurface
 from mechgrok.analysis.neuron_phases import NeuronPhases
 from mechgrok.analysis.neurons import NeuronFrequencies
 from mechgrok.analysis.perturbations import NeuronPerturbations
+from mechgrok.analysis.patching import ActivationPatching, PathPatching
 from mechgrok.analysis.phase_changes import PhaseChanges
 from mechgrok.analysis.phases import Phases
 from mechgrok.analysis.position_losses import PositionLosses
@@ -35,6 +39,7 @@ from mechgrok.errors import ConfigError
 from mechgrok.measures.summary import Summary
 from mechgrok.plots.ablations import ablation_effects
 from mechgrok.plots.algorithms import AlgorithmComparison, comparison_figure, surface_figure
+from mechgrok.plots.causal_tools import attribution_bars, lens_map, patching_maps, path_map
 from mechgrok.plots.circles import component_course, component_pairs
 from mechgrok.plots.evidence import circle_alone, symmetricity_scale, verdict_scales
 from mechgrok.plots.explanations import explanation_figure
@@ -64,7 +69,12 @@ def _ablation(ablation: Ablation, *, n_classes: int | None = None) -> go.Figure:
 
 
 FIGURES: dict[type, Callable[..., go.Figure]] = {
+    ActivationPatching: patching_maps,
     AdditiveOnly: performances_figure,
+    ComponentAblations: performances_figure,
+    LogitAttribution: attribution_bars,
+    LogitLens: lens_map,
+    PathPatching: path_map,
     Explanation: explanation_figure,
     Interchange: predictions_figure,
     Scrubbing: performances_figure,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from mechgrok.analysis.additive import AdditiveOnly
+from mechgrok.analysis.component_ablation import ComponentAblations
 from mechgrok.analysis.interchange import Interchange
 from mechgrok.analysis.performance import Performance
 from mechgrok.analysis.scrubbing import Scrubbing
@@ -16,7 +17,7 @@ LEAST = 1e-12
 """Loss in nats that is drawn where it is lower still."""
 
 
-def performances_figure(result: AdditiveOnly | Scrubbing) -> go.Figure:
+def performances_figure(result: AdditiveOnly | ComponentAblations | Scrubbing) -> go.Figure:
     """Accuracy and loss under each intervention, a row for each; the network as it is in grey.
 
     >>> import mechgrok as mg

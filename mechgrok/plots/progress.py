@@ -71,6 +71,12 @@ PANELS = (
         | {"restricted": "restricted_accuracy", "excluded": "excluded_accuracy"},
         percent=True,
     ),
+    MeasurePanel(
+        "Mechanism",
+        {"ideal network": "ideal_accuracy", "scrubbed": "scrubbed_accuracy"}
+        | {"scrubbed, train": "scrubbed_accuracy_train", "explained share": "explained_share"},
+        percent=True,
+    ),
     MeasurePanel(title_of("loss_per_position"), parts="loss_per_position"),
     MeasurePanel(
         "Attention heads",
@@ -105,6 +111,8 @@ PANELS = (
     ),
     MeasurePanel(title_of("neuron_clusters"), parts="neuron_clusters"),
     MeasurePanel("Margin", {"smallest": "margin_min", "median": "margin_median"}),
+    MeasurePanel(title_of("zero_loss"), parts="zero_loss", percent=True),
+    MeasurePanel(title_of("zero_gradient"), parts="zero_gradient", percent=True),
 )
 """Panels in this order; measures of a table that belong to none of them get one panel each, after these."""
 NOT_DRAWN = ("restricted_loss_per_key", "restricted_accuracy_per_key", "excluded_accuracy_per_key")
@@ -151,6 +159,9 @@ def progress_figure(
         horizontal_spacing=0.09 if columns > 1 else 0,
         vertical_spacing=GAP / (height - TOP - BOTTOM),
         subplot_titles=[panel.title for panel, _ in shown],
+        specs=[
+            [{} if row * columns + i < len(shown) else None for i in range(columns)] for row in range(rows)
+        ],
     )
     found = table.phases if phases else None
     for i, (panel, lines) in enumerate(shown):

@@ -114,7 +114,8 @@ def test_a_memory_does_not_survive_scrubbing():
 @pytest.fixture(scope="module")
 def course():
     names = ["accuracy_train", "accuracy_test", *NAMES, "class_distance_ratio", "zero_loss"]
-    return mg.progress_measures("add113", names, progress=False)
+    run = mg.load_run("add113")
+    return mg.progress_measures(run, names, steps=run.steps[::2] + run.steps[-1:], progress=False)
 
 
 def at(course, name):
@@ -145,7 +146,7 @@ def test_on_the_shipped_run_train_inputs_say_what_all_inputs_say(course):
 def test_on_the_shipped_run_the_ideal_network_is_ahead(course):
     test, ideal = at(course, "accuracy_test"), at(course, "ideal_accuracy")
     rising = (test > 0.05) & (test < 0.9)
-    assert rising.sum() > 10
+    assert rising.sum() > 5
     assert (ideal > test)[rising].all()
     reached = [
         min(step for step, x in zip(course.steps, values, strict=True) if x > 0.5) for values in (ideal, test)
