@@ -181,6 +181,23 @@ CATALOGUE = (
         protocol=_Later("logit_scale2026", "temperature_and_norm"),
     ),
     Reproduction(
+        "mccracken2025-degree-one",
+        source="McCracken et al. 2025, theorems 4.4 and 4.7 and the experiments on sines",
+        claim=(
+            "Neurons of the first layer read sums of one sine of each operand, in clocks and pizzas alike, so that "
+            "each is active on approximate cosets; and a number of frequencies that grows with log n is enough."
+        ),
+        cost="3 minutes",
+        deviations=(
+            "Fitted sines stand in place of what the neurons of three networks read that come with mechgrok; the paper "
+            "has hundreds of networks.",
+            "In place of the paper's unknown settings the two architectures have those of Zhong et al. 2023 with five "
+            "times the learning rate, on 80% of the pairs.",
+            "That n = 66 prefers frequencies that divide it is left out.",
+        ),
+        protocol=_Later("mccracken2025", "degree_one"),
+    ),
+    Reproduction(
         "moisescu2025-phase-alignment",
         source="Moisescu-Pareja, McCracken et al. 2025, abstract and theorem 4.1; numbers as we measured them",
         claim=(
