@@ -21,13 +21,14 @@ from mechgrok.tasks import modular_task
 from mechgrok.training.recipes import find_recipe
 
 Bounds = tuple[Number | None, Number | None]
+NONE: Bounds = (None, None)
 
-NETWORKS: dict[str, tuple[str, Bounds, Bounds]] = {
-    "pizza59": ("attention rate 0", (0.95, 1), (0.999, 1)),
-    "clock59": ("attention rate 1", (0.9, 1), (None, None)),
-    "add113": ("transformer of Nanda et al. 2023", (0.9, 1), (None, None)),
+NETWORKS: dict[str, tuple[str, Bounds, Bounds, Bounds]] = {
+    "pizza59": ("attention rate 0", (0.95, 1), (0.999, 1), (0.9, 1)),
+    "clock59": ("attention rate 1", (0.9, 1), NONE, NONE),
+    "add113": ("transformer of Nanda et al. 2023", (0.9, 1), NONE, NONE),
 }
-"""Networks that come with mechgrok: bounds on their R², and on the accuracy with fitted sines."""
+"""Networks that come with mechgrok: bounds on R², accuracy with sines, and share on cosets."""
 SINES = {
     "with products": "neurons read one block, with products",
     "without products": "neurons read one block, without products",
@@ -49,8 +50,8 @@ EMBEDDED = find_recipe("alpha").replace(lr=5e-3, steps=1600, checkpoint_every=16
 
 def degree_one(full: bool) -> Iterator[Row | Curve]:
     """Sines of degree 1 in trained networks, frequencies by architecture, and how many random ones suffice."""
-    for name, (about, r2, right) in NETWORKS.items():
-        yield from _fitted(name, about, r2, right)
+    for name, (about, *bounds) in NETWORKS.items():
+        yield from _fitted(name, about, *bounds)
     for seed in range(5 if full else 2):
         for what, recipe, (low, high) in (
             ("one-hot operands", ONE_HOT, (20, N // 2)), ("trained embeddings", EMBEDDED, (None, None)),
@@ -58,18 +59,18 @@ def degree_one(full: bool) -> Iterator[Row | Curve]:
             about = f"MLP, {what}, seed {seed}"
             network = train_kept(modular_task("add", N), recipe, seed=seed).model()
             yield Row(f"{about}: accuracy", 1, accuracy(network), 0.99, 1)
-            yield from _sines(about, _grid(network), (0.95, 1), (0.99, 1))
+            yield from _sines(about, _grid(network), (0.85, 1), (0.99, 1))
             found = len(find_key_frequencies(network).frequencies)
             yield Row(f"{about}: key frequencies", N // 2 if recipe is ONE_HOT else 5, found, low, high)
     yield from _random_frequencies()
 
 
-def _fitted(name: str, about: str, r2: Bounds, right: Bounds) -> Iterator[Row]:
+def _fitted(name: str, about: str, r2: Bounds, right: Bounds, cosets: Bounds) -> Iterator[Row]:
     grid = _grid(load_run(name).model())
     yield from _sines(about, grid, r2, right)
     phases = neuron_phases(grid)
     own, other = _on_cosets(grid, phases, 1), _on_cosets(grid, phases, 2)
-    yield Row(f"{about}: share of the neurons' responses that are one approximate coset", 1, own, 0.8, 1)
+    yield Row(f"{about}: share of the neurons' responses that are one approximate coset", 1, own, *cosets)
     yield Row(f"{about}: the same with the steps of twice the frequency", None, other, None, 0.3)
 
 
@@ -96,7 +97,7 @@ def _on_cosets(grid: ActivationGrid, phases: NeuronPhases, factor: int) -> float
     active = responses > ACTIVE * responses.amax((0, 1))
     one = mixed = 0
     for label, neurons in phases.groups.items():
-        d = pow(int(label) * factor, -1, n)
+        d = pow((phases.labels.index(label) + 1) * factor, -1, n)
         ordered = active[(torch.arange(n) * d) % n][:, :, neurons]
         arcs = (ordered & ~ordered.roll(1, 0)).sum(0)
         one, mixed = one + int((arcs == 1).sum()), mixed + int((arcs > 0).sum())

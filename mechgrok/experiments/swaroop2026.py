@@ -160,7 +160,7 @@ def _constructed(draws: int) -> Iterator[Row | Curve]:
             yield Row(f"{n} neurons, {name}: accuracy, mean of {draws}", right, found, low, high)
     control = mean(accuracy(drawn_network(WAVES["square to cosine"], 512, s, summed=False)) for s in range(3))
     yield Row("512 neurons with output phases of their own: accuracy", None, control, None, 0.03)
-    titles = {"x_title": "neurons", "y_title": "accuracy"}
+    titles: dict[str, Any] = {"x_title": "neurons", "y_title": "accuracy"}
     for i, (name, values) in enumerate(measured.items()):
         shown = tuple(round(value, 4) for value in values)
         yield Curve("Constructed networks", name, tuple(TABLE), shown, **titles)
@@ -168,7 +168,7 @@ def _constructed(draws: int) -> Iterator[Row | Curve]:
         yield Curve("Constructed networks", "published", tuple(TABLE), given, dots=True, **titles)
 
 
-def _extracted(model: HookedMLP, test: Tensor, when: str, seed: int) -> Iterator[Row]:
+def _extracted(model: Any, test: Tensor, when: str, seed: int) -> Iterator[Row]:
     real: dict[str, tuple[float, Number | None, Number | None]] = {
         "saturation": (0.0001, None, 0.02), "final": (0.9991, 0.99, 1),
     }  # fmt: skip
@@ -185,7 +185,7 @@ def _extracted(model: HookedMLP, test: Tensor, when: str, seed: int) -> Iterator
         )
 
 
-def _structure(model: HookedMLP, seed: int) -> Iterator[Row]:
+def _structure(model: Any, seed: int) -> Iterator[Row]:
     first, second = (Dominant.of(w) for w in model.operand_embeddings)
     output = Dominant.of(model.neuron_logit_map().T)
     waves = (first.periodicity > STRUCTURED) & (second.periodicity > STRUCTURED)
