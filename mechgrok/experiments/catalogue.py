@@ -193,10 +193,10 @@ CATALOGUE = (
             "has hundreds of networks.",
             "In place of the paper's unknown settings the two architectures have those of Zhong et al. 2023 with five "
             "times the learning rate, on 80% of the pairs.",
-            "Not reproduced for attention: with one sine of each operand in place of what its neurons read, the network "
-            "with attention rate 1 answers 94% of the inputs, and that of Nanda et al. 86%. With the products of the "
-            "operands at the same frequency both answer all of them. Nor are their neurons active on approximate cosets "
-            "alone, as those without attention are.",
+            "Not reproduced for attention: with one sine of each operand in place of what its neurons read, the "
+            "network with attention rate 1 answers 94% of the inputs, and that of Nanda et al. 86%. With the products "
+            "of the operands at the same frequency both answer all of them. Nor are their neurons active on "
+            "approximate cosets alone, as those without attention are.",
             "The paper counts 3 to 7 frequencies in networks with trained embeddings; ours have 9 and 11 keys.",
             "A neuron counts as active from a tenth of its largest activation. That n = 66 prefers frequencies that "
             "divide it is left out.",
