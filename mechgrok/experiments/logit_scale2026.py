@@ -1,6 +1,6 @@
 """Truong 2026, What Does the Weight Norm Control in Grokking? (arXiv 2606.18465): a temperature slides the delay."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from mechgrok.experiments.pictures import history_curve
 from mechgrok.experiments.reproduction import Curve, Number, Row
 from mechgrok.experiments.trainings import train_kept
 from mechgrok.registries import NATS, OBJECTIVES, OPTIMIZERS, ObjectiveEntry, OptimizerEntry
-from mechgrok.runs import Run
+from mechgrok.runs import HistoryRow
 from mechgrok.tasks import modular_task
 from mechgrok.training.objectives import CrossEntropy
 
@@ -78,7 +78,7 @@ class _Delay:
     exceeds the largest wrong one, on average.
     """
 
-    run: Run
+    history: Sequence[HistoryRow]
     memorised: Number | None
     grokked: Number | None
     spread: float
@@ -92,7 +92,7 @@ def _measured(cell: Cell, seed: int) -> _Delay:
     logits, right = grid.logits.double() / cell.temperature, grid.labels[:, None]
     margin = logits.gather(1, right)[:, 0] - logits.scatter(1, right, -torch.inf).amax(1)
     return _Delay(
-        run,
+        history,
         first_step(history, "accuracy_train", at_least=MEMORISED),
         first_step(history, "accuracy_test", at_least=GROKKED),
         (logits - logits.mean(1, keepdim=True)).square().mean().sqrt().item(),
@@ -152,7 +152,7 @@ def _delays(found: Mapping[Cell, _Delay], seed: int) -> Iterator[Curve]:
     for cell, delay in found.items():
         if not seed:
             yield history_curve(
-                "Test accuracy", cell.name, delay.run.history, "accuracy_test", y_title="test accuracy"
+                "Test accuracy", cell.name, delay.history, "accuracy_test", y_title="test accuracy"
             )
     raised = [(delay.margin, delay.grokked) for cell, delay in found.items() if cell.dose != 1]
     titles: dict[str, Any] = {

@@ -1,9 +1,10 @@
 """Swaroop 2026, Latent Algorithmic Structure Precedes Grokking (arXiv 2603.23784): waves in place of training."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import pi
 from statistics import mean
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,7 +17,7 @@ from mechgrok.experiments.pictures import history_curve
 from mechgrok.experiments.reproduction import Curve, Number, Row
 from mechgrok.experiments.trainings import train_kept
 from mechgrok.models.mlp import HookedMLP
-from mechgrok.runs import Run
+from mechgrok.runs import HistoryRow
 from mechgrok.tasks import modular_task
 
 P = 97
@@ -61,11 +62,11 @@ SETUP = TrainConfig(
     weight_decay=1.0,
     betas=(0.9, 0.999),
     warmup=0,
-    steps=60_000,
+    steps=40_000,
     checkpoints="logarithmic",
     eval_every=10,
     stop_when_settled=False,
-    stop_test_loss=0.02,
+    stop_test_loss=0.06,
 )
 """Two one-hot operands, 256 ReLUs, 30% of the pairs mod 97."""
 STRUCTURED = 12
@@ -86,8 +87,13 @@ def training_free(full: bool) -> Iterator[Row | Curve]:
         for when, step in (("saturation", saturated), ("final", run.steps[-1])):
             yield from _extracted(run.model(step), test, when, seed)
         yield from _structure(run.model(), seed)
+        led = _of_waves(run, test)
+        lead = max(right - float(accuracy(run.model(step), test)) for step, right in led.items())
+        yield Row(
+            f"largest lead of the waves over the network in test accuracy, seed {seed}", None, lead, 0.4, 1
+        )
         if not seed:
-            yield from _figure(run, test)
+            yield from _figure(run.history, led)
 
 
 def wave_network(
@@ -154,7 +160,7 @@ def _constructed(draws: int) -> Iterator[Row | Curve]:
             yield Row(f"{n} neurons, {name}: accuracy, mean of {draws}", right, found, low, high)
     control = mean(accuracy(drawn_network(WAVES["square to cosine"], 512, s, summed=False)) for s in range(3))
     yield Row("512 neurons with output phases of their own: accuracy", None, control, None, 0.03)
-    titles = {"x_title": "neurons", "y_title": "accuracy"}
+    titles: dict[str, Any] = {"x_title": "neurons", "y_title": "accuracy"}
     for i, (name, values) in enumerate(measured.items()):
         shown = tuple(round(value, 4) for value in values)
         yield Curve("Constructed networks", name, tuple(TABLE), shown, **titles)
@@ -162,7 +168,7 @@ def _constructed(draws: int) -> Iterator[Row | Curve]:
         yield Curve("Constructed networks", "published", tuple(TABLE), given, dots=True, **titles)
 
 
-def _extracted(model: HookedMLP, test: Tensor, when: str, seed: int) -> Iterator[Row]:
+def _extracted(model: Any, test: Tensor, when: str, seed: int) -> Iterator[Row]:
     real: dict[str, tuple[float, Number | None, Number | None]] = {
         "saturation": (0.0001, None, 0.02), "final": (0.9991, 0.99, 1),
     }  # fmt: skip
@@ -170,18 +176,23 @@ def _extracted(model: HookedMLP, test: Tensor, when: str, seed: int) -> Iterator
     yield Row(
         f"{when}: test accuracy of the network, seed {seed}", published, accuracy(model, test), low, high
     )
-    floor = {"saturation": 0.5, "final": 0.95}[when]
+    floor = {"saturation": None, "final": 0.95}[when]
     for name, waves in WAVES.items():
         right = accuracy(extracted_network(model, waves), test)
         published = EXTRACTED[when][name]
-        yield Row(f"{when}: test accuracy of its waves, {name}, seed {seed}", published, right, floor, 1)
+        yield Row(
+            f"{when}: test accuracy of its waves, {name}, seed {seed}", published, right, floor, floor and 1
+        )
 
 
-def _structure(model: HookedMLP, seed: int) -> Iterator[Row]:
+def _structure(model: Any, seed: int) -> Iterator[Row]:
     first, second = (Dominant.of(w) for w in model.operand_embeddings)
     output = Dominant.of(model.neuron_logit_map().T)
     waves = (first.periodicity > STRUCTURED) & (second.periodicity > STRUCTURED)
-    yield Row(f"neurons of a periodicity above 12, of 256, seed {seed}", 212, int(waves.sum()), 128, 256)
+    share = waves.double().mean().item()
+    yield Row(
+        f"share of the neurons of a periodicity above 12, seed {seed}", round(212 / 256, 4), share, 0.5, 1
+    )
     alike = ((first.k == second.k) & (first.k == output.k))[waves].double().mean().item()
     yield Row(f"share of these with one frequency in all weights, seed {seed}", 1, alike, 0.99, 1)
     turn = (output.phase - first.phase - second.phase)[waves]
@@ -197,13 +208,17 @@ def _structure(model: HookedMLP, seed: int) -> Iterator[Row]:
     )  # fmt: skip
 
 
-def _figure(run: Run, test: Tensor) -> Iterator[Curve]:
+def _of_waves(run: Any, test: Tensor) -> dict[int, float]:
+    """Test accuracy of what is extracted from each checkpoint but the first."""
+    waves = WAVES["square to cosine"]
+    return {
+        step: float(accuracy(extracted_network(run.model(step), waves), test)) for step in run.steps if step
+    }
+
+
+def _figure(history: Sequence[HistoryRow], of_waves: Mapping[int, float]) -> Iterator[Curve]:
     """The training, and how right its waves are at each checkpoint."""
     for part in ("train", "test"):
-        yield history_curve("Training", part, run.history, f"accuracy_{part}", y_title="accuracy")
-    steps = [step for step in run.steps if step]
-    right = tuple(
-        round(float(accuracy(extracted_network(run.model(step), WAVES["square to cosine"]), test)), 4)
-        for step in steps
-    )
-    yield Curve("Training", "square to cosine", tuple(steps), right, y_title="accuracy")
+        yield history_curve("Training", part, history, f"accuracy_{part}", y_title="accuracy")
+    right = tuple(round(value, 4) for value in of_waves.values())
+    yield Curve("Training", "square to cosine", tuple(of_waves), right, y_title="accuracy")

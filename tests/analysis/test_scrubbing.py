@@ -32,7 +32,8 @@ def test_the_control_of_a_sum_is_the_difference():
     task = mg.modular_task("add", p)
     a, b = task.operands.T
     differences = torch.nn.functional.one_hot((a - b) % p, p).double()
-    found = mg.scrub(tabled(task, differences, torch.randn(p, p, dtype=torch.float64)))
+    W_L = torch.randn(p, p, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = mg.scrub(tabled(task, differences, W_L))
     assert found.control.loss == pytest.approx(found.before.loss, rel=1e-9)
     assert found.loss != pytest.approx(found.before.loss, rel=1e-3)
 
@@ -52,7 +53,7 @@ def test_irreps_have_clusters_too(name: str):
         assert found.control_accuracy < 1
 
 
-@pytest.mark.parametrize(("name", "label"), [("S5", "standard"), ("A5", "4d"), ("D59", "freq_1")])
+@pytest.mark.parametrize(("name", "label"), [("S5", "standard"), ("A5", "standard"), ("D59", "freq_1")])
 def test_one_irrep_of_a_large_group(name: str, label: str):
     found = mg.scrub(mg.character_network(name, {label: 40.0}))
     assert found.accuracy == found.before.accuracy == 1

@@ -116,8 +116,8 @@ def test_an_outcome_holds_if_all_rows_do(invented):
 def test_names_are_unique_and_known(invented):
     with pytest.raises(mg.ConfigError, match="mechgrok has a reproduction 'chughtai2023-s5'"):
         reproduction("chughtai2023-s5", citation="", claim="", cost="")(lambda full: [])
-    with pytest.raises(mg.ConfigError, match=r"unknown reproduction .x.; allowed: .*invented"):
-        find_reproduction("x")
+    with pytest.raises(mg.ConfigError, match=r"unknown reproduction .invnted. .did you mean invented.*; allowed: "):
+        find_reproduction("invnted")
 
 
 def test_every_protocol_has_a_source_a_claim_and_a_cost():
