@@ -1,7 +1,7 @@
 """Several networks of one architecture as one: their weights stacked, [members, ...] under their usual names."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -44,7 +44,7 @@ def some_of(stack: N, own: slice) -> N:
 def network_like(model: N) -> N:
     """A network of the same architecture, device and precision, whose weights are still to be filled in."""
     weight = next(model.parameters())
-    return make_network(model.cfg).to(weight.device, weight.dtype)
+    return cast(N, make_network(model.cfg).to(weight.device, weight.dtype))
 
 
 def side_by_side(train_masks: Sequence[Bool[Tensor, " inputs"]], like: Tensor) -> tuple[

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mechgrok.config import TrainConfig
 from mechgrok.runs.folder import HISTORY
@@ -18,6 +18,7 @@ TAIL = 4096
 """Bytes of a history in which its last row lies."""
 
 
+@runtime_checkable
 class Planned(Protocol):
     """A training that is to be watched."""
 

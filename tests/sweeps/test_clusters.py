@@ -98,16 +98,9 @@ def test_a_driver_that_is_killed_is_started_again(backend, tmp_path):
     assert [row.outcome["last_step"] for row in load_sweep(tmp_path).rows] == [3000] * 12
 
 
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"backend": "dusk"}, r"unknown backend 'dusk' \(did you mean dask\?\)"),
-        ({"backend": "spark"}, "unknown backend 'spark'"),
-    ],
-)
-def test_what_is_no_backend(options, text, tmp_path):
-    with pytest.raises(mg.ConfigError, match=text):
-        sweep(settings(20), out=tmp_path / "s", progress=False, **options)
+def test_what_is_no_backend(tmp_path):
+    with pytest.raises(mg.ConfigError, match="sweep takes backend, 'dask' or 'ray', or None; got 'dusk'"):
+        sweep(settings(20), out=tmp_path / "s", progress=False, backend="dusk")
     assert not (tmp_path / "s").exists()
 
 
