@@ -91,7 +91,7 @@ class _Watched:
             self.tell(int(done + 1e-9), state)
 
 
-def in_words(running: int, failed: int, done: int | float, left: int | float, seconds: float) -> str:
+def in_words(running: int, failed: int, done: int | float, left: int | float, seconds: int | float) -> str:
     """Where many trainings stand.
 
     Args:
@@ -110,7 +110,7 @@ def in_words(running: int, failed: int, done: int | float, left: int | float, se
     return f"{words}, {rate:z.2g}/min, {_duration(60 * left / rate)} left"
 
 
-def _duration(seconds: float) -> str:
+def _duration(seconds: int | float) -> str:
     if seconds < 100:
         return f"{seconds:z.0f} s"
     return f"{seconds / 60:z.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:z.1f} h"
