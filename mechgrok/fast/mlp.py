@@ -231,7 +231,9 @@ class OperandTable:
     def __len__(self) -> int:
         return len(self.embeddings) * self.d_vocab
 
-    def rows_of(self, tokens: Int[Tensor, "inputs operand"]) -> Int[Tensor, "inputs operand"]:
+    def rows_of(
+        self, tokens: Int[Tensor, "*several inputs operand"]
+    ) -> Int[Tensor, "*several inputs operand"]:
         """The rows that are added up for each input."""
         offsets = torch.arange(OPERANDS, device=tokens.device) * (0 if self.alike else self.d_vocab)
         return tokens + offsets

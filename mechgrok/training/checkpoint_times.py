@@ -20,7 +20,7 @@ _APART: ContextVar[float] = ContextVar("apart", default=0.0)
 
 
 @contextmanager
-def kept_to_go_on(seconds: float = SELDOM) -> Iterator[None]:
+def kept_to_go_on(seconds: int | float = SELDOM) -> Iterator[None]:
     """Within the context trainings keep checkpoints only to go on from: the last, and some of those that are due.
 
     Writing a checkpoint of a small network takes as long as tens of its updates.

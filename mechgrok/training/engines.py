@@ -10,12 +10,11 @@ from importlib import import_module
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from mechgrok.errors import ConfigError
-from mechgrok.spelling import unknown
 
 R = TypeVar("R")
 Backend = Literal["dask", "ray"]
 """Engines by name."""
-ENGINES = {"dask": ("distributed", "dask"), "ray": ("ray", "ray")}
+ENGINES: dict[Backend, tuple[str, str]] = {"dask": ("distributed", "dask"), "ray": ("ray", "ray")}
 """The library of each, and the extra that installs it."""
 POLL = 1.0
 """Seconds after which Ctrl-C is looked for again."""
@@ -43,16 +42,14 @@ class Engine(Protocol):
         ...
 
 
-def check_engine(backend: str | None, workers: int | None) -> None:
+def check_engine(backend: Backend | None, workers: int | None) -> None:
     """Whether an engine is there, and nothing is asked of it that it decides itself.
 
     Raises:
-        ConfigError: an engine that is unknown or not installed, or a number of workers for a cluster.
+        ConfigError: an engine that is not installed, or a number of workers for a cluster.
     """
     if backend is None:
         return
-    if backend not in ENGINES:
-        raise ConfigError(unknown("backend", str(backend), ENGINES))
     _library(*ENGINES[backend])
     if workers is not None:
         raise ConfigError(f"a cluster has its own number of workers; leave out workers={workers} or backend")

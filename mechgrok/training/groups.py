@@ -80,7 +80,8 @@ def _kinds(jobs: Sequence[Job]) -> list[list[Job]]:
     for some in of_one_task.values():
         key = json_digest([_inputs_of(some[0]), stack_key(some[0].config), str(some[0].network)])
         kinds.setdefault(key, []).extend(some)
-    return list(kinds.values())
+    # Neighbours share a stack: those with as many steps leave it together, and with as much data fill none up.
+    return [sorted(kind, key=lambda job: (job.config.steps, job.config.fraction)) for kind in kinds.values()]
 
 
 def _inputs_of(job: Job) -> Any:

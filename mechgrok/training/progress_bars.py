@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mechgrok.runs import HistoryRow
 
-Tell = Callable[[int | float, str], None]
+Tell = Callable[[int, str], None]
 """Called with how many are done, and a few words on where they stand."""
 Report = Callable[[HistoryRow], None]
 

@@ -1,7 +1,7 @@
 """Several networks of one architecture as one: their weights stacked, every product one batched product."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,6 +18,7 @@ from mechgrok.tasks import Task
 from mechgrok.training.step import EVALUATION_ROWS
 
 
+@runtime_checkable
 class StackedGradients(Protocol):
     """Gradients of stacked networks, each on its own train inputs."""
 

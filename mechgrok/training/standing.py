@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mechgrok.config import TrainConfig
 from mechgrok.runs.folder import HISTORY
@@ -18,6 +18,7 @@ TAIL = 4096
 """Bytes of a history in which its last row lies."""
 
 
+@runtime_checkable
 class Planned(Protocol):
     """A training that is to be watched."""
 
@@ -90,7 +91,7 @@ class _Watched:
             self.tell(int(done + 1e-9), state)
 
 
-def in_words(running: int, failed: int, done: int | float, left: int | float, seconds: float) -> str:
+def in_words(running: int, failed: int, done: int | float, left: int | float, seconds: int | float) -> str:
     """Where many trainings stand.
 
     Args:
@@ -109,7 +110,7 @@ def in_words(running: int, failed: int, done: int | float, left: int | float, se
     return f"{words}, {rate:z.2g}/min, {_duration(60 * left / rate)} left"
 
 
-def _duration(seconds: float) -> str:
+def _duration(seconds: int | float) -> str:
     if seconds < 100:
         return f"{seconds:z.0f} s"
     return f"{seconds / 60:z.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:z.1f} h"

@@ -42,6 +42,8 @@ def _begin(*arguments):
 def _end(process):
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # what is left of the cluster
+    if process.stdout is not None and not process.stdout.closed:
+        process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("backend", ENGINES)
@@ -85,7 +87,6 @@ def test_a_driver_that_is_killed_is_started_again(backend, tmp_path):
             time.sleep(0.05)
         os.kill(first.pid, signal.SIGKILL)
     finally:
-        first.wait(60)
         _end(first)
     finished = {row: row.stat().st_mtime_ns for row in tmp_path.glob("*/row.json")}
     second = _begin(backend, tmp_path, 3000)
@@ -98,16 +99,9 @@ def test_a_driver_that_is_killed_is_started_again(backend, tmp_path):
     assert [row.outcome["last_step"] for row in load_sweep(tmp_path).rows] == [3000] * 12
 
 
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"backend": "dusk"}, r"unknown backend 'dusk' \(did you mean dask\?\)"),
-        ({"backend": "spark"}, "unknown backend 'spark'"),
-    ],
-)
-def test_what_is_no_backend(options, text, tmp_path):
-    with pytest.raises(mg.ConfigError, match=text):
-        sweep(settings(20), out=tmp_path / "s", progress=False, **options)
+def test_what_is_no_backend(tmp_path):
+    with pytest.raises(mg.ConfigError, match="sweep takes backend, 'dask' or 'ray', or None; got 'dusk'"):
+        sweep(settings(20), out=tmp_path / "s", progress=False, backend="dusk")
     assert not (tmp_path / "s").exists()
 
 
