@@ -255,8 +255,8 @@ from mechgrok.models.induction_network import (
     induction_network as induction_network,
 )
 from mechgrok.models.layouts import (
-    Converted as Converted,
     LAYOUTS as LAYOUTS,
+    Converted as Converted,
     Layout as Layout,
 )
 from mechgrok.models.mlp import (
@@ -325,6 +325,7 @@ from mechgrok.sweeps.sweep import (
     sweep as sweep,
 )
 from mechgrok.tasks import (
+    TASKS as TASKS,
     Batch as Batch,
     FiniteTask as FiniteTask,
     Frame as Frame,
@@ -333,7 +334,6 @@ from mechgrok.tasks import (
     Operation as Operation,
     Split as Split,
     StreamTask as StreamTask,
-    TASKS as TASKS,
     Task as Task,
     array_task as array_task,
     digit_addition_task as digit_addition_task,

@@ -182,7 +182,7 @@ CATALOGUE = (
     ),
     Reproduction(
         "mccracken2025-degree-one",
-        source="McCracken et al. 2025, theorems 4.4 and 4.7 and the experiments on sines",
+        citation="McCracken et al. 2025, theorems 4.4 and 4.7 and the experiments on sines",
         claim=(
             "Neurons of the first layer read sums of one sine of each operand, in clocks and pizzas alike, so that "
             "each is active on approximate cosets; and a number of frequencies that grows with log n is enough."

@@ -25,8 +25,8 @@ from mechgrok.analysis.logit_lens import LogitLens
 from mechgrok.analysis.logit_surface import LogitSurface
 from mechgrok.analysis.neuron_phases import NeuronPhases
 from mechgrok.analysis.neurons import NeuronFrequencies
-from mechgrok.analysis.perturbations import NeuronPerturbations
 from mechgrok.analysis.patching import ActivationPatching, PathPatching
+from mechgrok.analysis.perturbations import NeuronPerturbations
 from mechgrok.analysis.phase_changes import PhaseChanges
 from mechgrok.analysis.phases import Phases
 from mechgrok.analysis.position_losses import PositionLosses
