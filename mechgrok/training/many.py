@@ -19,7 +19,7 @@ from mechgrok.training.batched import Failures, train_batched, why_not_batched
 from mechgrok.training.devices import find_device
 from mechgrok.training.folders import as_folder
 from mechgrok.training.networks import suited, with_own_network
-from mechgrok.training.processes import Job, check_sent, in_words, train_in_processes
+from mechgrok.training.processes import Job, check_sent, error_in_words, train_in_processes
 from mechgrok.training.recipes import find_recipe
 from mechgrok.training.starting import begin
 
@@ -176,7 +176,7 @@ def _as_one(jobs: Sequence[Job], device: torch.device, progress: bool) -> dict[P
         except Exception as error:
             failures[job.path] = error
     failures |= train_batched(runs, device=device, progress=progress)
-    return {path: in_words(error) for path, error in failures.items()}
+    return {path: error_in_words(error) for path, error in failures.items()}
 
 
 def _member(job: Job, error: str | None) -> Member:

@@ -157,7 +157,7 @@ def check_sent(network: Factory) -> None:
         ) from None
 
 
-def in_words(error: Exception) -> str:
+def error_in_words(error: Exception) -> str:
     """An error as text, the form in which it leaves the process."""
     return f"{type(error).__name__}: {error}"
 
@@ -219,7 +219,7 @@ def _train_group(group: Sequence[Job], device: str, caller: int | None) -> list[
                 stopped = train_batched(
                     list(runs.values()), device=device, tracker=group[0].tracker, progress=False
                 )
-                failures |= {path: in_words(error) for path, error in stopped.items()}
+                failures |= {path: error_in_words(error) for path, error in stopped.items()}
         except KeyboardInterrupt:
             return [Ending(job.path, interrupted=True) for job in group]
         for job in group:
@@ -242,7 +242,7 @@ def _failing(job: Job, failures: dict[Path, str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        failures[job.path] = in_words(error)
+        failures[job.path] = error_in_words(error)
 
 
 def _ignore_ctrl_c_between_trainings() -> None:

@@ -97,7 +97,7 @@ class _Lines:
         self.name, self.total, self.unit = name, total, unit
         self.write, self.share, self.seconds = write, share, seconds
         self.began = self.printed_at = time.monotonic()
-        self.printed: int | None = None
+        self.printed: int | float | None = None
         self.told: tuple[int | float, str] | None = None
 
     def tell(self, done: int | float, state: str) -> None:

@@ -84,23 +84,25 @@ class _Watched:
             running = sum(count for count, share in shares if share > 0)
             done = len(ended) + sum(count * share for count, share in shares)
             failed = sum(error is not None for error in ended.values())
-            state = in_words(
+            state = standing_in_words(
                 running, failed, done - self.there, sum(map(len, self.groups)) - done,
                 time.monotonic() - self.began,
             )  # fmt: skip
             self.tell(int(done + 1e-9), state)
 
 
-def in_words(running: int, failed: int, done: int | float, left: int | float, seconds: int | float) -> str:
+def standing_in_words(
+    running: int, failed: int, done: int | float, left: int | float, seconds: int | float
+) -> str:
     """Where many trainings stand.
 
     Args:
         done, left: numbers of trainings, of those that run the shares of their steps.
         seconds: in which so much was done.
 
-    >>> in_words(running=8, failed=1, done=20, left=40, seconds=60)
+    >>> standing_in_words(running=8, failed=1, done=20, left=40, seconds=60)
     '8 running, 1 failed, 20/min, 2 min left'
-    >>> in_words(running=2, failed=0, done=0, left=2, seconds=1)
+    >>> standing_in_words(running=2, failed=0, done=0, left=2, seconds=1)
     '2 running, 0 failed'
     """
     words = f"{running} running, {failed} failed"
