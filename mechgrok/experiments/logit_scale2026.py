@@ -173,7 +173,7 @@ def _delays(found: Mapping[Cell, _Delay], seed: int) -> Iterator[Curve]:
 
 
 def _rounded(values: Any) -> tuple[Any, ...]:
-    return tuple(None if value is None else float(f"{value:.4g}") for value in values)
+    return tuple(None if value is None else float(f"{value:z.4g}") for value in values)
 
 
 @contextmanager
@@ -182,7 +182,7 @@ def _registered(cell: Cell) -> Iterator[dict[str, str]]:
     norm = cell.dose * CRITICAL_NORM
     names = {
         "objective": f"cross_entropy_over_{cell.temperature:g}",
-        "optimizer": f"adamw_at_norm_{norm:.4g}",
+        "optimizer": f"adamw_at_norm_{norm:z.4g}",
     }
     OBJECTIVES[names["objective"]] = ObjectiveEntry(
         partial(_tempered, cell.temperature), "cross-entropy", NATS

@@ -61,7 +61,7 @@ def interventions(full: bool) -> Iterator[Row | Curve]:
         **titles,
     )
     for name, values in losses.items():
-        shown = tuple(float(f"{max(value, 1e-16):.3g}") for value in values)
+        shown = tuple(float(f"{max(value, 1e-16):z.3g}") for value in values)
         yield Curve("Loss under each intervention", name, rows, shown, **titles)
 
 

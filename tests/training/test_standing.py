@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mechgrok.config import TrainConfig
-from mechgrok.training.standing import in_words, standing
+from mechgrok.training.standing import standing, standing_in_words
 
 
 @dataclass
@@ -72,4 +72,4 @@ def test_nothing_is_shown_when_it_is_not_asked_for(groups, capsys):
     [(60, 1, "60 s left"), (60, 10, "10 min left"), (60, 300, "5.0 h left")],
 )
 def test_times_are_in_the_unit_that_fits(seconds, left, words):
-    assert in_words(1, 0, 1, left, seconds).endswith(words)
+    assert standing_in_words(1, 0, 1, left, seconds).endswith(words)
