@@ -116,7 +116,9 @@ def test_an_outcome_holds_if_all_rows_do(invented):
 def test_names_are_unique_and_known(invented):
     with pytest.raises(mg.ConfigError, match="mechgrok has a reproduction 'chughtai2023-s5'"):
         reproduction("chughtai2023-s5", source="", claim="", cost="")(lambda full: [])
-    with pytest.raises(mg.ConfigError, match=r"unknown reproduction .invnted. .did you mean invented.*; allowed: "):
+    with pytest.raises(
+        mg.ConfigError, match=r"unknown reproduction .invnted. .did you mean invented.*; allowed: "
+    ):
         find_reproduction("invnted")
 
 
