@@ -132,7 +132,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "logit_fve": {**analysed, "keys": [2], "centre": "class"},
         "logit_surface": {**analysed, "k": 2, "which": "correct"},
         "mean_attention": {**analysed, "task": TASK, "seed": 0},
-        "measure": {"unit": "nats", "name": "mine", "direction": None, "needs": (), "source": "", "default": False},
+        "measure": {"unit": "nats", "name": "mine", "direction": None, "needs": (), "citation": "", "default": False},
         "milestones": {"history": run},
         "mixed_task": {"parts": [TASK, mg.modular_task("sub", 7)], "sequence": None},
         "array_task": {"features": [[0.0], [1.0]], "targets": [0, 1], "name": "corners", "n_classes": 0},

@@ -266,7 +266,7 @@ def _noisy(network: _Network, unit: float, dice: Generator) -> dict[str, Perturb
 
     little, much = noisy("noise of 0.1", 0.1), noisy("noise of 1", 1.0)
     up, down = noisy("noise of 1, shifted up", 1.0, 1.0), noisy("noise of 1, shifted down", 1.0, -1.0)
-    most = f"{MOST:.0%} of the right answers stay right"
+    most = f"{MOST:z.0%} of the right answers stay right"
     return {
         little.name: Perturbation("answers stay right", little, None, network.stays_right(little)),
         much.name: Perturbation(most, much, None, much.accuracy >= MOST * network.before.accuracy),

@@ -205,7 +205,8 @@ def _resampled(
     for own, out, some in zip(
         x.split(NEURONS, 1), edited.split(NEURONS, 1), groups.split(NEURONS), strict=True
     ):
-        by_neuron = own.T.contiguous()
+        # A copy even where the rows of a neuron follow each other already: the grid keeps its own.
+        by_neuron = own.T.clone(memory_format=torch.contiguous_format)
         for neuron, group in zip(by_neuron, some.tolist(), strict=True):
             neuron.copy_(neuron[donors[group]])
         out.copy_(by_neuron.T)

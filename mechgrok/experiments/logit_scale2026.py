@@ -49,7 +49,7 @@ GROKKED, MEMORISED = 0.9, 0.99
 
 
 @dataclass(frozen=True)
-class Cell:
+class Clamp:
     """A training at one norm, as a multiple of the critical one, and one output temperature."""
 
     dose: float
@@ -63,7 +63,7 @@ class Cell:
 def temperature_and_norm(full: bool) -> Iterator[Row | Curve]:
     """Hold the norm, divide the logits by a temperature in the loss, and see when the network groks."""
     dose, temperatures = (1.15, (1.0, 1.15, 1.3, 1.5, 1.7)) if full else (1.1, (1.0, 1.15, 1.3, 1.5))
-    cells = [Cell(1.0, 1.0), *(Cell(dose, temperature) for temperature in temperatures)]
+    cells = [Clamp(1.0, 1.0), *(Clamp(dose, temperature) for temperature in temperatures)]
     for seed in range(12 if full else 1):
         found = {cell: _measured(cell, seed) for cell in cells}
         yield from _rows(found, seed, full)
@@ -85,7 +85,7 @@ class _Delay:
     margin: float
 
 
-def _measured(cell: Cell, seed: int) -> _Delay:
+def _measured(cell: Clamp, seed: int) -> _Delay:
     with _registered(cell) as names:
         run = train_kept(modular_task("add", P), SETUP.replace(**names), seed=seed)
         history, grid, train = run.history, cache_grid(run.model(), names=[]), run.split.train
@@ -100,7 +100,7 @@ def _measured(cell: Cell, seed: int) -> _Delay:
     )
 
 
-def _rows(found: Mapping[Cell, _Delay], seed: int, full: bool) -> Iterator[Row]:
+def _rows(found: Mapping[Clamp, _Delay], seed: int, full: bool) -> Iterator[Row]:
     (base, *_), raised = found.values(), list(found.values())[1:]
     for cell, delay in found.items():
         published = {1.0: 3675, 1.15: 12_600}.get(cell.dose) if cell.temperature == 1 else None
@@ -148,7 +148,7 @@ def _recovered(base: _Delay, raised: list[_Delay], scale: str) -> float | None:
     return (first - matched) / (first - base.grokked)
 
 
-def _delays(found: Mapping[Cell, _Delay], seed: int) -> Iterator[Curve]:
+def _delays(found: Mapping[Clamp, _Delay], seed: int) -> Iterator[Curve]:
     for cell, delay in found.items():
         if not seed:
             yield history_curve(
@@ -177,7 +177,7 @@ def _rounded(values: Any) -> tuple[Any, ...]:
 
 
 @contextmanager
-def _registered(cell: Cell) -> Iterator[dict[str, str]]:
+def _registered(cell: Clamp) -> Iterator[dict[str, str]]:
     """The objective and the optimizer of a cell under names of their own, for as long as they are needed."""
     norm = cell.dose * CRITICAL_NORM
     names = {

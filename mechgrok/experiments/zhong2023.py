@@ -118,6 +118,6 @@ def attention_rate(full: bool) -> Iterator[Row]:
     yield Row("share of clocks by the scores at rate 1 less that at rate 0", None, clocks, 0.3)
 
 
-def _clocks(sweep: AttentionRateSweep, rate: float) -> float:
+def _clocks(sweep: AttentionRateSweep, rate: float) -> int | float:
     """Share of the networks at a rate that the published scores call clocks."""
     return mean(network.verdict.by_scores == "clock" for network in sweep.networks if network.rate == rate)

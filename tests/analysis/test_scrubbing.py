@@ -100,6 +100,7 @@ def test_what_is_drawn_is_another_input_of_the_same_answer():
         donors = _resampled(grid.neurons, everybody, task.labels, torch.ones(1).long(), dice)[:, 0].long() - 1
         assert torch.equal(task.labels[donors], task.labels)
         assert (donors != torch.arange(p * p)).all()
+    assert torch.equal(grid.neurons, neurons), "the grid keeps its activations"
     again = [mg.scrub(grid, seed=3).loss for _ in range(2)]
     assert again[0] == again[1] != mg.scrub(grid, seed=4).loss
 

@@ -38,7 +38,7 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(blocks("toml")[0], encoding="utf-8")
     lines = [line for block in blocks("bash") for line in block.splitlines()]
-    assert len(lines) == 10
+    assert len(lines) == 11
     for line in lines:
         program, *arguments = shlex.split(line)
         assert program == "mechgrok"

@@ -5,7 +5,7 @@ import torch
 
 import mechgrok as mg
 from mechgrok.experiments import logit_scale2026 as module
-from mechgrok.experiments.logit_scale2026 import Cell, Tempered, _Delay
+from mechgrok.experiments.logit_scale2026 import Clamp, Tempered, _Delay
 
 
 def test_the_temperature_divides_the_logits_and_nothing_else():
@@ -30,7 +30,7 @@ def norm_of(model: mg.HookedNetwork) -> float:
 def test_the_norm_of_the_matrices_is_held(monkeypatch):
     monkeypatch.setattr(module, "HELD_FROM", 3)
     before = set(mg.OPTIMIZERS), set(mg.OBJECTIVES)
-    with module._registered(Cell(0.5, 1.3)) as names:
+    with module._registered(Clamp(0.5, 1.3)) as names:
         run = mg.train(
             mg.modular_task("add", 7), module.SETUP, **names, steps=5, checkpoint_every=1, progress=False
         )
@@ -43,16 +43,16 @@ def test_the_norm_of_the_matrices_is_held(monkeypatch):
     assert "blocks.0.mlp.b_in" in str(groups)
 
 
-def told(times: list[int | None], margins: list[float]) -> dict[Cell, _Delay]:
+def told(times: list[int | None], margins: list[float]) -> dict[Clamp, _Delay]:
     history = [{"step": 0, "accuracy_test": 0.0}, {"step": 100, "accuracy_test": 1.0}]
-    cells = [Cell(1.0, 1.0), *(Cell(1.1, t) for t in (1.0, 1.15, 1.3, 1.5))]
+    cells = [Clamp(1.0, 1.0), *(Clamp(1.1, t) for t in (1.0, 1.15, 1.3, 1.5))]
     return {
         cell: _Delay(history, 150, time, margin, margin)
         for cell, time, margin in zip(cells, times, margins, strict=True)
     }
 
 
-def failed(found: dict[Cell, _Delay]) -> set[str]:
+def failed(found: dict[Clamp, _Delay]) -> set[str]:
     return {row.quantity for row in module._rows(found, 0, False) if row.bounded and not row.holds}
 
 

@@ -20,7 +20,7 @@ def test_a_planted_network_gets_its_verdict():
         "which settles the answer to 100.0% of the inputs; the same coefficients at other keys settle 0.0%."
         in summary.verdict
     )
-    assert "5 of 5 predictions of what interventions do came true" in summary.verdict
+    assert "8 of 8 predictions of what interventions do came true" in summary.verdict
     assert (
         "It does so by the key frequencies 2, 6, which explain 100.0% of its logits (the others: 0.0%)"
         in summary.verdict

@@ -57,7 +57,7 @@ ON_PAPER = """(() => {
 })()"""
 """Figures that a sheet of paper would cut or distort, measured before any script can draw them anew."""
 TICKS = """[...document.querySelectorAll('[data-figure="{}"] .{}tick text')].map((e) => e.textContent)"""
-STILL = {"evidence", "clusters", "ablation"}
+STILL = {"evidence", "clusters", "ablation", "outcomes", "spare-margins"}
 
 
 @pytest.fixture(scope="module")
