@@ -32,7 +32,7 @@ ALL_INPUTS = (
 """Remedy for large tasks, which takes less memory."""
 
 
-ANALYSED_LOGIT, ANALYSED_NEURON = 30, 20
+ANALYSED_LOGIT, ANALYSED_NEURON = 30, 25
 """Peak bytes of an analysis per logit and per neuron over all inputs, including the grid."""
 
 
