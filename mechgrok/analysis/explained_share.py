@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.formula import Formula, direction_of, fit_formula
+from mechgrok.analysis.losses import centred, margins
 from mechgrok.door import door
 from mechgrok.errors import UndefinedMetricError
 
@@ -62,17 +63,6 @@ def explained_share(
 def is_explained(margin: Float[Tensor, " rows"], deviation: Float[Tensor, " rows"]) -> Bool[Tensor, " rows"]:
     """Whether no logits that deviate so little from the formula's can have another answer."""
     return margin > 2 * deviation
-
-
-def margins(logits: Float[Tensor, "rows classes"], labels: Int[Tensor, " rows"]) -> Float[Tensor, " rows"]:
-    """By how much the right logit exceeds the largest wrong one."""
-    right = logits.gather(1, labels[:, None]).squeeze(1)
-    return right - logits.scatter(1, labels[:, None], -torch.inf).amax(1)
-
-
-def centred(x: Float[Tensor, "rows classes"]) -> Float[Tensor, "rows classes"]:
-    """Without what is common to all classes, which no answer depends on."""
-    return x - x.mean(1, keepdim=True)
 
 
 def rows_at_a_time(grid: ActivationGrid) -> int:

@@ -10,16 +10,10 @@ from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, Source, as_grid, cached_with
 from mechgrok.analysis.additive import sites_before_neurons
-from mechgrok.analysis.explained_share import (
-    centred,
-    is_explained,
-    is_lookup_table,
-    margins,
-    rows_at_a_time,
-)
+from mechgrok.analysis.explained_share import is_explained, is_lookup_table, rows_at_a_time
 from mechgrok.analysis.formula import Formula, fit_formula
 from mechgrok.analysis.frequencies import KeyFrequencies, find_key_frequencies
-from mechgrok.analysis.losses import cross_entropy, right_after_edit
+from mechgrok.analysis.losses import centred, cross_entropy, margins, right_after_edit
 from mechgrok.analysis.neuron_phases import NeuronPhases, neuron_phases
 from mechgrok.analysis.other_keys import at_other_keys
 from mechgrok.analysis.predictions import Prediction, try_predictions

@@ -12,7 +12,7 @@ from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import means_by_answer
 from mechgrok.analysis.formula import fit_formula
 from mechgrok.analysis.key_losses import check_keys
-from mechgrok.analysis.losses import right_after_edit
+from mechgrok.analysis.losses import centred, right_after_edit
 from mechgrok.analysis.performance import Performance, at_site, logits_from, performance
 from mechgrok.analysis.projections import product_part
 from mechgrok.config import check_seed
@@ -186,7 +186,7 @@ def _compared(
 ) -> Exchange:
     """Actual logits after an exchange against predicted changes; the rounding of all logits makes some answers one."""
     change = after - before
-    change, expected = (x - x.mean(1, keepdim=True) for x in (change, predicted))
+    change, expected = centred(change), centred(predicted)
     missed = (change - expected).square().sum() / change.square().sum().clamp(min=1e-300)
     alike = right_after_edit(before + predicted, after.argmax(1), logits) > 0
     return Exchange(keys, 1 - missed.item(), alike.double().mean().item())

@@ -16,6 +16,17 @@ CHUNK = 2**15
 """Number of logits processed at a time, so that they stay in the cache in float64."""
 
 
+def centred(x: Float[Tensor, "rows classes"]) -> Float[Tensor, "rows classes"]:
+    """Without what is common to all classes, which no answer depends on."""
+    return x - x.mean(1, keepdim=True)
+
+
+def margins(logits: Float[Tensor, "rows classes"], labels: Int[Tensor, " rows"]) -> Float[Tensor, " rows"]:
+    """By how much the right logit exceeds the largest wrong one."""
+    right = logits.gather(1, labels[:, None]).squeeze(1)
+    return right - logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+
+
 def cross_entropy(
     logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:

@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from mechgrok.activations import ActivationGrid, Source, cache_grid, cached_with, run_from_sites
 from mechgrok.analysis.additive import operand_part
+from mechgrok.analysis.losses import centred
 from mechgrok.analysis.performance import Performance, logits_from_neurons, performance
 from mechgrok.config import check_seed
 from mechgrok.door import door
@@ -290,7 +291,7 @@ def _odd_share(logits: Tensor, flipped: Tensor) -> float:
 
 def _varying(x: Float[Tensor, "inputs classes"]) -> Float[Tensor, "inputs classes"]:
     """Without what is common to all classes, or to all inputs."""
-    x = x.double() - x.double().mean(1, keepdim=True)
+    x = centred(x.double())
     return x - x.mean(0)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mechgrok.activations import cache_grid
 from mechgrok.analysis.curves import first_step
+from mechgrok.analysis.losses import centred, margins
 from mechgrok.config import MLPConfig, TrainConfig
 from mechgrok.experiments.pictures import history_curve
 from mechgrok.experiments.reproduction import Curve, Number, Row
@@ -89,13 +90,13 @@ def _measured(cell: Clamp, seed: int) -> _Delay:
     with _registered(cell) as names:
         run = train_kept(modular_task("add", P), SETUP.replace(**names), seed=seed)
         history, grid, train = run.history, cache_grid(run.model(), names=[]), run.split.train
-    logits, right = grid.logits.double() / cell.temperature, grid.labels[:, None]
-    margin = logits.gather(1, right)[:, 0] - logits.scatter(1, right, -torch.inf).amax(1)
+    logits = grid.logits.double() / cell.temperature
+    margin = margins(logits, grid.labels)
     return _Delay(
         history,
         first_step(history, "accuracy_train", at_least=MEMORISED),
         first_step(history, "accuracy_test", at_least=GROKKED),
-        (logits - logits.mean(1, keepdim=True)).square().mean().sqrt().item(),
+        centred(logits).square().mean().sqrt().item(),
         margin[train].mean().item(),
     )
 

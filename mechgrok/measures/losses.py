@@ -1,10 +1,9 @@
 """Measures of the network's performance: losses, accuracies, margins."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechgrok.analysis.losses import accuracy, full_loss, r2
+from mechgrok.analysis.losses import accuracy, full_loss, margins, r2
 from mechgrok.analysis.position_losses import PositionLosses, losses_by_position
 from mechgrok.analysis.softmax_collapse import SoftmaxCollapse, softmax_collapse
 from mechgrok.errors import UndefinedMetricError
@@ -191,5 +190,4 @@ def train_margins(snapshot: Snapshot) -> Float[Tensor, " answers"]:
     targets = snapshot.task.examples.targets[snapshot.train]
     if targets.is_floating_point():
         raise UndefinedMetricError("answers are values, and no logits compete")
-    logits, labels = snapshot.logits[snapshot.train].flatten(0, -2), targets.flatten()[:, None]
-    return logits.gather(1, labels).squeeze(1) - logits.scatter(1, labels, -torch.inf).amax(1)
+    return margins(snapshot.logits[snapshot.train].flatten(0, -2), targets.flatten())
