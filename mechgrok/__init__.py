@@ -130,6 +130,7 @@ _HOME = {
     "mechgrok.analysis.cosets": ("coset_neurons",),
     "mechgrok.analysis.in_context": ("InContextScore", "in_context_score"),
     "mechgrok.analysis.attention": ("MeanAttention", "mean_attention"),
+    "mechgrok.analysis.head_circuits": ("HeadCircuits", "head_circuits"),
     "mechgrok.analysis.heads": ("HeadScore", "HeadScores", "head_scores"),
     "mechgrok.analysis.phases": ("Phases", "find_phases"),
     "mechgrok.analysis.phase_changes": ("PhaseChange", "PhaseChanges", "find_phase_changes"),

@@ -78,6 +78,10 @@ from mechgrok.analysis.frequencies import (
     KeyFrequencies as KeyFrequencies,
     find_key_frequencies as find_key_frequencies,
 )
+from mechgrok.analysis.head_circuits import (
+    HeadCircuits as HeadCircuits,
+    head_circuits as head_circuits,
+)
 from mechgrok.analysis.heads import (
     HeadScore as HeadScore,
     HeadScores as HeadScores,

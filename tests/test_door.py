@@ -63,6 +63,7 @@ OTHERS = {
     "perturb_neurons": mg.perturb_neurons,
     "scrub": mg.scrub,
     "softmax_collapse": mg.softmax_collapse,
+    "head_circuits": mg.head_circuits,
     "mean_attention": mg.mean_attention,
     "neuron_phases": mg.neuron_phases,
     "cache_grid": mg.cache_grid,

@@ -131,6 +131,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "load_run": {"path": out / "run", "network": None},
         "logit_fve": {**analysed, "keys": [2], "centre": "class"},
         "logit_surface": {**analysed, "k": 2, "which": "correct"},
+        "head_circuits": {**analysed, "into": "neurons"},
         "mean_attention": {**analysed, "task": TASK, "seed": 0},
         "measure": {"unit": "nats", "name": "mine", "direction": None, "needs": (), "citation": "", "default": False},
         "milestones": {"history": run},

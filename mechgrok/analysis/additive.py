@@ -1,6 +1,5 @@
 """What is left when no product of the operands reaches the neurons: the ablation that tells who multiplies."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,15 +7,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, Source, cached_with, run_from_sites
-from mechgrok.analysis.performance import Performance, performance
+from mechgrok.analysis.performance import Performance, as_it_is, performance
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, UndefinedMetricError
-from mechgrok.models.protocol import HookedModel, pre_activation_hook
+from mechgrok.models.protocol import HookedModel, neuron_hook, pre_activation_hook
+from mechgrok.models.unaltered import has_linear_readout
 from mechgrok.wording import in_words
 
-FEATURES = 64
-"""Activations at a time in float64."""
+INPUTS = 256
+"""Inputs at a time in float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,24 +87,54 @@ def additive_only(
     >>> without.accuracy, without.products < 1e-9
     (1.0, True)
     """
-    grid = cached_with(source, lambda model: sites_before_neurons(model, layer))
+    grid = cached_with(source, lambda model: sites_to_cache(model, layer))
     sites = sites_before_neurons(grid.model, layer)
-    additive = {site: additive_part(grid[site], grid) for site in sites}
-    logits = run_from_sites(grid, additive)
+    read = additive_part(grid[sites[0]], grid)
+    logits = _logits(grid, read, sites)
     rows = grid.selection(mask)
     labels = grid.labels[rows]
     after = performance("no products before the neurons", logits[rows], labels, grid.logits)
     return AdditiveOnly(
         after,
-        performance("the network", grid.logits[rows], labels, grid.logits),
-        _removed(grid[sites[0]], additive[sites[0]]),
+        as_it_is(grid, rows),
+        _removed(grid[sites[0]], read),
         logits,
         sites,
     )
 
 
+def sites_to_cache(model: HookedModel, layer: int | None = None) -> tuple[str, ...]:
+    """The hooks that `additive_only` looks at. If logits are linear, they tell what passes the neurons by.
+
+    Raises:
+        ActivationError: there are no neurons, or there is no such layer.
+    """
+    sites = sites_before_neurons(model, layer)
+    return (*(sites[:1] if _is_linear_but_for_relu(model, sites) else sites), neuron_hook(model))
+
+
+def _is_linear_but_for_relu(model: HookedModel, sites: tuple[str, ...]) -> bool:
+    """Whether ReLUs that read the first of the sites are all that is not linear from there on."""
+    return (
+        sites[0] == pre_activation_hook(model)
+        and not any(site.endswith("hook_pre_linear") for site in sites)
+        and getattr(model.cfg, "act_fn", None) == "relu"
+        and has_linear_readout(model)
+    )
+
+
+def _logits(grid: ActivationGrid, read: Tensor, sites: tuple[str, ...]) -> Float[Tensor, "inputs classes"]:
+    """Logits if neurons read this, and what passes them by is additive too."""
+    if not _is_linear_but_for_relu(grid.model, sites):
+        others = {site: additive_part(grid[site], grid) for site in sites[1:]}
+        return run_from_sites(grid, {sites[0]: read, **others})
+    W_L = grid.neuron_logit_map.to(read)
+    direct = torch.addmm(grid.logits.to(read), grid.neurons.to(read), W_L, alpha=-1)
+    return torch.addmm(additive_part(direct, grid), read.relu(), W_L)
+
+
 def additive_part(x: Float[Tensor, "inputs *rest"], grid: ActivationGrid) -> Float[Tensor, "inputs *rest"]:
-    """The part of activations that is a function of a plus a function of b; computed in float64, a few at a time.
+    """The part of activations that is a function of a plus a function of b; its means are taken in float64.
 
     Raises:
         UndefinedMetricError: the inputs are not all pairs of two operands.
@@ -116,36 +146,48 @@ def additive_part(x: Float[Tensor, "inputs *rest"], grid: ActivationGrid) -> Flo
     [-1.0, 2.0, 3.0, 6.0]
     """
 
-    def additive(square: Tensor) -> Tensor:
-        of_a, of_b = square.mean(1, keepdim=True), square.mean(0, keepdim=True)
-        return of_a + of_b - of_a.mean(0, keepdim=True)
-
-    return _of_squares(x, grid, additive)
+    of_a, of_b = _means(by_operands(x, grid))
+    return ((of_a - of_a.mean(0)).to(x)[:, None] + of_b.to(x)).view_as(x)
 
 
-def operand_part(
-    x: Float[Tensor, "inputs *rest"], grid: ActivationGrid, operand: int
-) -> Float[Tensor, "inputs *rest"]:
-    """What activations say about the first or second operand alone: their mean over the other one, less that over both.
+def operand_parts(
+    x: Float[Tensor, "inputs *rest"], grid: ActivationGrid
+) -> tuple[Float[Tensor, "a one features"], Float[Tensor, "one b features"]]:
+    """What activations say about the first and the second operand alone, to be added to a `by_operands` of them.
+
+    It is their mean over the other operand, less that over both.
 
     Raises:
         UndefinedMetricError: the inputs are not all pairs of two operands.
 
     >>> import mechgrok as mg
     >>> grid = mg.grid_from_tensors(mg.modular_task("add", 2), torch.zeros(4, 2))
-    >>> operand_part(torch.tensor([[0.0], [1.0], [2.0], [7.0]]), grid, 0).flatten().tolist()
-    [-2.0, -2.0, 2.0, 2.0]
+    >>> [part.flatten().tolist() for part in operand_parts(torch.tensor([[0.0], [1.0], [2.0], [7.0]]), grid)]
+    [[-2.0, 2.0], [-1.5, 1.5]]
     """
-
-    def alone(square: Tensor) -> Tensor:
-        mean = square.mean(1 - operand, keepdim=True)
-        return (mean - mean.mean(operand, keepdim=True)).expand_as(square)
-
-    return _of_squares(x, grid, alone)
+    of_a, of_b = _means(by_operands(x, grid))
+    mean = of_a.mean(0)
+    return (of_a - mean).to(x)[:, None], (of_b - mean).to(x)[None]
 
 
-def _of_squares(x: Tensor, grid: ActivationGrid, part_of: Callable[[Tensor], Tensor]) -> Tensor:
-    """What a function makes of activations laid out as [a, b, features] in float64, in the shape that they had."""
+def _means(
+    square: Float[Tensor, "a b features"],
+) -> tuple[Float[Tensor, "a features"], Float[Tensor, "b features"]]:
+    """Over the other operand, of each value of the first and of the second; in float64, but not all at once."""
+    of_a, over_a = [], square.new_zeros(square.shape[1:], dtype=torch.float64)
+    for of_one in square:
+        exact = of_one.double()
+        of_a.append(exact.mean(0))
+        over_a += exact
+    return torch.stack(of_a), over_a / len(square)
+
+
+def by_operands(x: Float[Tensor, "inputs *rest"], grid: ActivationGrid) -> Float[Tensor, "a b features"]:
+    """Activations laid out by both operands.
+
+    Raises:
+        UndefinedMetricError: the inputs are not all pairs of two operands.
+    """
     operands = grid.operation.operands
     values = [operands[:, i].unique() for i in range(operands.shape[1])]
     if len(values) != 2 or not torch.equal(operands, torch.cartesian_prod(*values)):
@@ -153,12 +195,7 @@ def _of_squares(x: Tensor, grid: ActivationGrid, part_of: Callable[[Tensor], Ten
             f"a part that is a sum over the operands needs all pairs of two operands as inputs, which {grid.task.name} "
             "does not have"
         )
-    flat = x.flatten(1)
-    found = torch.empty_like(flat)
-    for part, out in zip(flat.split(FEATURES, 1), found.split(FEATURES, 1), strict=True):
-        square = part.double().unflatten(0, (len(values[0]), len(values[1])))
-        out.copy_(part_of(square).flatten(0, 1))
-    return found.view_as(x)
+    return x.flatten(1).unflatten(0, (len(values[0]), len(values[1])))
 
 
 def hidden_layers(model: HookedModel) -> int:
@@ -191,11 +228,11 @@ def sites_before_neurons(model: HookedModel, layer: int | None = None) -> tuple[
 
 def _removed(x: Tensor, additive: Tensor) -> float:
     """The share of the variance over the inputs that the additive part has not."""
+    flat, kept = x.flatten(1), additive.flatten(1)
+    mean = flat.mean(0, dtype=torch.float64)
     removed = total = 0.0
-    for part, kept in zip(
-        x.flatten(1).split(FEATURES, 1), additive.flatten(1).split(FEATURES, 1), strict=True
-    ):
+    for part, without in zip(flat.split(INPUTS), kept.split(INPUTS), strict=True):
         exact = part.double()
-        removed += (exact - kept).square().sum().item()
-        total += (exact - exact.mean(0)).square().sum().item()
+        removed += (exact - without).square().sum().item()
+        total += (exact - mean).square().sum().item()
     return removed / max(total, 1e-300)

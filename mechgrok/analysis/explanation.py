@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechgrok.activations import ActivationGrid, Source, as_grid, cached_with
-from mechgrok.analysis.additive import sites_before_neurons
+from mechgrok.analysis.additive import sites_to_cache
 from mechgrok.analysis.explained_share import is_explained, is_lookup_table, rows_at_a_time
 from mechgrok.analysis.formula import Formula, fit_formula
 from mechgrok.analysis.frequencies import KeyFrequencies, find_key_frequencies
@@ -22,7 +22,6 @@ from mechgrok.config import check_seed
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ActivationError, UndefinedMetricError
-from mechgrok.models.protocol import neuron_hook
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +236,7 @@ def _inside(grid: ActivationGrid) -> Tensor:
 def _with_what_neurons_read(grid: ActivationGrid) -> ActivationGrid:
     """One pass for all that looks at it; the grid itself where its network does not show it."""
     try:
-        return cached_with(grid, lambda model: (*sites_before_neurons(model), neuron_hook(model)))
+        return cached_with(grid, sites_to_cache)
     except ActivationError:
         return grid
 

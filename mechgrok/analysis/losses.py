@@ -3,6 +3,8 @@
 Losses are in nats, averaged over inputs, and computed in float64.
 """
 
+from weakref import WeakKeyDictionary
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -66,7 +68,22 @@ def full_loss(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> fl
     0.269
     """
     grid = as_grid(source, names=[])
-    return mean_loss(grid.logits, grid, mask)
+    chosen = grid.selection(mask)
+    if grid.labels.is_floating_point():
+        return mean_loss(grid.logits, grid, mask)
+    return losses_of(grid)[chosen].mean().item()
+
+
+_LOSSES: WeakKeyDictionary[ActivationGrid, Tensor] = WeakKeyDictionary()
+
+
+def losses_of(grid: ActivationGrid) -> Float[Tensor, "inputs *scored"]:
+    """Cross-entropy in nats of every answer, in float64. A grid is asked for it many times, and computes it once."""
+    known = _LOSSES.get(grid)
+    if known is None:
+        losses = cross_entropy(grid.logits.flatten(0, -2), grid.labels.flatten())
+        known = _LOSSES[grid] = losses.view(grid.labels.shape)
+    return known
 
 
 @door

@@ -10,15 +10,21 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from mechgrok.activations import ActivationGrid, Source, cache_grid, cached_with, run_from_sites
-from mechgrok.analysis.additive import operand_part
+from mechgrok.analysis.additive import by_operands, operand_parts
 from mechgrok.analysis.losses import centred
-from mechgrok.analysis.performance import Performance, logits_from_neurons, performance
+from mechgrok.analysis.performance import (
+    Performance,
+    as_it_is,
+    is_relu,
+    logits_from_neurons,
+    performance,
+    reads_neurons_linearly,
+)
 from mechgrok.config import check_seed
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import ConfigError, UndefinedMetricError
 from mechgrok.models.protocol import neuron_hook, pre_activation_hook
-from mechgrok.models.unaltered import has_linear_readout
 from mechgrok.readable import Readable
 
 SLACK = 0.01
@@ -169,9 +175,9 @@ class _Network:
         self.grid, self.rows = grid, grid.selection(mask)
         self.site = "blocks.0.mlp.hook_pre" if grid.source is None else pre_activation_hook(grid.source)
         self.x = grid[self.site]
-        self.is_relu = torch.equal(grid.neurons, self.x.clamp(min=0))
-        self.by_map = self.is_relu and (grid.source is None or has_linear_readout(grid.source))
-        self.before = self.answers("the network", grid.logits)
+        self.is_relu = is_relu(grid, self.x)
+        self.by_map = self.is_relu and reads_neurons_linearly(grid)
+        self.before = as_it_is(grid, self.rows)
         self.guess = 1 / grid.task.n_classes
         self.spread = _spread(self.x)
         if self.spread <= VARIES * self.x.abs().max().item():
@@ -182,7 +188,7 @@ class _Network:
     def logits(self, x: Float[Tensor, "inputs d_mlp"]) -> Float[Tensor, "inputs classes"]:
         """Of all inputs, if neurons read x."""
         if self.by_map:
-            return logits_from_neurons(self.grid, x.clamp(min=0))
+            return logits_from_neurons(self.grid, x, activation=torch.relu)
         return run_from_sites(self.grid, {self.site: x})
 
     def answers(self, what: str, logits: Float[Tensor, "inputs classes"]) -> Performance:
@@ -210,9 +216,10 @@ def _both_signs(network: _Network, flipped: Tensor, odd: float) -> Perturbation:
 
 def _one_sign(network: _Network, both: Performance) -> dict[str, Perturbation]:
     rows = {}
-    for operand, name in enumerate("ab"):
-        part = operand_part(network.x, network.grid, operand)
-        after = network.answers(f"sign of {name} flipped", network.logits(network.x - 2 * part))
+    square = by_operands(network.x, network.grid)
+    for name, part in zip("ab", operand_parts(network.x, network.grid), strict=True):
+        flipped = square.sub(part, alpha=2).view_as(network.x)
+        after = network.answers(f"sign of {name} flipped", network.logits(flipped))
         share = part.square().mean(dtype=torch.float64).item() / network.spread**2
         if share < FEW:
             says, true = f"answers stay right, as {name} alone says {share:z.2%}", network.stays_right(after)

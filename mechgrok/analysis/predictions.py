@@ -10,7 +10,7 @@ from mechgrok.analysis.additive import additive_only
 from mechgrok.analysis.interchange import interchange
 from mechgrok.analysis.losses import accuracy
 from mechgrok.analysis.perturbations import perturb_neurons
-from mechgrok.analysis.scrubbing import scrub
+from mechgrok.analysis.scrubbing import scrub_with_control
 from mechgrok.errors import ActivationError, UndefinedMetricError
 from mechgrok.readable import Readable
 
@@ -102,16 +102,15 @@ def _exchanged(grid: ActivationGrid, keys: tuple[Label, ...], seed: int) -> list
 
 
 def _scrubbed(grid: ActivationGrid, keys: tuple[Label, ...], seed: int) -> list[Prediction]:
-    found = scrub(grid, seed=seed)
-    control = found.control_accuracy
-    true = found.accuracy >= found.before.accuracy - SLACK
+    before, scrubbed, control = scrub_with_control(grid, seed)
+    kept = scrubbed.accuracy >= before.accuracy - SLACK
     return [
         Prediction(
             CLUSTERS_SCRUBBED,
-            f"answers stay right, {found.before.accuracy:z.3f}; with the same difference instead they are guesses",
-            found.accuracy,
-            control,
-            true and (control is None or control < found.accuracy / 2),
+            f"answers stay right, {before.accuracy:z.3f}; with the same difference instead they are guesses",
+            scrubbed.accuracy,
+            None if control is None else control.accuracy,
+            kept and (control is None or control.accuracy < scrubbed.accuracy / 2),
         )
     ]
 

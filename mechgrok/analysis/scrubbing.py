@@ -10,15 +10,18 @@ from mechgrok.activations import ActivationGrid, Source, as_grid
 from mechgrok.algebra.bases import Label
 from mechgrok.analysis.by_answer import answers_of_inputs
 from mechgrok.analysis.neurons import NeuronFrequencies, neuron_frequencies
-from mechgrok.analysis.performance import Performance, logits_from_neurons, performance
+from mechgrok.analysis.performance import (
+    Performance,
+    as_it_is,
+    logits_from_neurons,
+    performance,
+    reads_neurons_linearly,
+)
 from mechgrok.config import check_seed
 from mechgrok.door import door
 from mechgrok.drawable import Drawable
 from mechgrok.errors import UndefinedMetricError
 from mechgrok.tasks import Frame
-
-NEURONS = 32
-"""How many are resampled at a time, one after the other, so that all inputs of one stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,27 +123,66 @@ def scrub(source: Source, mask: Bool[Tensor, " inputs"] | None = None, seed: int
     >>> found.accuracy, round(found.recovered, 9), found.control_accuracy < 0.3
     (1.0, 1.0, True)
     """
-    grid = as_grid(source)
-    tuned = neuron_frequencies(grid, threshold=0.0)
-    cluster, inside, answers, dice = _clusters(grid, tuned, seed)
-    rows = grid.selection(grid.selection(mask) & inside)
-    labels, differences = grid.labels[rows], _differences(grid)
-
-    def resampled(what: str, alike: Tensor, groups: Tensor = cluster) -> Performance:
-        edited = _resampled(grid.neurons, inside, alike, groups, dice)
-        return performance(what, logits_from_neurons(grid, edited)[rows], labels, grid.logits)
-
+    scrubber = _Scrubber(as_grid(source), mask, seed)
+    by_answer, by_difference = scrubber.by_answer(), scrubber.by_difference()
     return Scrubbing(
-        before=performance("the network", grid.logits[rows], labels, grid.logits),
-        scrubbed=resampled("clusters, same answer", answers),
-        control=None if differences is None else resampled("clusters, same difference", differences[inside]),
-        partition=resampled(
-            "random groups, same answer", answers, cluster[torch.randperm(len(cluster), generator=dice)]
-        ),
-        baseline=resampled("clusters, any input", torch.zeros_like(answers)),
-        clusters=tuned.clusters,
-        n_inputs=int(rows.sum()),
+        before=scrubber.before,
+        scrubbed=by_answer,
+        control=by_difference,
+        partition=scrubber.at_random(),
+        baseline=scrubber.by_nothing(),
+        clusters=scrubber.tuned.clusters,
+        n_inputs=int(scrubber.rows.sum()),
     )
+
+
+def scrub_with_control(
+    grid: ActivationGrid, seed: int = 0
+) -> tuple[Performance, Performance, Performance | None]:
+    """The network as it is, scrubbed, and with the same difference instead, as in `scrub`: half of its work.
+
+    Raises:
+        UndefinedMetricError, ActivationError: as `scrub`.
+    """
+    scrubber = _Scrubber(grid, None, seed)
+    return scrubber.before, scrubber.by_answer(), scrubber.by_difference()
+
+
+class _Scrubber:
+    """A network with the ways of resampling its neurons. Each of them throws the same dice, so their order counts."""
+
+    def __init__(self, grid: ActivationGrid, mask: Bool[Tensor, " inputs"] | None, seed: int) -> None:
+        self.grid, self.tuned = grid, neuron_frequencies(grid, threshold=0.0)
+        self.cluster, self.inside, self.answers, self.dice = _clusters(grid, self.tuned, seed)
+        self.rows = grid.selection(grid.selection(mask) & self.inside)
+        self.before = as_it_is(grid, self.rows)
+
+    def by_answer(self) -> Performance:
+        """Each cluster from another input with the same answer."""
+        return self._resampled("clusters, same answer", self.answers, self.cluster)
+
+    def by_difference(self) -> Performance | None:
+        """Each cluster from another input with the same difference; None where that is the answer."""
+        alike = _differences(self.grid)
+        if alike is None:
+            return None
+        return self._resampled("clusters, same difference", alike[self.inside], self.cluster)
+
+    def at_random(self) -> Performance:
+        """Random groups of neurons, each from another input with the same answer."""
+        groups = self.cluster[torch.randperm(len(self.cluster), generator=self.dice)]
+        return self._resampled("random groups, same answer", self.answers, groups)
+
+    def by_nothing(self) -> Performance:
+        """Each cluster from any other input."""
+        return self._resampled("clusters, any input", torch.zeros_like(self.answers), self.cluster)
+
+    def _resampled(self, what: str, alike: Tensor, groups: Tensor) -> Performance:
+        donors = _donors(self.inside, alike, groups, self.dice)
+        return self._answers(what, _logits(self.grid, donors, groups))
+
+    def _answers(self, what: str, logits: Tensor) -> Performance:
+        return performance(what, logits[self.rows], self.grid.labels[self.rows], self.grid.logits)
 
 
 def scrubbed_logits(
@@ -151,7 +193,7 @@ def scrubbed_logits(
     Inputs without a place in the frame stay as they are.
     """
     cluster, inside, answers, dice = _clusters(grid, tuned, seed)
-    return logits_from_neurons(grid, _resampled(grid.neurons, inside, answers, cluster, dice))
+    return _logits(grid, _donors(inside, answers, cluster, dice), cluster)
 
 
 def _clusters(
@@ -182,32 +224,49 @@ def _differences(grid: ActivationGrid) -> Int[Tensor, " inputs"] | None:
     return differences
 
 
-def _resampled(
-    x: Float[Tensor, "inputs d_mlp"],
+def _donors(
     rows: Bool[Tensor, " inputs"],
     alike: Int[Tensor, " rows"],
     groups: Int[Tensor, " d_mlp"],
     dice: Generator,
-) -> Float[Tensor, "inputs d_mlp"]:
-    """Activations in which each group of neurons has those of another of the rows, drawn among those that are alike."""
+) -> dict[int, Int[Tensor, " inputs"]]:
+    """For each group of neurons, the input that each input takes its activations from: another one of those alike."""
     mine = rows.nonzero().flatten()
     order = alike.argsort(stable=True)
     counts = alike.bincount()
     size = counts[alike[order]]
     start = (counts.cumsum(0) - counts)[alike[order]]
     place = torch.arange(len(order)) - start
-    donors = torch.arange(len(x)).repeat(int(groups.max()) + 1, 1)
+    donors = {}
     for group in groups.unique().tolist():
         # At least one place further around the circle of those that are alike, so that it is another one.
         step = 1 + (torch.rand(len(order), generator=dice) * (size - 1)).long()
-        donors[group, mine[order]] = mine[order[start + (place + step) % size]]
+        donors[group] = torch.arange(len(rows))
+        donors[group][mine[order]] = mine[order[start + (place + step) % size]]
+    return donors
+
+
+def _logits(
+    grid: ActivationGrid, donors: dict[int, Int[Tensor, " inputs"]], groups: Int[Tensor, " d_mlp"]
+) -> Float[Tensor, "inputs classes"]:
+    """Logits of all inputs if each group of neurons had the activations of its donors."""
+    if not reads_neurons_linearly(grid):
+        return logits_from_neurons(grid, _resampled(grid.neurons, donors, groups))
+    # What a group writes moves with its activations, and is narrower.
+    exact = torch.promote_types(grid.neurons.dtype, torch.float32)
+    W_L, logits = grid.neuron_logit_map.to(exact), grid.logits.to(exact, copy=True)
+    for group, rows in donors.items():
+        members = groups == group
+        written = grid.neurons[:, members].to(exact) @ W_L[members]
+        logits += written[rows] - written
+    return logits
+
+
+def _resampled(
+    x: Float[Tensor, "inputs d_mlp"], donors: dict[int, Int[Tensor, " inputs"]], groups: Int[Tensor, " d_mlp"]
+) -> Float[Tensor, "inputs d_mlp"]:
+    """Activations in which each group of neurons has those of its donors."""
     edited = torch.empty_like(x)
-    for own, out, some in zip(
-        x.split(NEURONS, 1), edited.split(NEURONS, 1), groups.split(NEURONS), strict=True
-    ):
-        # A copy even where the rows of a neuron follow each other already: the grid keeps its own.
-        by_neuron = own.T.clone(memory_format=torch.contiguous_format)
-        for neuron, group in zip(by_neuron, some.tolist(), strict=True):
-            neuron.copy_(neuron[donors[group]])
-        out.copy_(by_neuron.T)
+    for group, rows in donors.items():
+        edited[:, groups == group] = x[:, groups == group][rows]
     return edited

@@ -30,6 +30,15 @@ def attention_patterns(source: Source, layer: int | None = None) -> go.Figure:
     >>> attention_patterns(cosine_network(7, {2: 5.0})).data[0].z.shape
     (7, 7)
     """
+    return in_panels(patterns_by_head(source, layer), columns=4)
+
+
+def patterns_by_head(source: Source, layer: int | None = None) -> list[go.Figure]:
+    """The figures that `attention_patterns` puts side by side.
+
+    Raises:
+        ActivationError: as there.
+    """
     given = as_grid(source, names=[])
     model = given.model
     layers = [name for name in model.hook_dict if name.endswith("attn.hook_pattern")]
@@ -42,7 +51,7 @@ def attention_patterns(source: Source, layer: int | None = None) -> go.Figure:
     frame = grid.task.frame
     first, _ = grid.operation.operand_positions
     squares = frame.square(grid[name][:, :, first])
-    return in_panels([_head(squares[:, :, i], i) for i in range(squares.shape[2])], columns=4)
+    return [_head(squares[:, :, i], i) for i in range(squares.shape[2])]
 
 
 def _head(weights: Float[Tensor, "order order"], i: int) -> go.Figure:

@@ -18,6 +18,7 @@ from mechgrok.analysis.embeddings import EmbeddingComponents
 from mechgrok.analysis.explained import LogitFVE
 from mechgrok.analysis.explanation import Explanation
 from mechgrok.analysis.frequencies import KeyFrequencies
+from mechgrok.analysis.head_circuits import HeadCircuits
 from mechgrok.analysis.heads import HeadScores
 from mechgrok.analysis.in_context import InContextScore
 from mechgrok.analysis.interchange import Interchange
@@ -43,6 +44,7 @@ from mechgrok.plots.causal_tools import attribution_bars, lens_map, patching_map
 from mechgrok.plots.circles import component_course, component_pairs
 from mechgrok.plots.evidence import circle_alone, symmetricity_scale, verdict_scales
 from mechgrok.plots.explanations import explanation_figure
+from mechgrok.plots.head_circuits import head_circuit_maps
 from mechgrok.plots.heads import attention_over_positions, head_maps
 from mechgrok.plots.in_context import in_context_figure
 from mechgrok.plots.interventions import performances_figure, predictions_figure
@@ -85,6 +87,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     EmbeddingComponents: component_pairs,
     EmbeddingCourse: component_course,
     GradientSymmetricity: symmetricity_scale,
+    HeadCircuits: head_circuit_maps,
     HeadScores: head_maps,
     HiddenFractions: hidden_shares,
     InContextScore: in_context_figure,

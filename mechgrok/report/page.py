@@ -16,6 +16,7 @@ from mechgrok.plots.curves import n_classes_of
 from mechgrok.report.checkpoints import shown_steps
 from mechgrok.report.evidence import evidence_sections
 from mechgrok.report.explanation import explanation_sections
+from mechgrok.report.head_circuits import head_circuit_sections
 from mechgrok.report.html import Page, write_page
 from mechgrok.report.measures import measure_run
 from mechgrok.report.network import learning_curves, network_section
@@ -124,6 +125,7 @@ def _evidence(grid: ActivationGrid, summary: Summary, algorithm: AlgorithmVerdic
     yield from sequence_sections(summary.sequence)
     if summary.sequence.heads is None:
         yield from evidence_sections(grid, summary, algorithm)
+    yield from head_circuit_sections(grid)
 
 
 def _page(

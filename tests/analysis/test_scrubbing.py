@@ -5,7 +5,7 @@ import torch
 from planted import NEURONS, coset_network, phase_grid, wave_network
 
 import mechgrok as mg
-from mechgrok.analysis.scrubbing import _resampled
+from mechgrok.analysis.scrubbing import _donors, _resampled
 
 
 def tabled(task: mg.Task, neurons: torch.Tensor, W_L: torch.Tensor) -> mg.ActivationGrid:
@@ -97,7 +97,7 @@ def test_what_is_drawn_is_another_input_of_the_same_answer():
     everybody = torch.ones(p * p, dtype=torch.bool)
     for seed in range(20):
         dice = torch.Generator().manual_seed(seed)
-        donors = _resampled(grid.neurons, everybody, task.labels, torch.ones(1).long(), dice)[:, 0].long() - 1
+        donors = _donors(everybody, task.labels, torch.ones(1).long(), dice)[1]
         assert torch.equal(task.labels[donors], task.labels)
         assert (donors != torch.arange(p * p)).all()
     assert torch.equal(grid.neurons, neurons), "the grid keeps its activations"
@@ -118,7 +118,7 @@ def test_networks_with_a_final_norm_are_run():
     tuned = mg.neuron_frequencies(grid, threshold=0.0)
     groups = torch.where(tuned.alive, tuned.frequency, 0)
     dice, everybody = torch.Generator().manual_seed(0), torch.ones(25, dtype=torch.bool)
-    neurons = _resampled(grid.neurons, everybody, task.labels, groups, dice)
+    neurons = _resampled(grid.neurons, _donors(everybody, task.labels, groups, dice), groups)
     hook = (NEURONS, lambda x, hook: torch.cat([x[:, :-1], neurons[:, None]], 1))
     logits = network.run_with_hooks(task.tokens, fwd_hooks=[hook])[:, -1, :5]
     found = mg.scrub(grid)

@@ -47,6 +47,7 @@ def results(tmp_path_factory):
         mg.find_phases(ROWS),
         mg.find_phase_changes(ROWS),
         mg.head_scores(mg.induction_network(8, 10)),
+        mg.head_circuits(mg.induction_network(8, 10)),
         mg.mean_attention(mg.induction_network(8, 10)),
         mg.in_context_score(mg.induction_network(8, 10), mg.running_sum_task(6, 8), n=10),
         mg.interchange(model, keys),

@@ -57,7 +57,8 @@ ON_PAPER = """(() => {
 })()"""
 """Figures that a sheet of paper would cut or distort, measured before any script can draw them anew."""
 TICKS = """[...document.querySelectorAll('[data-figure="{}"] .{}tick text')].map((e) => e.textContent)"""
-STILL = {"evidence", "clusters", "ablation", "outcomes", "spare-margins"}
+HEADS = {"pattern-L0H0", "qk-L0H0", "ov-L0H0"}
+STILL = {"evidence", "clusters", "ablation", "outcomes", "spare-margins", *HEADS}
 
 
 @pytest.fixture(scope="module")

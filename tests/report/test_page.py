@@ -25,8 +25,9 @@ def test_a_report_tells_the_story(tmp_path: Path, network):
         "spare-margins", "outcomes",
         "loss", "accuracy", "spectrum", "circle-0", "circle-1", "neuron-0", "neuron-1", "fourier",
         "evidence", "clusters", "ablation",
+        "pattern-L0H0", "qk-L0H0", "ov-L0H0",
     ]  # fmt: skip
-    assert page.tags.count("details") == page.tags.count("section") == 6, "definitions in every section"
+    assert page.tags.count("details") == page.tags.count("section") == 7, "definitions in every section"
     assert "clock" in page.text
     assert "How a network computes a+b" in page.text
     for row in ("remove, logits", "keep only, embedding", "share of logits"):
@@ -83,7 +84,8 @@ def test_an_untrained_network_is_reported_without_keys(tmp_path: Path):
     task = mg.modular_task("add", 23)
     grid = mg.cache_grid(mg.build_model(task, mg.ModelConfig(d_model=16)), task)
     page = report(tmp_path, grid, split=task.split(0.3), history=HISTORY[:1])
-    assert page.shown == {"loss", "accuracy", "evidence", "spectrum", "clusters", "neuron", "fourier"}
+    heads = {f"{what}-L0H{head}" for what in ("pattern", "qk", "ov") for head in range(4)}
+    assert page.shown == {"loss", "accuracy", "evidence", "spectrum", "clusters", "neuron", "fourier", *heads}
     assert "No key frequencies: no frequency stands out in the logits, so there is no circuit" in page.text
     assert "There are no keys to remove" in page.text
     assert "A network that learns a+b" in page.text
