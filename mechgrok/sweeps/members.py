@@ -1,4 +1,4 @@
-"""A member of a sweep once it is trained: how it went, and what is kept of its folder."""
+"""What happens to a member of a sweep after training: its outcome is recorded and its folder cleaned up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Keep = Literal["all", "last", "none"]
 
 @dataclass(frozen=True)
 class Finish:
-    """What is done with a run once it is trained: measured, written down as a row, and cleared of what is not kept.
+    """Processes a trained run: measures it, writes its row, and deletes what is not to be kept.
 
     Attributes:
         setting: which member it is.
@@ -31,7 +31,7 @@ class Finish:
     keep: Keep
 
     def __call__(self, run: Run) -> None:
-        """Measure, write the row, and clear; in this order, so that a kill loses none of them."""
+        """Measure, write the row, then clean up; in this order a kill loses nothing."""
         write_row(
             run.path, row_of(self.setting, run.path, outcome(run) | measured_at_the_end(run, self.measures))
         )
@@ -39,12 +39,12 @@ class Finish:
 
 
 def row_of(setting: Setting, folder: Path, how: dict[str, Any], error: str | None = None) -> MemberRow:
-    """The row of a member."""
+    """Build the row of a member."""
     return MemberRow(setting.digest, folder.name, setting.record(), how, error)
 
 
 def outcome(run: Run) -> dict[str, Any]:
-    """How a training went, from its history alone.
+    """Summarise a training from its history alone.
 
     `grokked` is the first step with 99% of the test inputs right, `grokked_for_good` the first from which it stays so.
     """
@@ -62,7 +62,7 @@ def outcome(run: Run) -> dict[str, Any]:
 
 
 def measured_at_the_end(run: Run, measures: Sequence[str]) -> dict[str, Any]:
-    """Measures of the last checkpoint; None for what this network has no value of."""
+    """Measures of the last checkpoint; None if a measure is undefined for this network."""
     if not measures:
         return {}
     table = progress_measures(run, list(measures), steps=[run.steps[-1]], progress=False)
@@ -70,7 +70,7 @@ def measured_at_the_end(run: Run, measures: Sequence[str]) -> dict[str, Any]:
 
 
 def clear(folder: Path, keep: Keep) -> None:
-    """Delete the checkpoints that are not kept, and the state to go on from; what is gone already stays so."""
+    """Delete the checkpoints that are not to be kept and the state for resuming; missing files are ignored."""
     if keep == "all" or not (folder / STATE).exists():
         return
     run = load_run(folder)

@@ -1,4 +1,4 @@
-"""The settings of a sweep: which trainings it consists of, by what they differ."""
+"""The settings of a sweep: which trainings it consists of and how they differ."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,14 +24,14 @@ from mechgrok.training.networks import suited
 from mechgrok.training.recipes import find_recipe
 
 OWN = ("task", "recipe", "seed")
-"""What every setting has besides the fields that vary."""
+"""Fields that every setting has in addition to the ones that vary."""
 MOST = 10**6
-"""Values or points that are made at once."""
+"""Maximum number of values or points created in one call."""
 
 
 @dataclass(frozen=True, eq=False)
 class Setting(Readable):
-    """One training of a sweep: everything that it follows from.
+    """One training of a sweep: everything that determines it.
 
     Attributes:
         task: what is learned.
@@ -52,7 +52,7 @@ class Setting(Readable):
 
     @property
     def name(self) -> str:
-        """What varies, for people and folders; the digest tells apart what has the same name."""
+        """The varying values, as text for people and folders; the digest distinguishes settings of the same name."""
         parts = [_in_name(field, value) for field, value in self.varied.items() if field != "seed"]
         return re.sub(r"[^\w.+=-]+", "_", " ".join([*parts, f"seed{self.seed}"]))[:80].strip("_")
 
@@ -62,7 +62,7 @@ class Setting(Readable):
         return f"{self.name}-{self.digest}"
 
     def record(self) -> dict[str, Any]:
-        """Task, recipe and seed, and what varies."""
+        """Task, recipe, seed and the varying values."""
         own = {"task": self.task.name, "recipe": self.config.recipe, "seed": self.seed}
         return own | {field: as_cell(value) for field, value in self.varied.items() if field not in OWN}
 
@@ -79,7 +79,7 @@ def vary(
     points: Iterable[Mapping[str, Any]] = ({},),
     **fields: Any,
 ) -> Records[Setting]:
-    """The settings of a sweep: every combination of the values that are listed.
+    """Build the settings of a sweep: every combination of the listed values.
 
     A list, a range or an array lists values, each of which is tried; anything else, tuples included, is one value. So
     `betas=(0.9, 0.98)` is a value, and `betas=[(0.9, 0.98), (0.9, 0.999)]` are two.
@@ -123,7 +123,7 @@ def vary(
 def log_uniform(
     n: int, *, seed: int = 0, **bounds: tuple[int | float, int | float]
 ) -> list[dict[str, float]]:
-    """Points for `vary` that are drawn uniformly in the logarithm of each field.
+    """Draw points for `vary`, uniformly in the logarithm of each field.
 
     Args:
         n: number of points.
@@ -151,7 +151,7 @@ def log_uniform(
 
 @door
 def log_grid(low: int | float, high: int | float, n: int) -> list[float]:
-    """Values for one field of `vary` at equal ratios, both ends included.
+    """Geometrically spaced values for one field of `vary`, including both ends.
 
     Raises:
         ConfigError: bounds that are not ascending and positive, or fewer than two values.
@@ -168,7 +168,7 @@ def log_grid(low: int | float, high: int | float, n: int) -> list[float]:
 
 
 def changed(base: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:
-    """A configuration with other fields, its own or those of its network.
+    """Replace fields of a configuration or of the network in it.
 
     Raises:
         ConfigError: an unknown field, or a value that a field does not take.
@@ -184,7 +184,7 @@ def changed(base: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:
 
 
 def check_settings(settings: Sequence[Setting]) -> None:
-    """Whether there are settings, all of them different.
+    """Check that there are settings and that no two are the same.
 
     Raises:
         ConfigError: there are none, or one comes twice.
@@ -199,7 +199,7 @@ def check_settings(settings: Sequence[Setting]) -> None:
 
 
 def as_cell(value: Any) -> Any:
-    """A value of a field as a table holds it: a number, a text, True, False or None.
+    """Convert a field's value for a table: to a number, a string, True, False or None.
 
     >>> as_cell((0.9, 0.98)), as_cell(1e-3), as_cell(True)
     ('0.9, 0.98', 0.001, True)
@@ -220,7 +220,7 @@ def _in_name(field: str, value: Any) -> str:
 
 
 def _values(field: str, given: Any, one: Any = None) -> list[Any]:
-    """The values that are tried of a field; where a single value is of a known class, a tuple lists values too."""
+    """The values to try for a field; a tuple also lists values, unless the field itself holds tuples."""
     if one is not None and isinstance(given, one):
         return [given]
     lists = isinstance(given, list | range | np.ndarray | Tensor | Iterator)

@@ -1,4 +1,4 @@
-"""sweep: train many settings into one folder, with one table of how each of them went."""
+"""sweep: train many settings in one folder, with one table of their outcomes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -31,7 +31,7 @@ from mechgrok.training.trackers import check_tracker
 
 @dataclass(frozen=True, eq=False)
 class Sweep(Drawable):
-    """Trainings that differ in a few settings, and how each of them went.
+    """Trainings that differ in a few settings, and their outcomes.
 
     `sweep.frame()` is the table as a pandas frame, `sweep.figure(x="lr", y="weight_decay", value="kind")` a phase
     diagram.
@@ -62,11 +62,11 @@ class Sweep(Drawable):
 
     @cached_property
     def members(self) -> Records[Member]:
-        """Every member with its run; the checkpoints that it still has depend on `keep`."""
+        """Every member with its run; which checkpoints remain depends on `keep`."""
         return Records(self._member(row) for row in self.rows)
 
     def run(self, **fields: Any) -> Run:
-        """The run of the one member that has these values, as in `sweep.run(lr=1e-2, seed=0)`.
+        """The run of the only member with these values, as in `sweep.run(lr=1e-2, seed=0)`.
 
         Raises:
             ConfigError: no member has them, or several have; the member failed.
@@ -105,7 +105,7 @@ def sweep(
     tracker: str | None = None,
     progress: bool = True,
 ) -> Sweep:
-    """Train every setting, in parallel, and tell how each went.
+    """Train all settings in parallel and collect their outcomes.
 
     The same call goes on where it was stopped, by Ctrl-C or by a kill: finished members are recognised by a digest
     of their whole configuration and are not trained again, interrupted ones go on. A sweep with more values trains
@@ -177,7 +177,7 @@ def sweep(
 
 @door
 def load_sweep(path: str | Path) -> Sweep:
-    """Open what `sweep` has written: all members in the folder, those of several calls included.
+    """Open a folder written by `sweep`, with all of its members, even from several calls.
 
     The table is read in one piece; if it is lost, or a call was killed before it was written, the rows that lie in the
     folders of the members take its place.
@@ -195,7 +195,7 @@ def load_sweep(path: str | Path) -> Sweep:
 
 
 def _stored(folder: Path) -> dict[str, MemberRow]:
-    """All rows in a folder by digest: those of the table, and those of members that it does not have yet."""
+    """All rows in a folder by digest, from the table and from members that are not in it yet."""
     rows = read_rows(folder / TABLE)
     names = {row.folder for row in rows.values()}
     members = (
@@ -217,7 +217,7 @@ def _checked(runs: Sequence[Setting]) -> list[Setting]:
 
 
 def _is_done(row: MemberRow | None, measures: tuple[str, ...]) -> bool:
-    """Whether a member is trained, and all that is asked for is measured."""
+    """Whether a member has been trained and all requested measures exist."""
     if row is None or row.error is not None:
         return False
     measured = {column.partition("[")[0] for column in row.outcome}
@@ -225,7 +225,7 @@ def _is_done(row: MemberRow | None, measures: tuple[str, ...]) -> bool:
 
 
 def _places(folder: Path, settings: Sequence[Setting]) -> dict[str, Path]:
-    """The folder of each setting, by digest: what an earlier call began under another name, or a new one."""
+    """The folder of each setting, by digest: the one that an earlier call began under another name, or a new one."""
     begun = {place.name.rpartition("-")[2]: place for place in folder.iterdir()} if folder.is_dir() else {}
     return {s.digest: begun.get(s.digest, folder / s.folder) for s in settings}
 
@@ -238,7 +238,7 @@ def _train(
     stacked: bool | None,
     progress: bool,
 ) -> dict[str, str]:
-    """Train the members; gives the errors of those that failed, by digest."""
+    """Train the members and return the errors of the failed ones, by digest."""
     if not jobs:
         return {}
     with nullcontext() if backend is None else engine_of(backend) as engine:
@@ -258,7 +258,7 @@ def _rows(
     stored: Mapping[str, MemberRow],
     errors: Mapping[str, str],
 ) -> dict[str, MemberRow]:
-    """The rows of all settings that have come to an end, in order and by digest."""
+    """The rows of all finished settings, in order, by digest."""
     ended: dict[str, MemberRow] = {}
     for setting in settings:
         digest, place = setting.digest, places[setting.digest]

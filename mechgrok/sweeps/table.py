@@ -1,4 +1,4 @@
-"""The rows of a sweep on disk: one in the folder of each member, and all of them in one Parquet table."""
+"""The rows of a sweep on disk: one in each member's folder, and all of them in one Parquet table."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +11,9 @@ from mechgrok.progress.files import pyarrow
 from mechgrok.storage import replace_file, write_json
 
 ROW, TABLE = "row.json", "table.parquet"
-"""The row of a member, in its folder, and the table beside the folders."""
+"""File names of a member's row, in its folder, and of the table next to the folders."""
 MARK = b"mechgrok sweep"
-"""Name of the header in the Parquet file: which columns are settings and which outcomes."""
+"""Key of the Parquet metadata that says which columns are settings and which are outcomes."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def write_row(folder: Path, row: MemberRow) -> None:
 
 
 def read_row(folder: Path) -> MemberRow | None:
-    """The row that lies in a folder; None if there is none, or a damaged one, which is then made again."""
+    """Read the row in a folder; None if it is missing or damaged, in which case it is made again."""
     try:
         row = MemberRow(**json.loads((folder / ROW).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -107,12 +107,12 @@ def read_rows(path: Path) -> dict[str, MemberRow]:
 
 
 def _there(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Of a member that failed, the outcomes are missing rather than None."""
+    """The outcomes of a failed member are missing, not None."""
     return {name: record[name] for name in names if record["error"] is None or record[name] is not None}
 
 
 def _one_type(values: list[Any]) -> list[Any]:
-    """The values as a column holds them: numbers, or texts, or True and False, and None."""
+    """Convert values for a column of numbers, strings or booleans, with None for missing ones."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float} or len(kinds) < 2:
         return [float(value) if float in kinds and value is not None else value for value in values]

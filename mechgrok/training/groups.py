@@ -1,4 +1,4 @@
-"""Trainings in groups: which of them are stacked and trained as one network, and which stay alone."""
+"""Groups of trainings: which ones are stacked and trained as one network, and which are trained alone."""
 
 import hashlib
 import time
@@ -23,18 +23,18 @@ from mechgrok.training.step import make_step, step_written_for
 from mechgrok.training.updates import Updater
 
 FEWEST, MOST = 4, 64
-"""Networks in a stack: of fewer there is little to gain, and more gain nothing more."""
+"""Fewest and most networks in a stack: smaller stacks gain little, larger ones nothing more."""
 TRIED, TIMES = 8, 3
-"""Networks that the time of a stack is measured with, and how often."""
+"""Size of the stack used for measuring times, and number of repetitions."""
 PER_OUTPUT, PER_NEURON = 40, 24
-"""Bytes of a member of a stack for each output and each neuron of an input: of its step, and of its evaluations."""
+"""Bytes per member of a stack for each output and each neuron of an input, in its step and in its evaluations."""
 SHARE_OF_MEMORY = 0.5
-"""How much of the free memory all stacks together may take."""
+"""Share of the free memory that all stacks together may use."""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Trainings in groups, of which each is trained in a process of its own, stacked if it has several.
+    """Groups of trainings; each group has its own process and is stacked if it has several members.
 
     Attributes:
         words: what was chosen for each kind of training.
@@ -71,7 +71,7 @@ def in_groups(jobs: Sequence[Job], workers: int, stacked: bool | None = None) ->
 
 
 def _kinds(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Trainings by what those that can be stacked have in common: their inputs, and the `stack_key`."""
+    """Sort trainings by what members of a stack must share: their inputs and the `stack_key`."""
     of_one_task: dict[str, list[Job]] = {}
     for job in jobs:
         key = json_digest([job.task.spec, stack_key(job.config), str(job.network)])
@@ -85,7 +85,7 @@ def _kinds(jobs: Sequence[Job]) -> list[list[Job]]:
 
 
 def _inputs_of(job: Job) -> Any:
-    """What stands for the inputs of a task, and for how many classes it has; labels are each member's own."""
+    """A key for the inputs of a task and its number of classes; each member has its own labels."""
     task = written_for(job.task, job.config)
     if not isinstance(task, Operation):
         return task.spec
@@ -93,7 +93,7 @@ def _inputs_of(job: Job) -> Any:
 
 
 def _may_stack(jobs: Sequence[Job]) -> bool:
-    """Whether there are several, and a step by hand for all of them at once.
+    """Whether there are several trainings and a hand-written step for all of them at once.
 
     On a processor, a stack that goes through autograd is slower than its members.
     """
@@ -105,7 +105,7 @@ def _may_stack(jobs: Sequence[Job]) -> bool:
 
 
 def _that_fit(job: Job, workers: int) -> int:
-    """Members of a stack for which there is memory, where each worker trains one."""
+    """How many members of a stack fit into memory if every worker trains a stack."""
     task, cfg = written_for(job.task, job.config), _network(job, 0).cfg
     of_input = PER_OUTPUT * cfg.d_vocab_out + PER_NEURON * cfg.d_mlp * cfg.n_layers
     free = memory_free()
@@ -117,7 +117,7 @@ def _that_fit(job: Job, workers: int) -> int:
 
 
 def _milliseconds(jobs: Sequence[Job]) -> tuple[float, float]:
-    """What an update takes of one network alone, and of each of several in a stack."""
+    """Time of an update for one network alone, and per member of a stack."""
     tried = sorted(jobs[:TRIED], key=lambda job: update_settings(job.config))
     tasks = [written_for(job.task, job.config) for job in tried]
     models = [_network(job, seed) for seed, job in enumerate(tried)]
@@ -141,7 +141,7 @@ def _network(job: Job, seed: int) -> Any:
 
 
 def _shortest(call: Callable[[], object]) -> float:
-    """Milliseconds of the shortest of some calls, after one that is not counted."""
+    """Milliseconds of the fastest of several calls, after one warm-up call."""
     call()
     durations = []
     for _ in range(TIMES):

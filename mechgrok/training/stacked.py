@@ -1,4 +1,4 @@
-"""Several networks of one architecture as one: their weights stacked, every product one batched product."""
+"""Several networks of one architecture as one: weights are stacked and products are batched."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -27,7 +27,7 @@ class StackedGradients(Protocol):
         ...
 
     def logits(self, member: int) -> Float[Tensor, "inputs d_vocab_out"]:
-        """Logits of one network on all inputs of the task; those of all are computed together, once for each update."""
+        """Logits of one network on all inputs of the task; all of them are computed together, once per update."""
         ...
 
 
@@ -36,7 +36,7 @@ HAND_WRITTEN: tuple[Any, ...] = (StackedTransformerStep, StackedMLPStep)
 
 
 def stacked_step_for(model: HookedNetwork) -> Any:
-    """The step that is written by hand for stacks of networks like this one; None if there is none."""
+    """The hand-written step for stacks of networks like this one; None if it does not exist."""
     return next((step for step in HAND_WRITTEN if step.supports(model)), None)
 
 
@@ -47,7 +47,7 @@ def make_stacked_step(
     train_masks: Sequence[Bool[Tensor, " inputs"]],
     objective: Objective,
 ) -> StackedGradients:
-    """The step of networks that are stacked: by hand where there is one for them, else by autograd."""
+    """The step of stacked networks: hand-written if possible, otherwise by autograd."""
     return (stacked_step_for(models[0]) or StackedStep)(stack, tasks, train_masks, objective)
 
 
@@ -92,7 +92,7 @@ class StackedStep:
 
     @torch.no_grad()
     def logits(self, member: int) -> Float[Tensor, "inputs d_vocab_out"]:
-        """Logits of one network on all inputs of the task; those of all are computed together, once for each update."""
+        """Logits of one network on all inputs of the task; all of them are computed together, once per update."""
         if self._logits is None:
             parts = self.tokens.split(EVALUATION_ROWS)
             run = vmap(self._run, in_dims=(0, None))

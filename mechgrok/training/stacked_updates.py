@@ -1,4 +1,4 @@
-"""Updates of several networks with stacked weights: of all at once, whether they have the same settings or not."""
+"""Updates of several networks with stacked weights, all at once, even if their settings differ."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -14,22 +14,22 @@ from mechgrok.training.parameters import parameters_of
 from mechgrok.training.updates import Updater, warmup_factor
 
 RATES = ("lr", "weight_decay", "betas", "eps")
-"""Settings that `AdamOfMembers` takes of each member."""
+"""Settings that may differ between the members of `AdamOfMembers`."""
 OF_UPDATES = (
     "optimizer", "decay_towards", "momentum", "gradient", "grokfast_alpha", "grokfast_lambda", "grokfast_window",
     "frozen", "warmup",
 )  # fmt: skip
-"""The other fields of a configuration that decide what becomes of a gradient."""
+"""The other fields of a configuration that determine how gradients are used."""
 
 
 def update_settings(config: TrainConfig) -> tuple[str, str]:
-    """What decides how a network is updated, as texts that can be compared and sorted: the rates come last."""
+    """A sortable key for how a network is updated, as strings; the rates come last."""
     kind, rates = ([getattr(config, field) for field in fields] for fields in (OF_UPDATES, RATES))
     return repr(kind), repr(rates)
 
 
 class StackedUpdater:
-    """Updates of stacked weights, where neighbours are updated as one if they differ in rates alone, or in nothing.
+    """Updates of stacked weights; neighbours that differ at most in their rates are updated as one.
 
     Args:
         configs: of each network, in the order of their `update_settings`.
@@ -53,24 +53,24 @@ class StackedUpdater:
             self.parts.append((own, updater))
 
     def __call__(self, step: int) -> None:
-        """Take the update number `step` from the gradients of the stack."""
+        """Perform update number `step` with the gradients of the stack."""
         for own, weight, view in self.weights:
             view.grad = None if weight.grad is None else weight.grad[own]
         for _, updater in self.parts:
             updater(step)
 
     def state(self, member: int) -> dict[str, Tensor]:
-        """The state of one network, as an `Updater` of its own has it."""
+        """The state of one network, in the form of its own `Updater`."""
         own, updater = next(part for part in self.parts if part[0].start <= member < part[0].stop)
         return member_state(updater.state(), member - own.start)
 
 
 FUSED = {"adamw": torch.ops.aten._fused_adamw_, "adam": torch.ops.aten._fused_adam_}
-"""The kernels of torch's optimisers, which take most of their time to come to them where weights are small."""
+"""The kernels of torch's optimisers, called directly: for small weights, most of an optimiser's time is overhead."""
 
 
 class AdamOfMembers:
-    """AdamW, or Adam, of stacked weights, with the rates of each member: bit for bit what `Updater` does for it alone.
+    """AdamW or Adam for stacked weights with rates per member; bit for bit what `Updater` does for each one alone.
 
     Args:
         stack: weights [members, ...].
@@ -89,7 +89,7 @@ class AdamOfMembers:
 
     @torch.no_grad()
     def __call__(self, step: int) -> None:
-        """Take the update number `step`, counted from 0."""
+        """Perform update number `step`, counted from 0."""
         self.taken += 1
         gradients = _by_member([w.grad for w in self.parameters.values() if w.grad is not None])
         factor, taken = warmup_factor(step, self.warmup), [self.taken] * len(self.parameters)
@@ -103,7 +103,7 @@ class AdamOfMembers:
             )  # fmt: skip
 
     def state(self) -> dict[str, Tensor]:
-        """As an `Updater` of these weights has it."""
+        """The state in the form of an `Updater` of these weights."""
         if not self.taken:
             return {}
         state = {}
@@ -113,7 +113,7 @@ class AdamOfMembers:
         return state
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Restore a state returned by `state`."""
         if not state:
             return
         for name, mean, square in zip(self.parameters, self.means, self.squares, strict=True):
@@ -123,7 +123,7 @@ class AdamOfMembers:
 
 
 def stack_states(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The state of an `Updater` of stacked weights, from those of the networks, which have taken as many updates.
+    """Combine the states of networks with the same number of updates into the state for their stacked weights.
 
     >>> stack_states([{"optimizer|adamw|w|exp_avg": torch.ones(3)}] * 2)["optimizer|adamw|w|exp_avg"].shape
     torch.Size([2, 3])
@@ -137,7 +137,7 @@ def stack_states(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def member_state(state: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
-    """The part of such a state that belongs to one network; numbers, as of updates, belong to all."""
+    """Extract the part of such a state that belongs to one network; numbers, such as counts, belong to all."""
     return {
         path: tensor if tensor.ndim == 0 else tensor.select(_member_axis(path), member)
         for path, tensor in state.items()
@@ -145,12 +145,12 @@ def member_state(state: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
 
 
 def _member_axis(path: str) -> int:
-    """Grokfast-MA keeps its window of gradients along the first axis."""
+    """The axis of the networks: Grokfast-MA keeps its window of gradients along the first axis."""
     return 1 if path.endswith(f"{STATE_SEPARATOR}ring") else 0
 
 
 def _updated_as_one(configs: Sequence[TrainConfig]) -> Iterator[list[TrainConfig]]:
-    """Neighbours that one call updates."""
+    """Neighbours that are updated by one call."""
     for _, of_kind in groupby(configs, lambda config: update_settings(config)[0]):
         group = list(of_kind)
         plain = group[0].gradient == "plain" and group[0].decay_towards == "zero"
@@ -161,7 +161,7 @@ def _updated_as_one(configs: Sequence[TrainConfig]) -> Iterator[list[TrainConfig
 
 
 def _by_member(stacked: Iterable[Tensor]) -> list[list[Tensor]]:
-    """Views of the parts of each member."""
+    """Views of each member's part."""
     return [list(own) for own in zip(*(tensor.detach().unbind() for tensor in stacked), strict=True)]
 
 
