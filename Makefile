@@ -5,6 +5,8 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 READY_TL3 = .venv-tl3/.ready
 PARALLEL = -n auto --maxprocesses 4 --dist loadfile
+# Tests start many processes, which would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 CHECKED = --jaxtyping-packages=mechgrok,beartype.beartype
 
 .PHONY: demo test paths slow lint interop bench docs clean

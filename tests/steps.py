@@ -44,6 +44,41 @@ def assert_same_gradients(model: nn.Module, expected: dict[str, Tensor], relativ
         assert error <= relative * size + floor * total, f"{name}: {error / size:.1e}"
 
 
+def assert_step_is_exact(model: nn.Module, task: Task, mask: Tensor, loss: Tensor) -> None:
+    """Loss and gradients of a step just made are the reference's, as far as the precision of the network tells.
+
+    Softmax turns the absolute error of logits into a relative one. A ReLU that float32 has on the other side of 0 has
+    another gradient: such networks are left out.
+    """
+    single = next(model.parameters()).dtype == torch.float32
+    largest, kink = _extremes(model, task, mask)
+    assume(not single or kink > KINK)
+    expected_loss, expected = reference(model, task, mask)
+    relative = RELATIVE + ROUNDINGS * torch.finfo(torch.float32).eps * largest if single else 1e-10
+    assert loss.dtype == torch.float64
+    assert abs(loss.item() - expected_loss) <= relative * expected_loss
+    assert_same_gradients(model, expected, relative)
+
+
+ROUNDINGS = 10
+"""Sums on the way to a logit, each of which rounds it."""
+KINK = 1e-5
+"""Pre-activations this close to 0, as a share of the largest, are on either side of it."""
+
+
+def _extremes(model: nn.Module, task: Task, mask: Tensor) -> tuple[float, float]:
+    """The largest logit, and the smallest pre-activation over the largest, 1 without ReLUs; in float64."""
+    seen: list[Tensor] = []
+    twin = copy.deepcopy(model).double()
+    hooks = [
+        (name, lambda x, hook: seen.append(x.detach().abs())) for name in twin.hook_dict if "hook_pre" in name
+    ]
+    with torch.no_grad():
+        logits = twin.run_with_hooks(task.tokens[mask], fwd_hooks=hooks)[:, -1]
+    kinks = seen if getattr(model.cfg, "act_fn", "") == "relu" else []
+    return logits.abs().max().item(), min(((x.min() / x.max()).item() for x in kinks), default=1.0)
+
+
 def randomise(model: nn.Module, seed: int, scale: float) -> None:
     """Scale the weights, and give the biases values."""
     generator = torch.Generator().manual_seed(seed)

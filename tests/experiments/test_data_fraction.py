@@ -50,6 +50,7 @@ def test_the_figure_has_a_mark_for_every_network():
         data_fraction_figure([])
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_every_fraction_and_can_be_repeated(tmp_path):
     options = {
         "task": mg.modular_task("add", 11),

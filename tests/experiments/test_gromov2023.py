@@ -43,6 +43,7 @@ def test_the_analytic_solution_holds(rows):
     assert found["step of 100% train accuracy, in steps at a learning rate of 50, seed 0"].measured == 9000
 
 
+@pytest.mark.slow
 def test_a_network_without_the_sum_of_phases_does_not(rows):
     network = scaled(mg.gromov_network(97, 500))
     weights = network.state_dict()
@@ -52,6 +53,7 @@ def test_a_network_without_the_sum_of_phases_does_not(rows):
     assert failed == {f"agreement of output phase and sum of input phases, seed {seed}" for seed in (0, 1)}
 
 
+@pytest.mark.slow
 def test_neither_does_an_untrained_one_or_one_that_never_generalises(rows):
     untrained = mg.build_model(mg.modular_task("add", 97), GROMOV.model, seed=0)
     never = [{"step": 100 * i, "accuracy_train": 1.0, "accuracy_test": 0.01} for i in range(3)]

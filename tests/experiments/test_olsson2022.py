@@ -64,6 +64,7 @@ def test_heads_that_form_at_once_in_two_layers_alone_hold(outcome):
     assert {curve.panel for curve in found.curves} == {"In-context score", "Strongest induction head"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("one", "two"), [(150, 150), (NEVER, NEVER), (NEVER, 0)])
 def test_anything_else_does_not(outcome, one, two):
     """One layer that does the same; two layers that never do; two layers that do from the first step on."""

@@ -57,6 +57,7 @@ def test_pure_waves_with_their_phases_add_and_with_others_do_not():
     assert pair2023._of_waves(phases, times=1) < 0.1
 
 
+@pytest.mark.slow
 def test_a_network_that_only_memorised_fails_mod_67(monkeypatch):
     run = mg.train(ADD, "pair", steps=1000, eval_every=500, checkpoint_every=1000, progress=False)
     monkeypatch.setattr(pair2023, "train_kept", lambda *args, **options: run)

@@ -64,6 +64,7 @@ def test_a_network_of_square_waves_holds_but_for_what_it_knows_already(failed):
     }
 
 
+@pytest.mark.slow
 def test_cosines_are_no_squares_and_other_phases_no_sums(failed):
     triple = "height of the input waves at three times their frequency, median, seed 0"
     assert triple in failed(drawn_network(WAVES["cosine to cosine"], 512, seed=3))

@@ -235,6 +235,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_processes_and_the_command_line_know_a_family_of_a_script(tmp_path):
     script = tmp_path / "my_family.py"
     script.write_text(dedent(SCRIPT))

@@ -181,7 +181,7 @@ def test_members_of_a_stack_are_what_they_are_alone(stacked):
             assert row.outcome[name] == pytest.approx(alone[-1][name], rel=1e-4), (row.folder, name)
 
 
-@pytest.mark.parametrize("killed", ["driver", "worker"])
+@pytest.mark.parametrize("killed", ["driver", pytest.param("worker", marks=pytest.mark.slow)])
 def test_a_sweep_that_was_killed_goes_on(killed, stacked, tmp_path):
     script = f"""
 import mechgrok as mg

@@ -83,7 +83,7 @@ def weights(run, step):
     return dict(run.model(step).named_parameters())
 
 
-@pytest.mark.parametrize("seed", [*range(2), *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 6))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 6))])
 def test_a_run_that_was_killed_again_and_again_becomes_the_undisturbed_one(seed, processes, whole, tmp_path):
     expected, path, moments, kills = whole, tmp_path / "run", random.Random(seed), []
     most_rows = len(expected.history) // KILLS

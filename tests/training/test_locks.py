@@ -62,6 +62,7 @@ except mg.CheckpointError as error:
 """
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_begin_the_same_folder_at_once_one_trains(tmp_path):
     commands = [[sys.executable, "-c", BEGIN, str(tmp_path / "run")]] * 2
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

@@ -69,6 +69,7 @@ def test_a_deeper_network_has_a_larger_graph_and_a_step_by_hand_has_none():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory has another unit elsewhere")
+@pytest.mark.slow
 def test_estimates_are_near_what_is_taken():
     done = subprocess.run(
         [sys.executable, "-c", CODE], capture_output=True, text=True, check=True, timeout=200
