@@ -19,8 +19,6 @@ from mechgrok.tasks import Task, as_operation
 
 PUBLISHED_COMPONENTS = 4
 """Number of principal components that circularity averages over."""
-CIRCULAR = 0.995
-"""Circularity from which Zhong et al. 2023 call an embedding circular."""
 CLEAN = 0.9
 """Share of its power in one frequency from which a principal component counts as a clean wave."""
 RANK = 1e-10

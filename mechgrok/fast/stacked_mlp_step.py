@@ -6,23 +6,22 @@ products with weights are batched ones. All of it is the step of one network (`m
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from mechgrok.fast.kernels import rows_that_fit
 from mechgrok.fast.mlp import Gradients, MLPByTables
 from mechgrok.fast.mlp_step import FastMLPStep
 from mechgrok.fast.objective import Objective
 from mechgrok.fast.row_sums import Bags, mix
-from mechgrok.fast.stacks import labels_side_by_side, side_by_side, some_of
+from mechgrok.fast.stacks import WrittenStackedStep, labels_side_by_side, side_by_side, some_of
 from mechgrok.models.mlp import HookedMLP
 from mechgrok.tasks import Task
 
 
-class StackedMLPStep:
+class StackedMLPStep(WrittenStackedStep):
     """Gradients of stacked `HookedMLP`s, each on its own train inputs.
 
     Args:
@@ -30,8 +29,6 @@ class StackedMLPStep:
         tasks: of each member; their inputs are the same.
         train_masks: [n_inputs] for each member, which inputs it is trained on.
     """
-
-    kind: ClassVar[Literal["fast", "autograd"]] = "fast"
 
     @staticmethod
     def supports(model: object) -> bool:
@@ -45,41 +42,33 @@ class StackedMLPStep:
         train_masks: Sequence[Bool[Tensor, " inputs"]],
         objective: Objective,
     ) -> None:
+        super().__init__(stack)
         like = stack.embed.W_E
         self.stack, self.objective = stack, objective
         self.tokens = tasks[0].tokens.to(like.device)
-        self.grads: dict[nn.Parameter, Tensor] = {w: torch.zeros_like(w) for w in stack.parameters()}
         rows, self.share = side_by_side(train_masks, like)
         self.labels = labels_side_by_side(tasks, rows)
         self.parts = [
             (own, _Members(some_of(stack, own), self.tokens[rows[own]], self._gradients_of(own)))
             for own in _parts_that_fit(stack, rows.shape[1])
         ]
-        self._logits: Tensor | None = None
 
     def _gradients_of(self, own: slice) -> list[Tensor]:
         """Views of the gradients of some members, parameter by parameter."""
         return [gradient[own] for gradient in self.grads.values()]
 
-    @torch.no_grad()
-    def __call__(self) -> None:
-        """Overwrite every parameter's `.grad` with the gradients of each network's own mean loss."""
-        self._logits = None
+    def write_gradients(self) -> None:
+        """Part by part, each of which stays in the cache."""
         for own, part in self.parts:
             logits = part.forward()
             flat = logits.flatten(0, 1)
             _, gradient = self.objective.loss_and_gradient(flat, self.labels[own].flatten(), logits.shape[1])
             gradient = gradient.view_as(logits)
             part.backward(gradient if self.share is None else gradient.mul_(self.share[own]))
-        for parameter, gradient in self.grads.items():
-            parameter.grad = gradient
 
-    @torch.no_grad()
-    def logits(self, member: int) -> Float[Tensor, "inputs d_vocab_out"]:
-        """Logits of one network on all inputs of the task; those of all are computed together, once for each update."""
-        if self._logits is None:
-            self._logits = torch.cat([part.forward().clone() for part in self.everything])
-        return self._logits[member]
+    def all_logits(self) -> Float[Tensor, "members inputs d_vocab_out"]:
+        """Part by part too."""
+        return torch.cat([part.forward().clone() for part in self.everything])
 
     @cached_property
     def everything(self) -> list["_Members"]:

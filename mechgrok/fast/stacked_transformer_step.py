@@ -8,16 +8,16 @@ loss are the calls of a single network, and only the products with weights are b
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from mechgrok.fast.kernels import BACKWARD, FORWARD, rows_that_fit
 from mechgrok.fast.objective import Objective
 from mechgrok.fast.row_sums import Bags, mix
-from mechgrok.fast.stacks import labels_side_by_side, side_by_side
+from mechgrok.fast.stacks import WrittenStackedStep, labels_side_by_side, side_by_side
 from mechgrok.fast.tables import Pairs, TableGradients, Tables, TokenTables
 from mechgrok.fast.transformer import LastPositionAttention, term_index
 from mechgrok.fast.transformer_step import FastStep
@@ -25,7 +25,7 @@ from mechgrok.models.transformer import HookedTransformer
 from mechgrok.tasks import Task
 
 
-class StackedTransformerStep:
+class StackedTransformerStep(WrittenStackedStep):
     """Gradients of stacked one-layer transformers without norms, each on its own train inputs.
 
     The unembedding is multiplied into the weights before it.
@@ -35,8 +35,6 @@ class StackedTransformerStep:
         tasks: of each member; their inputs are the same.
         train_masks: [n_inputs] for each member, which inputs it is trained on.
     """
-
-    kind: ClassVar[Literal["fast", "autograd"]] = "fast"
 
     @staticmethod
     def supports(model: object) -> bool:
@@ -50,11 +48,11 @@ class StackedTransformerStep:
         train_masks: Sequence[Bool[Tensor, " inputs"]],
         objective: Objective,
     ) -> None:
+        super().__init__(stack)
         like = stack.embed.W_E
         self.cfg, self.objective = stack.cfg, objective
         self.pairs = Pairs.of(tasks[0].tokens.to(like.device))
         self.tables = TokenTables(stack, self.pairs, folded=True)
-        self.grads: dict[nn.Parameter, Tensor] = {w: torch.zeros_like(w) for w in stack.parameters()}
         rows, self.share = side_by_side(train_masks, like)
         columns = self.tables.terms.shape[-1]
         several = max(rows_that_fit(columns, like) // rows.shape[1], 1)
@@ -63,15 +61,12 @@ class StackedTransformerStep:
             _Members(self.tables, self.pairs.of_input[own], of_own)
             for own, of_own in zip(rows.split(several), labels, strict=True)
         ]
-        self._logits: Tensor | None = None
         d_mlp, width = stack.cfg.d_mlp, stack.cfg.d_vocab_out
         self.g_terms = torch.empty_like(self.tables.terms)
         self.g_out = None if self.tables.mlp is None else like.new_empty(len(rows), d_mlp, width)
 
-    @torch.no_grad()
-    def __call__(self) -> None:
-        """Overwrite every parameter's `.grad` with the gradients of each network's own mean loss."""
-        self._logits = None
+    def write_gradients(self) -> None:
+        """Part by part, each of which stays in the cache."""
         tables = self.tables.compute()
         self.g_terms.zero_()
         g_scores = []
@@ -80,17 +75,12 @@ class StackedTransformerStep:
             g_scores.append(part.backward(_some(tables, own), self, own, self.g_terms[own], g_out))
         scores = torch.cat(g_scores) if tables.scores is not None else None
         self.tables.write_gradients(tables, TableGradients(self.g_terms, scores, self.g_out, ()), self.grads)
-        for parameter, gradient in self.grads.items():
-            parameter.grad = gradient
 
-    @torch.no_grad()
-    def logits(self, member: int) -> Float[Tensor, "inputs d_vocab_out"]:
-        """Logits of one network on all inputs of the task; those of all are computed together, once for each update."""
-        if self._logits is None:
-            tables = self.tables.compute()
-            parts = zip(self.everything, _slices(self.everything), strict=True)
-            self._logits = torch.cat([part.forward(_some(tables, own)).clone() for part, own in parts])
-        return self._logits[member]
+    def all_logits(self) -> Float[Tensor, "members inputs d_vocab_out"]:
+        """Part by part too."""
+        tables = self.tables.compute()
+        parts = zip(self.everything, _slices(self.everything), strict=True)
+        return torch.cat([part.forward(_some(tables, own)).clone() for part, own in parts])
 
     @cached_property
     def everything(self) -> list["_Members"]:

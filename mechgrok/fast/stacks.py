@@ -1,11 +1,12 @@
 """Several networks of one architecture as one: their weights stacked, [members, ...] under their usual names."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TypeVar, cast
+from typing import ClassVar, Literal, TypeVar, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from mechgrok.models.hooked import HookedNetwork
@@ -45,6 +46,43 @@ def network_like(model: N) -> N:
     """A network of the same architecture, device and precision, whose weights are still to be filled in."""
     weight = next(model.parameters())
     return cast(N, make_network(model.cfg).to(weight.device, weight.dtype))
+
+
+class WrittenStackedStep(ABC):
+    """What hand-written steps of stacked networks share: gradients in place, and logits once for each update.
+
+    Args:
+        stack: a network whose weights are those of several, [members, ...] under their usual names.
+    """
+
+    kind: ClassVar[Literal["fast", "autograd"]] = "fast"
+
+    def __init__(self, stack: HookedNetwork) -> None:
+        self.grads: dict[nn.Parameter, Tensor] = {w: torch.zeros_like(w) for w in stack.parameters()}
+        self._logits: Tensor | None = None
+
+    @torch.no_grad()
+    def __call__(self) -> None:
+        """Overwrite every parameter's `.grad` with the gradients of each network's own mean loss."""
+        self._logits = None
+        self.write_gradients()
+        for parameter, gradient in self.grads.items():
+            parameter.grad = gradient
+
+    @torch.no_grad()
+    def logits(self, member: int) -> Float[Tensor, "inputs d_vocab_out"]:
+        """Logits of one network on all inputs of the task; all of them are computed together, once per update."""
+        if self._logits is None:
+            self._logits = self.all_logits()
+        return self._logits[member]
+
+    @abstractmethod
+    def write_gradients(self) -> None:
+        """Overwrite `grads`, whose tensors stay."""
+
+    @abstractmethod
+    def all_logits(self) -> Float[Tensor, "members inputs d_vocab_out"]:
+        """Logits of every network on all inputs of the task."""
 
 
 def side_by_side(train_masks: Sequence[Bool[Tensor, " inputs"]], like: Tensor) -> tuple[

@@ -7,6 +7,7 @@ import torch
 from hypothesis import assume, given, settings, strategies as st
 from steps import (
     MEMORISED,
+    RELATIVE,
     assert_overwrites_gradients,
     assert_same_gradients,
     assert_same_objective,

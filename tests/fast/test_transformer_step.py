@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from steps import (
     MEMORISED,
+    RELATIVE,
     assert_overwrites_gradients,
     assert_same_gradients,
     assert_same_objective,
