@@ -167,7 +167,7 @@ CATALOGUE = (
             "groks, memorises or learns nothing; it generalises only where the embedding learns fast enough beside "
             "the decoder."
         ),
-        cost="COST2",
+        cost="2 minutes",
         deviations=(
             "The quick size has a decoder of width 64 in place of 200, 8,000 steps in place of 100,000, and 16 cells "
             "with a seed each. So what would grok later counts as memorisation.",
@@ -183,7 +183,7 @@ CATALOGUE = (
             "whether a line is the only embedding that fits, and the third eigenvalue of the effective loss gives "
             "the steps until it is there."
         ),
-        cost="COST1",
+        cost="2 minutes",
         deviations=(
             "The published steps are medians of the runs that were released with the code: three for 45 train pairs, "
             "two for 54, one for 30.",

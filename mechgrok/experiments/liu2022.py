@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
+from math import log10
 from statistics import median
 from typing import Any
 
@@ -15,7 +16,7 @@ from mechgrok.analysis.milestones import kind_of_learning
 from mechgrok.analysis.parallelograms import pairs_of_table, results_of
 from mechgrok.analysis.representation_quality import RepresentationQuality, representation_quality
 from mechgrok.experiments.pictures import recorded_curve
-from mechgrok.experiments.reproduction import Curve, Row
+from mechgrok.experiments.reproduction import Curve, Number, Row
 
 P, OUTPUTS, WIDTH = 10, 30, 200
 """Symbols, entries of the random vector that stands for each sum, and neurons of both hidden layers."""
@@ -24,6 +25,8 @@ PAIRS = pairs_of_table(results_of(P, "linear"))
 EMBEDDING_LR = 1e-3
 CODE_DELTA = 0.1
 """The released code's tolerance: a squared distance of 0.01, in units of the variance of the embedding."""
+RELEASED = {54: 942, 45: 887, 30: 739}
+"""Median steps to an RQI above 0.95 by the number of train pairs, in the runs released with the code."""
 BETAS, EPS = (0.9, 0.999), 1e-8
 
 
@@ -114,12 +117,13 @@ def phase_diagram(full: bool) -> Iterator[Row | Curve]:
         0.8,
     )
     for kind in dict.fromkeys(kinds.values()):
-        dots = [cell for cell, found in kinds.items() if found == kind]
+        cells_of = [cell for cell, found in kinds.items() if found == kind]
         yield Curve(
             "Kind of learning",
             kind,
-            *(tuple(float(f"{value:.3g}") for value in axis) for axis in zip(*dots, strict=True)),
-            x_title="learning rate of the decoder",
+            tuple(round(log10(lr), 3) for lr, _ in cells_of),
+            tuple(round(decay, 3) for _, decay in cells_of),
+            x_title="log10 of the decoder's learning rate",
             y_title="weight decay of the decoder",
             dots=True,
         )
@@ -169,24 +173,31 @@ def _accuracies(courses: Sequence[Course]) -> Iterator[Row]:
 
 def _steps(courses: Mapping[int, Sequence[Course]]) -> Iterator[Row]:
     """Steps until the index is above 0.95, against n_h."""
-    published = {45: 887, 30: 739, 54: 942}
-    taken, theory = {}, {}
-    for size, group in courses.items():
-        steps = [course.first_step(0.95) for course in group]
-        known = [step for step in steps if step is not None]
-        taken[size] = median(known) if len(known) > len(steps) / 2 else None
-        rates = [course.theory for course in group]
-        theory[size] = median(r.steps(EMBEDDING_LR) if r.rate else float("inf") for r in rates)
-        if size not in (54, 45, 30):
-            continue
+    taken = {size: _most([one.first_step(0.95) for one in group]) for size, group in courses.items()}
+    theory = {size: _most([_predicted_steps(one) for one in group]) for size, group in courses.items()}
+    for size in [size for size in RELEASED if size in courses]:
         bounds = (450, 1800) if size == 45 else (None, None)
-        yield Row(f"steps to an RQI above 0.95, {size} train pairs", published[size], taken[size], *bounds)
+        yield Row(f"steps to an RQI above 0.95, {size} train pairs", RELEASED[size], taken[size], *bounds)
         yield Row(f"n_h = 1 / (third eigenvalue x 1e-3), {size} train pairs", None, theory[size])
-    if taken.get(45) is not None:
-        yield Row("steps over n_h, 45 train pairs", 3, taken[45] / theory[45], 1.5, 6)
-    if taken.get(30) is not None and taken.get(54) is not None:
-        yield Row("steps with 30 train pairs over those with 54", 739 / 942, taken[30] / taken[54])
-        yield Row("n_h with 30 train pairs over that with 54", None, theory[30] / theory[54])
+    yield Row("steps over n_h, 45 train pairs", 3, _ratio(taken[45], theory[45]), 1.5, 6)
+    if {30, 54} <= courses.keys():
+        published = RELEASED[30] / RELEASED[54]
+        yield Row("steps with 30 train pairs over those with 54", published, _ratio(taken[30], taken[54]))
+        yield Row("n_h with 30 train pairs over that with 54", None, _ratio(theory[30], theory[54]))
+
+
+def _predicted_steps(course: Course) -> float | None:
+    return course.theory.steps(EMBEDDING_LR) if course.theory.rate else None
+
+
+def _most(values: Sequence[Number | None]) -> Number | None:
+    """The median, with None for never: None if half of them never happened."""
+    known = sorted(value for value in values if value is not None)
+    return median(known) if len(known) > len(values) / 2 else None
+
+
+def _ratio(above: Number | None, below: Number | None) -> Number | None:
+    return None if above is None or below is None else above / below
 
 
 def _rqi_curves(courses: Mapping[int, Sequence[Course]]) -> Iterator[Curve]:

@@ -93,7 +93,10 @@ def test_accuracy_without_parallelograms_does_not():
     assert "highest test accuracy with an RQI below 0.5" in wrong
     lines = told(torch.arange(P) / 10, 0.2)
     assert "lowest test accuracy with an RQI above 0.95" in failed(module._accuracies([lines]))
-    assert failed(module._steps({45: [random]})) == {"steps to an RQI above 0.95, 45 train pairs"}
+    assert failed(module._steps({45: [random]})) == {
+        "steps to an RQI above 0.95, 45 train pairs",
+        "steps over n_h, 45 train pairs",
+    }
 
 
 def test_the_critical_size_is_that_of_the_paper():
