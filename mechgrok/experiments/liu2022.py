@@ -85,9 +85,9 @@ def rqi(full: bool) -> Iterator[Row | Curve]:
     """Quality of the representation against accuracy, and the steps that it takes against the effective theory."""
     yield from _critical(draws=400 if full else 100)
     sizes = (54, 50, 45, 40, 35, 30, 25, 20, 15, 10, 5) if full else (54, 45, 30, 20)
-    seeds = range(11 if full else 2)
+    seeds = range(11 if full else 5)
     courses = {
-        size: train_toys([Setting(size, seed) for seed in seeds], 10_000 if full else 2500, 25)
+        size: train_toys([Setting(size, seed) for seed in seeds], 10_000 if full else 5000, 25)
         for size in sizes
     }
     yield from _accuracies([course for group in courses.values() for course in group])
@@ -97,11 +97,11 @@ def rqi(full: bool) -> Iterator[Row | Curve]:
 
 def phase_diagram(full: bool) -> Iterator[Row | Curve]:
     """The kind of learning over the decoder's learning rate and weight decay, and with embeddings that do not learn."""
-    lrs = tuple(10 ** (-4 + i / 4.5) for i in range(10)) if full else (1e-4, 5e-4, 2e-3, 1e-2)
-    decays = tuple(10 * i / 9 for i in range(10)) if full else (0.0, 1.0, 3.0, 10.0)
-    width, steps = (WIDTH, 100_000) if full else (64, 8000)
-    cells = [Setting(lr=lr, decay=decay, width=width) for lr, decay in product(lrs, decays)]
-    frozen = [Setting(lr=1e-4, decay=decay, width=width, embedding_lr=0.0) for decay in decays]
+    lrs = tuple(10 ** (-4 + i / 4.5) for i in range(10)) if full else (1e-4, 3e-4, 1e-3, 5e-3)
+    decays = tuple(10 * i / 9 for i in range(10)) if full else (0.0, 1.0, 3.0, 8.0)
+    steps = 100_000 if full else 8000
+    cells = [Setting(lr=lr, decay=decay) for lr, decay in product(lrs, decays)]
+    frozen = [Setting(lr=1e-4, decay=decay, embedding_lr=0.0) for decay in decays]
     courses = train_toys([*cells, *frozen], steps, 50)
     kinds = {
         (course.setting.lr, course.setting.decay): kind_of_learning(course.history).kind
@@ -223,6 +223,7 @@ def _rqi_curves(courses: Mapping[int, Sequence[Course]]) -> Iterator[Curve]:
             x_title="predicted accuracy",
             y_title="accuracy",
             dots=True,
+            plane=True,
         )
 
 
