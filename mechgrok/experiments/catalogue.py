@@ -171,8 +171,8 @@ CATALOGUE = (
         deviations=(
             "The quick size has 8,000 steps in place of 100,000, and 16 cells with a seed each. So what would grok "
             "later counts as memorisation, and what would be learned later as confusion.",
-            "Only ten pairs are tested, so that the 90% of the paper's table are nine of them. The train pairs are drawn "
-            "so that they imply all others: where the only pairs of two sums are tested, no network reaches 90%.",
+            "Only ten pairs are tested, so that the 90% of the paper's table are nine of them. The train pairs are "
+            "drawn so that they imply all others: where the only pairs of two sums are tested, no network reaches 90%.",
         ),
         protocol=_Later("liu2022", "phase_diagram"),
     ),
