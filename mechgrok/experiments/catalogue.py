@@ -173,8 +173,9 @@ CATALOGUE = (
             "later counts as memorisation, and what would be learned later as confusion.",
             "Only ten pairs are tested, so that the 90% of the paper's table are nine of them. The train pairs are "
             "drawn so that they imply all others: where the only pairs of two sums are tested, no network reaches 90%.",
-            "Contrary to the paper's order of phases, decay delays at the slowest decoder: it comprehends without decay "
-            "and with 1, groks with 3 and learns nothing with 8. At the other rates nothing generalises in 8,000 steps.",
+            "Contrary to the paper's order of phases, decay delays at the slowest decoder: it comprehends without "
+            "decay and with 1, groks with 3 and learns nothing with 8. At the other rates nothing generalises in "
+            "8,000 steps.",
         ),
         protocol=_Later("liu2022", "phase_diagram"),
     ),
