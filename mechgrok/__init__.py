@@ -86,6 +86,8 @@ _HOME = {
     "mechgrok.analysis.explained_share": ("explained_share",),
     "mechgrok.analysis.ideal_network": ("ideal_network",),
     "mechgrok.analysis.class_distances": ("class_distance_ratio",),
+    "mechgrok.analysis.effective_theory": ("EffectiveTheory", "effective_theory"),
+    "mechgrok.analysis.representation_quality": ("RepresentationQuality", "representation_quality"),
     "mechgrok.analysis.softmax_collapse": ("SoftmaxCollapse", "softmax_collapse"),
     "mechgrok.analysis.attribution": ("LogitAttribution", "direct_logit_attribution"),
     "mechgrok.analysis.component_ablation": ("ComponentAblations", "ablate_components"),

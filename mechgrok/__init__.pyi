@@ -55,6 +55,10 @@ from mechgrok.analysis.component_ablation import (
 from mechgrok.analysis.cosets import (
     coset_neurons as coset_neurons,
 )
+from mechgrok.analysis.effective_theory import (
+    EffectiveTheory as EffectiveTheory,
+    effective_theory as effective_theory,
+)
 from mechgrok.analysis.embeddings import (
     EmbeddingComponents as EmbeddingComponents,
     circularity as circularity,
@@ -155,6 +159,10 @@ from mechgrok.analysis.phases import (
 from mechgrok.analysis.position_losses import (
     PositionLosses as PositionLosses,
     position_losses as position_losses,
+)
+from mechgrok.analysis.representation_quality import (
+    RepresentationQuality as RepresentationQuality,
+    representation_quality as representation_quality,
 )
 from mechgrok.analysis.representations import (
     RepresentationMeasures as RepresentationMeasures,

@@ -52,6 +52,7 @@ OTHERS = {
     "ablate_components": mg.ablate_components,
     "additive_only": mg.additive_only,
     "class_distance_ratio": mg.class_distance_ratio,
+    "representation_quality": mg.representation_quality,
     "direct_logit_attribution": mg.direct_logit_attribution,
     "explain": mg.explain,
     "explained_share": lambda source: mg.explained_share(source, [2]),
@@ -127,6 +128,7 @@ ALLOWED = {
     *(("frequency_norms", wrong) for wrong in ("a large matrix",)),
     *(("fourier_frequency_density", wrong) for wrong in ("a large matrix",)),
     *(("fourier_coefficient_ratio", wrong) for wrong in ("a large matrix",)),
+    *(("representation_quality", wrong) for wrong in ("a large matrix",)),
     ("progress_measures of", "None"),
     ("wrap", "a module"),
 }

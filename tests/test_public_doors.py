@@ -100,6 +100,8 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         "explained_share": {**analysed, "keys": [2], "mask": None},
         "ideal_network": {**analysed, "mask": None},
         "class_distance_ratio": {**analysed, "mask": None},
+        "effective_theory": {"n": 5, "train_mask": None, "kind": "linear", "mean": False},
+        "representation_quality": {**analysed, "task": None, "delta": 0.01, "unit": "deviation", "kind": None},
         "softmax_collapse": {**analysed, "mask": None},
         "find_key_frequencies": {**analysed, "method": "logits"},
         "find_phases": {"history": run},
@@ -258,6 +260,7 @@ OF_TWO_SIZES = {
 }
 """Functions that begin with two sizes, of which either may be either."""
 OF_MATRICES = ("weight_spectrum", "frequency_norms", "fourier_frequency_density", "fourier_coefficient_ratio")
+OF_MATRICES += ("representation_quality",)
 RIGHT = {(name, "source", "a matrix") for name in OF_MATRICES} | {("milestones", "history", "an empty list")}
 """What is right although no annotation says so."""
 

@@ -31,6 +31,7 @@ from mechgrok.analysis.perturbations import NeuronPerturbations
 from mechgrok.analysis.phase_changes import PhaseChanges
 from mechgrok.analysis.phases import Phases
 from mechgrok.analysis.position_losses import PositionLosses
+from mechgrok.analysis.representation_quality import RepresentationQuality
 from mechgrok.analysis.representations import HiddenFractions, RepresentationMeasures
 from mechgrok.analysis.scrubbing import Scrubbing
 from mechgrok.analysis.slingshots import Slingshots
@@ -59,6 +60,7 @@ from mechgrok.plots.phases import phase_timeline, spike_timeline
 from mechgrok.plots.positions import position_bars
 from mechgrok.plots.progress import progress_figure
 from mechgrok.plots.summaries import summary_figure
+from mechgrok.plots.sums_of_embeddings import sums_by_result
 from mechgrok.plots.sweeps import sweep_figure
 from mechgrok.progress.embedding_course import EmbeddingCourse
 from mechgrok.progress.table import ProgressTable
@@ -104,6 +106,7 @@ FIGURES: dict[type, Callable[..., go.Figure]] = {
     PositionLosses: position_bars,
     ProgressTable: progress_figure,
     RepresentationMeasures: irrep_shares,
+    RepresentationQuality: sums_by_result,
     Run: learning_figure,
     Slingshots: spike_timeline,
     Summary: summary_figure,

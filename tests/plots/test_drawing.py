@@ -52,6 +52,7 @@ def results(tmp_path_factory):
         mg.in_context_score(mg.induction_network(8, 10), mg.running_sum_task(6, 8), n=10),
         mg.interchange(model, keys),
         mg.scrub(model),
+        mg.representation_quality(model),
         mg.direct_logit_attribution(model),
         mg.ablate_components(model),
         mg.patch_activations(model, 0, 1),
