@@ -171,9 +171,11 @@ def rows_of(points: Sequence[Point]) -> Iterator[Row]:
         for size, norm in of_size.items():
             yield Row(f"{circuit}, {size} inputs: squared norm at the same logit scale", None, norm)
     general, memory = (list(norms[circuit].values()) for circuit in ("generalising", "memorising"))
-    yield Row("generalising: largest over smallest of these norms", 1, max(general) / min(general), 1, 1.05)
+    yield Row(
+        "generalising: largest over smallest of these norms", None, max(general) / min(general), 1, 1.05
+    )
     yield Row("memorising: last over first", None, memory[-1] / memory[0], 1.5)
-    yield Row("memorising: how often the norm falls with more inputs", 0, _falls(memory), None, 0)
+    yield Row("memorising: how often the norm falls with more inputs", None, _falls(memory), None, 0)
     yield from _crossing_rows(points)
 
 
@@ -198,7 +200,7 @@ def _crossing_rows(points: Sequence[Point]) -> Iterator[Row]:
         yield Row(f"decay {decay:g}: size at which the norms cross", None, size)
     sizes = [size for size in of_decay if size is not None]
     apart = max(sizes) / min(sizes) if len(sizes) == len(decays) else None
-    yield Row("largest over smallest of these sizes", 1, apart, 1, 1.15)
+    yield Row("largest over smallest of these sizes", None, apart, 1, 1.15)
 
 
 def continued_rows(found: Sequence[Continued]) -> Iterator[Row]:

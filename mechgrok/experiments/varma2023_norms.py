@@ -35,8 +35,8 @@ class Point:
 def logit_scale(loss: float, p: int) -> float:
     """By how much the right logit exceeds p - 1 equal wrong ones at a loss in nats.
 
-    >>> round(logit_scale(log(59), 59), 9), round(logit_scale(1e-3, 59), 2)
-    (0.0, 10.97)
+    >>> round(logit_scale(log(2), 59), 2), round(logit_scale(1e-3, 59), 2)
+    (4.06, 10.97)
     """
     return log((p - 1) / expm1(loss))
 
@@ -90,7 +90,7 @@ def crossing(norms: Norms) -> float | None:
     """
     target = log(mean(norms["generalising"].values()))
     for (low, less), (high, more) in pairwise(norms["memorising"].items()):
-        if log(less) <= target <= log(more):
+        if less < more and log(less) <= target <= log(more):
             share = (target - log(less)) / (log(more) - log(less))
             return round(exp(log(low) + share * (log(high) - log(low))), 0)
     return None

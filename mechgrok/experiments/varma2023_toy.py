@@ -34,7 +34,8 @@ SIZES = (500, 707, 841, 917, 1091, 1189, 1414, 2000)
 DT = 0.1
 TIME_CONSTANTS = 120
 """Length of a simulation, in 1 / decay."""
-PICTURED = 60
+PICTURED, UNTIL = 80, 12
+"""Points of a curve, and time constants that it shows."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Circuits:
     decay: float = DECAYS[0]
 
     @classmethod
-    def at(cls, size: float, **others: float) -> "Circuits":
+    def at(cls, size: int | float, **others: float) -> "Circuits":
         """With the memorising circuit's efficiency at a number of train inputs."""
         return cls(CRITICAL / size, **others)
 
@@ -121,7 +122,8 @@ def _ingredients() -> Iterator[Row | Curve]:
 
 def _pictured(name: str, course: Course) -> Iterator[Curve]:
     titles: dict[str, Any] = {"x_title": "time", "y_title": "probability of the right answer"}
-    at = np.unique(np.geomspace(1, len(course.times) - 1, PICTURED).round().astype(int))
+    end = len(course.times) * UNTIL // TIME_CONSTANTS
+    at = np.linspace(0, end, PICTURED).round().astype(int)
     times = tuple(round(float(time), 2) for time in course.times[at])
     for line in ("train", "test"):
         yield Curve(name, line, times, tuple(round(float(y), 4) for y in getattr(course, line)[at]), **titles)
@@ -132,8 +134,8 @@ def _critical_sizes(name: str, start: dict[str, float]) -> Iterator[Row | Curve]
     for decay in DECAYS:
         found = {size: float(simulate(Circuits.at(size, decay=decay, **start)).test[-1]) for size in SIZES}
         size = critical_size(found)
-        yield Row(f"{name}, decay {decay:g}: critical size", CRITICAL, size, 0.9 * CRITICAL, 1.1 * CRITICAL)
+        yield Row(f"{name}, decay {decay:g}: critical size", None, size, 0.9 * CRITICAL, 1.1 * CRITICAL)
         sizes.append(size)
     known = [size for size in sizes if size is not None]
     apart = max(known) / min(known) if len(known) == len(sizes) else None
-    yield Row(f"{name}: largest over smallest of these", 1, apart, 1, 1.02)
+    yield Row(f"{name}: largest over smallest of these", None, apart, 1, 1.02)

@@ -89,7 +89,7 @@ def ungrokking(full: bool) -> Iterator[Row | Curve]:
         for decay in DECAYS
         for size in sizes
     ]
-    yield Row("test accuracy of the grokked network", 1, accuracy(run.grid(), run.split.test), 0.99)
+    yield Row("test accuracy of the grokked network", None, accuracy(run.grid(), run.split.test), 0.99)
     yield from rows_of(found)
     yield from _curves(found)
 
@@ -114,7 +114,7 @@ def rows_of(found: Sequence[Ungrokked]) -> Iterator[Row]:
             published = PUBLISHED.get(size)
             yield Row(f"decay {decay:g}: test accuracy on {size} inputs", published, of_size[size], low, high)
     yield Row(
-        "lowest train accuracy", 1, min(one.history[-1]["accuracy_train"] or 0.0 for one in found), 0.999
+        "lowest train accuracy", None, min(one.history[-1]["accuracy_train"] or 0.0 for one in found), 0.999
     )
     everything = _by_size(found)
     quarter, half, most = (critical_size(everything, level) for level in (0.25, 0.5, 0.75))
@@ -126,7 +126,7 @@ def rows_of(found: Sequence[Ungrokked]) -> Iterator[Row]:
     for decay, size in zip(decays, critical, strict=True):
         yield Row(f"decay {decay:g}: size at which half are right", None, size)
     apart = max(known) / min(known) if len(known) == len(decays) else None
-    yield Row("largest over smallest of these sizes", 1, apart, 1, 1.15)
+    yield Row("largest over smallest of these sizes", None, apart, 1, 1.15)
     forgotten = max(abs(one.removed - one.unseen) for one in found)
     yield Row(
         "accuracy on inputs taken away and on those never seen, largest difference",
