@@ -1,0 +1,64 @@
+"""Omnigrok (Liu et al. 2022): modular addition at four fifths of its initial norm generalises without delay."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mechgrok.analysis.curves import first_step
+from mechgrok.experiments.held_norm import history_at_norm
+from mechgrok.experiments.omnigrok2022 import ADDITION, ADDITION_AT_LENGTH, P
+from mechgrok.experiments.pictures import history_curve
+from mechgrok.experiments.reproduction import Curve, Row
+from mechgrok.experiments.trainings import train_kept
+from mechgrok.runs import HistoryRow
+from mechgrok.tasks import modular_task
+from mechgrok.training.networks import build_model
+
+FREE, HELD, LARGE = "free", "norm held at 0.8", "norm held at 1.5"
+NORMS = {HELD: 0.8, LARGE: 1.5}
+"""Norms of the weights over the initial one; at the large one networks memorise, which is the control."""
+KNOWN = 0.9
+"""Accuracy from which inputs count as known, train or test."""
+Histories = Mapping[str, Sequence[HistoryRow]]
+
+
+def constrained_norm(full: bool) -> Iterator[Row | Curve]:
+    """Train with weight decay, and without it at two norms, and compare when train and test inputs are known."""
+    p, recipe = (113, ADDITION_AT_LENGTH) if full else (P, ADDITION)
+    recipe = recipe.replace(recipe="omnigrok-constrained", eval_every=5)
+    task = modular_task("add", p)
+    for seed in range(5 if full else 3):
+        network = build_model(task, recipe.model, seed=seed)
+        free = train_kept(
+            task, recipe, seed=seed, start=network, weight_decay=1.0, stop_when_settled=True
+        ).history
+        held = {
+            name: history_at_norm(task, recipe, network, alpha, seed=seed) for name, alpha in NORMS.items()
+        }
+        found = {FREE: free, **held}
+        yield from rows(found, seed)
+        if not seed:
+            for name, history in found.items():
+                yield history_curve("Train accuracy", name, history, "accuracy_train", y_title="accuracy")
+            for name, history in found.items():
+                yield history_curve("Test accuracy", name, history, "accuracy_test", y_title="accuracy")
+
+
+def rows(found: Histories, seed: int) -> Iterator[Row]:
+    """The delays of a free and of a constrained training, and the control."""
+    known = {
+        name: [first_step(history, f"accuracy_{which}", at_least=KNOWN) for which in ("train", "test")]
+        for name, history in found.items()
+    }
+    for name in (FREE, HELD):
+        train, test = known[name]
+        yield Row(f"{name}: step of {KNOWN:.0%} train accuracy, seed {seed}", None, train)
+        yield Row(f"{name}: step of {KNOWN:.0%} test accuracy, seed {seed}", None, test)
+        ratio = test / train if train and test else None
+        bounds = (3, None) if name == FREE else (None, 2.2)
+        yield Row(f"{name}: step of the test over that of the train inputs, seed {seed}", None, ratio, *bounds)
+    delays = {name: test - train if train and test else None for name, (train, test) in known.items()}
+    free, held = delays[FREE], delays[HELD]
+    left = held / free if free and held is not None else None
+    yield Row(f"share of the delay that is left at the held norm, seed {seed}", None, left, None, 0.35)
+    for which, low, high in (("train", 1, None), ("test", None, 0.7)):
+        last = found[LARGE][-1][f"accuracy_{which}"]
+        yield Row(f"{LARGE}: {which} accuracy at the end, seed {seed}", None, last, low, high)
