@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,9 @@ class HeldNorm(torch.optim.AdamW):
         norm: root of the sum of squares of the held weights; None holds the norm that they have now.
         since: the first step after which the norm is held.
         biases: whether vectors are held too; otherwise they are free, and do not decay.
+        tangent: whether gradients lose their part along the held weights. Without that the smallest loss at this norm
+            is no point of rest unless it is a stationary point at every norm: Adam scales each coordinate, which turns
+            a gradient along the weights into a step to the side.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class HeldNorm(torch.optim.AdamW):
         norm: float | None = None,
         since: int = 1,
         biases: bool = True,
+        tangent: bool = False,
     ) -> None:
         self.held = [weight for weight in weights.values() if biases or weight.ndim > 1]
         free = [weight for weight in weights.values() if not (biases or weight.ndim > 1)]
@@ -52,14 +56,24 @@ class HeldNorm(torch.optim.AdamW):
             fused=True,
         )
         self.norm, self.since = norm_of(self.held) if norm is None else norm, since
+        self.tangent = tangent
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
+        if self.tangent:
+            self._remove_part_along_weights()
         super().step()
         if self.state[self.held[0]]["step"] >= self.since:
             factor = self.norm / max(norm_of(self.held), TINY)  # zeros remain zeros
             for weight in self.held:
                 weight.mul_(factor)
+
+    def _remove_part_along_weights(self) -> None:
+        pairs = [(weight, weight.grad) for weight in self.held if weight.grad is not None]
+        along = sum((weight * gradient).sum(dtype=torch.float64) for weight, gradient in pairs)
+        share = float(along) / max(norm_of(self.held) ** 2, TINY)
+        for weight, gradient in pairs:
+            gradient.sub_(weight, alpha=share)
 
 
 def norm_of(weights: list[nn.Parameter]) -> float:
@@ -97,19 +111,26 @@ def as_linear(network: N, *what: str | int) -> N:
 
 
 def history_at_norm(
-    task: Task, recipe: TrainConfig, network: nn.Module, alpha: float, *, seed: int = 0
+    task: Task,
+    recipe: TrainConfig,
+    network: nn.Module,
+    alpha: float,
+    *,
+    tangent: bool = False,
+    seed: int = 0,
 ) -> Sequence[HistoryRow]:
     """The history of a training that starts at a network's weights times alpha, and keeps their norm."""
-    with held_norm() as optimizer:
+    with held_norm(tangent=tangent) as optimizer:
         held = recipe.replace(optimizer=optimizer)
         return train_kept(task, held, seed=seed, start=scaled(network, alpha)).history
 
 
 @contextmanager
-def held_norm(*, norm: float | None = None, since: int = 1, biases: bool = True) -> Iterator[str]:
+def held_norm(*, norm: float | None = None, **settings: Any) -> Iterator[str]:
     """The name under which `HeldNorm` with these settings is an optimizer, for as long as it is needed."""
     name = f"adamw_at_{'initial_norm' if norm is None else f'norm_{norm:z.4g}'}"
-    OPTIMIZERS[name] = OptimizerEntry(partial(_held, norm, since, biases))
+    name += "_tangent" if settings.get("tangent") else ""
+    OPTIMIZERS[name] = OptimizerEntry(partial(_held, {"norm": norm, **settings}))
     try:
         yield name
     finally:
@@ -117,11 +138,9 @@ def held_norm(*, norm: float | None = None, since: int = 1, biases: bool = True)
 
 
 def _held(
-    norm: float | None,
-    since: int,
-    biases: bool,
+    settings: Mapping[str, Any],
     weights: Mapping[str, nn.Parameter],
     config: TrainConfig,
     weight_decay: float,
 ) -> HeldNorm:
-    return HeldNorm(weights, config, norm=norm, since=since, biases=biases)
+    return HeldNorm(weights, config, **settings)

@@ -55,9 +55,9 @@ ADDITION_ALPHAS = (0.3, 0.45, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)
 
 @dataclass(frozen=True)
 class Point:
-    """Both losses of a training at one norm, alpha times the initial one, at the evaluation with the smallest train loss.
+    """Both losses at one norm, alpha times the initial one, at the evaluation with the smallest train loss.
 
-    At small norms the steps of Adam are large, and the last evaluation may be a worse one.
+    At small norms the steps of Adam are large for the weights, and the last evaluation may be a worse one.
     """
 
     alpha: float
@@ -96,7 +96,10 @@ def reduced_landscape(
     task: Task, recipe: TrainConfig, network: nn.Module, alphas: Sequence[float], *, seed: int = 0
 ) -> list[Point]:
     """Both losses where the train loss is smallest, on the spheres with alpha times the norm of a network's weights."""
-    return [_smallest(alpha, history_at_norm(task, recipe, network, alpha, seed=seed)) for alpha in alphas]
+    return [
+        _smallest(alpha, history_at_norm(task, recipe, network, alpha, tangent=True, seed=seed))
+        for alpha in alphas
+    ]
 
 
 def _smallest(alpha: float, history: Sequence[HistoryRow]) -> Point:
@@ -139,7 +142,10 @@ def addition_rows(points: Sequence[Point], seed: int) -> Iterator[Row]:
 
     yield row(f"train loss at alpha {first.alpha:g}, in nats", first.train, 1)
     yield row(
-        f"neighbouring alphas up to {fitted:g} between which the train loss rises", _rises(points, fitted), 0, 0
+        f"neighbouring alphas up to {fitted:g} between which the train loss rises",
+        _rises(points, fitted),
+        0,
+        0,
     )
     yield row(f"largest train loss from alpha {fitted:g} on", _largest_train(points, fitted), None, 1e-3)
     yield row("alpha of the smallest test loss", best.alpha, 0.6, 0.9)

@@ -54,7 +54,9 @@ def rows(found: Histories, seed: int) -> Iterator[Row]:
         yield Row(f"{name}: step of {KNOWN:.0%} test accuracy, seed {seed}", None, test)
         ratio = test / train if train and test else None
         bounds = (3, None) if name == FREE else (None, 2.2)
-        yield Row(f"{name}: step of the test over that of the train inputs, seed {seed}", None, ratio, *bounds)
+        yield Row(
+            f"{name}: step of the test over that of the train inputs, seed {seed}", None, ratio, *bounds
+        )
     delays = {name: test - train if train and test else None for name, (train, test) in known.items()}
     free, held = delays[FREE], delays[HELD]
     left = held / free if free and held is not None else None

@@ -11,12 +11,12 @@ from mechgrok.training.networks import build_model
 CONFIG = mg.TrainConfig(lr=1e-2, weight_decay=0.0, betas=(0.9, 0.99))
 
 
-def minimised(loss, start: torch.Tensor, norm: float, steps: int = 3000) -> tuple[float, torch.Tensor]:
+def minimised(loss, start: torch.Tensor, norm: float, *, tangent: bool = True) -> tuple[float, torch.Tensor]:
     weight = nn.Parameter(start * norm / start.norm())
-    optimizer = HeldNorm({"w": weight}, CONFIG)
-    for step in range(steps):
+    optimizer = HeldNorm({"w": weight}, CONFIG, tangent=tangent)
+    for step in range(1000):
         for group in optimizer.param_groups:
-            group["lr"] = CONFIG.lr * norm * 0.997**step
+            group["lr"] = 0.03 * norm * 0.99**step
         optimizer.zero_grad()
         loss(weight).backward()
         optimizer.step()
@@ -26,11 +26,17 @@ def minimised(loss, start: torch.Tensor, norm: float, steps: int = 3000) -> tupl
 @pytest.mark.parametrize("norm", [0.5, 2.0, 3.0, 7.0])
 def test_an_isotropic_bowl_costs_the_square_of_the_distance_in_norm(norm):
     centre = torch.tensor([1.0, 2.0, 2.0])
-    found, weight = minimised(
-        lambda w: (w - centre).square().sum() / 2, torch.tensor([1.0, -1.0, 0.5]), norm
-    )
+    found, weight = minimised(lambda w: (w - centre).square().sum() / 2, torch.tensor([1.0, -1.0, 0.5]), norm)
     assert weight.norm().item() == pytest.approx(norm, rel=1e-5)
     assert found == pytest.approx((norm - 3) ** 2 / 2, abs=1e-4)
+
+
+def test_adam_followed_by_scaling_alone_rests_beside_the_smallest_loss():
+    centre = torch.tensor([1.0, 2.0, 2.0])
+    found, _ = minimised(
+        lambda w: (w - centre).square().sum() / 2, torch.tensor([1.0, -1.0, 0.5]), 0.5, tangent=False
+    )
+    assert found > (0.5 - 3) ** 2 / 2 + 0.02
 
 
 @pytest.mark.parametrize("norm", [0.5, 1.0, 1.5, 2.0, 3.0, 5.0])
