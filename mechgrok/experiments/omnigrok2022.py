@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mechgrok.analysis.curves import curve
-from mechgrok.config import DenseConfig, TrainConfig
+from mechgrok.config import DenseConfig, ModelConfig, TrainConfig
 from mechgrok.experiments.held_norm import as_linear, history_at_norm
 from mechgrok.experiments.reproduction import Curve, Number, Row
 from mechgrok.models.networks import make_network
@@ -18,9 +18,10 @@ from mechgrok.tasks.data import seeded
 from mechgrok.training.networks import build_model
 from mechgrok.training.recipes import FAST
 
+SHAPE = DenseConfig(d_mlp=100, n_layers=2, act_fn="tanh")
 STUDENT = TrainConfig(
     recipe="omnigrok-student",
-    model=DenseConfig(d_mlp=100, n_layers=2, act_fn="tanh"),
+    model=SHAPE,
     fraction=0.5,
     objective="mse",
     lr=3e-4,
@@ -39,7 +40,9 @@ D_TEACHER = 5
 """Inputs, and outputs, of the teacher."""
 
 P = 53
+TRANSFORMER = ModelConfig()
 ADDITION = FAST.replace(
+    model=TRANSFORMER,
     recipe="omnigrok-addition",
     fraction=0.4,
     weight_decay=0.0,
@@ -70,14 +73,14 @@ def landscape(full: bool) -> Iterator[Row | Curve]:
     student = STUDENT if full else STUDENT.replace(steps=STUDENT.steps // 2)
     for seed in range(3 if full else 1):
         task = teacher_task(seed)
-        network = as_linear(build_model(task, student.model), "student", seed)
+        network = as_linear(build_model(task, SHAPE), "student", seed)
         points = reduced_landscape(task, student, network, STUDENT_ALPHAS, seed=seed)
         yield from student_rows(points, seed)
         yield from _curves(f"Teacher and student, seed {seed}", points, "mean squared error")
     p, recipe = (113, ADDITION_AT_LENGTH) if full else (P, ADDITION)
     for seed in range(3 if full else 1):
         task = modular_task("add", p)
-        network = build_model(task, recipe.model, seed=seed)
+        network = build_model(task, TRANSFORMER, seed=seed)
         points = reduced_landscape(task, recipe, network, ADDITION_ALPHAS, seed=seed)
         yield from addition_rows(points, seed)
         yield from _curves(f"Addition, seed {seed}", points, "loss (nats)")
@@ -85,7 +88,7 @@ def landscape(full: bool) -> Iterator[Row | Curve]:
 
 def teacher_task(seed: int) -> Task:
     """200 normal inputs with the answers of a random network of the student's shape."""
-    sizes = STUDENT.model.for_sizes(features=(D_TEACHER,), d_vocab_out=D_TEACHER)
+    sizes = SHAPE.for_sizes(features=(D_TEACHER,), d_vocab_out=D_TEACHER)
     teacher = as_linear(make_network(sizes, seed=0), "teacher", seed)
     inputs = torch.randn(200, D_TEACHER, generator=seeded("inputs of the teacher", seed))
     with torch.no_grad():

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from mechgrok.analysis.curves import first_step
+from mechgrok.config import ModelConfig
 from mechgrok.experiments.held_norm import history_at_norm
 from mechgrok.experiments.pictures import history_curve
 from mechgrok.experiments.reproduction import Curve, Row
@@ -13,7 +14,9 @@ from mechgrok.training.networks import build_model
 from mechgrok.training.recipes import FAST
 
 P = 113
+TRANSFORMER = ModelConfig()
 CONSTRAINED = FAST.replace(
+    model=TRANSFORMER,
     recipe="omnigrok-constrained",
     steps=500,
     stop_when_settled=False,
@@ -38,7 +41,7 @@ def constrained_norm(full: bool) -> Iterator[Row | Curve]:
     """Train with weight decay, and without it at two norms, and compare when train and test inputs are known."""
     task, recipe = modular_task("add", P), AT_LENGTH if full else CONSTRAINED
     for seed in range(5 if full else 3):
-        network = build_model(task, recipe.model, seed=seed)
+        network = build_model(task, TRANSFORMER, seed=seed)
         free = train_kept(task, recipe, seed=seed, start=network).history
         undecayed = recipe.replace(weight_decay=0.0)
         held = {

@@ -20,9 +20,10 @@ from mechgrok.training.networks import build_model
 
 IMAGES, TRAINED_ON = 1797, 200
 """Images of scikit-learn's digits, 8 by 8 pixels, and how many a network is trained on."""
+SHAPE = DenseConfig(d_mlp=200, n_layers=2)
 DIGITS = TrainConfig(
     recipe="omnigrok-digits",
-    model=DenseConfig(d_mlp=200, n_layers=2),
+    model=SHAPE,
     fraction=TRAINED_ON / IMAGES,
     lr=1e-3,
     betas=(0.9, 0.999),
@@ -99,7 +100,7 @@ def _histories(task: Task, design: Design, steps: int, seed: int) -> Histories:
     """All factors, all decays, and the largest factor without decay."""
     cells = [(alpha, design.decay) for alpha in design.alphas]
     cells += [(design.alpha, decay) for decay in (*design.decays, 0.0)]
-    network = as_linear(build_model(task, DIGITS.model), "digits", seed)
+    network = as_linear(build_model(task, SHAPE), "digits", seed)
     found = {}
     for alpha, decay in dict.fromkeys(cells):
         changes = {"objective": design.objective, "weight_decay": decay}
