@@ -7,17 +7,17 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mechgrok.activations import cache_grid
 from mechgrok.analysis.curves import first_step
 from mechgrok.analysis.losses import centred, margins
 from mechgrok.config import MLPConfig, TrainConfig
+from mechgrok.experiments.held_norm import held_norm
 from mechgrok.experiments.pictures import history_curve
 from mechgrok.experiments.reproduction import Curve, Number, Row
 from mechgrok.experiments.trainings import train_kept
-from mechgrok.registries import NATS, OBJECTIVES, OPTIMIZERS, ObjectiveEntry, OptimizerEntry
+from mechgrok.registries import NATS, OBJECTIVES, ObjectiveEntry
 from mechgrok.runs import HistoryRow
 from mechgrok.tasks import modular_task
 from mechgrok.training.objectives import CrossEntropy
@@ -180,19 +180,13 @@ def _rounded(values: Any) -> tuple[Any, ...]:
 @contextmanager
 def _registered(cell: Clamp) -> Iterator[dict[str, str]]:
     """The objective and the optimizer of a cell under names of their own, for as long as they are needed."""
-    norm = cell.dose * CRITICAL_NORM
-    names = {
-        "objective": f"cross_entropy_over_{cell.temperature:g}",
-        "optimizer": f"adamw_at_norm_{norm:z.4g}",
-    }
-    OBJECTIVES[names["objective"]] = ObjectiveEntry(
-        partial(_tempered, cell.temperature), "cross-entropy", NATS
-    )
-    OPTIMIZERS[names["optimizer"]] = OptimizerEntry(partial(_held, norm))
+    objective = f"cross_entropy_over_{cell.temperature:g}"
+    OBJECTIVES[objective] = ObjectiveEntry(partial(_tempered, cell.temperature), "cross-entropy", NATS)
     try:
-        yield names
+        with held_norm(norm=cell.dose * CRITICAL_NORM, since=HELD_FROM, biases=False) as optimizer:
+            yield {"objective": objective, "optimizer": optimizer}
     finally:
-        del OBJECTIVES[names["objective"]], OPTIMIZERS[names["optimizer"]]
+        del OBJECTIVES[objective]
 
 
 class Tempered(CrossEntropy):
@@ -212,39 +206,5 @@ class Tempered(CrossEntropy):
         return loss, gradient.div_(self.temperature)
 
 
-class HeldNorm(torch.optim.AdamW):
-    """AdamW that gives all matrices together one norm after each step from one on; biases do not decay."""
-
-    def __init__(self, weights: Mapping[str, nn.Parameter], norm: float, config: TrainConfig) -> None:
-        matrices = [w for w in weights.values() if w.ndim > 1]
-        biases = [w for w in weights.values() if w.ndim == 1]
-        groups = [{"params": matrices}, {"params": biases, "weight_decay": 0.0}]
-        super().__init__(
-            groups,
-            lr=config.lr,
-            betas=config.betas,
-            eps=config.eps,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-        self.matrices, self.norm = matrices, norm
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        super().step()
-        if self.state[self.matrices[0]]["step"] >= HELD_FROM:
-            norm = (
-                torch.stack([w.square().sum(dtype=torch.float64) for w in self.matrices]).sum().sqrt().item()
-            )
-            for weight in self.matrices:
-                weight.mul_(self.norm / norm)
-
-
 def _tempered(temperature: float, config: TrainConfig) -> Tempered:
     return Tempered(temperature)
-
-
-def _held(
-    norm: float, weights: Mapping[str, nn.Parameter], config: TrainConfig, weight_decay: float
-) -> HeldNorm:
-    return HeldNorm(weights, norm, config)
