@@ -90,7 +90,7 @@ def efficiency(full: bool) -> Iterator[Row | Curve]:
     points = of_pure_seeds(found)
     if not points:
         return
-    yield from rows_of(points)
+    yield from efficiency_rows(points)
     seeds = dict.fromkeys(point.seed for point in points)
     yield from continued_rows([one for seed in seeds for one in _continued(setup, points, seed)])
     yield from _curves(points)
@@ -164,7 +164,7 @@ def purity_rows(points: Sequence[Point]) -> Iterator[Row]:
     yield Row(f"seeds of {len(seeds)} in which all have that share", None, len(pure), 2)
 
 
-def rows_of(points: Sequence[Point]) -> Iterator[Row]:
+def efficiency_rows(points: Sequence[Point]) -> Iterator[Row]:
     """What the networks at rest say about efficiency and data."""
     norms = at_equal_scale(points)
     for circuit, of_size in norms.items():

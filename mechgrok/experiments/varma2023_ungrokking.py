@@ -90,7 +90,7 @@ def ungrokking(full: bool) -> Iterator[Row | Curve]:
         for size in sizes
     ]
     yield Row("test accuracy of the grokked network", None, accuracy(run.grid(), run.split.test), 0.99)
-    yield from rows_of(found)
+    yield from ungrokking_rows(found)
     yield from _curves(found)
 
 
@@ -102,7 +102,7 @@ def _ungrokked(run: Run, size: int, config: TrainConfig, seed: int) -> Ungrokked
     return Ungrokked(size, config.weight_decay, seed, continued.history, removed, unseen)
 
 
-def rows_of(found: Sequence[Ungrokked]) -> Iterator[Row]:
+def ungrokking_rows(found: Sequence[Ungrokked]) -> Iterator[Row]:
     """What continued trainings say about the fall, its place and what it depends on."""
     sizes = sorted({one.size for one in found})
     decays = sorted({one.decay for one in found})

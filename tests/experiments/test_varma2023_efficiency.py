@@ -54,25 +54,27 @@ def test_without_a_crossing_there_is_none():
 
 
 def test_memorising_that_costs_more_with_more_data_holds():
-    assert failed(module.rows_of(RISING)) == set()
-    rows = {row.quantity: row.measured for row in module.rows_of(RISING)}
+    assert failed(module.efficiency_rows(RISING)) == set()
+    rows = {row.quantity: row.measured for row in module.efficiency_rows(RISING)}
     assert rows["size at which the norms cross, median over seeds"] == pytest.approx(300, rel=0.01)
 
 
 def test_generalising_that_costs_more_with_more_data_does_not():
-    wrong = failed(module.rows_of(told(lambda size, decay: size, lambda size: 300 * (size / 2000) ** 0.2)))
+    wrong = failed(
+        module.efficiency_rows(told(lambda size, decay: size, lambda size: 300 * (size / 2000) ** 0.2))
+    )
     assert wrong == {"generalising: largest over smallest of these norms"}
 
 
 def test_memorising_that_always_costs_the_same_does_not():
-    wrong = failed(module.rows_of(told(lambda size, decay: 300.0, lambda size: 300.0)))
+    wrong = failed(module.efficiency_rows(told(lambda size, decay: 300.0, lambda size: 300.0)))
     assert "memorising: last over first" in wrong
-    falling = failed(module.rows_of(told(lambda size, decay: 1e5 / size, lambda size: 300.0)))
+    falling = failed(module.efficiency_rows(told(lambda size, decay: 1e5 / size, lambda size: 300.0)))
     assert "memorising: how often the norm falls with more inputs" in falling
 
 
 def test_a_crossing_that_follows_the_decay_does_not():
-    wrong = failed(module.rows_of(told(lambda size, decay: size * decay**0.2, lambda size: 300.0)))
+    wrong = failed(module.efficiency_rows(told(lambda size, decay: size * decay**0.2, lambda size: 300.0)))
     assert wrong == {"largest over smallest of these sizes"}
 
 

@@ -53,7 +53,7 @@ def told(accuracy: Callable[[int, float], float], **kept: float) -> list[Ungrokk
 
 
 def failed(found: list[Ungrokked]) -> set[str]:
-    return {row.quantity for row in module.rows_of(found) if row.bounded and not row.holds}
+    return {row.quantity for row in module.ungrokking_rows(found) if row.bounded and not row.holds}
 
 
 def fall(at: float) -> Callable[[int, float], float]:
@@ -63,7 +63,7 @@ def fall(at: float) -> Callable[[int, float], float]:
 def test_a_sharp_fall_at_one_size_holds():
     found = told(fall(600))
     assert failed(found) == set()
-    rows = {row.quantity: row.measured for row in module.rows_of(found)}
+    rows = {row.quantity: row.measured for row in module.ungrokking_rows(found)}
     assert rows["size at which half of the test inputs are right"] == pytest.approx(600, rel=0.05)
 
 
