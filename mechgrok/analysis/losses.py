@@ -74,16 +74,26 @@ def full_loss(source: Source, mask: Bool[Tensor, " inputs"] | None = None) -> fl
     return losses_of(grid)[chosen].mean().item()
 
 
-_LOSSES: WeakKeyDictionary[ActivationGrid, Tensor] = WeakKeyDictionary()
+_LOSSES: WeakKeyDictionary[ActivationGrid, tuple[tuple[int, float], Tensor]] = WeakKeyDictionary()
 
 
 def losses_of(grid: ActivationGrid) -> Float[Tensor, "inputs *scored"]:
     """Cross-entropy in nats of every answer, in float64. A grid is asked for it many times, and computes it once."""
-    known = _LOSSES.get(grid)
-    if known is None:
-        losses = cross_entropy(grid.logits.flatten(0, -2), grid.labels.flatten())
-        known = _LOSSES[grid] = losses.view(grid.labels.shape)
-    return known
+    state, losses = _LOSSES.get(grid, (None, None))
+    now = _state(grid.logits)
+    if losses is None or state is None or state != now:
+        losses = cross_entropy(grid.logits.flatten(0, -2), grid.labels.flatten()).view(grid.labels.shape)
+        if now is not None:
+            _LOSSES[grid] = now, losses
+    return losses
+
+
+def _state(x: Tensor) -> tuple[int, float] | None:
+    """What tells whether somebody has written into a tensor; None if nothing does.
+
+    Its version counts operations in place, and its sum notices what went past them, as through `x.data`.
+    """
+    return None if x.is_inference() else (x._version, x.sum().item())
 
 
 @door

@@ -14,6 +14,7 @@ from mechgrok.analysis.losses import accuracy, cross_entropy, full_loss
 from mechgrok.errors import ActivationError, ConfigError, UndefinedMetricError
 
 AMPLITUDES = (3.0, 2.0, 4.0)
+TASK = mg.modular_task("add", 7)
 
 
 def planted(p: int, operation: str = "add") -> tuple[mg.ActivationGrid, dict[int, float]]:
@@ -238,3 +239,19 @@ def test_unknown_space_and_character_at_a_hook():
     untyped = inspect.unwrap(key_losses._key_part)
     with pytest.raises(ConfigError, match="space must be one of product, character; got 'products'"):
         untyped(grid, [2], "products", "logits")
+
+
+@pytest.mark.parametrize("write", [lambda x: x.mul_(2), lambda x: x.data.mul_(2)], ids=["in place", "data"])
+def test_losses_follow_logits_that_somebody_writes_into(write):
+    grid = mg.grid_from_tensors(TASK, 3 * torch.eye(7)[TASK.labels])
+    before = mg.full_loss(grid)
+    assert mg.full_loss(grid) == before
+    write(grid.logits)
+    assert mg.full_loss(grid) == pytest.approx(log1p(6 * exp(-6))) != before
+
+
+def test_a_grid_made_in_inference_mode_has_losses():
+    with torch.inference_mode():
+        logits = 3 * torch.eye(7)[TASK.labels]
+    expected = pytest.approx(log1p(6 * exp(-3)))
+    assert [mg.full_loss(mg.grid_from_tensors(TASK, logits)) for _ in range(2)] == [expected] * 2
