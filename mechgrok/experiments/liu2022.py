@@ -33,7 +33,7 @@ BETAS, EPS = (0.9, 0.999), 1e-8
 
 
 @dataclass(frozen=True)
-class Setting:
+class DecoderSetting:
     """One toy model: its train pairs and initial weights come from the seed."""
 
     n_train: int = 45
@@ -48,7 +48,7 @@ class Setting:
 class Course:
     """What became of one toy model, an entry per evaluation."""
 
-    setting: Setting
+    setting: DecoderSetting
     train: Tensor
     steps: list[int] = field(default_factory=list)
     accuracy_train: list[float] = field(default_factory=list)
@@ -89,7 +89,7 @@ def rqi(full: bool) -> Iterator[Row | Curve]:
     sizes = (54, 50, 45, 40, 35, 30, 25, 20, 15, 10, 5) if full else (54, 45, 30, 20)
     seeds = range(11 if full else 5)
     courses = {
-        size: train_toys([Setting(size, seed) for seed in seeds], 10_000 if full else 5000, 25)
+        size: train_toys([DecoderSetting(size, seed) for seed in seeds], 10_000 if full else 5000, 25)
         for size in sizes
     }
     yield from _accuracies([course for group in courses.values() for course in group])
@@ -102,8 +102,8 @@ def phase_diagram(full: bool) -> Iterator[Row | Curve]:
     lrs = tuple(10 ** (-4 + i / 4.5) for i in range(10)) if full else (1e-4, 3e-4, 1e-3, 5e-3)
     decays = tuple(10 * i / 9 for i in range(10)) if full else (0.0, 1.0, 3.0, 8.0)
     steps = 100_000 if full else 8000
-    cells = [Setting(seed=WHOLE, lr=lr, decay=decay) for lr, decay in product(lrs, decays)]
-    frozen = [Setting(seed=WHOLE, lr=1e-4, decay=decay, embedding_lr=0.0) for decay in decays]
+    cells = [DecoderSetting(seed=WHOLE, lr=lr, decay=decay) for lr, decay in product(lrs, decays)]
+    frozen = [DecoderSetting(seed=WHOLE, lr=1e-4, decay=decay, embedding_lr=0.0) for decay in decays]
     courses = train_toys([*cells, *frozen], steps, 50)
     kinds = {
         (course.setting.lr, course.setting.decay): kind_of_learning(course.history).kind
@@ -141,7 +141,7 @@ def _critical(draws: int) -> Iterator[Row]:
 
 
 def _drawn(size: int, seed: int) -> Tensor:
-    return _start(Setting(size, seed, width=1))[0]
+    return _start(DecoderSetting(size, seed, width=1))[0]
 
 
 def _accuracies(courses: Sequence[Course]) -> Iterator[Row]:
@@ -256,7 +256,7 @@ def _phases(
     )
 
 
-def train_toys(settings: Sequence[Setting], steps: int, eval_every: int) -> list[Course]:
+def train_toys(settings: Sequence[DecoderSetting], steps: int, eval_every: int) -> list[Course]:
     """Train toy models of one width and size of the train set side by side, each as it would be alone.
 
     The embeddings, one number per symbol, learn by Adam at a rate of 1e-3 without decay; the decoder, tanh layers
@@ -284,7 +284,7 @@ def train_toys(settings: Sequence[Setting], steps: int, eval_every: int) -> list
     return courses
 
 
-def _start(one: Setting) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+def _start(one: DecoderSetting) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Which pairs are trained on, the vector of each sum, and the initial weights."""
     dice = torch.Generator().manual_seed(one.seed)
     train = torch.zeros(len(PAIRS), dtype=torch.bool)
@@ -326,7 +326,7 @@ def _evaluate(courses: Sequence[Course], weights: Mapping[str, Tensor], template
 class _StackedAdamW:
     """AdamW with a learning rate and a decay for each member of a stack, and Adam for the embeddings."""
 
-    def __init__(self, weights: Mapping[str, Tensor], settings: Sequence[Setting]) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], settings: Sequence[DecoderSetting]) -> None:
         self.weights, self.t = weights, 0
         self.moments = {name: (torch.zeros_like(w), torch.zeros_like(w)) for name, w in weights.items()}
         lr = torch.tensor([one.lr for one in settings])

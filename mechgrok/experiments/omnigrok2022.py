@@ -57,7 +57,7 @@ ADDITION_ALPHAS = (0.3, 0.45, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)
 
 
 @dataclass(frozen=True)
-class Point:
+class AtNorm:
     """Both losses at one norm, alpha times the initial one, at the evaluation with the smallest train loss.
 
     At small norms the steps of Adam are large for the weights, and the last evaluation may be a worse one.
@@ -97,7 +97,7 @@ def teacher_task(seed: int) -> Task:
 
 def reduced_landscape(
     task: Task, recipe: TrainConfig, network: nn.Module, alphas: Sequence[float], *, seed: int = 0
-) -> list[Point]:
+) -> list[AtNorm]:
     """Both losses where the train loss is smallest, on the spheres with alpha times the norm of a network's weights."""
     return [
         _smallest(alpha, history_at_norm(task, recipe, network, alpha, tangent=True, seed=seed))
@@ -105,13 +105,13 @@ def reduced_landscape(
     ]
 
 
-def _smallest(alpha: float, history: Sequence[HistoryRow]) -> Point:
+def _smallest(alpha: float, history: Sequence[HistoryRow]) -> AtNorm:
     train, test = curve(history, "loss_train"), curve(history, "loss_test")
     at = train.values.argmin()
-    return Point(alpha, train.values[at].item(), test.at(int(train.steps[at])))
+    return AtNorm(alpha, train.values[at].item(), test.at(int(train.steps[at])))
 
 
-def student_rows(points: Sequence[Point], seed: int) -> Iterator[Row]:
+def student_rows(points: Sequence[AtNorm], seed: int) -> Iterator[Row]:
     """The L of the train loss and the U of the test loss, beside the authors' numbers of one seed."""
     first, best, last = _ends(points)
     initial = min(points, key=lambda point: abs(point.alpha - 1))
@@ -135,7 +135,7 @@ def student_rows(points: Sequence[Point], seed: int) -> Iterator[Row]:
     yield row(f"test loss at alpha {last.alpha:g} over the smallest", 1.2e5, last.test / best.test, 1e4, 1e6)
 
 
-def addition_rows(points: Sequence[Point], seed: int) -> Iterator[Row]:
+def addition_rows(points: Sequence[AtNorm], seed: int) -> Iterator[Row]:
     """The same for modular addition, of which the paper prints curves alone."""
     first, best, last = _ends(points)
     fitted = 0.6
@@ -157,27 +157,27 @@ def addition_rows(points: Sequence[Point], seed: int) -> Iterator[Row]:
     yield row(f"test loss at alpha {last.alpha:g} over that at {first.alpha:g}", last.test / first.test, 1)
 
 
-def _ends(points: Sequence[Point]) -> tuple[Point, Point, Point]:
+def _ends(points: Sequence[AtNorm]) -> tuple[AtNorm, AtNorm, AtNorm]:
     """The smallest norm, the one with the smallest test loss, and the largest."""
     return points[0], min(points, key=lambda point: point.test), points[-1]
 
 
-def _rises(points: Sequence[Point], largest: float) -> int:
+def _rises(points: Sequence[AtNorm], largest: float) -> int:
     small = [point.train for point in points if point.alpha <= largest]
     return sum(later > earlier for earlier, later in pairwise(small))
 
 
-def _largest_train(points: Sequence[Point], smallest: float) -> float:
+def _largest_train(points: Sequence[AtNorm], smallest: float) -> float:
     return max(point.train for point in points if point.alpha >= smallest)
 
 
-def _curves(panel: str, points: Sequence[Point], y_title: str) -> Iterator[Curve]:
+def _curves(panel: str, points: Sequence[AtNorm], y_title: str) -> Iterator[Curve]:
     for name in ("train", "test"):
         yield Curve(
             panel,
             name,
             tuple(point.alpha for point in points),
-            tuple(float(f"{getattr(point, name):.4g}") for point in points),
+            tuple(float(f"{getattr(point, name):z.4g}") for point in points),
             x_title="norm of the weights over the initial one",
             y_title=y_title,
             logarithmic=True,

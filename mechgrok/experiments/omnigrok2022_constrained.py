@@ -49,7 +49,7 @@ def constrained_norm(full: bool) -> Iterator[Row | Curve]:
             for name, (alpha, tangent) in TRAININGS.items()
         }
         found = {FREE: free, **held}
-        yield from rows(found, seed)
+        yield from constrained_rows(found, seed)
         if not seed:
             for name, history in found.items():
                 yield history_curve("Train accuracy", name, history, "accuracy_train", y_title="accuracy")
@@ -57,7 +57,7 @@ def constrained_norm(full: bool) -> Iterator[Row | Curve]:
                 yield history_curve("Test accuracy", name, history, "accuracy_test", y_title="accuracy")
 
 
-def rows(found: Histories, seed: int) -> Iterator[Row]:
+def constrained_rows(found: Histories, seed: int) -> Iterator[Row]:
     """The delays of a free and of a constrained training, and the control."""
     known = {
         name: [first_step(history, f"accuracy_{which}", at_least=KNOWN) for which in ("train", "test")]
@@ -66,8 +66,8 @@ def rows(found: Histories, seed: int) -> Iterator[Row]:
     bounds = {FREE: (4, None), HELD: (None, 2), TANGENT: (None, None)}
     for name in (FREE, HELD, TANGENT):
         train, test = known[name]
-        yield Row(f"{name}: step of {KNOWN:.0%} train accuracy, seed {seed}", None, train)
-        yield Row(f"{name}: step of {KNOWN:.0%} test accuracy, seed {seed}", None, test)
+        yield Row(f"{name}: step of {KNOWN:z.0%} train accuracy, seed {seed}", None, train)
+        yield Row(f"{name}: step of {KNOWN:z.0%} test accuracy, seed {seed}", None, test)
         ratio = test / train if train and test else None
         yield Row(
             f"{name}: step of the test over that of the train inputs, seed {seed}", None, ratio, *bounds[name]

@@ -75,7 +75,7 @@ def initial_scale(full: bool) -> Iterator[Row | Curve]:
         for design in DESIGNS:
             found = _histories(task, design, steps, seed)
             known[design.objective] = delay(found[9.0, design.decay])
-            yield from rows(design, found, seed)
+            yield from digits_rows(design, found, seed)
             if not seed:
                 yield from _curves(design, found)
         yield from _compared(known, seed)
@@ -128,7 +128,7 @@ def delay(history: Sequence[HistoryRow]) -> int | None:
     return None if train is None or test is None else test - train
 
 
-def rows(design: Design, found: Histories, seed: int) -> Iterator[Row]:
+def digits_rows(design: Design, found: Histories, seed: int) -> Iterator[Row]:
     """What the factor does to the delay, and the decay to the time."""
 
     def row(

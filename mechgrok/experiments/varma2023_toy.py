@@ -55,7 +55,7 @@ class Circuits:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class ToyCourse:
     """The logits of both circuits over a simulation, and its times."""
 
     times: np.ndarray
@@ -78,7 +78,7 @@ class Course:
         return float(self.times[over[0]]) if len(over) else None
 
 
-def simulate(circuits: Circuits) -> Course:
+def simulate(circuits: Circuits) -> ToyCourse:
     """Descend with steps of `DT`, which is exact where the weights do not move."""
     a = np.array([circuits.memorising, circuits.generalising])
     w = np.array([circuits.memory_start, circuits.general_start])
@@ -88,7 +88,7 @@ def simulate(circuits: Circuits) -> Course:
         logits[step] = a * w * w
         wrong = 1 / (1 + np.exp(logits[step].sum()) / (N_CLASSES - 1))
         w = w + DT * w * (a * wrong - circuits.decay)
-    return Course(DT * np.arange(steps + 1), *logits.T)
+    return ToyCourse(DT * np.arange(steps + 1), *logits.T)
 
 
 def two_circuits(full: bool) -> Iterator[Row | Curve]:
@@ -120,7 +120,7 @@ def _ingredients() -> Iterator[Row | Curve]:
         yield from _pictured(name, course)
 
 
-def _pictured(name: str, course: Course) -> Iterator[Curve]:
+def _pictured(name: str, course: ToyCourse) -> Iterator[Curve]:
     titles: dict[str, Any] = {"x_title": "time", "y_title": "probability of the right answer"}
     end = len(course.times) * UNTIL // TIME_CONSTANTS
     at = np.linspace(0, end, PICTURED).round().astype(int)

@@ -4,12 +4,15 @@ import pytest
 import torch
 
 from mechgrok.experiments import liu2022 as module
-from mechgrok.experiments.liu2022 import OUTPUTS, PAIRS, Course, P, Setting, train_toys
+from mechgrok.experiments.liu2022 import OUTPUTS, PAIRS, Course, DecoderSetting, P, train_toys
 
-SETTINGS = [Setting(45, 0, lr=1e-3, decay=0.5, width=8), Setting(45, 1, lr=1e-2, decay=0.0, width=8)]
+SETTINGS = [
+    DecoderSetting(45, 0, lr=1e-3, decay=0.5, width=8),
+    DecoderSetting(45, 1, lr=1e-2, decay=0.0, width=8),
+]
 
 
-def alone(one: Setting, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+def alone(one: DecoderSetting, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The embedding and the outputs of a toy model that torch trains."""
     train, templates, start = module._start(one)
     net = torch.nn.Sequential(
@@ -57,14 +60,14 @@ def test_a_stack_is_what_each_member_would_be_alone():
 
 
 def test_the_embedding_alone_can_be_held():
-    course = train_toys([Setting(embedding_lr=0.0, width=8)], 5, 5)[0]
+    course = train_toys([DecoderSetting(embedding_lr=0.0, width=8)], 5, 5)[0]
     assert torch.equal(course.embeddings[0], course.embeddings[-1])
     assert course.embeddings[0].abs().max() <= 0.5
 
 
 def told(embedding: torch.Tensor, accuracy_test: float, n_train: int = 45, seed: int = 0) -> Course:
     """A toy model that was random first, and is this one after 800 steps."""
-    one = Setting(n_train, seed)
+    one = DecoderSetting(n_train, seed)
     train = module._start(one)[0]
     random = torch.rand(P, generator=torch.Generator().manual_seed(seed))
     return Course(one, train, [0, 800], [0.1, 1.0], [0.1, accuracy_test], [random, embedding])

@@ -14,7 +14,7 @@ from mechgrok.experiments import (
     omnigrok2022_digits as digits,
 )
 from mechgrok.experiments.held_norm import as_linear
-from mechgrok.experiments.omnigrok2022 import Point, addition_rows, student_rows
+from mechgrok.experiments.omnigrok2022 import AtNorm, addition_rows, student_rows
 from mechgrok.training.networks import build_model
 
 
@@ -22,8 +22,8 @@ def failed(rows) -> str:
     return "\n".join(row.quantity for row in rows if row.bounded and not row.holds)
 
 
-def student(train, test) -> list[Point]:
-    return [Point(alpha, train(alpha), test(alpha)) for alpha in losses.STUDENT_ALPHAS]
+def student(train, test) -> list[AtNorm]:
+    return [AtNorm(alpha, train(alpha), test(alpha)) for alpha in losses.STUDENT_ALPHAS]
 
 
 def falling(alpha: float) -> float:
@@ -57,7 +57,7 @@ def test_addition_needs_both_sides_of_its_u():
     u, falls = (2.3, 0.5, 3e-3, 1.5, 14.0, 22.0, 20.0, 33.0), (2.3, 0.5, 3e-3, 2e-5, 2e-5, 1e-5, 1e-5, 1e-5)
 
     def points(test):
-        return [Point(*each) for each in zip(alphas, train, test, strict=True)]
+        return [AtNorm(*each) for each in zip(alphas, train, test, strict=True)]
 
     assert failed(addition_rows(points(u), 0)) == ""
     wrong = failed(addition_rows(points(falls), 0))
@@ -78,7 +78,7 @@ def test_a_student_of_the_teachers_norm_learns_more_than_one_of_a_tenth():
 def test_losses_are_those_where_the_train_loss_is_smallest():
     history = [{"step": step, "loss_train": loss, "loss_test": 10 * loss + step} for step, loss in
                ((0, 3.0), (5, 1.0), (10, 2.0))]  # fmt: skip
-    assert losses._smallest(0.5, history) == Point(0.5, 1.0, 15.0)
+    assert losses._smallest(0.5, history) == AtNorm(0.5, 1.0, 15.0)
 
 
 def learned(train: int | None, test: int | None, end: int = 6000, chance: float = 0.1):
@@ -101,17 +101,19 @@ def constrained_case(held_test: int):
 
 
 def test_a_constrained_norm_without_delay_holds_and_one_with_it_does_not():
-    assert failed(constrained.rows(constrained_case(150), 0)) == ""
-    wrong = failed(constrained.rows(constrained_case(400), 0))
+    assert failed(constrained.constrained_rows(constrained_case(150), 0)) == ""
+    wrong = failed(constrained.constrained_rows(constrained_case(400), 0))
     assert "norm held at 0.8: step of the test over that of the train inputs" in wrong
     assert "share of the delay that is left" in wrong
     never = {**constrained_case(150), constrained.HELD: learned(100, None)}
-    assert "share of the delay that is left" in failed(constrained.rows(never, 0))
+    assert "share of the delay that is left" in failed(constrained.constrained_rows(never, 0))
 
 
 def test_a_control_that_generalises_refutes_the_norm():
     found = {**constrained_case(150), constrained.LARGE: learned(50, 60)}
-    assert "norm held at 1.5: test accuracy at the end, seed 0" in failed(constrained.rows(found, 0))
+    assert "norm held at 1.5: test accuracy at the end, seed 0" in failed(
+        constrained.constrained_rows(found, 0)
+    )
 
 
 SQUARES = digits.DESIGNS[0]
@@ -126,17 +128,17 @@ def digits_case(delays, times) -> digits.Histories:
 
 
 def test_delays_that_grow_and_times_of_one_over_the_decay_hold():
-    assert failed(digits.rows(SQUARES, digits_case((0, 100, 2000, 4000), (5000, 2500, 1250)), 0)) == ""
+    assert failed(digits.digits_rows(SQUARES, digits_case((0, 100, 2000, 4000), (5000, 2500, 1250)), 0)) == ""
 
 
 def test_other_delays_and_other_powers_do_not():
-    wrong = failed(digits.rows(SQUARES, digits_case((0, 2000, 100, 4000), (5000, 3500, 2500)), 0))
+    wrong = failed(digits.digits_rows(SQUARES, digits_case((0, 2000, 100, 4000), (5000, 3500, 2500)), 0))
     assert "larger alphas with a shorter delay" in wrong
     assert "power of the decay" in wrong
-    never = failed(digits.rows(SQUARES, digits_case((0, 100, 2000, 4000), (None, 2500, 1250)), 0))
+    never = failed(digits.digits_rows(SQUARES, digits_case((0, 100, 2000, 4000), (None, 2500, 1250)), 0))
     assert "power of the decay" in never
     groks = {**digits_case((0, 100, 2000, 4000), (5000, 2500, 1250)), (9.0, 0.0): learned(500, 3000)}
-    assert "test accuracy without decay" in failed(digits.rows(SQUARES, groks, 0))
+    assert "test accuracy without decay" in failed(digits.digits_rows(SQUARES, groks, 0))
 
 
 def test_cross_entropy_has_the_shorter_delay_at_one_factor():

@@ -42,7 +42,7 @@ def test_the_less_efficient_circuit_vanishes_from_either_start():
 
 
 def test_probabilities_are_those_of_the_logits():
-    course = module.Course(np.array([0.0]), np.array([2.0]), np.array([3.0]))
+    course = module.ToyCourse(np.array([0.0]), np.array([2.0]), np.array([3.0]))
     logits = np.zeros(N_CLASSES)
     logits[0] = 5.0
     assert course.train[0] == pytest.approx(np.exp(5) / np.exp(logits).sum())
