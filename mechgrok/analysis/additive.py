@@ -145,7 +145,6 @@ def additive_part(x: Float[Tensor, "inputs *rest"], grid: ActivationGrid) -> Flo
     >>> additive_part(torch.tensor([[0.0], [1.0], [2.0], [7.0]]), grid).flatten().tolist()
     [-1.0, 2.0, 3.0, 6.0]
     """
-
     of_a, of_b = _means(by_operands(x, grid))
     return ((of_a - of_a.mean(0)).to(x)[:, None] + of_b.to(x)).view_as(x)
 

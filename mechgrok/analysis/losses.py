@@ -81,7 +81,7 @@ def losses_of(grid: ActivationGrid) -> Float[Tensor, "inputs *scored"]:
     """Cross-entropy in nats of every answer, in float64. A grid is asked for it many times, and computes it once."""
     state, losses = _LOSSES.get(grid, (None, None))
     now = _state(grid.logits)
-    if losses is None or state is None or state != now:
+    if losses is None or state != now:
         losses = cross_entropy(grid.logits.flatten(0, -2), grid.labels.flatten()).view(grid.labels.shape)
         if now is not None:
             _LOSSES[grid] = now, losses

@@ -12,6 +12,7 @@ from mechgrok.config import ModelConfig, TrainConfig
 from mechgrok.experiments.reproduction import Curve, Row
 from mechgrok.experiments.trainings import train_kept
 from mechgrok.experiments.varma2023_norms import Circuit, Point, at_equal_scale, crossing, logit_scale
+from mechgrok.experiments.varma2023_sizes import largest_over_smallest
 from mechgrok.runs import Run
 from mechgrok.tasks import Task, modular_task, random_labels
 from mechgrok.training.recipes import find_recipe
@@ -198,9 +199,7 @@ def _crossing_rows(points: Sequence[Point]) -> Iterator[Row]:
     ]
     for decay, size in zip(decays, of_decay, strict=True):
         yield Row(f"decay {decay:g}: size at which the norms cross", None, size)
-    sizes = [size for size in of_decay if size is not None]
-    apart = max(sizes) / min(sizes) if len(sizes) == len(decays) else None
-    yield Row("largest over smallest of these sizes", None, apart, 1, 1.15)
+    yield Row("largest over smallest of these sizes", None, largest_over_smallest(of_decay), 1, 1.15)
 
 
 def continued_rows(found: Sequence[Continued]) -> Iterator[Row]:

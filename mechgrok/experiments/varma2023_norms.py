@@ -9,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from mechgrok.experiments.varma2023_sizes import geometric
+
 Circuit = Literal["memorising", "generalising"]
 
 
@@ -92,5 +94,5 @@ def crossing(norms: Norms) -> float | None:
     for (low, less), (high, more) in pairwise(norms["memorising"].items()):
         if less < more and log(less) <= target <= log(more):
             share = (target - log(less)) / (log(more) - log(less))
-            return round(exp(log(low) + share * (log(high) - log(low))), 0)
+            return round(geometric(low, high, share), 0)
     return None

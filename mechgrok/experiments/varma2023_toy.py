@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from mechgrok.experiments.reproduction import Curve, Row
-from mechgrok.experiments.varma2023_ungrokking import critical_size
+from mechgrok.experiments.varma2023_sizes import critical_size, largest_over_smallest
 
 N_CLASSES = 113
 CRITICAL = 1000
@@ -136,6 +136,4 @@ def _critical_sizes(name: str, start: dict[str, float]) -> Iterator[Row | Curve]
         size = critical_size(found)
         yield Row(f"{name}, decay {decay:g}: critical size", None, size, 0.9 * CRITICAL, 1.1 * CRITICAL)
         sizes.append(size)
-    known = [size for size in sizes if size is not None]
-    apart = max(known) / min(known) if len(known) == len(sizes) else None
-    yield Row(f"{name}: largest over smallest of these", None, apart, 1, 1.02)
+    yield Row(f"{name}: largest over smallest of these", None, largest_over_smallest(sizes), 1, 1.02)

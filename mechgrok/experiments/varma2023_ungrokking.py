@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from math import exp, log
 from statistics import mean
 from typing import Any
 
@@ -15,6 +13,7 @@ from mechgrok.config import TrainConfig
 from mechgrok.experiments.pictures import history_curve, recorded_curve
 from mechgrok.experiments.reproduction import Curve, Row
 from mechgrok.experiments.trainings import train_kept
+from mechgrok.experiments.varma2023_sizes import critical_size, largest_over_smallest
 from mechgrok.loading import load_run
 from mechgrok.runs import HistoryRow, Run
 from mechgrok.tasks import Split
@@ -122,11 +121,9 @@ def ungrokking_rows(found: Sequence[Ungrokked]) -> Iterator[Row]:
     sharp = None if quarter is None or most is None else most / quarter
     yield Row("factor between the sizes for 25% and 75%", None, sharp, 1, 2)
     critical = [critical_size(_by_size(one for one in found if one.decay == decay)) for decay in decays]
-    known = [size for size in critical if size is not None]
     for decay, size in zip(decays, critical, strict=True):
         yield Row(f"decay {decay:g}: size at which half are right", None, size)
-    apart = max(known) / min(known) if len(known) == len(decays) else None
-    yield Row("largest over smallest of these sizes", None, apart, 1, 1.15)
+    yield Row("largest over smallest of these sizes", None, largest_over_smallest(critical), 1, 1.15)
     forgotten = max(abs(one.removed - one.unseen) for one in found)
     yield Row(
         "accuracy on inputs taken away and on those never seen, largest difference",
@@ -142,25 +139,6 @@ def _by_size(found: Iterable[Ungrokked]) -> dict[int, float]:
     found = list(found)
     sizes = sorted({one.size for one in found})
     return {size: mean(one.test for one in found if one.size == size) for size in sizes}
-
-
-def critical_size(accuracies: dict[int, float], level: float = 0.5) -> float | None:
-    """The size at which accuracy comes to a level for good, between two sizes on a logarithmic scale.
-
-    Args:
-        accuracies: by size, in ascending order.
-
-    Returns:
-        None if it is above the level, or below it, everywhere.
-
-    >>> critical_size({100: 0.0, 400: 1.0}), critical_size({100: 0.6, 400: 1.0})
-    (200.0, None)
-    """
-    for (low, under), (high, above) in reversed(list(pairwise(accuracies.items()))):
-        if under < level <= above:
-            share = (level - under) / (above - under)
-            return round(exp(log(low) + share * (log(high) - log(low))), 1)
-    return None
 
 
 def _curves(found: Sequence[Ungrokked]) -> Iterator[Curve]:
